@@ -1,0 +1,1 @@
+"""Declarations: one study per file."""

@@ -1,0 +1,257 @@
+"""The command line: parses and calls, decides nothing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+import shlex
+import sys
+from collections.abc import Sequence
+
+import tfcollapse
+from tfcollapse.errors import ConfigError, RunError, UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Exit status: 0, 1 where runs failed, 2 for a user's mistake, 130 for Ctrl-C."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    parsed = _parser().parse_args(arguments)
+    parsed.command_line = shlex.join(["tfcollapse", *arguments])
+    try:
+        return parsed.call(parsed)
+    except UserError as error:
+        print(f"tfcollapse: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("tfcollapse: stopped; the same command goes on from the last checkpoints", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="tfcollapse", description=tfcollapse.__doc__)
+    parser.add_argument("--version", action="version", version=tfcollapse.__version__)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    sweep = _command(commands, _sweep, "sweep", "train every run of a study, then draw its figure")
+    sweep.add_argument("study", help="a study of runs/, or the path of a declaration")
+    sweep.add_argument("--preset", default="quick", help="paper, quick or smoke (default: quick)")
+    sweep.add_argument("--out", help="directory of table, figure and runs (default: out/STUDY-PRESET)")
+    sweep.add_argument("--jobs", default="auto", help="runs at a time, or 'auto'")
+    sweep.add_argument("--seeds", type=int, default=1, metavar="K", help="seeds 0 to K-1 of every run")
+    sweep.add_argument("--steps", type=int, metavar="N", help="N steps a run; halving and warm-up keep their share")
+    sweep.add_argument("--list", action="store_true", help="list the runs and their state, train nothing")
+    sweep.add_argument("--index", type=int, metavar="I", help="train only the run of this index (job arrays)")
+    _common(sweep)
+    train = _command(commands, _train, "train", "train one run")
+    train.add_argument("--out", default="out/runs", help="directory of run directories (default: out/runs)")
+    train.add_argument("--config", metavar="FILE", help="a run's config.json to start from")
+    _common(train)
+    figure = _command(commands, _figure, "figure", "redraw a study's figure and page from its table")
+    figure.add_argument("study")
+    figure.add_argument("--out", required=True, help="the directory that holds STUDY.csv")
+    describe = _command(commands, _describe, "describe", "parameters, FLOPs and layers of a network")
+    describe.add_argument("--image-shape", default="28,28,1", metavar="H,W,C", help="default: 28,28,1")
+    describe.add_argument("--json", action="store_true")
+    _settings(describe)
+    data = _command(commands, _data, "data", "list the datasets at hand, or prepare one")
+    data.add_argument("action", choices=["list", "prepare"])
+    data.add_argument("name", nargs="?")
+    data.add_argument("--data-dir", help="TFDS' directory (default: TFDS_DATA_DIR)")
+    bench = _command(commands, _bench, "bench", "time a training step against Keras' fit and a matrix product")
+    bench.add_argument("--json", action="store_true")
+    bench.add_argument("--steps", type=int, default=300, help="timed steps of each (default: 300)")
+    _settings(bench)
+    return parser
+
+
+def _command(commands, call, name: str, text: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(call=call)
+    return parser
+
+
+def _settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="settings",
+        metavar="KEY=VALUE",
+        help="change a field of the run, e.g. training.steps=500 or network.depth=4; may be repeated",
+    )
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    _settings(parser)
+    parser.add_argument("--data-dir", help="TFDS' directory (default: TFDS_DATA_DIR)")
+
+
+def _sweep(parsed: argparse.Namespace) -> int:
+    from tfcollapse.config import apply_settings, shorten
+    from tfcollapse.study import load_study
+
+    study = load_study(parsed.study)
+    name = pathlib.Path(parsed.study).stem
+    runs = study.runs(parsed.preset, parsed.seeds)
+    if parsed.steps is not None:
+        runs = [shorten(run, parsed.steps) for run in runs]
+    runs = apply_settings(runs, parsed.settings)
+    out = pathlib.Path(parsed.out or f"out/{name}-{parsed.preset}")
+    if parsed.list:
+        return _list(runs, out)
+    if parsed.index is not None:
+        if not 0 <= parsed.index < len(runs):
+            raise ConfigError(f"--index: expected 0 to {len(runs) - 1}, received {parsed.index}")
+        return _train_one(runs[parsed.index], out / "runs", parsed.data_dir)
+    rows = _train_all(runs, out, parsed)
+    missing = [row for row in rows if row["status"] != "finished"]
+    if len(missing) < len(rows):
+        _draw(name, study, out)
+    for row in missing:
+        print(f"tfcollapse: {row['run_id']}: {row['status']}: {row['reason']}", file=sys.stderr)
+    if missing:
+        print(f"tfcollapse: {len(missing)} of {len(rows)} runs did not finish", file=sys.stderr)
+    return 1 if missing else 0
+
+
+def _train_all(runs, out: pathlib.Path, parsed: argparse.Namespace):
+    from tfcollapse import data
+    from tfcollapse.display import Display
+    from tfcollapse.record import RunDirectory, write_table
+    from tfcollapse.sweep import sweep
+
+    for wanted in {run.data for run in runs}:  # once, before any worker, so that a bad one stops the sweep here
+        data.load(wanted, data_dir=parsed.data_dir)
+    waiting = [run for run in runs if RunDirectory(out / "runs" / run.run_id, run).result is None]
+    if len(waiting) < len(runs):
+        print(f"{len(runs) - len(waiting)} of {len(runs)} runs have ended before and are kept")
+    with Display(len(waiting)) as display:
+        rows = sweep(
+            runs,
+            out / "runs",
+            jobs=_jobs(parsed.jobs),
+            data_dir=parsed.data_dir,
+            report=display.update,
+            ended=display.ended,
+        )
+    rows = [row | {"command": parsed.command_line} for row in rows]
+    write_table(out / f"{pathlib.Path(parsed.study).stem}.csv", rows)
+    display.table(rows)
+    return rows
+
+
+def _jobs(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise ConfigError(f"--jobs: expected 'auto' or a whole number >= 1, received '{text}'")
+    return int(text)
+
+
+def _list(runs, out: pathlib.Path) -> int:
+    from tfcollapse.record import RunDirectory
+    from tfcollapse.training.checkpoint import steps
+
+    for index, run in enumerate(runs):
+        directory = RunDirectory(out / "runs" / run.run_id, run)
+        reached = steps(directory.checkpoints)
+        state = directory.result["status"] if directory.result else f"at step {reached[-1]}" if reached else "not begun"
+        print(f"{index:4d}  {state:16}  {run.run_id}")
+    return 0
+
+
+def _train(parsed: argparse.Namespace) -> int:
+    from tfcollapse.config import Run, apply_settings
+
+    run = Run()
+    if parsed.config:
+        try:
+            run = Run.from_json(pathlib.Path(parsed.config).read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"--config '{parsed.config}': {error}") from None
+    (run,) = apply_settings([run], parsed.settings)
+    return _train_one(run, pathlib.Path(parsed.out), parsed.data_dir)
+
+
+def _train_one(run, out: pathlib.Path, data_dir: str | None) -> int:
+    from tfcollapse.display import Display
+    from tfcollapse.quiet import import_tensorflow
+    from tfcollapse.record import RunDirectory, tidy_row
+
+    import_tensorflow()
+    from tfcollapse.training.trainer import train
+
+    with Display(1) as display:
+        result = train(run, out, data_dir=data_dir, report=display.update)
+        display.ended(run, result)
+    display.table([tidy_row(RunDirectory(out / run.run_id, run))])
+    print(f"{out / run.run_id}")
+    if result["status"] != "finished":
+        raise RunError(f"{run.run_id}: {result['reason']}")
+    return 0
+
+
+def _figure(parsed: argparse.Namespace) -> int:
+    from tfcollapse.study import load_study
+
+    _draw(pathlib.Path(parsed.study).stem, load_study(parsed.study), pathlib.Path(parsed.out))
+    return 0
+
+
+def _draw(name: str, study, out: pathlib.Path) -> None:
+    from tfcollapse import figures, report
+    from tfcollapse.record import disk_errors, read_table
+
+    rows = read_table(out / f"{name}.csv")
+    with disk_errors(out):
+        paths = figures.save(study.draw(rows), out / name)
+        (out / f"{name}.md").write_text(report.page(name, study, rows))
+    print("wrote", ", ".join(str(path) for path in [*paths, out / f"{name}.md", out / f"{name}.csv"]))
+
+
+def _describe(parsed: argparse.Namespace) -> int:
+    from tfcollapse.config import Run, apply_settings
+    from tfcollapse.quiet import import_tensorflow
+
+    (run,) = apply_settings([Run()], parsed.settings)
+    try:
+        height, width, channels = (int(part) for part in parsed.image_shape.split(","))
+        if min(height, width, channels) < 1:
+            raise ValueError
+    except ValueError:
+        raise ConfigError(f"--image-shape: expected H,W,C such as 28,28,1, received '{parsed.image_shape}'") from None
+    import_tensorflow()
+    from tfcollapse.describe import describe, lines
+
+    facts = describe(run, (height, width, channels))
+    print(json.dumps(facts, indent=1) if parsed.json else "\n".join(lines(facts)))
+    return 0
+
+
+def _data(parsed: argparse.Namespace) -> int:
+    from tfcollapse import data
+    from tfcollapse.config import Data
+
+    if parsed.action == "list":
+        print("\n".join(data.prepared_names(parsed.data_dir)))
+        return 0
+    if not parsed.name:
+        raise ConfigError("data prepare: expected the name of a dataset")
+    images = data.load(Data(name=parsed.name), data_dir=parsed.data_dir)
+    print(f"{images.source}: {len(images.train)} train and {len(images.test)} test images of {images.image_shape}")
+    return 0
+
+
+def _bench(parsed: argparse.Namespace) -> int:
+    from tfcollapse.config import Run, apply_settings
+    from tfcollapse.quiet import import_tensorflow
+
+    (run,) = apply_settings([Run()], parsed.settings)
+    import_tensorflow()
+    from tfcollapse.bench import bench, lines
+
+    facts = bench(run, parsed.steps)
+    print(json.dumps(facts, indent=1) if parsed.json else "\n".join(lines(facts)))
+    return 0

@@ -1,0 +1,256 @@
+"""What a run is: five frozen dataclasses, validated, with a JSON round trip and a stable id.
+
+A declaration is Python: `Run(network=Network(depth=10), objective=Objective(kind="ae"))`. Every field
+is checked on construction, so a misspelt one fails where the declaration is imported.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Literal
+
+from tfcollapse.errors import ConfigError, unknown
+from tfcollapse.fields import bounded, checked, construct, declaration
+
+@declaration
+class Data:
+    """Which images.
+
+    Attributes:
+      name: a TFDS name, or `fashion_mnist_mini`, which the package carries.
+      train, test: use only the first so many images of the split; None is all of them.
+      crop: (top, bottom, left, right) in pixels; None is the dataset's own (see `tfcollapse.data`).
+      resize: (height, width) after the crop; None is the dataset's own.
+    """
+
+    name: str = "fashion_mnist"
+    train: int | None = bounded(None, least=1)
+    test: int | None = bounded(None, least=1)
+    crop: tuple[int, ...] | None = None
+    resize: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name, length in (("crop", 4), ("resize", 2)):
+            value = getattr(self, name)
+            if value is not None and len(value) != length:
+                raise ConfigError(f"Data.{name}: expected {length} whole numbers, received {value}")
+
+
+@declaration
+class Network:
+    """Encoder and decoder of Appendix A.
+
+    Attributes:
+      depth: hidden layers of the encoder, and again of the decoder.
+      width: units of each hidden layer.
+      output: activation of the last decoder layer; the paper states none.
+    """
+
+    architecture: Literal["dense"] = "dense"
+    depth: int = bounded(2, least=1)
+    width: int = bounded(512, least=1)
+    latent_dim: int = bounded(64, least=1)
+    initializer: Literal[
+        "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal", "orthogonal"
+    ] = "glorot_uniform"
+    output: Literal["linear", "sigmoid"] = "linear"
+
+
+@declaration
+class Objective:
+    """What is minimised: the squared error of an AE, or eq. (4) of a VAE.
+
+    Attributes:
+      kind: "ae" or "vae"; every other field concerns a VAE alone.
+      gamma: the decoder VARIANCE: "learned" (a scalar log gamma under the same Adam), "optimal"
+        (closed form, eq. (10), on each batch) or "fixed" at `gamma_start`.
+      gamma_start: the first value of a learned gamma, the value of a fixed one.
+      beta: final weight on the KL term (1 is eq. (4)).
+      warmup: "kl" raises the weight on the KL linearly from 0 to `beta` over `warmup_steps`; "gamma" raises
+        gamma the same way to its value, which a learned gamma would undo, so it is refused there.
+    """
+
+    kind: Literal["ae", "vae"] = "vae"
+    gamma: Literal["learned", "optimal", "fixed"] = "learned"
+    gamma_start: float = bounded(1.0, above=0)
+    beta: float = bounded(1.0, least=0)
+    warmup: Literal["none", "kl", "gamma"] = "none"
+    warmup_steps: int = bounded(100_000, least=1)
+
+    def __post_init__(self) -> None:
+        if self.warmup == "gamma" and self.gamma == "learned":
+            raise ConfigError(
+                "Objective.warmup: a schedule on gamma needs gamma 'fixed' or 'optimal', received "
+                "'learned', which would undo it: set objective.gamma, or warm up 'kl' instead"
+            )
+
+    @property
+    def label(self) -> str:
+        """The name of this objective in tables and figures."""
+        if self.kind == "ae":
+            return "AE"
+        warm = {"none": "", "kl": " + KL warm-up", "gamma": " + gamma warm-up"}[self.warmup]
+        gamma = f" (gamma {self.gamma_start:g})" if self.gamma == "fixed" else ""
+        return f"VAE{warm}{gamma}"
+
+
+@declaration
+class Training:
+    """How it is minimised: Adam as Appendix A has it.
+
+    Attributes:
+      batch: images per step over all replicas together.
+      halve_every: steps after which the learning rate is halved, as a staircase.
+      epsilon: 1e-8, TensorFlow's default when the paper was written (Keras now has 1e-7).
+      log_every: steps of one compiled chunk, and of one row of metrics.csv.
+      evaluate_every, checkpoint_every: steps, multiples of `log_every`.
+      jit: compile with XLA; "auto" is the policy of the engine.
+    """
+
+    steps: int = bounded(250_000, least=1)
+    batch: int = bounded(64, least=1)
+    learning_rate: float = bounded(2e-4, above=0)
+    halve_every: int = bounded(100_000, least=1)
+    beta_1: float = bounded(0.9, least=0)
+    beta_2: float = bounded(0.999, least=0)
+    epsilon: float = bounded(1e-8, above=0)
+    log_every: int = bounded(100, least=1)
+    evaluate_every: int = bounded(1_000, least=1)
+    checkpoint_every: int = bounded(5_000, least=1)
+    jit: Literal["auto", "on", "off"] = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("evaluate_every", "checkpoint_every"):
+            if getattr(self, name) % self.log_every:
+                raise ConfigError(
+                    f"Training.{name}: expected a multiple of log_every ({self.log_every}), "
+                    f"received {getattr(self, name)}"
+                )
+        for name in ("beta_1", "beta_2"):
+            if getattr(self, name) >= 1:
+                raise ConfigError(f"Training.{name}: expected < 1, received {getattr(self, name)}")
+
+
+@declaration
+class Run:
+    """One training run. Two runs with equal fields are the same run, with the same `run_id`."""
+
+    data: Data = Data()
+    network: Network = Network()
+    objective: Objective = Objective()
+    training: Training = Training()
+    seed: int = bounded(0, least=0)
+
+    @property
+    def run_id(self) -> str:
+        """A readable slug and a hash of every field: stable across processes and machines."""
+        kind = self.objective.label.split(" (")[0].replace(" + ", "-").replace(" ", "-").lower()
+        digest = hashlib.sha256(self.to_json().encode()).hexdigest()[:10]
+        name = self.data.name.replace("/", "-")
+        return f"{self.network.architecture}-{self.network.depth}-{kind}-{name}-s{self.seed}-{digest}"
+
+    def to_json(self) -> str:
+        """Canonical JSON: sorted keys, so equal runs give equal text."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Run:
+        """The run that `to_json` wrote. Raises ConfigError for anything else."""
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise ConfigError(f"not a run's configuration: {error}") from None
+        return construct(cls, values, "run")
+
+
+def replace(run: Run, key: str, value: Any) -> Run:
+    """`run` with the field `key` changed: "seed", "training.steps", or a whole section."""
+    head, _, rest = key.partition(".")
+    sections = [f.name for f in dataclasses.fields(Run)]  # type: ignore[arg-type]
+    if head not in sections:
+        raise ConfigError(unknown("setting", head, sections))
+    if rest:
+        section = getattr(run, head)
+        names = [f.name for f in dataclasses.fields(section)] if head != "seed" else []
+        if rest not in names:
+            raise ConfigError(unknown("setting", key, [f"{head}.{name}" for name in names]))
+        value = dataclasses.replace(section, **{rest: value})
+    return dataclasses.replace(run, **{head: value})  # type: ignore[type-var]
+
+
+def parse(key: str, text: str) -> Any:
+    """The value of `--set key=text`, typed by the field `key` names."""
+    replace(Run(), key, _current(Run(), key))  # a key that names nothing fails here
+    hints = typing.get_type_hints(Run)
+    head, _, rest = key.partition(".")
+    hint = typing.get_type_hints(hints[head])[rest] if rest else hints[head]
+    if dataclasses.is_dataclass(hint):
+        raise ConfigError(f"--set {key}: expected a field such as {key}.NAME, received a section")
+    if hint is str or typing.get_origin(hint) is Literal:
+        return checked(key, text, hint)
+    try:
+        value = json.loads(text.lower().replace("none", "null").replace("(", "[").replace(")", "]"))
+    except ValueError:
+        value = text
+    if hint is int and isinstance(value, float) and value.is_integer():
+        value = int(value)  # 2e4 steps
+    return checked(key, tuple(value) if isinstance(value, list) else value, hint)
+
+
+def apply_settings(runs: Sequence[Run], settings: Iterable[str]) -> list[Run]:
+    """Apply `KEY=VALUE` texts to every run; what concerns a VAE alone leaves AE twins as they are."""
+    changed = list(runs)
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"--set: expected KEY=VALUE, received '{setting}'")
+        value = parse(key, text)
+        vae_only = key.startswith("objective.") and key != "objective.kind"
+        takes = [not (vae_only and run.objective.kind == "ae") for run in changed]
+        if not any(takes):
+            raise ConfigError(f"--set {key}: an AE has no such setting, and no run here is a VAE")
+        changed = [replace(run, key, value) if take else run for run, take in zip(changed, takes, strict=True)]
+    return changed
+
+
+def shorten(run: Run, steps: int) -> Run:
+    """`run` over another number of steps: halving and warm-up keep their share of the whole."""
+    if steps < 1:
+        raise ConfigError(f"--steps: expected >= 1, received {steps}")
+    share = steps / run.training.steps
+    training = dataclasses.replace(
+        run.training,
+        steps=steps,
+        halve_every=max(1, round(run.training.halve_every * share)),
+    )
+    warmup_steps = run.objective.warmup_steps
+    if run.objective.warmup != "none":
+        warmup_steps = max(1, round(warmup_steps * share))
+    objective = dataclasses.replace(run.objective, warmup_steps=warmup_steps)
+    return dataclasses.replace(run, training=training, objective=objective)
+
+
+def grid(base: Run, axes: Mapping[str, Sequence[Any]]) -> list[Run]:
+    """Every combination of the axes' values, the last axis fastest. Raises on two equal runs."""
+    runs = []
+    for values in itertools.product(*axes.values()):
+        run = base
+        for key, value in zip(axes, values, strict=True):
+            run = replace(run, key, value)
+        runs.append(run)
+    if len({run.run_id for run in runs}) < len(runs):
+        raise ConfigError(f"grid over {', '.join(axes)}: two of its runs are the same")
+    return runs
+
+
+def _current(run: Run, key: str) -> Any:
+    for name in key.split("."):
+        run = getattr(run, name, None)  # type: ignore[assignment]
+    return run
+
+

@@ -1,0 +1,255 @@
+"""Images of a TFDS dataset as memory-mapped uint8 arrays, decoded once and verified at every load."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import importlib.resources
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfcollapse.config import Data
+from tfcollapse.errors import ConfigError, DataError
+
+MINI = "fashion_mnist_mini"
+# (crop, resize) where a dataset's own images are not what the paper trains on (design: the same authors' code).
+PREPARATION: dict[str, tuple[tuple[int, ...] | None, tuple[int, ...] | None]] = {
+    "celeb_a": ((45, 173, 25, 153), (64, 64)),
+}
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Two splits of one dataset.
+
+    Attributes:
+      train, test: uint8 [n, height, width, channels], read-only.
+      source: name and version, as records state it.
+    """
+
+    train: np.ndarray
+    test: np.ndarray
+    source: str
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels)."""
+        height, width, channels = self.train.shape[1:]
+        return height, width, channels
+
+
+def load(data: Data, *, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
+    """The images `data` names, prepared on first use.
+
+    Args:
+      data_dir: TFDS' directory; by default TFDS_DATA_DIR, or ~/tensorflow_datasets.
+
+    Raises:
+      DataError: no such dataset, no network to fetch it, an unreadable directory, a damaged cache.
+    """
+    if data.name == MINI:
+        dataset = _mini()
+    else:
+        directory = prepared_directory(data.name, data_dir) or _download(data.name, data_dir)
+        cached = _cache_path(data, directory)
+        if not cached.exists():
+            _prepare(data, directory, cached)
+        dataset = _read(cached)
+    return Dataset(
+        train=_first(dataset.train, data.train, "train"),
+        test=_first(dataset.test, data.test, "test"),
+        source=dataset.source,
+    )
+
+
+def tfds_directory(data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
+    """Where TFDS' datasets lie. Raises DataError for one that was named and is not there."""
+    named = data_dir or os.environ.get("TFDS_DATA_DIR")
+    if not named:
+        return pathlib.Path("~/tensorflow_datasets").expanduser()
+    path = pathlib.Path(named).expanduser()
+    if not path.is_dir() or not os.access(path, os.R_OK | os.X_OK):
+        raise DataError(
+            f"data directory '{path}': expected a readable directory; create it, or name another with "
+            "--data-dir or TFDS_DATA_DIR"
+        )
+    return path
+
+
+def cache_directory() -> pathlib.Path:
+    """Where decoded images lie: TFCOLLAPSE_CACHE, or ~/.cache/tfcollapse."""
+    return pathlib.Path(os.environ.get("TFCOLLAPSE_CACHE", "~/.cache/tfcollapse")).expanduser()
+
+
+def prepared_directory(name: str, data_dir: str | os.PathLike[str] | None) -> pathlib.Path | None:
+    """The newest prepared version of dataset `name`, found without importing TFDS."""
+    root = tfds_directory(data_dir)
+    try:
+        found = [*root.glob(f"{name}/*/dataset_info.json"), *root.glob(f"{name}/*/*/dataset_info.json")]
+    except (OSError, ValueError, NotImplementedError) as error:
+        raise DataError(f"dataset '{name}': cannot read '{root}': {error}") from None
+    versions = [path.parent for path in found]
+    return max(versions, key=lambda path: [int(n) if n.isdigit() else 0 for n in path.name.split(".")], default=None)
+
+
+def prepared_names(data_dir: str | os.PathLike[str] | None) -> list[str]:
+    """Every dataset that needs no network: the packaged one, and what TFDS has prepared."""
+    root = tfds_directory(data_dir)
+    found = [*root.glob("*/*/dataset_info.json"), *root.glob("*/*/*/dataset_info.json")]
+    return [MINI, *sorted({str(path.parent.parent.relative_to(root)) for path in found})]
+
+
+def _mini() -> Dataset:
+    resource = importlib.resources.files("tfcollapse.datasets") / f"{MINI}.npz"
+    with importlib.resources.as_file(resource) as path, np.load(path, allow_pickle=False) as arrays:
+        return Dataset(train=arrays["train"], test=arrays["test"], source=f"{MINI} (Fashion-MNIST 3.0.1)")
+
+
+def _first(images: np.ndarray, count: int | None, split: str) -> np.ndarray:
+    if count is not None and count > len(images):
+        raise ConfigError(f"Data.{split}: expected at most the {len(images)} images there are, received {count}")
+    return images[:count]
+
+
+def _download(name: str, data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
+    root = tfds_directory(data_dir)
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder(name, data_dir=root, try_gcs=False)
+    except Exception as error:  # noqa: BLE001 - TFDS raises many kinds, also for names and configs it lacks
+        if type(error).__name__ != "DatasetNotFoundError":
+            raise DataError(f"dataset '{name}': {_line(error)}") from None
+        import difflib
+
+        near = difflib.get_close_matches(name, [MINI, *tfds.list_builders(with_community_datasets=False)], n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise DataError(f"unknown dataset '{name}': expected {MINI}, or a name TFDS knows{hint}") from None
+    try:
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
+    except Exception as error:  # noqa: BLE001 - whatever stopped TFDS, the user needs the same advice
+        raise DataError(
+            f"dataset '{name}' is not prepared in '{root}' and could not be fetched ({_line(error)}): run "
+            f"'tfcollapse data prepare {name}' where there is a network and copy the directory here, or use "
+            f"--set data.name={MINI}, which the package carries"
+        ) from None
+    directory = prepared_directory(name, data_dir)
+    if directory is None:
+        raise DataError(f"dataset '{name}': TFDS prepared it, but '{root}' does not hold it")
+    return directory
+
+
+def _line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0][:160]}" if text else type(error).__name__
+
+
+def _cache_path(data: Data, directory: pathlib.Path) -> pathlib.Path:
+    crop, resize = _preparation(data)
+    info = (directory / "dataset_info.json").read_bytes()
+    key = hashlib.sha256(info + json.dumps([crop, resize]).encode()).hexdigest()[:12]
+    return cache_directory() / f"{data.name.replace('/', '-')}-{directory.name}-{key}"
+
+
+def _preparation(data: Data) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
+    crop, resize = PREPARATION.get(data.name, (None, None))
+    return data.crop or crop, data.resize or resize
+
+
+def _prepare(data: Data, directory: pathlib.Path, target: pathlib.Path) -> None:
+    """Decode both splits into `target`, which appears whole or not at all, whoever else prepares it."""
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(directory)
+    if "image" not in builder.info.features:
+        raise DataError(f"dataset '{data.name}': expected a feature 'image', it has {', '.join(builder.info.features)}")
+    splits = {"train": "train", "test": "test" if "test" in builder.info.splits else "validation"}
+    missing = [split for split in splits.values() if split not in builder.info.splits]
+    if missing:
+        raise DataError(f"dataset '{data.name}': expected a split '{missing[0]}', it has {', '.join(builder.info.splits)}")
+    with _new_directory(target) as folder:
+        sums = {split: _decode(builder, name, data, folder / f"{split}.npy") for split, name in splits.items()}
+        meta = {"source": f"{data.name} {builder.info.version}", "sha256": sums}
+        (folder / "meta.json").write_text(json.dumps(meta, indent=1))
+
+
+@contextlib.contextmanager
+def _new_directory(target: pathlib.Path) -> Iterator[pathlib.Path]:
+    folder = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        yield folder
+        folder.rename(target)
+    except OSError as error:
+        # Another process may have put the same images there meanwhile: theirs are as good as ours.
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise DataError(f"image cache '{target}': {error.strerror}: free space, or set TFCOLLAPSE_CACHE") from None
+    finally:
+        if folder is not None and folder.exists():
+            shutil.rmtree(folder)
+
+
+def _decode(builder: Any, split: str, data: Data, path: pathlib.Path) -> str:
+    """Write one split as .npy and return its sha256. Written in order, as a full disk kills a memory map."""
+    import tensorflow_datasets as tfds
+
+    count = builder.info.splits[split].num_examples
+    examples = builder.as_dataset(split=split, decoders=tfds.decode.PartialDecoding({"image": True}))
+    shape: tuple[int, ...] | None = None
+    with path.open("wb") as file:
+        for example in tfds.as_numpy(examples):
+            image = _crop_and_resize(example["image"], data)
+            if shape is None:
+                shape = image.shape
+                header = {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)}
+                np.lib.format.write_array_header_1_0(file, header)
+            if image.shape != shape or image.dtype != np.uint8:
+                raise DataError(
+                    f"dataset '{data.name}': expected uint8 images of one size, received {shape} and {image.shape}: "
+                    "set data.crop or data.resize"
+                )
+            file.write(image.tobytes())
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    return digest.hexdigest()
+
+
+def _crop_and_resize(image: np.ndarray, data: Data) -> np.ndarray:
+    crop, resize = _preparation(data)
+    if crop:
+        top, bottom, left, right = crop
+        if not (top < bottom <= image.shape[0] and left < right <= image.shape[1]):
+            raise ConfigError(f"Data.crop: expected (top, bottom, left, right) inside {image.shape[:2]}, received {crop}")
+        image = image[top:bottom, left:right]
+    if resize and image.shape[:2] != tuple(resize):
+        import tensorflow as tf
+
+        smooth = tf.image.resize(image, resize, method="bilinear", antialias=True)
+        image = np.clip(np.rint(smooth.numpy()), 0, 255).astype(np.uint8)
+    return image
+
+
+def _read(folder: pathlib.Path) -> Dataset:
+    advice = f"image cache '{folder}' is damaged: delete it, and the next start makes it anew"
+    try:
+        meta = json.loads((folder / "meta.json").read_text())
+        arrays = {}
+        for split, expected in meta["sha256"].items():
+            with (folder / f"{split}.npy").open("rb") as file:
+                received = hashlib.file_digest(file, "sha256").hexdigest()
+            if received != expected:
+                raise DataError(f"{advice} ({split}.npy: expected sha256 {expected[:12]}, received {received[:12]})")
+            arrays[split] = np.load(folder / f"{split}.npy", mmap_mode="r", allow_pickle=False)
+        return Dataset(train=arrays["train"], test=arrays["test"], source=meta["source"])
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise DataError(f"{advice} ({_line(error)})") from None

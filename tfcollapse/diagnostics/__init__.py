@@ -1,0 +1,1 @@
+"""Measurements on arrays: what a posterior and its reconstructions look like."""

@@ -1,0 +1,40 @@
+"""How much of the latent space a diagonal Gaussian posterior uses. Arrays in, numbers out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+ACTIVE_VARIANCE = 0.01
+SIGMA_BINS = np.linspace(0.0, 1.2, 49)
+
+
+def active_units(mean: np.ndarray, threshold: float = ACTIVE_VARIANCE) -> np.ndarray:
+    """Which latent dimensions carry information: Var_x[mu_j(x)] > threshold (Burda et al. 2015).
+
+    Args:
+      mean: [n, latent], posterior means over a data set.
+
+    Returns:
+      bool [latent].
+    """
+    return np.var(mean, axis=0, dtype=np.float64) > threshold
+
+
+def kl_per_dimension(mean: np.ndarray, log_variance: np.ndarray) -> np.ndarray:
+    """KL[q(z_j | x) || N(0, 1)] in nats, averaged over the data set: [n, latent] twice to [latent]."""
+    mean, log_variance = mean.astype(np.float64), log_variance.astype(np.float64)
+    return np.mean(0.5 * (mean**2 + np.exp(log_variance) - log_variance - 1.0), axis=0)
+
+
+def sigma_histogram(log_variance: np.ndarray, bins: np.ndarray = SIGMA_BINS) -> np.ndarray:
+    """Share of the (image, dimension) pairs whose sigma_z falls in each bin, as in Figure 2.
+
+    Args:
+      log_variance: [n, latent].
+      bins: ascending edges; what lies outside them counts to the first or the last bin.
+
+    Returns:
+      [len(bins) - 1], sums to 1.
+    """
+    sigma = np.clip(np.exp(0.5 * log_variance.astype(np.float64)), bins[0], bins[-1])
+    return np.histogram(sigma, bins)[0] / sigma.size

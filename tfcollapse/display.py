@@ -1,0 +1,110 @@
+"""What a user sees while runs go on: live lines on a terminal, plain ones elsewhere."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import rich.box
+import rich.console
+import rich.progress
+import rich.table
+
+from tfcollapse.config import Run
+from tfcollapse.record import Row
+
+if TYPE_CHECKING:
+    from tfcollapse.training.progress import Progress
+
+PLAIN_SECONDS = 20.0
+"""Least time between two plain lines of one run."""
+
+
+class Display:
+    """Shows `Progress` as it comes; a context manager.
+
+    Args:
+      total: runs that are to be trained.
+    """
+
+    def __init__(self, total: int, console: rich.console.Console | None = None):
+        self.console = console or rich.console.Console(highlight=False, soft_wrap=True)
+        self.total, self.count = total, 0
+        self.tasks: dict[str, Any] = {}
+        self.spoken: dict[str, float] = {}
+        self.live = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.BarColumn(bar_width=20),
+            rich.progress.TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[numbers]}"),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+
+    def __enter__(self) -> Display:
+        self.live.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.live.__exit__(kind, error, trace)
+
+    def update(self, progress: Progress) -> None:
+        """Show where one run stands."""
+        units = "-" if progress.active_units is None else str(progress.active_units)
+        numbers = (
+            f"{progress.steps_per_second:.0f} steps/s, {_duration(progress.seconds_left)} left, "
+            f"error {progress.reconstruction_error:.5f}, gamma {_cell(progress.gamma)}, active units {units}"
+        )
+        if not self.console.is_terminal:
+            now = time.monotonic()
+            if now - self.spoken.get(progress.run_id, 0.0) >= PLAIN_SECONDS:
+                self.spoken[progress.run_id] = now
+                self.console.print(f"{progress.run_id}: step {progress.step}/{progress.steps}, {numbers}")
+            return
+        if progress.run_id not in self.tasks:
+            self.tasks[progress.run_id] = self.live.add_task(progress.run_id, total=progress.steps, numbers="")
+        self.live.update(self.tasks[progress.run_id], completed=progress.step, numbers=numbers)
+
+    def ended(self, run: Run, result: Row) -> None:
+        """Say how one run ended."""
+        self.count += 1
+        if run.run_id in self.tasks:
+            self.live.remove_task(self.tasks.pop(run.run_id))
+        error = result.get("train", {}).get("reconstruction_error")
+        said = f"error {error:.5f}, {_duration(result['seconds'])}" if error is not None else result.get("reason", "")
+        self.console.print(f"[{self.count}/{self.total}] {run.run_id}: {result['status']}, {said}", markup=False)
+
+    def table(self, rows: list[Row]) -> None:
+        """All cells of a sweep."""
+        columns = {
+            "depth": "depth",
+            "objective": "objective",
+            "seed": "seed",
+            "status": "status",
+            "train_error": "train error",
+            "test_error": "test error",
+            "gamma": "gamma",
+            "active_units": "active units",
+            "kl": "KL (nats)",
+            "steps_per_second": "steps/s",
+        }
+        table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
+        for name in columns.values():
+            table.add_column(name, no_wrap=True)
+        for row in rows:
+            table.add_row(*(_cell(row.get(name)) for name in columns))
+        self.console.print(table, width=None if self.console.is_terminal else 120)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{seconds:02}s"

@@ -1,0 +1,86 @@
+"""Checked declarations: frozen dataclasses whose annotations are enforced, one clear line per mistake."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import math
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from tfcollapse.errors import ConfigError, unknown
+
+T = TypeVar("T")
+
+
+@typing.dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+def declaration(cls: type[T]) -> type[T]:
+    """A frozen, keyword-only dataclass whose fields are checked against their annotations."""
+    made = dataclass(frozen=True, kw_only=True)(cls)
+    construct = made.__init__
+    names = [f.name for f in dataclasses.fields(made)]  # type: ignore[arg-type]
+
+    @functools.wraps(construct)
+    def construct_checked(self: Any, **values: Any) -> None:
+        for name in values:
+            if name not in names:
+                raise ConfigError(unknown(f"field of {made.__name__}", name, names))
+        construct(self, **values)
+        _check_fields(self)
+
+    made.__init__ = construct_checked  # type: ignore[method-assign]
+    return made
+
+
+def bounded(default: Any, *, least: float | None = None, above: float | None = None) -> Any:
+    """A field whose value must be >= `least` or > `above`."""
+    return field(default=default, metadata={"least": least, "above": above})
+
+
+def _check_fields(declared: Any) -> None:
+    hints = typing.get_type_hints(type(declared))
+    for f in dataclasses.fields(declared):
+        name = f"{type(declared).__name__}.{f.name}"
+        value = checked(name, getattr(declared, f.name), hints[f.name])
+        object.__setattr__(declared, f.name, value)
+        least, above = f.metadata.get("least"), f.metadata.get("above")
+        if value is not None and least is not None and value < least:
+            raise ConfigError(f"{name}: expected >= {least}, received {value}")
+        if value is not None and above is not None and value <= above:
+            raise ConfigError(f"{name}: expected > {above}, received {value}")
+
+
+def checked(name: str, value: Any, hint: Any) -> Any:
+    """`value` as the annotation `hint` has it (an int may stand for a float). Raises ConfigError."""
+    if typing.get_origin(hint) is Literal:
+        if value not in typing.get_args(hint):
+            raise ConfigError(unknown(f"value of {name}", value, typing.get_args(hint)))
+        return value
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    for option in options:
+        if option is float and type(value) in (int, float) and math.isfinite(value):
+            return float(value)
+        if typing.get_origin(option) is tuple:
+            if isinstance(value, (tuple, list)) and all(type(item) is int and item >= 0 for item in value):
+                return tuple(value)
+        elif type(value) is option:
+            return value
+    wanted = " or ".join(getattr(option, "__name__", str(option)) for option in options)
+    raise ConfigError(f"{name}: expected {wanted}, received {value!r}".replace("NoneType", "none"))
+
+
+def construct(cls: Any, values: Any, where: str) -> Any:
+    """A declaration from the dict that `dataclasses.asdict` made of it; `where` names it in errors."""
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where}: expected an object with the fields of {cls.__name__}, received {values!r}")
+    hints = typing.get_type_hints(cls)
+    return cls(
+        **{
+            name: construct(hints[name], value, f"{where}.{name}")
+            if dataclasses.is_dataclass(hints.get(name))
+            else value
+            for name, value in values.items()
+        }
+    )

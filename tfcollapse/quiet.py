@@ -1,0 +1,38 @@
+"""TensorFlow's first import without the pages it prints on a machine that has no GPU."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow and start its devices. What it prints meanwhile is shown only if that fails."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _held_back():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+        tf.constant(0.0)
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    # The lines come from C++ before any log level applies, so only the file descriptor stops them.
+    import tempfile
+
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as held, contextlib.ExitStack() as stack:
+        kept = os.dup(2)
+        stack.callback(os.close, kept)
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            os.dup2(kept, 2)
+            held.seek(0)
+            os.write(2, held.read())
+            raise
+        os.dup2(kept, 2)

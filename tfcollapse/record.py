@@ -1,0 +1,261 @@
+"""A run's directory: who may write it, what it holds, and the tidy table that many of them make.
+
+config.json, environment.json, metrics.csv, diagnostics.csv, checkpoints/, model.keras, and result.json,
+written last: a run that has it has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import dataclasses
+import datetime
+import fcntl
+import importlib.metadata
+import json
+import os
+import pathlib
+import platform
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import tfcollapse
+from tfcollapse.config import Run
+from tfcollapse.errors import ConfigError, RunError
+
+Row = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class RunDirectory:
+    """The files of one run.
+
+    Attributes:
+      path: the directory; `open` makes it.
+      run: its configuration.
+    """
+
+    path: pathlib.Path
+    run: Run
+
+    @property
+    def checkpoints(self) -> pathlib.Path:
+        """Where checkpoints lie."""
+        return self.path / "checkpoints"
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[RunDirectory]:
+        """Hold the directory for writing.
+
+        Raises:
+          RunError: another process holds it, it cannot be written, or it is another run's.
+        """
+        with disk_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = (self.path / "lock").open("w")
+        with lock:
+            try:
+                # The kernel drops the lock with its holder, so a killed process leaves nothing stale.
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(f"run directory '{self.path}': another process is writing it; wait for it to end") from None
+            self._check_config()
+            yield self
+
+    def _check_config(self) -> None:
+        path = self.path / "config.json"
+        if not path.exists():
+            self.write_json("config.json", json.loads(self.run.to_json()))
+            return
+        if read_config(self.path) != self.run:
+            raise RunError(
+                f"run directory '{self.path}' holds another run's configuration: expected {self.run.run_id}, "
+                f"received {read_config(self.path).run_id}; choose another --out"
+            )
+
+    def write_json(self, name: str, values: Any) -> None:
+        """Write a file whole or not at all."""
+        path = self.path / name
+        partial = path.with_name(f".{name}.partial")
+        with disk_errors(self.path):
+            partial.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
+            partial.replace(path)
+
+    def append(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Add rows to a CSV file, with a header where it is new."""
+        path = self.path / name
+        with disk_errors(self.path):
+            new = not path.exists()
+            with path.open("a", newline="") as file:
+                writer = csv.DictWriter(file, list(rows[0]))
+                if new:
+                    writer.writeheader()
+                writer.writerows(rows)
+
+    def rewind(self, step: int) -> None:
+        """Drop every CSV row after `step`: what a resumed run is about to write again."""
+        for name in ("metrics.csv", "diagnostics.csv"):
+            path = self.path / name
+            if not path.exists():
+                continue
+            with path.open(newline="") as file:
+                header, *lines = list(csv.reader(file)) or [[]]
+            kept = [line for line in lines if len(line) == len(header) and int(line[0]) <= step]
+            partial = path.with_name(f".{name}.partial")
+            with disk_errors(self.path), partial.open("w", newline="") as file:
+                csv.writer(file).writerows([header, *kept] if header else [])
+            partial.replace(path)
+
+    @property
+    def result(self) -> Row | None:
+        """What result.json says, or None while the run has not ended."""
+        path = self.path / "result.json"
+        return read_json(path) if path.exists() else None
+
+
+@contextlib.contextmanager
+def disk_errors(path: pathlib.Path) -> Iterator[None]:
+    """Turn a full, read-only or forbidden disk into one clear line."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"'{path}': {error.strerror or error}: free space or choose another --out, then run again") from None
+
+
+def read_json(path: pathlib.Path) -> Row:
+    """A JSON object from `path`. Raises RunError for anything else."""
+    try:
+        values = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RunError(f"'{path}' cannot be read: {error}") from None
+    if not isinstance(values, dict):
+        raise RunError(f"'{path}': expected a JSON object, received {type(values).__name__}")
+    return values
+
+
+def read_config(path: pathlib.Path) -> Run:
+    """The configuration of the run in directory `path`. Raises RunError where there is none."""
+    try:
+        return Run.from_json((path / "config.json").read_text())
+    except (OSError, ConfigError, UnicodeDecodeError) as error:
+        raise RunError(f"'{path}' is not a run's directory: {error}") from None
+
+
+def environment(**more: Any) -> Row:
+    """Versions, commit, hardware and time: what a result must name."""
+    packages = ("tensorflow", "keras", "numpy", "tensorflow-datasets")
+    versions = {}
+    for name in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return {
+        "tfcollapse": tfcollapse.__version__,
+        "commit": commit(),
+        "python": platform.python_version(),
+        "versions": versions,
+        "machine": f"{_processor()}, {len(os.sched_getaffinity(0))} of {os.cpu_count()} cores",
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **more,
+    }
+
+
+def commit() -> str:
+    """The commit of the source tree, with "-dirty" where tracked files differ; "unknown" outside one."""
+    source = pathlib.Path(__file__).parent
+    command = ["git", "-C", str(source), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return answer.stdout.strip()
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def tidy_row(directory: RunDirectory) -> Row:
+    """One row of the study's table: what the run was, where it ran, and what came out."""
+    run, result = directory.run, directory.result or {"status": "unfinished"}
+    where = read_json(directory.path / "environment.json") if (directory.path / "environment.json").exists() else {}
+    train, test = result.get("train", {}), result.get("test", {})
+    vae = run.objective.kind == "vae"
+    return {
+        "run_id": run.run_id,
+        "status": result["status"],
+        "objective": run.objective.label,
+        "gamma_mode": run.objective.gamma if vae else None,
+        "gamma_start": run.objective.gamma_start if vae else None,
+        "warmup": run.objective.warmup if vae else None,
+        "warmup_steps": run.objective.warmup_steps if vae and run.objective.warmup != "none" else None,
+        "architecture": run.network.architecture,
+        "depth": run.network.depth,
+        "width": run.network.width,
+        "latent_dim": run.network.latent_dim,
+        "initializer": run.network.initializer,
+        "seed": run.seed,
+        "steps": run.training.steps,
+        "batch": run.training.batch,
+        "learning_rate": run.training.learning_rate,
+        "halve_every": run.training.halve_every,
+        "dataset": result.get("source", run.data.name),
+        "train_images": train.get("images"),
+        "test_images": test.get("images"),
+        "train_error": train.get("reconstruction_error"),
+        "test_error": test.get("reconstruction_error"),
+        "train_error_at_mean": train.get("reconstruction_error_at_mean"),
+        "gamma": result.get("gamma"),
+        "active_units": train.get("active_units"),
+        "kl": train.get("kl"),
+        "sigma_above_0.9": train.get("sigma_above_0.9"),
+        "negative_elbo": train.get("negative_elbo"),
+        "mean_predictor_error": result.get("mean_predictor_error"),
+        "pca_error": result.get("pca_error"),
+        "seconds": result.get("seconds"),
+        "steps_per_second": result.get("steps_per_second"),
+        "commit": where.get("commit"),
+        "machine": where.get("machine"),
+        "versions": " ".join(f"{name} {version}" for name, version in where.get("versions", {}).items()),
+        "reason": result.get("reason", ""),
+    }
+
+
+def write_table(path: pathlib.Path, rows: Iterable[Row]) -> None:
+    """Write rows of equal keys as CSV, whole or not at all; floats keep every digit."""
+    rows = list(rows)
+    partial = path.with_name(f".{path.name}.partial")
+    with disk_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        partial.replace(path)
+
+
+def read_table(path: pathlib.Path) -> list[Row]:
+    """The rows `write_table` wrote: numbers as numbers, an empty cell as None. Raises RunError."""
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise RunError(f"table '{path}': {error.strerror}; 'tfcollapse sweep' writes it") from None
+    if not rows:
+        raise RunError(f"table '{path}': expected at least one row, received none")
+    return [{name: _typed(name, value) for name, value in row.items()} for row in rows]
+
+
+def _typed(name: str, value: str | None) -> Any:
+    if not value:
+        return None
+    if name in ("commit", "run_id", "machine", "dataset", "versions"):
+        return value  # a commit such as 1234e56 is no number
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(value)
+    return value
