@@ -1,3 +1,37 @@
 """tfcollapse: which kind of posterior collapse a VAE has, what causes it, and the paper's experiments."""
 
+import importlib
+from typing import Any
+
 __version__ = "0.1.0"
+
+# Resolved on first use, so that importing the package, or its command line's help, costs nothing.
+_PUBLIC = {
+    "Autoencoder": "tfcollapse.autoencoder",
+    "Posterior": "tfcollapse.autoencoder",
+    "load_model": "tfcollapse.autoencoder",
+    "Data": "tfcollapse.config",
+    "Network": "tfcollapse.config",
+    "Objective": "tfcollapse.config",
+    "Run": "tfcollapse.config",
+    "Training": "tfcollapse.config",
+    "grid": "tfcollapse.config",
+    "load": "tfcollapse.data",
+    "Study": "tfcollapse.study",
+    "Claim": "tfcollapse.study",
+    "build": "tfcollapse.training.trainer",
+    "train": "tfcollapse.training.trainer",
+    "sweep": "tfcollapse.sweep",
+    "UserError": "tfcollapse.errors",
+}
+__all__ = ["__version__", *_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'tfcollapse' has no attribute '{name}'")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

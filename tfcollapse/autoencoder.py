@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
-from tfcollapse import objectives
+from tfcollapse import (
+    networks,  # noqa: F401 - registers the classes that a saved model names
+    objectives,
+)
 from tfcollapse.config import Objective
+from tfcollapse.errors import RunError
 
 
 class Posterior(NamedTuple):
@@ -25,7 +30,7 @@ class Posterior(NamedTuple):
     log_variance: Any = None
 
     def sample(self, noise: Any) -> Any:
-        """mean + sigma * noise, [batch, latent]; the mean itself where there is no variance or no noise."""
+        """Mean + sigma * noise, [batch, latent]; the mean itself where there is no variance or no noise."""
         if self.log_variance is None or noise is None:
             return self.mean
         return self.mean + ops.exp(0.5 * self.log_variance) * noise
@@ -209,6 +214,21 @@ class Autoencoder(keras.Model):
             if not parts[part].built:
                 parts[part].build((None, *shape))
         return cls(**parts, **config)
+
+
+def load_model(path: str | os.PathLike[str]) -> Autoencoder:
+    """The autoencoder that a run or `model.save` left at `path`, a .keras file; nothing in it is executed.
+
+    Raises:
+      RunError: the file is missing, damaged, or holds something else.
+    """
+    try:
+        model = keras.saving.load_model(path, safe_mode=True)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise RunError(f"model '{path}': expected a .keras file of an Autoencoder: {str(error)[:160]}") from None
+    if not isinstance(model, Autoencoder):
+        raise RunError(f"model '{path}': expected an Autoencoder, received {type(model).__name__}")
+    return model
 
 
 def _images_of(data: Any) -> Any:

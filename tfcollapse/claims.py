@@ -79,7 +79,8 @@ def _equation_8(rows: Rows) -> Claim:
     if not pairs:
         return Claim(text, NOT_TESTED, "no AE has a finished VAE beside it")
     broken = [
-        f"depth {vae['depth']} seed {vae['seed']} ({vae['objective']}): {ae['train_error']:.5f} > {vae['train_error']:.5f}"
+        f"depth {vae['depth']} seed {vae['seed']} ({vae['objective']}): "
+        f"{ae['train_error']:.5f} > {vae['train_error']:.5f}"
         for ae, vae in pairs
         if ae["train_error"] > vae["train_error"]
     ]
@@ -109,4 +110,6 @@ def _collapse_with_depth(rows: Rows) -> Claim:
         return Claim(text, NOT_TESTED, "fewer than two depths finished")
     listed = ", ".join(f"{depth}: {share:.1%}, {units[depth]:.4g} active" for depth, share in shares.items())
     values = list(shares.values())
-    return Claim(text, SUPPORTED if values[-1] > values[0] else CONTRADICTED, f"share of sigma_z > 0.9 by depth {listed}")
+    return Claim(
+        text, SUPPORTED if values[-1] > values[0] else CONTRADICTED, f"share of sigma_z > 0.9 by depth {listed}"
+    )

@@ -17,6 +17,7 @@ from typing import Any, Literal
 from tfcollapse.errors import ConfigError, unknown
 from tfcollapse.fields import bounded, checked, construct, declaration
 
+
 @declaration
 class Data:
     """Which images.
@@ -55,9 +56,9 @@ class Network:
     depth: int = bounded(2, least=1)
     width: int = bounded(512, least=1)
     latent_dim: int = bounded(64, least=1)
-    initializer: Literal[
-        "glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal", "orthogonal"
-    ] = "glorot_uniform"
+    initializer: Literal["glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal", "orthogonal"] = (
+        "glorot_uniform"
+    )
     output: Literal["linear", "sigmoid"] = "linear"
 
 
@@ -171,7 +172,7 @@ class Run:
 def replace(run: Run, key: str, value: Any) -> Run:
     """`run` with the field `key` changed: "seed", "training.steps", or a whole section."""
     head, _, rest = key.partition(".")
-    sections = [f.name for f in dataclasses.fields(Run)]  # type: ignore[arg-type]
+    sections = [f.name for f in dataclasses.fields(Run)]
     if head not in sections:
         raise ConfigError(unknown("setting", head, sections))
     if rest:
@@ -180,7 +181,7 @@ def replace(run: Run, key: str, value: Any) -> Run:
         if rest not in names:
             raise ConfigError(unknown("setting", key, [f"{head}.{name}" for name in names]))
         value = dataclasses.replace(section, **{rest: value})
-    return dataclasses.replace(run, **{head: value})  # type: ignore[type-var]
+    return dataclasses.replace(run, **{head: value})
 
 
 def parse(key: str, text: str) -> Any:
@@ -252,5 +253,3 @@ def _current(run: Run, key: str) -> Any:
     for name in key.split("."):
         run = getattr(run, name, None)  # type: ignore[assignment]
     return run
-
-

@@ -175,7 +175,9 @@ def _prepare(data: Data, directory: pathlib.Path, target: pathlib.Path) -> None:
     splits = {"train": "train", "test": "test" if "test" in builder.info.splits else "validation"}
     missing = [split for split in splits.values() if split not in builder.info.splits]
     if missing:
-        raise DataError(f"dataset '{data.name}': expected a split '{missing[0]}', it has {', '.join(builder.info.splits)}")
+        raise DataError(
+            f"dataset '{data.name}': expected a split '{missing[0]}', it has {', '.join(builder.info.splits)}"
+        )
     with _new_directory(target) as folder:
         sums = {split: _decode(builder, name, data, folder / f"{split}.npy") for split, name in splits.items()}
         meta = {"source": f"{data.name} {builder.info.version}", "sha256": sums}
@@ -229,7 +231,9 @@ def _crop_and_resize(image: np.ndarray, data: Data) -> np.ndarray:
     if crop:
         top, bottom, left, right = crop
         if not (top < bottom <= image.shape[0] and left < right <= image.shape[1]):
-            raise ConfigError(f"Data.crop: expected (top, bottom, left, right) inside {image.shape[:2]}, received {crop}")
+            raise ConfigError(
+                f"Data.crop: expected (top, bottom, left, right) inside {image.shape[:2]}, received {crop}"
+            )
         image = image[top:bottom, left:right]
     if resize and image.shape[:2] != tuple(resize):
         import tensorflow as tf

@@ -60,9 +60,10 @@ def checked(name: str, value: Any, hint: Any) -> Any:
         return value
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     for option in options:
-        if option is float and type(value) in (int, float) and math.isfinite(value):
-            return float(value)
-        if typing.get_origin(option) is tuple:
+        if option is float:
+            if type(value) in (int, float) and math.isfinite(value):
+                return float(value)
+        elif typing.get_origin(option) is tuple:
             if isinstance(value, (tuple, list)) and all(type(item) is int and item >= 0 for item in value):
                 return tuple(value)
         elif type(value) is option:

@@ -10,6 +10,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -29,17 +30,22 @@ def depth_figure(rows: Rows) -> Figure:
     for objective in dict.fromkeys(row["objective"] for row in rows):
         chosen = [row for row in rows if row["objective"] == objective]
         _line(errors, chosen, "train_error", objective)
-        _line(units, chosen, "active_units", objective)
+        if objective != "AE":
+            _line(units, chosen, "active_units", objective)
     _reference_lines(errors, rows)
     errors.set(xlabel="hidden layers in encoder and in decoder", ylabel="squared error per pixel, training set")
     errors.set_yscale("log")
+    errors.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    errors.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "235" else ""))
     errors.set_title("Reconstruction error, eq. (8)", loc="left", fontsize=10)
-    errors.legend(fontsize=8, frameon=False, loc="center right", bbox_to_anchor=(1, 0.72))
+    errors.legend(fontsize=8, frameon=False, loc="best")
     units.set(xlabel="hidden layers in encoder and in decoder", ylabel="latent dimensions with Var[mean] > 0.01")
     units.set_title("Active units", loc="left", fontsize=10)
     latent = rows[0]["latent_dim"]
     units.axhline(latent, color="#999999", linewidth=0.8)
-    units.annotate(f"all {latent}", (1, latent), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
+    units.annotate(
+        f"all {latent}", (1, latent), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8
+    )
     units.set_ylim(0, latent * 1.12)
     for axes in (errors, units):
         axes.set_xticks(sorted({row["depth"] for row in rows}))

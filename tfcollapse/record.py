@@ -59,7 +59,9 @@ class RunDirectory:
                 # The kernel drops the lock with its holder, so a killed process leaves nothing stale.
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise RunError(f"run directory '{self.path}': another process is writing it; wait for it to end") from None
+                raise RunError(
+                    f"run directory '{self.path}': another process is writing it; wait for it to end"
+                ) from None
             self._check_config()
             yield self
 
@@ -120,7 +122,9 @@ def disk_errors(path: pathlib.Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RunError(f"'{path}': {error.strerror or error}: free space or choose another --out, then run again") from None
+        raise RunError(
+            f"'{path}': {error.strerror or error}: free space or choose another --out, then run again"
+        ) from None
 
 
 def read_json(path: pathlib.Path) -> Row:
@@ -210,7 +214,7 @@ def tidy_row(directory: RunDirectory) -> Row:
         "test_error": test.get("reconstruction_error"),
         "train_error_at_mean": train.get("reconstruction_error_at_mean"),
         "gamma": result.get("gamma"),
-        "active_units": train.get("active_units"),
+        "active_units": train.get("active_units") if vae else None,
         "kl": train.get("kl"),
         "sigma_above_0.9": train.get("sigma_above_0.9"),
         "negative_elbo": train.get("negative_elbo"),

@@ -59,10 +59,14 @@ def _limits(rows: Rows) -> str:
         notes.append("One seed: no verdict here has an error bar.")
     steps = max(row["steps"] for row in rows)
     if steps < 250_000:
-        notes.append(f"The paper trains 250,000 steps; this is {steps:,}, so it speaks of training this long, no longer.")
+        notes.append(
+            f"The paper trains 250,000 steps; this is {steps:,}, so it speaks of training this long, no longer."
+        )
     missing = [row for row in rows if row["status"] != "finished"]
     if missing:
-        notes.append("Missing: " + "; ".join(f"{row['run_id']} ({row['status']} {row['reason'] or ''})" for row in missing))
+        notes.append(
+            "Missing: " + "; ".join(f"{row['run_id']} ({row['status']} {row['reason'] or ''})" for row in missing)
+        )
     return " ".join(notes)
 
 

@@ -74,7 +74,8 @@ def load_study(name: str) -> Study:
     elif not path.is_file():
         raise ConfigError(f"study file '{path}': no such file")
     spec = importlib.util.spec_from_file_location(f"study_{path.stem}", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     study = getattr(module, "STUDY", None)

@@ -8,6 +8,7 @@ import multiprocessing.connection
 import os
 import pathlib
 import signal
+import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -141,5 +142,6 @@ def _work(connection: Any, cores: list[int], out: pathlib.Path, data_dir: Any) -
         except UserError as error:
             result = {"status": "error", "reason": str(error)}
         except Exception as error:  # noqa: BLE001 - one broken run must not end the sweep
+            traceback.print_exc()
             result = {"status": "error", "reason": f"{type(error).__name__}: {error}".splitlines()[0]}
         connection.send(result)

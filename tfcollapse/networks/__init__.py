@@ -7,6 +7,7 @@ import dataclasses
 import keras
 
 from tfcollapse.config import Network
+from tfcollapse.networks.dense import DenseDecoder, DenseEncoder
 
 
 def build(
@@ -21,12 +22,11 @@ def build(
     architecture, output = fields.pop("architecture"), fields.pop("output")
     match architecture:
         case "dense":
-            from tfcollapse.networks.dense import DenseDecoder as Decoder
-            from tfcollapse.networks.dense import DenseEncoder as Encoder
+            parts = DenseEncoder, DenseDecoder
         case _:
             raise NotImplementedError(architecture)
-    encoder = Encoder(image_shape=image_shape, variational=variational, seed=seed, name="encoder", **fields)
-    decoder = Decoder(image_shape=image_shape, output=output, seed=seed, name="decoder", **fields)
+    encoder = parts[0](image_shape=image_shape, variational=variational, seed=seed, name="encoder", **fields)
+    decoder = parts[1](image_shape=image_shape, output=output, seed=seed, name="decoder", **fields)
     encoder.build((None, *image_shape))
     decoder.build((None, network.latent_dim))
     return encoder, decoder

@@ -31,7 +31,7 @@ def save(folder: pathlib.Path, step: int, state: dict[str, np.ndarray]) -> pathl
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
-            np.savez(file, **state)
+            np.savez(file, allow_pickle=False, **state)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
@@ -40,7 +40,9 @@ def save(folder: pathlib.Path, step: int, state: dict[str, np.ndarray]) -> pathl
             partial.unlink()
         last = steps(folder)
         kept = f"the checkpoint of step {last[-1]} is intact" if last else "there is no earlier checkpoint"
-        raise RunError(f"checkpoint of step {step}: {error.strerror} ('{folder}'): {kept}; free space, run again") from None
+        raise RunError(
+            f"checkpoint of step {step}: {error.strerror} ('{folder}'): {kept}; free space, run again"
+        ) from None
     for old in steps(folder)[:-KEPT]:
         (folder / f"step-{old:09d}.npz").unlink()
     return path
@@ -57,9 +59,9 @@ def newest(folder: pathlib.Path, warn: Callable[[str], None]) -> dict[str, np.nd
     for step in reversed(steps(folder)):
         path = folder / f"step-{step:09d}.npz"
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return {name: arrays[name] for name in arrays.files}
         except (OSError, ValueError, zipfile.BadZipFile, KeyError, EOFError) as error:
-            warn(f"checkpoint '{path.name}' is damaged ({type(error).__name__}: {error}): falling back to the one before")
+            warn(f"checkpoint '{path.name}' is damaged ({error}): falling back to the one before")
             path.unlink()
     return None

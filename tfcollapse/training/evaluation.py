@@ -42,6 +42,7 @@ def evaluate(engine: Engine, run: Run, images: np.ndarray) -> Block:
     return Block(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a diverged model's numbers are not finite, and say so
 def measures(block: Block, run: Run, dimensions: int) -> dict[str, Any]:
     """The numbers a record keeps of one split.
 
@@ -52,12 +53,13 @@ def measures(block: Block, run: Run, dimensions: int) -> dict[str, Any]:
         "images": len(block.mean),
         "reconstruction_error": float(block.sampled_error.mean(dtype=np.float64) / dimensions),
         "reconstruction_error_at_mean": float(block.mean_error.mean(dtype=np.float64) / dimensions),
-        "active_units": int(posterior.active_units(block.mean).sum()),
         "latent_variance": np.var(block.mean, axis=0, dtype=np.float64).tolist(),
     }
     if run.objective.kind == "vae":
         kl = posterior.kl_per_dimension(block.mean, block.log_variance)
         numbers |= {
+            # Not for an AE: its latent scale is arbitrary, and so would be a threshold on it.
+            "active_units": int(posterior.active_units(block.mean).sum()),
             "kl": float(kl.sum()),
             "kl_per_dimension": kl.tolist(),
             "sigma_above_0.9": float((block.log_variance > 2 * np.log(0.9)).mean()),

@@ -90,7 +90,7 @@ class TensorFlowEngine:
         return row
 
     def evaluate(self, images: np.ndarray, noise: np.ndarray) -> Block:
-        """The model on a block of uint8 images [n, h, w, c], n <= EVALUATION_BLOCK, and noise [EVALUATION_BLOCK, latent]."""
+        """The model on a block of images: see `tfcollapse.training.evaluation.Engine`."""
         count = len(images)
         padded = np.pad(images, [(0, draws.EVALUATION_BLOCK - count)] + [(0, 0)] * (images.ndim - 1))
         return Block(*(value.numpy()[:count] for value in self._block(tf.constant(padded), tf.constant(noise))))

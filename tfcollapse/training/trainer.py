@@ -8,7 +8,6 @@ import pathlib
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -128,7 +127,7 @@ class _Session:
     def _probe(self) -> None:
         images = self.dataset.train[:PROBE]
         numbers = measures(evaluate(self.engine, self.run, images), self.run, math.prod(self.dataset.image_shape))
-        self.active_units = numbers["active_units"]
+        self.active_units = numbers.get("active_units")
         rows = []
         for measure, value in numbers.items():
             for dimension, item in enumerate(value) if isinstance(value, list) else [("", value)]:
@@ -166,7 +165,11 @@ class _Session:
         self._save()
         dimensions = math.prod(self.dataset.image_shape)
         splits = {"train": self.dataset.train, "test": self.dataset.test}
-        result: Row = {name: measures(evaluate(self.engine, run, images), run, dimensions) for name, images in splits.items()}
+        result: Row = {
+            name: measures(evaluate(self.engine, run, images), run, dimensions) for name, images in splits.items()
+        }
+        if not math.isfinite(result["train"]["reconstruction_error"]):
+            raise NonFiniteError(run.training.steps, {})
         if model.variational:
             if run.objective.gamma == "optimal":  # eq. (10) over the whole training set, not over a last batch
                 model.log_gamma.assign(math.log(result["train"]["reconstruction_error"]))

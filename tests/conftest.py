@@ -1,0 +1,70 @@
+import os
+import pathlib
+import subprocess
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("MPLBACKEND", "agg")
+
+import pytest
+from hypothesis import settings
+
+from tfcollapse.config import Data, Network, Objective, Run, Training
+from tfcollapse.data import MINI
+from tfcollapse.quiet import import_tensorflow
+
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
+
+ROOT = pathlib.Path(__file__).parent.parent
+TFDS = os.environ.get("TFDS_DATA_DIR", "")
+
+real_data = pytest.mark.skipif(
+    not pathlib.Path(TFDS, "fashion_mnist").is_dir(), reason="no prepared datasets: TFDS_DATA_DIR names none"
+)
+
+
+def pytest_sessionstart(session):
+    import_tensorflow()
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """Decoded images of the tests lie in a directory of the session's own."""
+    monkeypatch.setenv("TFCOLLAPSE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def tiny(*, objective: Objective | None = None, seed: int = 0, **training) -> Run:
+    """A run of the packaged images that takes a second."""
+    settings = {"steps": 40, "batch": 16, "log_every": 10, "evaluate_every": 20, "checkpoint_every": 20}
+    return Run(
+        data=Data(name=MINI, train=200, test=50),
+        network=Network(depth=2, width=24, latent_dim=6),
+        objective=objective or Objective(gamma="optimal"),
+        training=Training(**settings | training),
+        seed=seed,
+    )
+
+
+def python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    """Run code in a fresh interpreter."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    """Run the command line in a fresh process."""
+    return subprocess.run(
+        [sys.executable, "-m", "tfcollapse", *arguments],
+        cwd=ROOT,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )

@@ -1,0 +1,114 @@
+import os
+import subprocess
+
+import numpy as np
+import pytest
+from conftest import tiny
+
+from tfcollapse.errors import RunError
+from tfcollapse.training import checkpoint
+from tfcollapse.training.trainer import train
+
+STATE = {"weights": np.arange(5000, dtype=np.float32), "step": np.int64(3)}
+
+
+def _newest(folder):
+    said = []
+    return checkpoint.newest(folder, said.append), said
+
+
+def test_what_is_saved_comes_back(tmp_path):
+    checkpoint.save(tmp_path, 3, STATE)
+    state, said = _newest(tmp_path)
+    assert set(state) == set(STATE)
+    assert all(np.array_equal(state[name], STATE[name]) and state[name].dtype == STATE[name].dtype for name in STATE)
+    assert not said
+
+
+def test_the_newest_two_are_kept(tmp_path):
+    for step in (1, 2, 3, 4):
+        checkpoint.save(tmp_path, step, STATE | {"step": np.int64(step)})
+    assert checkpoint.steps(tmp_path) == [3, 4]
+    assert int(_newest(tmp_path)[0]["step"]) == 4
+
+
+def _truncate(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def _flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0x10
+    path.write_bytes(content)
+
+
+def _empty(path):
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize("damage", [_truncate, _flip, _empty])
+def test_a_damaged_checkpoint_falls_back_and_says_so(damage, tmp_path):
+    for step in (1, 2):
+        checkpoint.save(tmp_path, step, STATE | {"step": np.int64(step)})
+    damage(tmp_path / "step-000000002.npz")
+    state, said = _newest(tmp_path)
+    assert int(state["step"]) == 1
+    assert len(said) == 1
+    assert "step-000000002.npz" in said[0]
+    assert "falling back" in said[0]
+
+
+def test_a_checkpoint_with_pickles_is_not_executed(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path}/executed",)
+
+    np.savez(tmp_path / "step-000000001.npz", trap=np.array([Trap()], dtype=object))
+    state, said = _newest(tmp_path)
+    assert state is None
+    assert said
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(tmp_path):
+    whole, run = train(tiny(steps=60), tmp_path / "whole"), tiny(steps=60)
+    train(run, tmp_path / "run")
+    folder = tmp_path / "run" / run.run_id
+    (folder / "result.json").unlink()
+    assert checkpoint.steps(folder / "checkpoints") == [40, 60]
+    _flip(folder / "checkpoints" / "step-000000060.npz")
+    with pytest.warns(UserWarning, match="falling back"):
+        again = train(run, tmp_path / "run")
+    assert again["train"] == whole["train"]
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A real file system of 4 MiB, where one may be mounted."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a file system cannot be mounted here: " + mounted.stderr.decode().strip())
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_full_disk_leaves_the_checkpoints_before_it_intact(small_disk):
+    half = {"weights": np.zeros(400_000, np.float32), "step": np.int64(1)}
+    checkpoint.save(small_disk, 1, half)
+    checkpoint.save(small_disk, 2, half)
+    with pytest.raises(RunError, match="No space left on device.*checkpoint of step 2 is intact"):
+        checkpoint.save(small_disk, 3, half)
+    assert sorted(path.name for path in small_disk.iterdir()) == ["step-000000001.npz", "step-000000002.npz"]
+    assert np.array_equal(_newest(small_disk)[0]["weights"], half["weights"])
+
+
+def test_a_run_on_a_full_disk_stops_with_one_line_and_goes_on_later(small_disk, tmp_path):
+    run = tiny(steps=60)
+    filler = small_disk / "filler"
+    filler.write_bytes(b"x" * 3_900_000)
+    with pytest.raises(RunError, match="No space left on device"):
+        train(run, small_disk)
+    filler.unlink()
+    assert train(run, small_disk)["train"] == train(run, tmp_path)["train"]

@@ -1,0 +1,140 @@
+import dataclasses
+import json
+
+import pytest
+from conftest import python
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfcollapse.config import Data, Network, Objective, Run, Training, apply_settings, grid, parse, replace, shorten
+from tfcollapse.errors import ConfigError
+
+runs = st.builds(
+    Run,
+    data=st.builds(Data, name=st.sampled_from(["cifar10", "fashion_mnist_mini"]), train=st.none() | st.integers(1, 9)),
+    network=st.builds(Network, depth=st.integers(1, 20), width=st.integers(1, 999)),
+    objective=st.builds(Objective, gamma=st.sampled_from(["fixed", "optimal"]), gamma_start=st.floats(1e-6, 1e3)),
+    training=st.builds(Training, steps=st.integers(1, 10**6), learning_rate=st.floats(1e-9, 1.0)),
+    seed=st.integers(0, 2**32),
+)
+
+
+@given(runs)
+def test_json_round_trip_gives_the_same_run_and_id(run):
+    again = Run.from_json(run.to_json())
+    assert again == run
+    assert again.run_id == run.run_id
+
+
+def test_run_id_is_the_same_in_every_process():
+    code = "from tfcollapse.config import *; print(Run(network=Network(depth=4), seed=3).run_id)"
+    ids = {python(code, PYTHONHASHSEED=seed).stdout.strip() for seed in ("1", "2")}
+    assert ids == {Run(network=Network(depth=4), seed=3).run_id}
+    assert ids.pop().startswith("dense-4-vae-fashion_mnist-s3-")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"seed": 1}, {"network.depth": 3}, {"objective.gamma": "optimal"}, {"training.steps": 1}, {"data.train": 7}],
+)
+def test_run_id_depends_on_every_section(changed):
+    ((key, value),) = changed.items()
+    assert replace(Run(), key, value).run_id != Run().run_id
+
+
+def test_defaults_are_the_papers():
+    run = Run()
+    assert (run.training.steps, run.training.batch, run.training.learning_rate) == (250_000, 64, 2e-4)
+    assert (run.training.halve_every, run.training.epsilon) == (100_000, 1e-8)
+    assert (run.network.width, run.network.latent_dim, run.network.initializer) == (512, 64, "glorot_uniform")
+    assert (run.objective.gamma, run.objective.gamma_start, run.objective.warmup_steps) == ("learned", 1.0, 100_000)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Network(dept=3), "unknown field of Network 'dept': did you mean 'depth'"),
+        (lambda: Network(depth=0), "Network.depth: expected >= 1, received 0"),
+        (lambda: Network(depth=-2), "Network.depth: expected >= 1, received -2"),
+        (lambda: Network(depth=2.5), "Network.depth: expected int, received 2.5"),
+        (lambda: Network(depth=True), "Network.depth: expected int, received True"),
+        (lambda: Network(architecture="desne"), "did you mean 'dense'"),
+        (lambda: Training(steps=0), "Training.steps: expected >= 1"),
+        (lambda: Training(batch=0), "Training.batch: expected >= 1"),
+        (lambda: Training(learning_rate=0), "Training.learning_rate: expected > 0"),
+        (lambda: Training(learning_rate=float("nan")), "Training.learning_rate: expected float"),
+        (lambda: Training(beta_1=1.0), "Training.beta_1: expected < 1"),
+        (lambda: Training(log_every=30, evaluate_every=100), "Training.evaluate_every: expected a multiple"),
+        (lambda: Objective(gamma_start=0), "Objective.gamma_start: expected > 0"),
+        (lambda: Objective(warmup="gamma"), "a schedule on gamma needs gamma 'fixed' or 'optimal'"),
+        (lambda: Data(name=3), "Data.name: expected str, received 3"),
+        (lambda: Data(crop=(1, 2)), "Data.crop: expected 4 whole numbers"),
+        (lambda: Run(seed=-1), "Run.seed: expected >= 0"),
+        (lambda: Run.from_json("[]"), "run: expected an object"),
+        (lambda: Run.from_json("{"), "not a run's configuration"),
+        (lambda: Run.from_json('{"network": 3}'), "run.network: expected an object"),
+    ],
+)
+def test_a_mistake_says_what_was_expected(make, message):
+    with pytest.raises(ConfigError, match=message.replace("(", r"\(")):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("training.steps", "500", 500),
+        ("training.steps", "2e4", 20_000),
+        ("training.learning_rate", "1", 1.0),
+        ("network.initializer", "he_normal", "he_normal"),
+        ("data.name", "cifar10", "cifar10"),
+        ("data.train", "none", None),
+        ("data.crop", "45,173,25,153", "error"),
+        ("data.crop", "(45,173,25,153)", (45, 173, 25, 153)),
+        ("seed", "7", 7),
+    ],
+)
+def test_set_is_typed_by_the_field(key, text, value):
+    if value == "error":
+        with pytest.raises(ConfigError):
+            parse(key, text)
+        return
+    parsed = parse(key, text)
+    assert parsed == value
+    assert type(parsed) is type(value)
+
+
+@pytest.mark.parametrize("setting", ["training.stepz=5", "trainin.steps=5", "seed.x=1", "network=3", "training.steps"])
+def test_set_refuses_what_names_no_field(setting):
+    with pytest.raises(ConfigError):
+        apply_settings([Run()], [setting])
+
+
+def test_a_vae_setting_leaves_the_ae_twin_alone():
+    twins = [Run(objective=Objective(kind="ae")), Run()]
+    changed = apply_settings(twins, ["objective.gamma=optimal", "training.steps=7"])
+    assert changed[0].objective == twins[0].objective
+    assert changed[1].objective.gamma == "optimal"
+    assert [run.training.steps for run in changed] == [7, 7]
+    with pytest.raises(ConfigError, match="no run here is a VAE"):
+        apply_settings(twins[:1], ["objective.gamma=optimal"])
+
+
+def test_grid_is_the_product_in_order_and_refuses_twins():
+    made = grid(Run(), {"network.depth": (1, 2), "seed": (0, 1)})
+    assert [(run.network.depth, run.seed) for run in made] == [(1, 0), (1, 1), (2, 0), (2, 1)]
+    with pytest.raises(ConfigError, match="two of its runs are the same"):
+        grid(Run(), {"network.depth": (1, 1)})
+
+
+def test_shorten_keeps_the_shares_of_halving_and_warmup():
+    run = shorten(Run(objective=Objective(warmup="kl")), 20_000)
+    assert (run.training.steps, run.training.halve_every, run.objective.warmup_steps) == (20_000, 8_000, 8_000)
+    with pytest.raises(ConfigError, match="--steps: expected >= 1"):
+        shorten(Run(), 0)
+
+
+def test_a_run_cannot_be_changed_after_its_id_is_known():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Run().seed = 2
+    assert json.loads(Run().to_json())["training"]["steps"] == 250_000

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from tfcollapse import networks
+from tfcollapse.config import Network
+from tfcollapse.describe import describe
+from tfcollapse.config import Objective, Run
+
+DEPTHS = (1, 2, 3, 4, 6, 8, 10)
+
+
+def _weights(model):
+    return {variable.path: variable.numpy() for variable in model.weights}
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("shape", [(28, 28, 1), (8, 6, 3)])
+def test_shapes_and_parameters_at_every_depth(depth, shape):
+    d = shape[0] * shape[1] * shape[2]
+    encoder, decoder = networks.build(Network(depth=depth), shape, variational=True, seed=0)
+    mean, log_variance = encoder(np.zeros((5, *shape), np.float32))
+    assert mean.shape == log_variance.shape == (5, 64)
+    assert decoder(mean).shape == (5, *shape)
+    between = (depth - 1) * (512 * 512 + 512)
+    # first layer, the layers between, two heads of 64
+    assert encoder.count_params() == (d * 512 + 512) + between + 2 * (512 * 64 + 64)
+    # first layer from 64, the layers between, the pixels
+    assert decoder.count_params() == (64 * 512 + 512) + between + (512 * d + d)
+    plain, _ = networks.build(Network(depth=depth), shape, variational=False, seed=0)
+    assert plain.count_params() == encoder.count_params() - (512 * 64 + 64)
+
+
+def test_every_hidden_layer_is_relu_and_the_rest_is_linear():
+    encoder, decoder = networks.build(Network(depth=3), (28, 28, 1), variational=True, seed=0)
+    assert [layer.activation.__name__ for layer in [*encoder.hidden, *decoder.hidden]] == ["relu"] * 6
+    heads = [encoder.mean, encoder.log_variance, decoder.pixels]
+    assert [layer.activation.__name__ for layer in heads] == ["linear"] * 3
+    _, bounded = networks.build(Network(output="sigmoid"), (4, 4, 1), variational=True, seed=0)
+    images = bounded(np.full((1, 64), 50.0, np.float32))
+    assert 0 <= float(np.min(images)) < float(np.max(images)) <= 1
+
+
+def test_twins_start_at_the_same_weights_and_other_seeds_do_not():
+    shape = (6, 6, 1)
+    vae = _weights(networks.build(Network(), shape, variational=True, seed=4)[0])
+    ae = _weights(networks.build(Network(), shape, variational=False, seed=4)[0])
+    other = _weights(networks.build(Network(), shape, variational=True, seed=5)[0])
+    assert set(vae) - set(ae) == {"encoder/log_variance/kernel", "encoder/log_variance/bias"}
+    for path, value in ae.items():
+        assert np.array_equal(value, vae[path]), path
+        if path.endswith("kernel"):
+            assert not np.array_equal(value, other[path]), path
+    assert not np.array_equal(vae["encoder/mean/kernel"], vae["encoder/log_variance/kernel"])
+
+
+@pytest.mark.parametrize(
+    ("initializer", "variance"),
+    [
+        ("glorot_uniform", 2 / (300 + 400)),
+        ("glorot_normal", 2 / (300 + 400)),
+        ("he_normal", 2 / 300),
+        ("he_uniform", 2 / 300),
+        ("lecun_normal", 1 / 300),
+        ("orthogonal", 1 / 400),  # rows of unit length over 400 columns
+    ],
+)
+def test_initializers_have_their_variance(initializer, variance):
+    network = Network(depth=1, width=400, initializer=initializer)
+    encoder, _ = networks.build(network, (10, 10, 3), variational=True, seed=1)
+    kernel = encoder.hidden[0].kernel.numpy()
+    # 120,000 draws: the sample variance is within 3% of the truth at more than five standard errors.
+    assert kernel.var() == pytest.approx(variance, rel=0.03)
+    assert not encoder.hidden[0].bias.numpy().any()
+
+
+def test_describe_counts_what_the_closed_form_counts():
+    facts = describe(Run(network=Network(depth=2)), (28, 28, 1))
+    macs = 784 * 512 + 512 * 512 + 2 * 512 * 64 + 64 * 512 + 512 * 512 + 512 * 784
+    assert facts["flops_per_image"] == 2 * macs
+    assert facts["flops_per_step"] == 64 * 2 * (3 * macs - 784 * 512)
+    assert facts["parameters"] == facts["encoder"]["parameters"] + facts["decoder"]["parameters"] + 1
+    assert [layer["name"] for layer in facts["encoder"]["layers"]] == [
+        "flatten",
+        "encoder_1",
+        "encoder_2",
+        "mean",
+        "log_variance",
+    ]
+    plain = describe(Run(objective=Objective(kind="ae")), (28, 28, 1))
+    assert facts["parameters"] - plain["parameters"] == 512 * 64 + 64 + 1

@@ -1,0 +1,214 @@
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import ROOT, tiny
+
+from tfcollapse import draws, load_model
+from tfcollapse.config import Objective, replace
+from tfcollapse.data import load
+from tfcollapse.errors import RunError
+from tfcollapse.record import RunDirectory, read_json
+from tfcollapse.training import checkpoint
+from tfcollapse.training.tensorflow_engine import METRICS, TensorFlowEngine
+from tfcollapse.training.trainer import build, train
+
+
+def _rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _weights(path):
+    return {variable.path: variable.numpy() for variable in load_model(path / "model.keras").weights}
+
+
+def _numbers(path):
+    """metrics.csv without the clock."""
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in _rows(path)]
+
+
+OBJECTIVES = {
+    "ae": Objective(kind="ae"),
+    "learned": Objective(gamma="learned", gamma_start=0.1),
+    "fixed": Objective(gamma="fixed", gamma_start=0.05),
+    "optimal": Objective(gamma="optimal", warmup="kl", warmup_steps=16),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_a_run_s_directory_holds_everything(name, tmp_path):
+    run = tiny(objective=OBJECTIVES[name])
+    seen = []
+    result = train(run, tmp_path, report=seen.append)
+    path = tmp_path / run.run_id
+    assert result["status"] == "finished"
+    assert read_json(path / "result.json") == json.loads(json.dumps(result))
+    assert (result["train"]["images"], result["test"]["images"]) == (200, 50)
+    assert [int(row["step"]) for row in _rows(path / "metrics.csv")] == [10, 20, 30, 40]
+    assert {row["step"] for row in _rows(path / "diagnostics.csv")} == {"20", "40"}
+    assert [progress.step for progress in seen] == [10, 20, 30, 40]
+    assert seen[-1].seconds_left == 0
+    environment = read_json(path / "environment.json")
+    assert {"commit", "machine", "versions", "python", "started"} <= set(environment)
+    # The evaluation is of the model that is kept, over every image, at the mean: no draw involved.
+    images = load(run.data).train[:].astype(np.float32) / 255.0
+    error = np.mean((images - load_model(path / "model.keras").reconstruct(images).numpy()) ** 2, dtype=np.float64)
+    assert result["train"]["reconstruction_error_at_mean"] == pytest.approx(error, rel=1e-5)
+    if name == "ae":
+        assert result["train"]["reconstruction_error"] == result["train"]["reconstruction_error_at_mean"]
+        assert "gamma" not in result
+    else:
+        assert result["train"]["reconstruction_error"] != result["train"]["reconstruction_error_at_mean"]
+        assert result["gamma"] == pytest.approx(float(load_model(path / "model.keras").gamma))
+
+
+def test_each_gamma_mode_does_what_it_says(tmp_path):
+    gammas = {}
+    for name in ("learned", "fixed", "optimal"):
+        run = tiny(objective=OBJECTIVES[name])
+        result = train(run, tmp_path)
+        gammas[name] = (result["gamma"], [float(row["gamma"]) for row in _rows(tmp_path / run.run_id / "metrics.csv")])
+        if name == "optimal":  # eq. (10) over the training set, and on each batch before
+            assert result["gamma"] == pytest.approx(result["train"]["reconstruction_error"], rel=1e-6)
+            for row in _rows(tmp_path / run.run_id / "metrics.csv"):
+                assert float(row["gamma"]) == pytest.approx(float(row["reconstruction_error"]), rel=1e-5)
+    assert gammas["fixed"] == (pytest.approx(0.05), [pytest.approx(0.05)] * 4)
+    # 40 updates of Adam at 2e-4 move log gamma by at most 0.008, and here all the way: the error is above gamma.
+    assert 0.1 * 1.006 < gammas["learned"][0] < 0.1 * 1.0085
+
+
+def test_the_learning_rate_is_a_staircase_and_the_kl_weight_a_ramp(tmp_path):
+    run = tiny(objective=OBJECTIVES["optimal"], halve_every=12, log_every=1, evaluate_every=40, checkpoint_every=40)
+    train(run, tmp_path)
+    rows = _rows(tmp_path / run.run_id / "metrics.csv")
+    rates = [float(row["learning_rate"]) for row in rows]
+    assert rates == pytest.approx([2e-4] * 12 + [1e-4] * 12 + [5e-5] * 12 + [2.5e-5] * 4, rel=1e-6)
+    weights = [float(row["kl_weight"]) for row in rows]
+    assert weights == pytest.approx([min(1.0, (step + 1) / 16) for step in range(40)], rel=1e-6)
+
+
+def test_the_compiled_loop_does_what_a_plain_eager_loop_does():
+    run = tiny(objective=Objective(gamma="learned", gamma_start=0.2, warmup="kl", warmup_steps=5), halve_every=4)
+    images = load(run.data).train
+    indices = draws.batch_indices(run.seed, 0, 10, 16, len(images))
+    noise = draws.noise(run.seed, 0, 10, 16, 6)
+    engine = TensorFlowEngine(build(run, images.shape[1:]), run.training, jit=True)
+    values = engine.advance(images[indices], noise)
+
+    model = build(run, images.shape[1:])
+    moments = [(np.zeros(v.shape), np.zeros(v.shape)) for v in model.trainable_variables]
+    for step in range(10):  # Adam written out (Kingma and Ba 2015), with epsilon outside the root's correction
+        batch = images[indices[step]].astype(np.float32) / 255.0
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(model.loss_terms(batch, noise[step], step).loss)
+        assert values["loss"][step] == pytest.approx(float(loss), rel=1e-4)
+        gradients = tape.gradient(loss, model.trainable_variables)
+        rate = 2e-4 * 0.5 ** (step // 4) * np.sqrt(1 - 0.999 ** (step + 1)) / (1 - 0.9 ** (step + 1))
+        for i, (variable, gradient) in enumerate(zip(model.trainable_variables, gradients, strict=True)):
+            first, second = moments[i]
+            moments[i] = (0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2)
+            variable.assign_sub(rate * moments[i][0] / (np.sqrt(moments[i][1]) + 1e-8))
+    for ours, plain in zip(engine.model.trainable_variables, model.trainable_variables, strict=True):
+        # 10 steps move a weight by up to 2e-3; they agree to a thousandth of that.
+        assert np.allclose(ours, plain, atol=2e-6), plain.path
+    assert set(values) == set(METRICS)
+
+
+@pytest.mark.parametrize("jit", ["on", "off"])
+def test_the_chunk_length_changes_no_number(jit, tmp_path):
+    weights = []
+    for log_every in (5, 20):
+        run = tiny(objective=OBJECTIVES["learned"], log_every=log_every, jit=jit, steps=33)
+        train(run, tmp_path)
+        weights.append(_weights(tmp_path / run.run_id))
+    assert all(np.array_equal(value, weights[1][path]) for path, value in weights[0].items())
+
+
+def test_equal_seeds_give_equal_runs_and_other_seeds_other_ones(tmp_path):
+    first, again, other = (tiny(), tiny(), tiny(seed=1))
+    for place, run in (("a", first), ("b", again), ("c", other)):
+        train(run, tmp_path / place)
+    a, b, c = (_weights(tmp_path / p / r.run_id) for p, r in (("a", first), ("b", again), ("c", other)))
+    assert all(np.array_equal(a[path], b[path]) for path in a)
+    assert not np.array_equal(a["encoder/mean/kernel"], c["encoder/mean/kernel"])
+
+
+CHILD = "import sys; sys.path.insert(0, 'tests'); from conftest import tiny; from tfcollapse import train, Run; "
+CHILD += "train(Run.from_json(open(sys.argv[1]).read()), sys.argv[2])"
+
+
+def _start(run, tmp_path):
+    config = tmp_path / "run.json"
+    config.write_text(run.to_json())
+    return subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(config), str(tmp_path / "killed")],
+        cwd=ROOT,
+        stderr=subprocess.DEVNULL,
+        env=os.environ,
+    )
+
+
+@pytest.mark.parametrize("name", ["ae", "learned"])
+def test_a_killed_run_goes_on_bit_for_bit(name, tmp_path):
+    run = tiny(objective=OBJECTIVES[name], steps=6000, log_every=20, evaluate_every=200, checkpoint_every=200)
+    folder = RunDirectory(tmp_path / "killed" / run.run_id, run)
+    for least in (200, 600):  # killed twice, each time somewhere after this step
+        process = _start(run, tmp_path)
+        while not (reached := checkpoint.steps(folder.checkpoints)) or reached[-1] < least:
+            assert process.poll() is None, "ended before it could be killed"
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert folder.result is None
+    assert _start(run, tmp_path).wait() == 0
+    train(run, tmp_path / "whole")
+    whole, killed = tmp_path / "whole" / run.run_id, folder.path
+    weights = _weights(killed)
+    assert all(np.array_equal(value, weights[path]) for path, value in _weights(whole).items())
+    assert read_json(killed / "environment.json")["resumed_from"] >= 600
+    for name in ("metrics.csv", "diagnostics.csv"):  # nothing doubled, nothing missing
+        assert _numbers(killed / name) == _numbers(whole / name)
+    assert folder.result["train"] == RunDirectory(whole, run).result["train"]
+
+
+def test_a_finished_run_is_not_trained_again(tmp_path):
+    result = train(tiny(), tmp_path)
+    assert train(tiny(), tmp_path, report=lambda progress: pytest.fail("it trained")) == json.loads(json.dumps(result))
+
+
+@pytest.mark.parametrize("jit", ["on", "off"])
+def test_a_loss_that_is_not_finite_fails_the_run_with_the_step(jit, tmp_path):
+    run = tiny(objective=Objective(kind="ae"), learning_rate=1e18, jit=jit)
+    result = train(run, tmp_path)
+    assert result["status"] == "failed"
+    # The first step's loss is taken before any update, so it is finite; the named one is the first that is not.
+    assert 2 <= result["step"] <= 10
+    assert f"not finite at step {result['step']}" in result["reason"]
+    assert np.isfinite(result["last_finite"]["loss"])
+    assert "learning_rate" in result["reason"]
+    assert read_json(tmp_path / run.run_id / "result.json")["status"] == "failed"
+
+
+def test_weights_that_the_last_step_made_infinite_fail_the_run_too(tmp_path):
+    run = tiny(objective=Objective(kind="ae"), learning_rate=1e30, steps=1)
+    result = train(run, tmp_path)
+    assert (result["status"], result["step"]) == ("failed", 1)
+
+
+def test_a_checkpoint_of_another_network_is_refused():
+    run = tiny()
+    engine = TensorFlowEngine(build(run, (28, 28, 1)), run.training, jit=False)
+    other = TensorFlowEngine(build(replace(run, "network.width", 8), (28, 28, 1)), run.training, jit=False)
+    with pytest.raises(RunError, match="of another network"):
+        engine.restore(other.state())
+    assert engine.optimizer.name == "adam"
+    assert isinstance(engine.optimizer, keras.optimizers.Adam)

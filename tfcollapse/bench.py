@@ -1,0 +1,116 @@
+"""How fast a training step is, against Keras' own `fit` and a matrix product of the same process."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfcollapse import draws
+from tfcollapse.config import Run, replace
+from tfcollapse.data import MINI, load
+from tfcollapse.describe import describe
+from tfcollapse.record import environment
+from tfcollapse.training.adam import adam
+from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
+from tfcollapse.training.trainer import build
+
+_WINDOWS = 5
+_MATRIX = 2_048
+
+
+def bench(run: Run, steps: int) -> dict[str, Any]:
+    """Time `run`'s step in _WINDOWS interleaved windows: ours, a Keras `fit` of the same model, sgemm.
+
+    The images are the packaged ones, whatever `run.data` says. Milliseconds are per step, medians over
+    windows, with the least and the most beside them.
+    """
+    run = replace(run, "data.name", MINI)
+    images = load(run.data).train
+    shape = images.shape[1:]
+    timed: dict[str, tuple[Callable[[], None], int]] = {
+        "tfcollapse": (_ours(run, images, steps), steps),
+        "keras_fit": (_keras_fit(run, images, steps), steps),
+        "sgemm": (_sgemm, 4),
+    }
+    compile_seconds = {name: _seconds(call) for name, (call, _) in timed.items()}
+    windows: dict[str, list[float]] = {name: [] for name in timed}
+    for _ in range(_WINDOWS):
+        for name, (call, count) in timed.items():
+            windows[name].append(_seconds(call) / count)
+    middle = {name: statistics.median(values) for name, values in windows.items()}
+    flops = describe(run, shape)["flops_per_step"]
+    rate = 2 * _MATRIX**3 / middle["sgemm"]
+    return {
+        "network": f"{run.network.architecture}, depth {run.network.depth}, {run.objective.label}",
+        "batch": run.training.batch,
+        "step_ms": {name: _spread(windows[name]) for name in ("tfcollapse", "keras_fit")},
+        "first_call_seconds": {name: compile_seconds[name] for name in ("tfcollapse", "keras_fit")},
+        "speedup_over_keras_fit": middle["keras_fit"] / middle["tfcollapse"],
+        "sgemm_gflops": rate / 1e9,
+        "fraction_of_sgemm": flops / middle["tfcollapse"] / rate,
+        "flops_per_step": flops,
+        "environment": environment(),
+    }
+
+
+def lines(facts: dict[str, Any]) -> list[str]:
+    """`bench`'s facts as text."""
+    ours, theirs = (facts["step_ms"][name] for name in ("tfcollapse", "keras_fit"))
+    return [
+        f"{facts['network']}, batch {facts['batch']}, {facts['environment']['machine']}",
+        f"tfcollapse   {ours['median']:7.2f} ms a step ({ours['least']:.2f} to {ours['most']:.2f})",
+        f"Keras fit    {theirs['median']:7.2f} ms a step ({theirs['least']:.2f} to {theirs['most']:.2f})",
+        f"{facts['speedup_over_keras_fit']:.2f} times the steps per second of Keras' fit",
+        f"{facts['fraction_of_sgemm']:.2f} of the {facts['sgemm_gflops']:.0f} GFLOP/s of sgemm in this process",
+    ]
+
+
+def _ours(run: Run, images: np.ndarray, steps: int) -> Callable[[], None]:
+    training = run.training
+    engine = TensorFlowEngine(build(run, images.shape[1:]), training, jit=use_xla(training, run.network))
+
+    def call() -> None:
+        done = 0
+        while done < steps:
+            count = min(training.log_every, steps - done)
+            indices = draws.batch_indices(run.seed, engine.step, count, training.batch, len(images))
+            noise = draws.noise(run.seed, engine.step, count, training.batch, run.network.latent_dim)
+            engine.advance(images[indices], noise)
+            done += count
+
+    return call
+
+
+def _keras_fit(run: Run, images: np.ndarray, steps: int) -> Callable[[], None]:
+    model = build(run, images.shape[1:])
+    model.compile(optimizer=adam(run.training))
+    count = steps * run.training.batch
+    pixels = np.resize(images, (count, *images.shape[1:])).astype(np.float32) / 255.0
+    return lambda: model.fit(pixels, batch_size=run.training.batch, epochs=1, verbose=0) and None
+
+
+@tf.function
+def _product(left: tf.Tensor, right: tf.Tensor) -> tf.Tensor:
+    return tf.matmul(left, right)
+
+
+def _sgemm() -> None:
+    left = keras.ops.ones((_MATRIX, _MATRIX))
+    for _ in range(4):
+        _product(left, left).numpy()
+
+
+def _seconds(call: Callable[[], None]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {"median": 1e3 * statistics.median(values), "least": 1e3 * min(values), "most": 1e3 * max(values)}

@@ -1,0 +1,82 @@
+"""What a network is made of: layers, parameters, and the arithmetic of one image."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+
+from tfcollapse import networks
+from tfcollapse.config import Run
+
+Facts = dict[str, Any]
+
+
+def describe(run: Run, image_shape: tuple[int, int, int]) -> Facts:
+    """Layer table, parameters and FLOPs of `run`'s encoder and decoder for images of `image_shape`.
+
+    FLOPs count two per multiplication in dense and convolutional kernels, and nothing else: forward for one
+    image; a training step's are forward plus the gradients of kernels and of their inputs, except the first
+    layer's.
+    """
+    variational = run.objective.kind == "vae"
+    encoder, decoder = networks.build(run.network, image_shape, variational=variational, seed=run.seed)
+    parts = {"encoder": _part(encoder, image_shape), "decoder": _part(decoder, (run.network.latent_dim,))}
+    forward = sum(part["flops"] for part in parts.values())
+    first = next(layer["flops"] for layer in parts["encoder"]["layers"] if layer["flops"])
+    return {
+        "network": f"{run.network.architecture}, depth {run.network.depth}",
+        "objective": run.objective.label,
+        "image_shape": list(image_shape),
+        "parameters": sum(part["parameters"] for part in parts.values()) + (1 if variational else 0),
+        "flops_per_image": forward,
+        "flops_per_step": run.training.batch * (3 * forward - first),
+        **parts,
+    }
+
+
+def lines(facts: Facts) -> list[str]:
+    """`describe`'s facts as text."""
+    shape = "x".join(str(size) for size in facts["image_shape"])
+    text = [f"{facts['network']}, {facts['objective']}, images {shape}"]
+    for name in ("encoder", "decoder"):
+        part = facts[name]
+        text += ["", f"{name}: {part['parameters']:,} parameters, {part['flops']:,} FLOPs an image"]
+        text += [
+            f"  {layer['name']:18} {layer['kind']:18} {'x'.join(map(str, layer['output'])):14} "
+            f"{layer['parameters']:>12,} {layer['flops']:>14,}"
+            for layer in part["layers"]
+        ]
+    text += [
+        "",
+        f"in all: {facts['parameters']:,} parameters (log gamma among a VAE's), "
+        f"{facts['flops_per_image']:,} FLOPs an image, {facts['flops_per_step']:,} a training step",
+    ]
+    return text
+
+
+def _part(model: keras.Model, input_shape: tuple[int, ...]) -> Facts:
+    inputs = keras.Input(input_shape)
+    graph = keras.Model(inputs, model.call(inputs))  # lists every layer in the order it is applied
+    layers = [
+        {
+            "name": layer.name,
+            "kind": type(layer).__name__,
+            "output": list(layer.output.shape[1:]),
+            "parameters": layer.count_params(),
+            "flops": _flops(layer),
+        }
+        for layer in graph.layers
+        if not isinstance(layer, keras.layers.InputLayer)
+    ]
+    return {"parameters": model.count_params(), "flops": sum(layer["flops"] for layer in layers), "layers": layers}
+
+
+def _flops(layer: keras.layers.Layer) -> int:
+    match layer:
+        case keras.layers.Dense():
+            positions = 1
+        case _:
+            return 0
+    return 2 * positions * math.prod(layer.kernel.shape)
