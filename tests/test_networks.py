@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 from tfcollapse import networks
-from tfcollapse.config import Network
+from tfcollapse.config import Network, Objective, Run
 from tfcollapse.describe import describe
-from tfcollapse.config import Objective, Run
 
 DEPTHS = (1, 2, 3, 4, 6, 8, 10)
 

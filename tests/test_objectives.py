@@ -80,7 +80,9 @@ def test_gamma_and_kl_weight_follow_their_schedules(objective, step, gamma, kl_w
 def _naive_energy(weights, images, noise, gamma):
     """Eq. (4) averaged over a batch, with loops, in float64: the oracle."""
     total = 0.0
-    for image, epsilon in zip(images.reshape(len(images), -1).astype(np.float64), noise.astype(np.float64), strict=True):
+    for image, epsilon in zip(
+        images.reshape(len(images), -1).astype(np.float64), noise.astype(np.float64), strict=True
+    ):
         hidden = image
         for name in ("encoder_1", "encoder_2"):
             hidden = np.maximum(0.0, hidden @ weights[f"encoder/{name}/kernel"] + weights[f"encoder/{name}/bias"])
@@ -118,7 +120,9 @@ def test_loss_and_gradients_agree_with_a_naive_oracle():
         moved = {name: value.copy() for name, value in weights.items()}
         if path in moved:
             moved[path][index] += shift
-        return _naive_energy(moved, images, noise, math.exp(log_gamma + (shift if path == "autoencoder/log_gamma" else 0)))
+        return _naive_energy(
+            moved, images, noise, math.exp(log_gamma + (shift if path == "autoencoder/log_gamma" else 0))
+        )
 
     assert float(loss) == pytest.approx(energy(), rel=1e-5)
     assert len(gradients) == 15  # kernels and biases of 7 layers, and log gamma

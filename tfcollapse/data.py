@@ -134,18 +134,38 @@ def _download(name: str, data_dir: str | os.PathLike[str] | None) -> pathlib.Pat
         near = difflib.get_close_matches(name, [MINI, *tfds.list_builders(with_community_datasets=False)], n=1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
         raise DataError(f"unknown dataset '{name}': expected {MINI}, or a name TFDS knows{hint}") from None
+    advice = (
+        f"run 'tfcollapse data prepare {name}' where there is a network and copy the directory here, or use "
+        f"--set data.name={MINI}, which the package carries"
+    )
+    problem = _unreachable(builder, root)
+    if problem:
+        raise DataError(f"dataset '{name}' is not prepared in '{root}' and could not be fetched ({problem}): {advice}")
     try:
         builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
     except Exception as error:  # noqa: BLE001 - whatever stopped TFDS, the user needs the same advice
         raise DataError(
-            f"dataset '{name}' is not prepared in '{root}' and could not be fetched ({_line(error)}): run "
-            f"'tfcollapse data prepare {name}' where there is a network and copy the directory here, or use "
-            f"--set data.name={MINI}, which the package carries"
+            f"dataset '{name}' is not prepared in '{root}' and could not be fetched ({_line(error)}): {advice}"
         ) from None
     directory = prepared_directory(name, data_dir)
     if directory is None:
         raise DataError(f"dataset '{name}': TFDS prepared it, but '{root}' does not hold it")
     return directory
+
+
+def _unreachable(builder: Any, root: pathlib.Path) -> str | None:
+    """What stops a download before it begins: TFDS itself would retry for three minutes, then leave parts behind."""
+    manual = root / "downloads" / "manual"
+    if manual.is_dir() and any(manual.iterdir()):
+        return None  # original archives that TFDS takes instead
+    import requests
+
+    for url in list(builder.url_infos)[:1]:
+        try:
+            requests.head(url, timeout=15, allow_redirects=True)
+        except requests.RequestException as error:
+            return f"{type(error).__name__}: {url}"
+    return None
 
 
 def _line(error: BaseException) -> str:
@@ -255,5 +275,5 @@ def _read(folder: pathlib.Path) -> Dataset:
                 raise DataError(f"{advice} ({split}.npy: expected sha256 {expected[:12]}, received {received[:12]})")
             arrays[split] = np.load(folder / f"{split}.npy", mmap_mode="r", allow_pickle=False)
         return Dataset(train=arrays["train"], test=arrays["test"], source=meta["source"])
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise DataError(f"{advice} ({_line(error)})") from None

@@ -1,0 +1,151 @@
+import json
+import pathlib
+
+import pytest
+from conftest import command, tiny
+
+import tfcollapse
+from tfcollapse.cli import main
+
+
+def _files(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+SMOKE = ["sweep", "fig1_left", "--preset", "smoke"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["sweep", "fig1_lefft"], "unknown study 'fig1_lefft': did you mean 'fig1_left'?"),
+        (["sweep", "nowhere.py"], "study file 'nowhere.py': no such file"),
+        (["sweep", "fig1_left", "--preset", "quik"], "unknown preset 'quik': did you mean 'quick'?"),
+        ([*SMOKE, "--seeds", "0"], "--seeds: expected >= 1, received 0"),
+        ([*SMOKE, "--steps", "0"], "--steps: expected >= 1, received 0"),
+        ([*SMOKE, "--jobs", "0"], "--jobs: expected 'auto' or a whole number >= 1, received '0'"),
+        ([*SMOKE, "--jobs", "many"], "--jobs: expected 'auto' or a whole number >= 1, received 'many'"),
+        ([*SMOKE, "--index", "6"], "--index: expected 0 to 5, received 6"),
+        ([*SMOKE, "--index", "-1"], "--index: expected 0 to 5, received -1"),
+        ([*SMOKE, "--set", "network.depth=0"], "Network.depth: expected >= 1, received 0"),
+        ([*SMOKE, "--set", "network.depth=-3"], "Network.depth: expected >= 1, received -3"),
+        ([*SMOKE, "--set", "network.dpth=3"], "unknown setting 'network.dpth': did you mean 'network.depth'?"),
+        ([*SMOKE, "--set", "network.depth=two"], "network.depth: expected int, received 'two'"),
+        ([*SMOKE, "--set", "training.batch=0"], "Training.batch: expected >= 1, received 0"),
+        ([*SMOKE, "--set", "objective.gamma=lerned"], "did you mean 'learned'?"),
+        ([*SMOKE, "--set", "data.name=fashion_mnits"], "unknown dataset 'fashion_mnits'"),
+        ([*SMOKE, "--set", "data.train=7000"], "expected at most the 6000 images there are, received 7000"),
+        ([*SMOKE, "--set", "data.name=cifar10", "--data-dir", "/nowhere"], "data directory '/nowhere'"),
+        (["train", "--config", "nowhere.json"], "--config 'nowhere.json'"),
+        (["train", "--set", "training.steps=-1"], "Training.steps: expected >= 1, received -1"),
+        (["describe", "--image-shape", "28x28"], "--image-shape: expected H,W,C such as 28,28,1"),
+        (["data", "prepare"], "expected the name of a dataset"),
+        (["data", "list", "--data-dir", "/nowhere"], "data directory '/nowhere'"),
+        (["figure", "fig1_left", "--out", "nowhere"], "table 'nowhere/fig1_left.csv': No such file or directory"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2_and_writes_nothing(arguments, message, tmp_path, capfd, monkeypatch):
+    if arguments[0] in ("sweep", "train"):
+        arguments = [*arguments, "--out", str(tmp_path / "out")]
+    assert main(arguments) == 2
+    said = capfd.readouterr()
+    assert message in said.err
+    assert said.err.count("\n") == 1
+    assert "Traceback" not in said.err
+    assert _files(tmp_path) == []
+
+
+def test_the_same_from_a_real_shell(tmp_path):
+    answer = command("sweep", "fig1_left", "--preset", "quik", "--out", str(tmp_path / "out"))
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    assert answer.stderr == (
+        "tfcollapse: unknown preset 'quik': did you mean 'quick'? expected one of paper, quick, smoke\n"
+    )
+    assert command("sweeep").returncode == 2
+    assert command().returncode == 2
+
+
+def test_an_output_directory_that_cannot_be_written(capfd):
+    assert main([*SMOKE, "--index", "0", "--out", "/proc/self/nothing"]) == 2
+    said = capfd.readouterr().err
+    assert said.startswith("tfcollapse: '/proc/self/nothing")
+    assert said.count("\n") == 1
+
+
+def test_an_unreadable_data_directory(tmp_path, capfd):
+    file = tmp_path / "file"
+    file.write_text("")
+    assert main(["data", "list", "--data-dir", str(file)]) == 2
+    assert "expected a readable directory" in capfd.readouterr().err
+
+
+def test_a_directory_that_holds_another_run(tmp_path, capfd):
+    run = tiny()
+    config = tmp_path / "run.json"
+    config.write_text(run.to_json())
+    folder = tmp_path / "out" / run.run_id
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(tiny(seed=5).to_json())
+    assert main(["train", "--config", str(config), "--out", str(tmp_path / "out")]) == 2
+    said = capfd.readouterr().err
+    assert "holds another run's configuration" in said
+    assert said.count("\n") == 1
+    assert "result.json" not in str(_files(folder))
+
+
+def test_a_learning_rate_that_diverges_is_named_and_recorded(tmp_path, capfd):
+    config = tmp_path / "run.json"
+    config.write_text(tiny().to_json())
+    arguments = [
+        "train",
+        "--config",
+        str(config),
+        "--set",
+        "training.learning_rate=1e18",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert main(arguments) == 2
+    assert "is not finite at step" in capfd.readouterr().err
+    (folder,) = (tmp_path / "out").iterdir()
+    assert json.loads((folder / "result.json").read_text())["status"] == "failed"
+
+
+def test_train_describe_data_and_bench_answer(tmp_path, capsys, monkeypatch):
+    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+    config = tmp_path / "run.json"
+    config.write_text(tiny().to_json())
+    assert main(["train", "--config", str(config), "--out", str(tmp_path)]) == 0
+    assert tiny().run_id in capsys.readouterr().out
+    assert main(["describe", "--json", "--set", "network.depth=10"]) == 0
+    assert json.loads(capsys.readouterr().out)["network"] == "dense, depth 10"
+    assert main(["describe"]) == 0
+    assert "1,428,369 parameters" in capsys.readouterr().out
+    assert main(["data", "list"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "fashion_mnist_mini"
+    assert main(["data", "prepare", "fashion_mnist_mini"]) == 0
+    assert "6000 train and 1000 test images of (28, 28, 1)" in capsys.readouterr().out
+    assert main(["bench", "--json", "--steps", "2", "--set", "network.width=8", "--set", "training.log_every=2"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert set(facts["step_ms"]) == {"tfcollapse", "keras_fit"}
+    assert facts["speedup_over_keras_fit"] > 0
+    assert facts["fraction_of_sgemm"] > 0
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys; from tfcollapse.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code += "print([m for m in ('tensorflow', 'keras', 'numpy', 'matplotlib', 'rich') if m in sys.modules])"
+    from conftest import python
+
+    answer = python(code)
+    assert answer.stdout.splitlines()[-1] == "[]"
+    assert "sweep" in answer.stdout
+
+
+def test_version_is_the_package_s(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.strip() == tfcollapse.__version__
+    assert f"## {tfcollapse.__version__}" in pathlib.Path(__file__).parent.parent.joinpath("CHANGELOG.md").read_text()

@@ -1,0 +1,186 @@
+import math
+
+import matplotlib.colors
+import pytest
+from conftest import ROOT, python
+
+from tfcollapse import figures, report
+from tfcollapse.claims import CONTRADICTED, NOT_TESTED, SUPPORTED, depth_claims
+from tfcollapse.study import load_study, study_names
+
+
+def rows(errors, seeds=1, gamma_mode="learned"):
+    """A table: {objective: {depth: error}}, each further seed 1% above the one before."""
+    made = []
+    for objective, by_depth in errors.items():
+        for depth, error in by_depth.items():
+            for seed in range(seeds):
+                vae = objective != "AE"
+                value = None if error is None else error * (1 + 0.01 * seed)
+                made.append(
+                    {
+                        "run_id": f"{objective}-{depth}-{seed}",
+                        "objective": objective,
+                        "depth": depth,
+                        "seed": seed,
+                        "status": "failed" if error is None else "finished",
+                        "reason": None,
+                        "train_error": value,
+                        "test_error": value,
+                        "gamma": value if vae else None,
+                        "gamma_mode": gamma_mode if vae else None,
+                        "gamma_start": 1.0 if vae else None,
+                        "active_units": 64 - depth if vae and value else None,
+                        "sigma_above_0.9": depth / 100 if vae and value else None,
+                        "kl": 50.0 if vae and value else None,
+                        "latent_dim": 64,
+                        "dataset": "fashion_mnist 3.0.1",
+                        "train_images": 60000,
+                        "test_images": 10000,
+                        "steps": 250_000,
+                        "batch": 64,
+                        "learning_rate": 2e-4,
+                        "halve_every": 100_000,
+                        "warmup_steps": None,
+                        "mean_predictor_error": 0.087,
+                        "pca_error": 0.0103,
+                        "seconds": 10.0,
+                        "commit": "abc",
+                        "machine": "here",
+                        "versions": "numpy 2",
+                        "command": "tfcollapse sweep fig1_left",
+                    }
+                )
+    return made
+
+
+PAPER = {
+    "AE": {1: 0.010, 2: 0.008, 4: 0.009},
+    "VAE": {1: 0.014, 2: 0.012, 4: 0.015},
+    "VAE + KL warm-up": {1: 0.012, 2: 0.010, 4: 0.012},
+}
+
+
+def _verdicts(table):
+    return [claim.verdict for claim in depth_claims(table)]
+
+
+def test_claims_follow_the_table():
+    assert _verdicts(rows(PAPER)) == [SUPPORTED] * 6
+    falling = PAPER | {"AE": {1: 0.010, 2: 0.008, 4: 0.007}}
+    assert _verdicts(rows(falling))[0] == CONTRADICTED
+    rising = PAPER | {"AE": {1: 0.007, 2: 0.008, 4: 0.009}}
+    assert _verdicts(rows(rising))[0] == CONTRADICTED
+    below = PAPER | {"VAE": {1: 0.0099, 2: 0.012, 4: 0.015}}
+    assert _verdicts(rows(below))[1:4] == [CONTRADICTED, CONTRADICTED, CONTRADICTED]
+    beyond = PAPER | {"VAE + KL warm-up": {1: 0.012, 2: 0.0121, 4: 0.012}}
+    assert _verdicts(rows(beyond))[1:4] == [SUPPORTED, CONTRADICTED, SUPPORTED]
+
+
+def test_claims_without_their_runs_are_not_tested():
+    assert _verdicts(rows({"AE": {1: None, 2: None, 4: None}})) == [NOT_TESTED] * 6
+    optimal = depth_claims(rows(PAPER, gamma_mode="optimal"))[4]
+    assert (optimal.verdict, optimal.evidence) == (NOT_TESTED, "gamma was set by eq. (10) itself")
+
+
+def test_equation_10_is_contradicted_by_a_gamma_that_lags():
+    table = rows(PAPER)
+    table[-1]["gamma"] *= 1.2
+    assert depth_claims(table)[4].verdict == CONTRADICTED
+    assert "+20.00%" in depth_claims(table)[4].evidence
+
+
+def test_a_missing_cell_is_missing_and_the_line_breaks():
+    table = rows(PAPER | {"AE": {1: 0.010, 2: None, 4: 0.009}})
+    axes = figures.depth_figure(table).axes[0]
+    drawn = {container.get_label(): container.lines[0] for container in axes.containers}
+    assert math.isnan(drawn["AE"].get_ydata()[1])
+    assert list(drawn["AE"].get_xdata()) == [1, 2, 4]
+    assert not any(math.isnan(value) for value in drawn["VAE"].get_ydata())
+    assert "1 of 9 runs missing" in figures.caption(table)
+
+
+def test_several_seeds_give_error_bars_of_one_sd():
+    one, three = (figures.depth_figure(rows(PAPER, seeds=seeds)).axes[0].containers[0] for seeds in (1, 3))
+    assert not one.has_yerr
+    assert three.has_yerr
+    low, high = three.lines[2][0].get_segments()[0][:, 1]
+    # 0.010, 0.0101, 0.0102: mean 0.0101, sample sd 0.0001
+    assert (low, high) == pytest.approx((0.0100, 0.0102), rel=1e-9)
+
+
+def test_reference_lines_stand_at_the_table_s_values():
+    axes = figures.depth_figure(rows(PAPER)).axes[0]
+    levels = {line.get_ydata()[0] for line in axes.lines if len(line.get_ydata()) == 2}
+    assert levels == {0.087, 0.0103}
+
+
+def test_lines_are_told_apart_without_colour():
+    styles = figures.STYLES.values()
+    assert len({style["marker"] for style in styles}) == len({style["linestyle"] for style in styles}) == len(styles)
+    lightness = sorted(
+        0.2126 * r + 0.7152 * g + 0.0722 * b
+        for r, g, b in (matplotlib.colors.to_rgb(style["color"]) for style in styles)
+    )
+    assert min(b - a for a, b in zip(lightness, lightness[1:], strict=False)) > 0.1
+
+
+def test_the_caption_says_what_was_run():
+    text = figures.caption(rows(PAPER, seeds=3))
+    for part in ("fashion_mnist 3.0.1", "60,000 training images", "250,000 steps", "3 seeds", "learned from 1.0"):
+        assert part in text
+    assert "closed form" in figures.caption(rows(PAPER, gamma_mode="optimal"))
+    assert "no error bars" in figures.caption(rows(PAPER))
+
+
+def test_the_page_names_command_commit_hardware_steps_seeds_and_data():
+    text = report.page("fig1_left", load_study("fig1_left"), rows(PAPER, seeds=2))
+    for part in ("`tfcollapse sweep fig1_left`", "| abc |", "| here |", "250000 of batch 64", "| 0; 1 |", "10000 test"):
+        assert part in text
+    assert "0.01005 +- 7.1e-05" in text
+
+
+def test_equal_tables_give_equal_files(tmp_path):
+    for name in ("a", "b"):
+        figures.save(figures.depth_figure(rows(PAPER)), tmp_path / name)
+    for suffix in (".png", ".pdf"):
+        assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+
+
+def test_every_declaration_expands_to_unique_runs():
+    assert "fig1_left" in study_names()
+    for name in study_names():
+        study = load_study(name)
+        assert {"paper", "quick", "smoke"} <= set(study.presets)
+        for preset in study.presets:
+            ids = [run.run_id for run in study.runs(preset, seeds=2)]
+            assert len(ids) == len(set(ids)) == 2 * len(study.presets[preset])
+        assert "tfcollapse sweep" in (ROOT / "runs" / f"{name}.py").read_text()
+
+
+def test_fig1_left_is_the_papers_grid():
+    runs = load_study("fig1_left").runs("paper")
+    assert {run.network.depth for run in runs} == {1, 2, 4, 6, 8, 10}
+    assert len(runs) == 18
+    assert {run.objective.label for run in runs} == {"AE", "VAE", "VAE + KL warm-up"}
+    assert all((r.training.steps, r.network.width, r.data.name) == (250_000, 512, "fashion_mnist") for r in runs)
+    assert all((r.objective.gamma, r.objective.gamma_start) == ("learned", 1.0) for r in runs)
+
+
+def test_committed_tables_redraw_without_tensorflow(tmp_path):
+    tables = [path for path in sorted((ROOT / "results").rglob("*.csv")) if path.stem in study_names()]
+    assert tables
+    code = """
+import sys, shutil
+sys.modules["tensorflow"] = sys.modules["keras"] = sys.modules["tensorflow_datasets"] = None
+from tfcollapse.cli import main
+sys.exit(main(["figure", sys.argv[1], "--out", sys.argv[2]]))
+"""
+    for table in tables:
+        assert "runs" not in table.relative_to(ROOT / "results").parts
+        (tmp_path / table.name).write_bytes(table.read_bytes())
+        answer = python(code, table.stem, str(tmp_path))
+        assert answer.returncode == 0, answer.stderr
+        assert (tmp_path / f"{table.stem}.png").stat().st_size > 10_000
+        committed = table.with_suffix(".md").read_text()
+        assert (tmp_path / f"{table.stem}.md").read_text() == committed

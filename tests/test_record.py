@@ -1,0 +1,102 @@
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, tiny
+
+from tfcollapse import record
+from tfcollapse.errors import RunError
+from tfcollapse.record import RunDirectory
+
+
+def _directory(tmp_path, run=None):
+    run = run or tiny()
+    return RunDirectory(tmp_path / "run", run)
+
+
+def test_a_second_process_is_refused_and_a_dead_one_leaves_no_lock(tmp_path):
+    holder = """
+import sys; sys.path.insert(0, "tests")
+from conftest import tiny; from tfcollapse.record import RunDirectory; import pathlib
+with RunDirectory(pathlib.Path(sys.argv[1]), tiny()).open():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", holder, str(tmp_path / "run")],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=os.environ,
+    )
+    with process:
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(RunError, match="another process is writing it"), _directory(tmp_path).open():
+            pass
+        process.kill()
+    with _directory(tmp_path).open() as directory:
+        assert record.read_config(directory.path) == tiny()
+
+
+def test_a_directory_of_another_run_is_refused(tmp_path):
+    with _directory(tmp_path).open():
+        pass
+    with (
+        pytest.raises(RunError, match=f"holds another run's configuration: expected {tiny(seed=1).run_id}"),
+        _directory(tmp_path, tiny(seed=1)).open(),
+    ):
+        pass
+
+
+def test_rewind_drops_later_rows_and_torn_ones(tmp_path):
+    with _directory(tmp_path).open() as directory:
+        directory.append("metrics.csv", [{"step": step, "loss": 0.5} for step in (10, 20, 30)])
+        with (directory.path / "metrics.csv").open("a") as file:
+            file.write("40")
+        directory.rewind(20)
+        assert (directory.path / "metrics.csv").read_text().split() == ["step,loss", "10,0.5", "20,0.5"]
+        directory.append("metrics.csv", [{"step": 30, "loss": 0.25}])
+        assert (directory.path / "metrics.csv").read_text().split()[-1] == "30,0.25"
+
+
+def test_a_table_reads_back_as_it_was_written(tmp_path):
+    rows = [
+        {"run_id": "a", "depth": 2, "train_error": 0.1 + 0.2, "kl": None, "commit": "12345e6", "reason": "a, b"},
+        {"run_id": "b", "depth": 10, "train_error": 1e-30, "kl": 4.0, "commit": "0012", "reason": ""},
+    ]
+    record.write_table(tmp_path / "t.csv", rows)
+    again = record.read_table(tmp_path / "t.csv")
+    assert again == [rows[0], rows[1] | {"reason": None}]
+    assert type(again[0]["depth"]) is int
+
+
+@pytest.mark.parametrize("content", [None, "", "run_id,depth\n"])
+def test_a_table_that_is_missing_or_empty_is_one_clear_line(content, tmp_path):
+    if content is not None:
+        (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(RunError, match=r"table '.*t.csv'"):
+        record.read_table(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize("content", ["", "[1]", "\x00", "{"])
+def test_a_damaged_json_is_one_clear_line(content, tmp_path):
+    (tmp_path / "result.json").write_text(content)
+    with pytest.raises(RunError, match=r"result.json"):
+        record.read_json(tmp_path / "result.json")
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(RunError, match="is not a run's directory"):
+        record.read_config(tmp_path)
+
+
+def test_an_unfinished_run_has_a_row_that_says_so(tmp_path):
+    row = record.tidy_row(_directory(tmp_path))
+    assert (row["status"], row["train_error"], row["depth"]) == ("unfinished", None, 2)
+
+
+def test_the_environment_names_what_a_result_must_name():
+    facts = record.environment(extra=1)
+    assert set(facts["versions"]) == {"tensorflow", "keras", "numpy", "tensorflow-datasets"}
+    assert f"of {os.cpu_count()} cores" in facts["machine"]
+    assert facts["extra"] == 1
