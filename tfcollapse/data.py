@@ -19,6 +19,7 @@ import numpy as np
 
 from tfcollapse.config import Data
 from tfcollapse.errors import ConfigError, DataError
+from tfcollapse.quiet import import_tensorflow
 
 MINI = "fashion_mnist_mini"
 # (crop, resize) where a dataset's own images are not what the paper trains on (design: the same authors' code).
@@ -122,6 +123,7 @@ def _first(images: np.ndarray, count: int | None, split: str) -> np.ndarray:
 
 def _download(name: str, data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
     root = tfds_directory(data_dir)
+    import_tensorflow()
     import tensorflow_datasets as tfds
 
     try:
@@ -187,6 +189,7 @@ def _preparation(data: Data) -> tuple[tuple[int, ...] | None, tuple[int, ...] | 
 
 def _prepare(data: Data, directory: pathlib.Path, target: pathlib.Path) -> None:
     """Decode both splits into `target`, which appears whole or not at all, whoever else prepares it."""
+    import_tensorflow()
     import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(directory)

@@ -54,8 +54,8 @@ def sweep(
         key=lambda run: run.training.steps * run.network.depth,
     )
     cores = sorted(os.sched_getaffinity(0))
-    count = min(jobs or auto_jobs(waiting, len(cores)), max(1, len(waiting)))
-    share = max(1, len(cores) // count)
+    count = min(jobs or auto_jobs(waiting, len(cores)), len(waiting))
+    share = max(1, len(cores) // max(1, count))
     lost: dict[str, str] = {}
     workers: dict[Any, _Worker] = {}
     try:
