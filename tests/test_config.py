@@ -42,6 +42,14 @@ def test_run_id_depends_on_every_section(changed):
     assert replace(Run(), key, value).run_id != Run().run_id
 
 
+def test_a_field_at_its_default_is_not_hashed_so_new_fields_keep_old_ids():
+    # The id of the committed results' first run: it must outlive every field added later.
+    run = Run(data=Data(name="fashion_mnist"), network=Network(depth=10), objective=Objective(kind="ae"))
+    assert (
+        run.run_id == "dense-10-ae-fashion_mnist-s0-a1e16b01cc"
+    )  # sha256 of {"network": {"depth": 10}, "objective": {"kind": "ae"}}
+
+
 def test_defaults_are_the_papers():
     run = Run()
     assert (run.training.steps, run.training.batch, run.training.learning_rate) == (250_000, 64, 2e-4)

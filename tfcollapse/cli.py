@@ -127,7 +127,7 @@ def _train_all(runs, out: pathlib.Path, parsed: argparse.Namespace):
     waiting = [run for run in runs if RunDirectory(out / "runs" / run.run_id, run).result is None]
     if len(waiting) < len(runs):
         print(f"{len(runs) - len(waiting)} of {len(runs)} runs have ended before and are kept")
-    with Display(len(waiting)) as display:
+    with Display(waiting) as display:
         rows = sweep(
             runs,
             out / "runs",
@@ -183,7 +183,7 @@ def _train_one(run, out: pathlib.Path, data_dir: str | None) -> int:
     import_tensorflow()
     from tfcollapse.training.trainer import train
 
-    with Display(1) as display:
+    with Display([run]) as display:
         result = train(run, out, data_dir=data_dir, report=display.update)
         display.ended(run, result)
     display.table([tidy_row(RunDirectory(out / run.run_id, run))])

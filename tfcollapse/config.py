@@ -149,9 +149,13 @@ class Run:
 
     @property
     def run_id(self) -> str:
-        """A readable slug and a hash of every field: stable across processes and machines."""
+        """A readable slug and a hash: stable across processes and machines.
+
+        Hashed are the fields that differ from their defaults, so that a field which a later version adds leaves the
+        ids of runs that do not use it alone.
+        """
         kind = self.objective.label.split(" (")[0].replace(" + ", "-").replace(" ", "-").lower()
-        digest = hashlib.sha256(self.to_json().encode()).hexdigest()[:10]
+        digest = hashlib.sha256(json.dumps(_changed(self), sort_keys=True).encode()).hexdigest()[:10]
         name = self.data.name.replace("/", "-")
         return f"{self.network.architecture}-{self.network.depth}-{kind}-{name}-s{self.seed}-{digest}"
 
@@ -247,6 +251,16 @@ def grid(base: Run, axes: Mapping[str, Sequence[Any]]) -> list[Run]:
     if len({run.run_id for run in runs}) < len(runs):
         raise ConfigError(f"grid over {', '.join(axes)}: two of its runs are the same")
     return runs
+
+
+def _changed(declared: Any) -> dict[str, Any]:
+    """The fields of a declaration that differ from their defaults, sections as dicts of their own."""
+    changed: dict[str, Any] = {}
+    for f in dataclasses.fields(declared):
+        value = getattr(declared, f.name)
+        if value != f.default:
+            changed[f.name] = _changed(value) if dataclasses.is_dataclass(value) else value
+    return changed
 
 
 def _current(run: Run, key: str) -> Any:

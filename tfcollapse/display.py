@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import rich.box
 import rich.console
 import rich.progress
 import rich.table
@@ -25,17 +25,20 @@ class Display:
     """Shows `Progress` as it comes; a context manager.
 
     Args:
-      total: runs that are to be trained.
+      runs: those that are to be trained.
     """
 
-    def __init__(self, total: int, console: rich.console.Console | None = None):
+    def __init__(self, runs: Sequence[Run], console: rich.console.Console | None = None):
         self.console = console or rich.console.Console(highlight=False, soft_wrap=True)
-        self.total, self.count = total, 0
+        self.labels = {
+            run.run_id: f"{run.network.architecture} {run.network.depth} {run.objective.label} s{run.seed}"
+            for run in runs
+        }
+        self.count = 0
         self.tasks: dict[str, Any] = {}
         self.spoken: dict[str, float] = {}
         self.live = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
-            rich.progress.BarColumn(bar_width=20),
             rich.progress.TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[numbers]}"),
             console=self.console,
             disable=not self.console.is_terminal,
@@ -55,7 +58,7 @@ class Display:
         units = "-" if progress.active_units is None else str(progress.active_units)
         numbers = (
             f"{progress.steps_per_second:.0f} steps/s, {_duration(progress.seconds_left)} left, "
-            f"error {progress.reconstruction_error:.5f}, gamma {_cell(progress.gamma)}, active units {units}"
+            f"error {progress.reconstruction_error:.5f}, gamma {_cell(progress.gamma)}, active {units}"
         )
         if not self.console.is_terminal:
             now = time.monotonic()
@@ -64,7 +67,9 @@ class Display:
                 self.console.print(f"{progress.run_id}: step {progress.step}/{progress.steps}, {numbers}")
             return
         if progress.run_id not in self.tasks:
-            self.tasks[progress.run_id] = self.live.add_task(progress.run_id, total=progress.steps, numbers="")
+            self.tasks[progress.run_id] = self.live.add_task(
+                self.labels[progress.run_id], total=progress.steps, numbers=""
+            )
         self.live.update(self.tasks[progress.run_id], completed=progress.step, numbers=numbers)
 
     def ended(self, run: Run, result: Row) -> None:
@@ -74,7 +79,7 @@ class Display:
             self.live.remove_task(self.tasks.pop(run.run_id))
         error = result.get("train", {}).get("reconstruction_error")
         said = f"error {error:.5f}, {_duration(result['seconds'])}" if error is not None else result.get("reason", "")
-        self.console.print(f"[{self.count}/{self.total}] {run.run_id}: {result['status']}, {said}", markup=False)
+        self.console.print(f"[{self.count}/{len(self.labels)}] {run.run_id}: {result['status']}, {said}", markup=False)
 
     def table(self, rows: list[Row]) -> None:
         """All cells of a sweep."""
@@ -83,19 +88,22 @@ class Display:
             "objective": "objective",
             "seed": "seed",
             "status": "status",
-            "train_error": "train error",
-            "test_error": "test error",
+            "train_error": "train",
+            "test_error": "test",
             "gamma": "gamma",
-            "active_units": "active units",
-            "kl": "KL (nats)",
+            "active_units": "active",
+            "kl": "KL",
             "steps_per_second": "steps/s",
         }
-        table = rich.table.Table(box=rich.box.SIMPLE_HEAD)
+        if all(row["status"] == "finished" for row in rows):
+            del columns["status"]  # so that it fits 80 columns
+        table = rich.table.Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
         for name in columns.values():
             table.add_column(name, no_wrap=True)
         for row in rows:
             table.add_row(*(_cell(row.get(name)) for name in columns))
-        self.console.print(table, width=None if self.console.is_terminal else 120)
+        self.console.print(table)
+        self.console.print("train, test: squared error per pixel, eq. (8); active: units; KL: nats an image")
 
 
 def _cell(value: Any) -> str:
