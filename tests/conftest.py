@@ -34,6 +34,18 @@ def own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("TFCOLLAPSE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
+@pytest.fixture
+def small_disk(tmp_path):
+    """A real file system of 4 MiB, where one may be mounted."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a file system cannot be mounted here: " + mounted.stderr.decode().strip())
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
 def tiny(*, objective: Objective | None = None, seed: int = 0, **training) -> Run:
     """A run of the packaged images that takes a second."""
     settings = {"steps": 40, "batch": 16, "log_every": 10, "evaluate_every": 20, "checkpoint_every": 20}

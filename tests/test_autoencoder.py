@@ -1,3 +1,4 @@
+import inspect
 import json
 
 import keras
@@ -154,7 +155,9 @@ def test_the_public_names_resolve():
     import tfcollapse
 
     for name in tfcollapse.__all__:
-        assert getattr(tfcollapse, name) is not None
+        first, second = getattr(tfcollapse, name), getattr(tfcollapse, name)
+        assert first is second  # and not a submodule that took the name's place
+        assert not inspect.ismodule(second)
     assert Network is networks.Network
     assert draws.EVALUATION_BLOCK == 1024
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

@@ -38,6 +38,11 @@ SMOKE = ["sweep", "fig1_left", "--preset", "smoke"]
         ([*SMOKE, "--set", "data.name=cifar10", "--data-dir", "/nowhere"], "data directory '/nowhere'"),
         (["train", "--config", "nowhere.json"], "--config 'nowhere.json'"),
         (["train", "--set", "training.steps=-1"], "Training.steps: expected >= 1, received -1"),
+        (["bench", "--steps", "0"], "--steps: expected >= 1, received 0"),
+        ([*SMOKE, "--set", "network.depth=2"], "two of the runs are the same"),
+        ([*SMOKE, "--set", "objective.kind=ae"], "an AE takes no field but its kind"),
+        ([*SMOKE, "--set", "training.log_every=0"], "Training.log_every: expected >= 1, received 0"),
+        ([*SMOKE, "--set", "data.name=fashion*"], "dataset name 'fashion*': expected one such as cifar10"),
         (["describe", "--image-shape", "28x28"], "--image-shape: expected H,W,C such as 28,28,1"),
         (["data", "prepare"], "expected the name of a dataset"),
         (["data", "list", "--data-dir", "/nowhere"], "data directory '/nowhere'"),
@@ -66,11 +71,68 @@ def test_the_same_from_a_real_shell(tmp_path):
     assert command().returncode == 2
 
 
-def test_an_output_directory_that_cannot_be_written(capfd):
-    assert main([*SMOKE, "--index", "0", "--out", "/proc/self/nothing"]) == 2
+@pytest.mark.parametrize("more", [[], ["--index", "0"], ["--list"]])
+@pytest.mark.parametrize("out", ["/proc/self/nothing", "/dev/null/x", "x" * 300])
+def test_an_output_directory_that_cannot_be_written(out, more, capfd):
+    if more == ["--list"] and out.startswith("/"):
+        return  # nothing is there, and nothing is written
+    assert main([*SMOKE, *more, "--out", out]) == 2
     said = capfd.readouterr().err
-    assert said.startswith("tfcollapse: '/proc/self/nothing")
+    assert said.startswith("tfcollapse: ")
+    assert out in said
     assert said.count("\n") == 1
+
+
+def test_a_full_disk_is_one_line(small_disk, capfd):
+    (small_disk / "filler").write_bytes(b"x" * 4_194_304)
+    assert main([*SMOKE, "--out", str(small_disk / "out")]) == 2
+    said = capfd.readouterr().err
+    assert "No space left on device" in said
+    assert said.count("\n") == 1
+
+
+def test_a_corrupted_image_cache_is_one_line_and_trains_nothing(tmp_path, capfd, monkeypatch):
+    import tensorflow_datasets as tfds
+    from test_data import Squares
+
+    monkeypatch.setenv("TFCOLLAPSE_CACHE", str(tmp_path / "cache"))
+    Squares(data_dir=tmp_path / "tfds").download_and_prepare()
+    assert tfds.__version__
+    assert main(["data", "prepare", "squares", "--data-dir", str(tmp_path / "tfds")]) == 0
+    (train,) = (tmp_path / "cache").glob("*/train.npy")
+    train.write_bytes(train.read_bytes()[:-1])
+    capfd.readouterr()
+    arguments = [
+        *SMOKE,
+        "--set",
+        "data.name=squares",
+        "--data-dir",
+        str(tmp_path / "tfds"),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    assert main(arguments) == 2
+    said = capfd.readouterr().err
+    assert "is damaged: delete it" in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"run_id,depth\na,2\n", b"depth\n2\n"])
+def test_a_table_that_is_none_is_one_line(content, tmp_path, capfd):
+    (tmp_path / "fig1_left.csv").write_bytes(content)
+    assert main(["figure", "fig1_left", "--out", str(tmp_path)]) == 2
+    said = capfd.readouterr().err
+    assert "fig1_left.csv" in said
+    assert said.count("\n") == 1
+    assert _files(tmp_path) == ["fig1_left.csv"]
+
+
+def test_the_table_of_another_sweep_is_not_replaced(tmp_path, capfd):
+    (tmp_path / "fig1_left.csv").write_text("run_id\nother\n")
+    assert main([*SMOKE, "--out", str(tmp_path)]) == 2
+    assert "holds 1 runs that are not of this sweep, such as other" in capfd.readouterr().err
+    assert (tmp_path / "fig1_left.csv").read_text() == "run_id\nother\n"
 
 
 def test_an_unreadable_data_directory(tmp_path, capfd):
@@ -80,18 +142,21 @@ def test_an_unreadable_data_directory(tmp_path, capfd):
     assert "expected a readable directory" in capfd.readouterr().err
 
 
-def test_a_directory_that_holds_another_run(tmp_path, capfd):
+@pytest.mark.parametrize("finished", [False, True])
+def test_a_directory_that_holds_another_run(finished, tmp_path, capfd):
     run = tiny()
     config = tmp_path / "run.json"
     config.write_text(run.to_json())
     folder = tmp_path / "out" / run.run_id
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(tiny(seed=5).to_json())
+    if finished:
+        (folder / "result.json").write_text('{"status": "finished"}')
     assert main(["train", "--config", str(config), "--out", str(tmp_path / "out")]) == 2
     said = capfd.readouterr().err
     assert "holds another run's configuration" in said
     assert said.count("\n") == 1
-    assert "result.json" not in str(_files(folder))
+    assert ("result.json" in _files(folder)) == finished
 
 
 def test_a_learning_rate_that_diverges_is_named_and_recorded(tmp_path, capfd):

@@ -38,8 +38,7 @@ def test_run_id_is_the_same_in_every_process():
     [{"seed": 1}, {"network.depth": 3}, {"objective.gamma": "optimal"}, {"training.steps": 1}, {"data.train": 7}],
 )
 def test_run_id_depends_on_every_section(changed):
-    ((key, value),) = changed.items()
-    assert replace(Run(), key, value).run_id != Run().run_id
+    assert replace(Run(), changed).run_id != Run().run_id
 
 
 def test_a_field_at_its_default_is_not_hashed_so_new_fields_keep_old_ids():
@@ -78,6 +77,11 @@ def test_defaults_are_the_papers():
         (lambda: Data(name=3), "Data.name: expected str, received 3"),
         (lambda: Data(crop=(1, 2)), "Data.crop: expected 4 whole numbers"),
         (lambda: Run(seed=-1), "Run.seed: expected >= 0"),
+        (lambda: Run(seed=2**63), "Run.seed: expected < 2"),
+        (lambda: Training(log_every=0), "Training.log_every: expected >= 1"),
+        (lambda: Objective(kind="ae", gamma="fixed"), "an AE takes no field but its kind, received .*fixed"),
+        (lambda: Run.from_json('{"data": {"crop": 5}}'), "Data.crop: expected tuple"),
+        (lambda: Run.from_json('{"training": {"log_every": "x"}}'), "Training.log_every: expected int"),
         (lambda: Run.from_json("[]"), "run: expected an object"),
         (lambda: Run.from_json("{"), "not a run's configuration"),
         (lambda: Run.from_json('{"network": 3}'), "run.network: expected an object"),
@@ -124,14 +128,32 @@ def test_a_vae_setting_leaves_the_ae_twin_alone():
     assert changed[0].objective == twins[0].objective
     assert changed[1].objective.gamma == "optimal"
     assert [run.training.steps for run in changed] == [7, 7]
-    with pytest.raises(ConfigError, match="no run here is a VAE"):
+    with pytest.raises(ConfigError, match="no run is a VAE"):
         apply_settings(twins[:1], ["objective.gamma=optimal"])
+
+
+def test_settings_that_constrain_each_other_are_applied_together():
+    (run,) = apply_settings([Run()], ["objective.warmup=gamma", "objective.gamma=fixed"])
+    assert (run.objective.warmup, run.objective.gamma) == ("gamma", "fixed")
+    settings = ["training.log_every=7", "training.evaluate_every=91", "training.checkpoint_every=91"]
+    assert apply_settings([Run()], settings)[0].training.log_every == 7
+
+
+@pytest.mark.parametrize("setting", ["network.depth=2", "seed=1"])
+def test_settings_that_make_two_runs_the_same_are_refused(setting):
+    runs = [Run(network=Network(depth=depth), seed=depth) for depth in (1, 2)]
+    made = [
+        replace(run, {"seed": 0}) if setting.startswith("network") else replace(run, {"network.depth": 1})
+        for run in runs
+    ]
+    with pytest.raises(ConfigError, match="--set .*: two of the runs are the same"):
+        apply_settings(made, [setting])
 
 
 def test_grid_is_the_product_in_order_and_refuses_twins():
     made = grid(Run(), {"network.depth": (1, 2), "seed": (0, 1)})
     assert [(run.network.depth, run.seed) for run in made] == [(1, 0), (1, 1), (2, 0), (2, 1)]
-    with pytest.raises(ConfigError, match="two of its runs are the same"):
+    with pytest.raises(ConfigError, match="two of the runs are the same"):
         grid(Run(), {"network.depth": (1, 1)})
 
 

@@ -57,6 +57,6 @@ def test_the_pca_floor_is_what_a_pca_reaches_and_the_ceiling_what_the_mean_does(
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
     for latent in (1, 8):
         rest = centred - centred @ axes[:latent].T @ axes[:latent]
-        lines = reconstruction.reference(images, latent)
+        lines = reconstruction.reference(reconstruction.spectrum(images), latent)
         assert lines.pca == pytest.approx(np.mean(rest**2), rel=1e-9)
         assert lines.mean_predictor == pytest.approx(np.mean(centred**2), rel=1e-9)

@@ -1,11 +1,13 @@
 import math
+import shlex
 
 import matplotlib.colors
 import pytest
 from conftest import ROOT, python
 
-from tfcollapse import figures, report
-from tfcollapse.claims import CONTRADICTED, NOT_TESTED, SUPPORTED, depth_claims
+from tfcollapse import cli, figures, report
+from tfcollapse.claims import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED, depth_claims
+from tfcollapse.record import read_table
 from tfcollapse.study import load_study, study_names
 
 
@@ -75,6 +77,14 @@ def test_claims_follow_the_table():
     assert _verdicts(rows(below))[1:4] == [CONTRADICTED, CONTRADICTED, CONTRADICTED]
     beyond = PAPER | {"VAE + KL warm-up": {1: 0.012, 2: 0.0121, 4: 0.012}}
     assert _verdicts(rows(beyond))[1:4] == [SUPPORTED, CONTRADICTED, SUPPORTED]
+    bumpy = PAPER | {"AE": {1: 0.010, 2: 0.008, 4: 0.009, 6: 0.0085}}
+    assert _verdicts(rows(bumpy))[0] == PARTLY
+    gap = PAPER | {"VAE": {1: 0.014, 2: None, 4: 0.015}}
+    assert _verdicts(rows(gap))[1] == PARTLY
+    table = rows(PAPER)
+    for row in table:
+        row["sigma_above_0.9"] = {1: 0.1, 2: 0.3, 4: 0.2}[row["depth"]]
+    assert depth_claims(table)[5].verdict == PARTLY
 
 
 def test_claims_without_their_runs_are_not_tested():
@@ -167,6 +177,15 @@ def test_fig1_left_is_the_papers_grid():
     assert all((r.objective.gamma, r.objective.gamma_start) == ("learned", 1.0) for r in runs)
 
 
+def assert_rows_are_declared(table):
+    """Every committed row is a run that the command beside it would make today."""
+    rows = read_table(table)
+    (line,) = {row["command"] for row in rows}
+    parsed = cli.parser().parse_args(shlex.split(line)[1:])
+    assert [row["run_id"] for row in rows] == [run.run_id for run in cli.declared_runs(parsed)[1]]
+    assert all(row["commit"] and "dirty" not in row["commit"] for row in rows)
+
+
 def test_committed_tables_redraw_without_tensorflow(tmp_path):
     tables = [path for path in sorted((ROOT / "results").rglob("*.csv")) if path.stem in study_names()]
     assert tables
@@ -183,4 +202,5 @@ sys.exit(main(["figure", sys.argv[1], "--out", sys.argv[2]]))
         assert answer.returncode == 0, answer.stderr
         assert (tmp_path / f"{table.stem}.png").stat().st_size > 10_000
         committed = table.with_suffix(".md").read_text()
+        assert_rows_are_declared(table)
         assert (tmp_path / f"{table.stem}.md").read_text() == committed

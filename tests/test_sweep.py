@@ -10,26 +10,27 @@ from conftest import command, tiny
 from tfcollapse.cli import main
 from tfcollapse.config import Network, Objective, Run, replace
 from tfcollapse.record import RunDirectory, read_table
-from tfcollapse.study import load_study
+from tfcollapse.study import load_study, study_names
 from tfcollapse.sweep import auto_jobs, sweep
 from tfcollapse.training import checkpoint
 
 
-def test_the_smoke_study_runs_from_declaration_to_figure_and_again(tmp_path):
-    answer = command("sweep", "fig1_left", "--preset", "smoke", "--out", str(tmp_path))
+@pytest.mark.parametrize("study", study_names())
+def test_every_study_s_smoke_preset_runs_from_declaration_to_figure_and_again(study, tmp_path):
+    answer = command("sweep", study, "--preset", "smoke", "--out", str(tmp_path))
     assert answer.returncode == 0, answer.stderr
     assert answer.stderr == ""
-    rows = read_table(tmp_path / "fig1_left.csv")
-    assert [row["run_id"] for row in rows] == [run.run_id for run in load_study("fig1_left").runs("smoke")]
+    rows = read_table(tmp_path / f"{study}.csv")
+    assert [row["run_id"] for row in rows] == [run.run_id for run in load_study(study).runs("smoke")]
     assert {row["status"] for row in rows} == {"finished"}
-    assert {row["command"] for row in rows} == {f"tfcollapse sweep fig1_left --preset smoke --out {tmp_path}"}
+    assert {row["command"] for row in rows} == {f"tfcollapse sweep {study} --preset smoke --out {tmp_path}"}
     assert all(row["train_error"] > 0 and row["commit"] and row["machine"] for row in rows)
-    for name in ("fig1_left.png", "fig1_left.pdf", "fig1_left.md"):
-        assert (tmp_path / name).stat().st_size > 500
+    for kind in ("png", "pdf", "md"):
+        assert (tmp_path / f"{study}.{kind}").stat().st_size > 500
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*/*")}
-    again = command("sweep", "fig1_left", "--preset", "smoke", "--out", str(tmp_path))
+    again = command("sweep", study, "--preset", "smoke", "--out", str(tmp_path))
     assert again.returncode == 0, again.stderr
-    assert "6 of 6 runs have ended before and are kept" in again.stdout
+    assert f"{len(rows)} of {len(rows)} runs have ended before and are kept" in again.stdout
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").glob("*/*")} == written
 
 
@@ -129,6 +130,6 @@ def test_steps_and_set_reach_the_runs(tmp_path, capsys):
     assert (run.training.steps, run.network.width, run.objective.kind) == (10, 16, "vae")
     smoke = load_study("fig1_left").runs("smoke")[1]
     assert run.training.halve_every == smoke.training.halve_every // 2
-    assert replace(run, "seed", 1).run_id != run.run_id
+    assert replace(run, {"seed": 1}).run_id != run.run_id
     with (folder / "metrics.csv").open() as file:
         assert [row["step"] for row in csv.DictReader(file)] == ["10"]

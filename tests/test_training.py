@@ -58,6 +58,7 @@ def test_a_run_s_directory_holds_everything(name, tmp_path):
     assert [progress.step for progress in seen] == [10, 20, 30, 40]
     assert seen[-1].seconds_left == 0
     environment = read_json(path / "environment.json")
+    assert environment["device"] == "CPU" or environment["device"]
     assert {"commit", "machine", "versions", "python", "started"} <= set(environment)
     # The evaluation is of the model that is kept, over every image, at the mean: no draw involved.
     images = load(run.data).train[:].astype(np.float32) / 255.0
@@ -174,7 +175,8 @@ def test_a_killed_run_goes_on_bit_for_bit(name, tmp_path):
     whole, killed = tmp_path / "whole" / run.run_id, folder.path
     weights = _weights(killed)
     assert all(np.array_equal(value, weights[path]) for path, value in _weights(whole).items())
-    assert read_json(killed / "environment.json")["resumed_from"] >= 600
+    assert folder.sessions[-1]["resumed_from"] >= 600
+    assert folder.sessions[0]["resumed_from"] == 0
     for name in ("metrics.csv", "diagnostics.csv"):  # nothing doubled, nothing missing
         assert _numbers(killed / name) == _numbers(whole / name)
     assert folder.result["train"] == RunDirectory(whole, run).result["train"]
@@ -207,7 +209,7 @@ def test_weights_that_the_last_step_made_infinite_fail_the_run_too(tmp_path):
 def test_a_checkpoint_of_another_network_is_refused():
     run = tiny()
     engine = TensorFlowEngine(build(run, (28, 28, 1)), run.training, jit=False)
-    other = TensorFlowEngine(build(replace(run, "network.width", 8), (28, 28, 1)), run.training, jit=False)
+    other = TensorFlowEngine(build(replace(run, {"network.width": 8}), (28, 28, 1)), run.training, jit=False)
     with pytest.raises(RunError, match="of another network"):
         engine.restore(other.state())
     assert engine.optimizer.name == "adam"

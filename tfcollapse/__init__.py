@@ -21,7 +21,6 @@ _PUBLIC = {
     "Claim": "tfcollapse.study",
     "build": "tfcollapse.training.trainer",
     "train": "tfcollapse.training.trainer",
-    "sweep": "tfcollapse.sweep",
     "UserError": "tfcollapse.errors",
 }
 __all__ = ["__version__", *_PUBLIC]

@@ -108,7 +108,10 @@ class Autoencoder(keras.Model):
 
     @property
     def gamma(self) -> Any:
-        """The decoder variance, a scalar tensor; under "optimal", of the last batch seen. None for an AE."""
+        """The decoder variance, a scalar tensor; None for an AE.
+
+        Under "optimal" it is the last batch's in `fit`, and the whole training set's after `tfcollapse.train`.
+        """
         return None if self.log_gamma is None else ops.exp(self.log_gamma)
 
     def encode(self, images: Any) -> Posterior:

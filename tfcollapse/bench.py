@@ -30,7 +30,7 @@ def bench(run: Run, steps: int) -> dict[str, Any]:
     The images are the packaged ones, whatever `run.data` says. Milliseconds are per step, medians over
     windows, with the least and the most beside them.
     """
-    run = replace(run, "data.name", MINI)
+    run = replace(run, {"data.name": MINI})
     images = load(run.data).train
     shape = images.shape[1:]
     timed: dict[str, tuple[Callable[[], None], int]] = {

@@ -10,7 +10,7 @@ from tfcollapse.study import Claim
 
 Rows = Sequence[Mapping[str, Any]]
 
-SUPPORTED, CONTRADICTED, NOT_TESTED = "supported", "contradicted", "not tested"
+SUPPORTED, PARTLY, CONTRADICTED, NOT_TESTED = "supported", "partly supported", "contradicted", "not tested"
 
 
 def depth_claims(rows: Rows) -> list[Claim]:
@@ -42,25 +42,34 @@ def _falls_then_rises(errors: Mapping[int, float]) -> Claim:
     text = "the AE's error first falls with depth, then rises"
     if len(errors) < 3:
         return Claim(text, NOT_TESTED, "fewer than three depths finished")
-    depths = list(errors)
-    best = min(depths, key=lambda depth: errors[depth])
-    evidence = f"lowest at depth {best}; by depth {_listed(errors)}"
-    return Claim(text, CONTRADICTED if best in (depths[0], depths[-1]) else SUPPORTED, evidence)
+    values = list(errors.values())
+    best = values.index(min(values))
+    monotone = _rising(values[best:]) and _rising(values[best::-1])
+    evidence = f"lowest at depth {list(errors)[best]}; by depth {_listed(errors)}"
+    if best in (0, len(values) - 1):
+        return Claim(text, CONTRADICTED, evidence)
+    return Claim(text, SUPPORTED if monotone else PARTLY, evidence if monotone else f"{evidence}, not monotone")
+
+
+def _rising(values: Sequence[float]) -> bool:
+    return all(a <= b for a, b in zip(values, values[1:], strict=False))
 
 
 def _ordered(text: str, series: list[tuple[str, Mapping[int, float]]]) -> Claim:
-    """Each series above the one before it, at every depth that all of them have."""
-    depths = [depth for depth in series[0][1] if all(depth in errors for _, errors in series)]
+    """Each series above the one before it, at every depth of the table."""
+    wanted = sorted({depth for _, errors in series for depth in errors})
+    depths = [depth for depth in wanted if all(depth in errors for _, errors in series)]
     if not depths:
         return Claim(text, NOT_TESTED, "no depth has all of its runs")
     broken = [
         f"depth {depth}: " + ", ".join(f"{name} {errors[depth]:.5f}" for name, errors in series)
         for depth in depths
-        if any(low[1][depth] > high[1][depth] for low, high in zip(series, series[1:], strict=False))
+        if not _rising([errors[depth] for _, errors in series])
     ]
     if broken:
         return Claim(text, CONTRADICTED, f"not at {len(broken)} of {len(depths)} depths ({'; '.join(broken)})")
-    return Claim(text, SUPPORTED, f"at all {len(depths)} depths")
+    whole = len(depths) == len(wanted)
+    return Claim(text, SUPPORTED if whole else PARTLY, f"at {len(depths)} of {len(wanted)} depths that finished")
 
 
 def _pairs(rows: Rows) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
@@ -110,6 +119,5 @@ def _collapse_with_depth(rows: Rows) -> Claim:
         return Claim(text, NOT_TESTED, "fewer than two depths finished")
     listed = ", ".join(f"{depth}: {share:.1%}, {units[depth]:.4g} active" for depth, share in shares.items())
     values = list(shares.values())
-    return Claim(
-        text, SUPPORTED if values[-1] > values[0] else CONTRADICTED, f"share of sigma_z > 0.9 by depth {listed}"
-    )
+    verdict = CONTRADICTED if values[-1] <= values[0] else SUPPORTED if _rising(values) else PARTLY
+    return Claim(text, verdict, f"share of sigma_z > 0.9 by depth {listed}")

@@ -14,23 +14,31 @@ from tfcollapse.errors import ConfigError, RunError, UserError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command. Exit status: 0, 1 where runs failed, 2 for a user's mistake, 130 for Ctrl-C."""
+    """Run one command.
+
+    Exit status: 0; 1 where some runs of a sweep did not finish; 2 for a user's mistake, a single run that diverges
+    among them; 130 for Ctrl-C.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    parsed = _parser().parse_args(arguments)
+    parsed = parser().parse_args(arguments)
     parsed.command_line = shlex.join(["tfcollapse", *arguments])
     try:
         return parsed.call(parsed)
     except UserError as error:
         print(f"tfcollapse: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        return 1
+    except OSError as error:
+        print(f"tfcollapse: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("tfcollapse: stopped; the same command goes on from the last checkpoints", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        return 1
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The grammar of the command line."""
     parser = argparse.ArgumentParser(prog="tfcollapse", description=tfcollapse.__doc__)
     parser.add_argument("--version", action="version", version=tfcollapse.__version__)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -88,16 +96,21 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-dir", help="TFDS' directory (default: TFDS_DATA_DIR)")
 
 
-def _sweep(parsed: argparse.Namespace) -> int:
+def declared_runs(parsed: argparse.Namespace):
+    """The study that a sweep's arguments name, and the runs they make of it."""
     from tfcollapse.config import apply_settings, shorten
     from tfcollapse.study import load_study
 
     study = load_study(parsed.study)
-    name = pathlib.Path(parsed.study).stem
     runs = study.runs(parsed.preset, parsed.seeds)
     if parsed.steps is not None:
         runs = [shorten(run, parsed.steps) for run in runs]
-    runs = apply_settings(runs, parsed.settings)
+    return study, apply_settings(runs, parsed.settings)
+
+
+def _sweep(parsed: argparse.Namespace) -> int:
+    study, runs = declared_runs(parsed)
+    name = pathlib.Path(parsed.study).stem
     out = pathlib.Path(parsed.out or f"out/{name}-{parsed.preset}")
     if parsed.list:
         return _list(runs, out)
@@ -105,7 +118,7 @@ def _sweep(parsed: argparse.Namespace) -> int:
         if not 0 <= parsed.index < len(runs):
             raise ConfigError(f"--index: expected 0 to {len(runs) - 1}, received {parsed.index}")
         return _train_one(runs[parsed.index], out / "runs", parsed.data_dir)
-    rows = _train_all(runs, out, parsed)
+    rows = _train_all(runs, out, f"{name}.csv", parsed)
     missing = [row for row in rows if row["status"] != "finished"]
     if len(missing) < len(rows):
         _draw(name, study, out)
@@ -116,30 +129,52 @@ def _sweep(parsed: argparse.Namespace) -> int:
     return 1 if missing else 0
 
 
-def _train_all(runs, out: pathlib.Path, parsed: argparse.Namespace):
+def _train_all(runs, out: pathlib.Path, table: str, parsed: argparse.Namespace):
     from tfcollapse import data
     from tfcollapse.display import Display
     from tfcollapse.record import RunDirectory, write_table
     from tfcollapse.sweep import sweep
 
+    jobs = _jobs(parsed.jobs)
+    _check_out(runs, out, table)
     for wanted in {run.data for run in runs}:  # once, before any worker, so that a bad one stops the sweep here
         data.load(wanted, data_dir=parsed.data_dir)
+    _probe_writing(out)
     waiting = [run for run in runs if RunDirectory(out / "runs" / run.run_id, run).result is None]
     if len(waiting) < len(runs):
         print(f"{len(runs) - len(waiting)} of {len(runs)} runs have ended before and are kept")
     with Display(waiting) as display:
         rows = sweep(
-            runs,
-            out / "runs",
-            jobs=_jobs(parsed.jobs),
-            data_dir=parsed.data_dir,
-            report=display.update,
-            ended=display.ended,
+            runs, out / "runs", jobs=jobs, data_dir=parsed.data_dir, report=display.update, ended=display.ended
         )
     rows = [row | {"command": parsed.command_line} for row in rows]
-    write_table(out / f"{pathlib.Path(parsed.study).stem}.csv", rows)
+    write_table(out / table, rows)
     display.table(rows)
     return rows
+
+
+def _check_out(runs, out: pathlib.Path, table: str) -> None:
+    """Refuse to replace the table of another sweep. Raises RunError."""
+    from tfcollapse.record import read_table
+
+    if (out / table).exists():
+        others = {row["run_id"] for row in read_table(out / table)} - {run.run_id for run in runs}
+        if others:
+            raise RunError(
+                f"'{out / table}' holds {len(others)} runs that are not of this sweep, such as {min(others)}: "
+                "choose another --out, or remove it"
+            )
+
+
+def _probe_writing(out: pathlib.Path) -> None:
+    import tempfile
+
+    from tfcollapse.record import disk_errors
+
+    with disk_errors(out):
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out) as file:
+            file.write(b"0" * 4096)
 
 
 def _jobs(text: str) -> int | None:
@@ -202,12 +237,16 @@ def _figure(parsed: argparse.Namespace) -> int:
 
 def _draw(name: str, study, out: pathlib.Path) -> None:
     from tfcollapse import figures, report
-    from tfcollapse.record import disk_errors, read_table
+    from tfcollapse.record import read_table, replacing
 
     rows = read_table(out / f"{name}.csv")
-    with disk_errors(out):
-        paths = figures.save(study.draw(rows), out / name)
-        (out / f"{name}.md").write_text(report.page(name, study, rows))
+    try:
+        figure, page = study.draw(rows), report.page(name, study, rows)
+    except KeyError as error:
+        raise RunError(f"table '{out / name}.csv': expected a column {error}; run the sweep again") from None
+    paths = figures.save(figure, out / name)
+    with replacing(out / f"{name}.md") as partial:
+        partial.write_text(page)
     print("wrote", ", ".join(str(path) for path in [*paths, out / f"{name}.md", out / f"{name}.csv"]))
 
 
@@ -231,11 +270,11 @@ def _describe(parsed: argparse.Namespace) -> int:
 
 
 def _data(parsed: argparse.Namespace) -> int:
-    from tfcollapse import data
+    from tfcollapse import data, prepared
     from tfcollapse.config import Data
 
     if parsed.action == "list":
-        print("\n".join(data.prepared_names(parsed.data_dir)))
+        print("\n".join(prepared.prepared_names(parsed.data_dir)))
         return 0
     if not parsed.name:
         raise ConfigError("data prepare: expected the name of a dataset")
@@ -249,6 +288,8 @@ def _bench(parsed: argparse.Namespace) -> int:
     from tfcollapse.quiet import import_tensorflow
 
     (run,) = apply_settings([Run()], parsed.settings)
+    if parsed.steps < 1:
+        raise ConfigError(f"--steps: expected >= 1, received {parsed.steps}")
     import_tensorflow()
     from tfcollapse.bench import bench, lines
 

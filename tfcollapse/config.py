@@ -35,7 +35,8 @@ class Data:
     crop: tuple[int, ...] | None = None
     resize: tuple[int, ...] | None = None
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
+        """Check the fields against each other. Raises ConfigError."""
         for name, length in (("crop", 4), ("resize", 2)):
             value = getattr(self, name)
             if value is not None and len(value) != length:
@@ -67,12 +68,12 @@ class Objective:
     """What is minimised: the squared error of an AE, or eq. (4) of a VAE.
 
     Attributes:
-      kind: "ae" or "vae"; every other field concerns a VAE alone.
+      kind: "ae" or "vae"; every other field is a VAE's, and stays at its default for an AE.
       gamma: the decoder VARIANCE: "learned" (a scalar log gamma under the same Adam), "optimal"
         (closed form, eq. (10), on each batch) or "fixed" at `gamma_start`.
       gamma_start: the first value of a learned gamma, the value of a fixed one.
       beta: final weight on the KL term (1 is eq. (4)).
-      warmup: "kl" raises the weight on the KL linearly from 0 to `beta` over `warmup_steps`; "gamma" raises
+      warmup: "kl" raises the weight on the KL linearly to `beta` over `warmup_steps`; "gamma" raises
         gamma the same way to its value, which a learned gamma would undo, so it is refused there.
     """
 
@@ -83,7 +84,10 @@ class Objective:
     warmup: Literal["none", "kl", "gamma"] = "none"
     warmup_steps: int = bounded(100_000, least=1)
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
+        """Check the fields against each other. Raises ConfigError."""
+        if self.kind == "ae" and set(_changed(self)) != {"kind"}:
+            raise ConfigError(f"Objective: an AE takes no field but its kind, received {_changed(self)}")
         if self.warmup == "gamma" and self.gamma == "learned":
             raise ConfigError(
                 "Objective.warmup: a schedule on gamma needs gamma 'fixed' or 'optimal', received "
@@ -125,7 +129,8 @@ class Training:
     checkpoint_every: int = bounded(5_000, least=1)
     jit: Literal["auto", "on", "off"] = "auto"
 
-    def __post_init__(self) -> None:
+    def validate(self) -> None:
+        """Check the fields against each other. Raises ConfigError."""
         for name in ("evaluate_every", "checkpoint_every"):
             if getattr(self, name) % self.log_every:
                 raise ConfigError(
@@ -146,6 +151,11 @@ class Run:
     objective: Objective = Objective()
     training: Training = Training()
     seed: int = bounded(0, least=0)
+
+    def validate(self) -> None:
+        """Check the fields against each other. Raises ConfigError."""
+        if self.seed >= 2**63:
+            raise ConfigError(f"Run.seed: expected < 2^63, received {self.seed}")
 
     @property
     def run_id(self) -> str:
@@ -173,24 +183,31 @@ class Run:
         return construct(cls, values, "run")
 
 
-def replace(run: Run, key: str, value: Any) -> Run:
-    """`run` with the field `key` changed: "seed", "training.steps", or a whole section."""
-    head, _, rest = key.partition(".")
-    sections = [f.name for f in dataclasses.fields(Run)]
-    if head not in sections:
-        raise ConfigError(unknown("setting", head, sections))
-    if rest:
-        section = getattr(run, head)
-        names = [f.name for f in dataclasses.fields(section)] if head != "seed" else []
-        if rest not in names:
-            raise ConfigError(unknown("setting", key, [f"{head}.{name}" for name in names]))
-        value = dataclasses.replace(section, **{rest: value})
-    return dataclasses.replace(run, **{head: value})
+def replace(run: Run, changes: Mapping[str, Any]) -> Run:
+    """`run` with other values under the keys of `changes`: "seed", "training.steps", or a whole section.
+
+    All of one section change together, so that fields which constrain each other may both change.
+    """
+    sections: dict[str, Any] = {}
+    fields: dict[str, dict[str, Any]] = {}
+    for key, value in changes.items():
+        head, _, rest = key.partition(".")
+        _known("setting", head, [f.name for f in dataclasses.fields(Run)])
+        if rest:
+            declared = getattr(run, head)
+            names = [f.name for f in dataclasses.fields(declared)] if dataclasses.is_dataclass(declared) else []
+            _known("setting", key, [f"{head}.{name}" for name in names])
+            fields.setdefault(head, {})[rest] = value
+        else:
+            sections[head] = value
+    for head, values in fields.items():
+        sections[head] = dataclasses.replace(sections.get(head, getattr(run, head)), **values)
+    return dataclasses.replace(run, **sections)
 
 
 def parse(key: str, text: str) -> Any:
     """The value of `--set key=text`, typed by the field `key` names."""
-    replace(Run(), key, _current(Run(), key))  # a key that names nothing fails here
+    replace(Run(), {key: _current(Run(), key)})  # a key that names nothing fails here
     hints = typing.get_type_hints(Run)
     head, _, rest = key.partition(".")
     hint = typing.get_type_hints(hints[head])[rest] if rest else hints[head]
@@ -208,19 +225,29 @@ def parse(key: str, text: str) -> Any:
 
 
 def apply_settings(runs: Sequence[Run], settings: Iterable[str]) -> list[Run]:
-    """Apply `KEY=VALUE` texts to every run; what concerns a VAE alone leaves AE twins as they are."""
-    changed = list(runs)
+    """Apply `KEY=VALUE` texts to every run; what concerns a VAE alone leaves AE twins as they are.
+
+    Raises:
+      ConfigError: a text that is no setting, or settings that make two runs the same.
+    """
+    changes = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals:
             raise ConfigError(f"--set: expected KEY=VALUE, received '{setting}'")
-        value = parse(key, text)
-        vae_only = key.startswith("objective.") and key != "objective.kind"
-        takes = [not (vae_only and run.objective.kind == "ae") for run in changed]
-        if not any(takes):
-            raise ConfigError(f"--set {key}: an AE has no such setting, and no run here is a VAE")
-        changed = [replace(run, key, value) if take else run for run, take in zip(changed, takes, strict=True)]
-    return changed
+        changes[key] = parse(key, text)
+    shared = {key: value for key, value in changes.items() if not _vae_only(key)}
+    if len(shared) < len(changes) and all(run.objective.kind == "ae" for run in runs):
+        raise ConfigError(f"--set {(set(changes) - set(shared)).pop()}: an AE has no such setting, and no run is a VAE")
+    changed = [replace(run, shared if run.objective.kind == "ae" else changes) for run in runs]
+    return distinct(changed, f"--set {', '.join(changes)}")
+
+
+def distinct(runs: list[Run], cause: str) -> list[Run]:
+    """`runs`, all different. Raises ConfigError naming the `cause` where two are the same."""
+    if len({run.run_id for run in runs}) < len(runs):
+        raise ConfigError(f"{cause}: two of the runs are the same; expected them to differ")
+    return runs
 
 
 def shorten(run: Run, steps: int) -> Run:
@@ -241,16 +268,18 @@ def shorten(run: Run, steps: int) -> Run:
 
 
 def grid(base: Run, axes: Mapping[str, Sequence[Any]]) -> list[Run]:
-    """Every combination of the axes' values, the last axis fastest. Raises on two equal runs."""
-    runs = []
-    for values in itertools.product(*axes.values()):
-        run = base
-        for key, value in zip(axes, values, strict=True):
-            run = replace(run, key, value)
-        runs.append(run)
-    if len({run.run_id for run in runs}) < len(runs):
-        raise ConfigError(f"grid over {', '.join(axes)}: two of its runs are the same")
-    return runs
+    """Every combination of the axes' values, the last axis fastest. Raises ConfigError on two equal runs."""
+    runs = [replace(base, dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
+    return distinct(runs, f"grid over {', '.join(axes)}")
+
+
+def _known(kind: str, received: str, names: Sequence[str]) -> None:
+    if received not in names:
+        raise ConfigError(unknown(kind, received, names))
+
+
+def _vae_only(key: str) -> bool:
+    return key.startswith("objective.") and key != "objective.kind"
 
 
 def _changed(declared: Any) -> dict[str, Any]:

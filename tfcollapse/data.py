@@ -9,6 +9,7 @@ import importlib.resources
 import json
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -17,11 +18,12 @@ from typing import Any
 
 import numpy as np
 
+from tfcollapse import prepared
 from tfcollapse.config import Data
 from tfcollapse.errors import ConfigError, DataError
+from tfcollapse.prepared import MINI
 from tfcollapse.quiet import import_tensorflow
 
-MINI = "fashion_mnist_mini"
 # (crop, resize) where a dataset's own images are not what the paper trains on (design: the same authors' code).
 PREPARATION: dict[str, tuple[tuple[int, ...] | None, tuple[int, ...] | None]] = {
     "celeb_a": ((45, 173, 25, 153), (64, 64)),
@@ -57,10 +59,12 @@ def load(data: Data, *, data_dir: str | os.PathLike[str] | None = None) -> Datas
     Raises:
       DataError: no such dataset, no network to fetch it, an unreadable directory, a damaged cache.
     """
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", data.name) or ".." in data.name:
+        raise DataError(f"dataset name '{data.name}': expected one such as cifar10 or imagenet_resized/64x64")
     if data.name == MINI:
-        dataset = _mini()
+        dataset = _mini(data)
     else:
-        directory = prepared_directory(data.name, data_dir) or _download(data.name, data_dir)
+        directory = prepared.prepared_directory(data.name, data_dir) or prepared.download(data.name, data_dir)
         cached = _cache_path(data, directory)
         if not cached.exists():
             _prepare(data, directory, cached)
@@ -72,107 +76,26 @@ def load(data: Data, *, data_dir: str | os.PathLike[str] | None = None) -> Datas
     )
 
 
-def tfds_directory(data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
-    """Where TFDS' datasets lie. Raises DataError for one that was named and is not there."""
-    named = data_dir or os.environ.get("TFDS_DATA_DIR")
-    if not named:
-        return pathlib.Path("~/tensorflow_datasets").expanduser()
-    path = pathlib.Path(named).expanduser()
-    if not path.is_dir() or not os.access(path, os.R_OK | os.X_OK):
-        raise DataError(
-            f"data directory '{path}': expected a readable directory; create it, or name another with "
-            "--data-dir or TFDS_DATA_DIR"
-        )
-    return path
-
-
 def cache_directory() -> pathlib.Path:
     """Where decoded images lie: TFCOLLAPSE_CACHE, or ~/.cache/tfcollapse."""
     return pathlib.Path(os.environ.get("TFCOLLAPSE_CACHE", "~/.cache/tfcollapse")).expanduser()
 
 
-def prepared_directory(name: str, data_dir: str | os.PathLike[str] | None) -> pathlib.Path | None:
-    """The newest prepared version of dataset `name`, found without importing TFDS."""
-    root = tfds_directory(data_dir)
-    try:
-        found = [*root.glob(f"{name}/*/dataset_info.json"), *root.glob(f"{name}/*/*/dataset_info.json")]
-    except (OSError, ValueError, NotImplementedError) as error:
-        raise DataError(f"dataset '{name}': cannot read '{root}': {error}") from None
-    versions = [path.parent for path in found]
-    return max(versions, key=lambda path: [int(n) if n.isdigit() else 0 for n in path.name.split(".")], default=None)
-
-
-def prepared_names(data_dir: str | os.PathLike[str] | None) -> list[str]:
-    """Every dataset that needs no network: the packaged one, and what TFDS has prepared."""
-    root = tfds_directory(data_dir)
-    found = [*root.glob("*/*/dataset_info.json"), *root.glob("*/*/*/dataset_info.json")]
-    return [MINI, *sorted({str(path.parent.parent.relative_to(root)) for path in found})]
-
-
-def _mini() -> Dataset:
+def _mini(data: Data) -> Dataset:
     resource = importlib.resources.files("tfcollapse.datasets") / f"{MINI}.npz"
     with importlib.resources.as_file(resource) as path, np.load(path, allow_pickle=False) as arrays:
-        return Dataset(train=arrays["train"], test=arrays["test"], source=f"{MINI} (Fashion-MNIST 3.0.1)")
+        splits = {name: arrays[name] for name in ("train", "test")}
+    if data.crop or data.resize:
+        splits = {name: np.stack([_crop_and_resize(image, data) for image in splits[name]]) for name in splits}
+    for images in splits.values():
+        images.setflags(write=False)
+    return Dataset(**splits, source=f"{MINI} (Fashion-MNIST 3.0.1)")
 
 
 def _first(images: np.ndarray, count: int | None, split: str) -> np.ndarray:
     if count is not None and count > len(images):
         raise ConfigError(f"Data.{split}: expected at most the {len(images)} images there are, received {count}")
     return images[:count]
-
-
-def _download(name: str, data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
-    root = tfds_directory(data_dir)
-    import_tensorflow()
-    import tensorflow_datasets as tfds
-
-    try:
-        builder = tfds.builder(name, data_dir=root, try_gcs=False)
-    except Exception as error:  # noqa: BLE001 - TFDS raises many kinds, also for names and configs it lacks
-        if type(error).__name__ != "DatasetNotFoundError":
-            raise DataError(f"dataset '{name}': {_line(error)}") from None
-        import difflib
-
-        near = difflib.get_close_matches(name, [MINI, *tfds.list_builders(with_community_datasets=False)], n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        raise DataError(f"unknown dataset '{name}': expected {MINI}, or a name TFDS knows{hint}") from None
-    advice = (
-        f"run 'tfcollapse data prepare {name}' where there is a network and copy the directory here, or use "
-        f"--set data.name={MINI}, which the package carries"
-    )
-    problem = _unreachable(builder, root)
-    if problem:
-        raise DataError(f"dataset '{name}' is not prepared in '{root}' and could not be fetched ({problem}): {advice}")
-    try:
-        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
-    except Exception as error:  # noqa: BLE001 - whatever stopped TFDS, the user needs the same advice
-        raise DataError(
-            f"dataset '{name}' is not prepared in '{root}' and could not be fetched ({_line(error)}): {advice}"
-        ) from None
-    directory = prepared_directory(name, data_dir)
-    if directory is None:
-        raise DataError(f"dataset '{name}': TFDS prepared it, but '{root}' does not hold it")
-    return directory
-
-
-def _unreachable(builder: Any, root: pathlib.Path) -> str | None:
-    """What stops a download before it begins: TFDS itself would retry for three minutes, then leave parts behind."""
-    manual = root / "downloads" / "manual"
-    if manual.is_dir() and any(manual.iterdir()):
-        return None  # original archives that TFDS takes instead
-    import requests
-
-    for url in list(builder.url_infos)[:1]:
-        try:
-            requests.head(url, timeout=15, allow_redirects=True)
-        except requests.RequestException as error:
-            return f"{type(error).__name__}: {url}"
-    return None
-
-
-def _line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0][:160]}" if text else type(error).__name__
 
 
 def _cache_path(data: Data, directory: pathlib.Path) -> pathlib.Path:
@@ -192,7 +115,8 @@ def _prepare(data: Data, directory: pathlib.Path, target: pathlib.Path) -> None:
     import_tensorflow()
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder_from_directory(directory)
+    with prepared.reading(directory):
+        builder = tfds.builder_from_directory(directory)
     if "image" not in builder.info.features:
         raise DataError(f"dataset '{data.name}': expected a feature 'image', it has {', '.join(builder.info.features)}")
     splits = {"train": "train", "test": "test" if "test" in builder.info.splits else "validation"}
@@ -213,6 +137,7 @@ def _new_directory(target: pathlib.Path) -> Iterator[pathlib.Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        folder.chmod(0o755)  # a cache may be shared
         yield folder
         folder.rename(target)
     except OSError as error:
@@ -226,14 +151,11 @@ def _new_directory(target: pathlib.Path) -> Iterator[pathlib.Path]:
 
 def _decode(builder: Any, split: str, data: Data, path: pathlib.Path) -> str:
     """Write one split as .npy and return its sha256. Written in order, as a full disk kills a memory map."""
-    import tensorflow_datasets as tfds
-
     count = builder.info.splits[split].num_examples
-    examples = builder.as_dataset(split=split, decoders=tfds.decode.PartialDecoding({"image": True}))
     shape: tuple[int, ...] | None = None
     with path.open("wb") as file:
-        for example in tfds.as_numpy(examples):
-            image = _crop_and_resize(example["image"], data)
+        for original in prepared.images(builder, split):
+            image = _crop_and_resize(original, data)
             if shape is None:
                 shape = image.shape
                 header = {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)}
@@ -278,5 +200,7 @@ def _read(folder: pathlib.Path) -> Dataset:
                 raise DataError(f"{advice} ({split}.npy: expected sha256 {expected[:12]}, received {received[:12]})")
             arrays[split] = np.load(folder / f"{split}.npy", mmap_mode="r", allow_pickle=False)
         return Dataset(train=arrays["train"], test=arrays["test"], source=meta["source"])
+    except PermissionError as error:
+        raise DataError(f"image cache '{folder}': {error.strerror}; set TFCOLLAPSE_CACHE to one of your own") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(f"{advice} ({_line(error)})") from None
+        raise DataError(f"{advice} ({prepared.line_of(error)})") from None

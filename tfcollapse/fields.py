@@ -17,7 +17,10 @@ T = TypeVar("T")
 
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def declaration(cls: type[T]) -> type[T]:
-    """A frozen, keyword-only dataclass whose fields are checked against their annotations."""
+    """A frozen, keyword-only dataclass whose fields are checked against their annotations.
+
+    A method `validate` is called when each field by itself is right.
+    """
     made = dataclass(frozen=True, kw_only=True)(cls)
     construct = made.__init__
     names = [f.name for f in dataclasses.fields(made)]  # type: ignore[arg-type]
@@ -29,6 +32,7 @@ def declaration(cls: type[T]) -> type[T]:
                 raise ConfigError(unknown(f"field of {made.__name__}", name, names))
         construct(self, **values)
         _check_fields(self)
+        getattr(self, "validate", lambda: None)()
 
     made.__init__ = construct_checked  # type: ignore[method-assign]
     return made

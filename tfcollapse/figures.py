@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from tfcollapse.record import replacing
+
 Rows = Sequence[Mapping[str, Any]]
 
 # Black and greys that print, each with its own marker and dashes; hue is only an extra.
@@ -72,7 +74,7 @@ def caption(rows: Rows) -> str:
     modes = {row["gamma_mode"] for row in done if row["gamma_mode"]}
     if "optimal" in modes:
         text += "\ngamma in closed form (eq. (10)) on each batch"
-        text += " instead of learned: at 2e-4 a step a learned log gamma could not get far from its start"
+        text += f" instead of learned: a learned log gamma moves at most {first['learning_rate']:g} a step"
     if "learned" in modes:
         text += f"\ngamma learned from {_join(row['gamma_start'] for row in done if row['gamma_mode'] == 'learned')}"
         if any(row["steps"] < 250_000 for row in done):
@@ -82,9 +84,12 @@ def caption(rows: Rows) -> str:
 
 def save(figure: Figure, stem: pathlib.Path) -> list[pathlib.Path]:
     """Write `stem`.png and `stem`.pdf, without time stamps, so that equal figures are equal files."""
-    paths = [stem.with_suffix(".png"), stem.with_suffix(".pdf")]
-    figure.savefig(paths[0], dpi=160)
-    figure.savefig(paths[1], metadata={"CreationDate": None})
+    options: dict[str, dict[str, Any]] = {"png": {"dpi": 160}, "pdf": {"metadata": {"CreationDate": None}}}
+    paths = []
+    for kind, chosen in options.items():
+        paths.append(stem.with_name(f"{stem.name}.{kind}"))
+        with replacing(paths[-1]) as partial:
+            figure.savefig(partial, format=kind, **chosen)
     return paths
 
 
@@ -123,7 +128,8 @@ def _line(axes: Axes, rows: Rows, measure: str, label: str) -> None:
 
 def _reference_lines(axes: Axes, rows: Rows) -> None:
     for measure, name in (("mean_predictor_error", "mean predictor: z ignored"), ("pca_error", "PCA, {} components")):
-        found = sorted({row[measure] for row in rows if row.get(measure) is not None})
+        # Rounded, as machines differ in the last bits of an eigenvalue.
+        found = sorted({float(f"{row[measure]:.6g}") for row in rows if row.get(measure) is not None})
         for value in found:
             axes.axhline(value, color="#555555", linewidth=0.9, linestyle=(0, (1, 2)))
             label = name.format(rows[0]["latent_dim"])

@@ -11,6 +11,7 @@ import csv
 import dataclasses
 import datetime
 import fcntl
+import functools
 import importlib.metadata
 import json
 import os
@@ -62,14 +63,12 @@ class RunDirectory:
                 raise RunError(
                     f"run directory '{self.path}': another process is writing it; wait for it to end"
                 ) from None
+            if not (self.path / "config.json").exists():
+                self.write_json("config.json", json.loads(self.run.to_json()))
             self._check_config()
             yield self
 
     def _check_config(self) -> None:
-        path = self.path / "config.json"
-        if not path.exists():
-            self.write_json("config.json", json.loads(self.run.to_json()))
-            return
         if read_config(self.path) != self.run:
             raise RunError(
                 f"run directory '{self.path}' holds another run's configuration: expected {self.run.run_id}, "
@@ -78,25 +77,20 @@ class RunDirectory:
 
     def write_json(self, name: str, values: Any) -> None:
         """Write a file whole or not at all."""
-        path = self.path / name
-        partial = path.with_name(f".{name}.partial")
-        with disk_errors(self.path):
+        with replacing(self.path / name) as partial:
             partial.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
-            partial.replace(path)
 
     def append(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
         """Add rows to a CSV file, with a header where it is new."""
         path = self.path / name
-        with disk_errors(self.path):
-            new = not path.exists()
-            with path.open("a", newline="") as file:
-                writer = csv.DictWriter(file, list(rows[0]))
-                if new:
-                    writer.writeheader()
-                writer.writerows(rows)
+        with disk_errors(self.path), path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            if file.tell() == 0:
+                writer.writeheader()
+            writer.writerows(rows)
 
     def rewind(self, step: int) -> None:
-        """Drop every CSV row after `step`: what a resumed run is about to write again."""
+        """Drop every CSV row after `step`, and torn ones: what a resumed run is about to write again."""
         for name in ("metrics.csv", "diagnostics.csv"):
             path = self.path / name
             if not path.exists():
@@ -104,16 +98,27 @@ class RunDirectory:
             with path.open(newline="") as file:
                 header, *lines = list(csv.reader(file)) or [[]]
             kept = [line for line in lines if len(line) == len(header) and int(line[0]) <= step]
-            partial = path.with_name(f".{name}.partial")
-            with disk_errors(self.path), partial.open("w", newline="") as file:
-                csv.writer(file).writerows([header, *kept] if header else [])
-            partial.replace(path)
+            with replacing(path) as partial, partial.open("w", newline="") as file:
+                if kept:  # with no row left the header may be torn too
+                    csv.writer(file).writerows([header, *kept])
 
     @property
     def result(self) -> Row | None:
-        """What result.json says, or None while the run has not ended."""
+        """What result.json says, or None while the run has not ended. Raises RunError where it is another run's."""
         path = self.path / "result.json"
-        return read_json(path) if path.exists() else None
+        if not path.exists():
+            return None
+        self._check_config()
+        return read_json(path)
+
+    @property
+    def sessions(self) -> list[Row]:
+        """What `environment` said at the start of each session that worked on the run, the latest last."""
+        path = self.path / "environment.json"
+        if not path.exists():
+            return []
+        latest = read_json(path)
+        return [*latest.pop("earlier", []), latest]
 
 
 @contextlib.contextmanager
@@ -125,6 +130,19 @@ def disk_errors(path: pathlib.Path) -> Iterator[None]:
         raise RunError(
             f"'{path}': {error.strerror or error}: free space or choose another --out, then run again"
         ) from None
+
+
+@contextlib.contextmanager
+def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A path to write to, which becomes `path` when all went well and vanishes otherwise. Raises RunError."""
+    partial = path.with_name(f".partial-{path.name}")
+    try:
+        with disk_errors(path):
+            yield partial
+            partial.replace(path)
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
 
 
 def read_json(path: pathlib.Path) -> Row:
@@ -164,12 +182,16 @@ def environment(**more: Any) -> Row:
     }
 
 
+@functools.cache  # the code is that of the process' start, whatever is committed meanwhile
 def commit() -> str:
-    """The commit of the source tree, with "-dirty" where tracked files differ; "unknown" outside one."""
-    source = pathlib.Path(__file__).parent
-    command = ["git", "-C", str(source), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    """The commit of the source tree, with "-dirty" where tracked files differ; "unknown" where git tracks no source."""
+    source = pathlib.Path(__file__)
+    git = ["git", "-C", str(source.parent)]
+    tracked = [*git, "ls-files", "--error-unmatch", source.name]
+    describe = [*git, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        for command in (tracked, describe):
+            answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return answer.stdout.strip()
@@ -186,7 +208,7 @@ def _processor() -> str:
 def tidy_row(directory: RunDirectory) -> Row:
     """One row of the study's table: what the run was, where it ran, and what came out."""
     run, result = directory.run, directory.result or {"status": "unfinished"}
-    where = read_json(directory.path / "environment.json") if (directory.path / "environment.json").exists() else {}
+    sessions = directory.sessions
     train, test = result.get("train", {}), result.get("test", {})
     vae = run.objective.kind == "vae"
     return {
@@ -222,24 +244,26 @@ def tidy_row(directory: RunDirectory) -> Row:
         "pca_error": result.get("pca_error"),
         "seconds": result.get("seconds"),
         "steps_per_second": result.get("steps_per_second"),
-        "commit": where.get("commit"),
-        "machine": where.get("machine"),
-        "versions": " ".join(f"{name} {version}" for name, version in where.get("versions", {}).items()),
+        "commit": _each(session["commit"] for session in sessions),
+        "machine": _each(session["machine"] for session in sessions),
+        "versions": _each(" ".join(f"{k} {v}" for k, v in session["versions"].items()) for session in sessions),
         "reason": result.get("reason", ""),
     }
+
+
+def _each(values: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(values))
 
 
 def write_table(path: pathlib.Path, rows: Iterable[Row]) -> None:
     """Write rows of equal keys as CSV, whole or not at all; floats keep every digit."""
     rows = list(rows)
-    partial = path.with_name(f".{path.name}.partial")
     with disk_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        partial.replace(path)
+    with replacing(path) as partial, partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def read_table(path: pathlib.Path) -> list[Row]:
@@ -249,8 +273,12 @@ def read_table(path: pathlib.Path) -> list[Row]:
             rows = list(csv.DictReader(file))
     except OSError as error:
         raise RunError(f"table '{path}': {error.strerror}; 'tfcollapse sweep' writes it") from None
+    except (ValueError, csv.Error) as error:
+        raise RunError(f"table '{path}': not a table: {error}") from None
     if not rows:
         raise RunError(f"table '{path}': expected at least one row, received none")
+    if "run_id" not in rows[0]:
+        raise RunError(f"table '{path}': expected a column run_id, received {', '.join(map(str, rows[0]))}")
     return [{name: _typed(name, value) for name, value in row.items()} for row in rows]
 
 

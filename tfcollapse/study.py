@@ -24,7 +24,7 @@ class Claim:
 
     Attributes:
       text: what the paper says.
-      verdict: "supported", "contradicted", or "not tested" with the reason in the evidence.
+      verdict: "supported", "partly supported", "contradicted", or "not tested" with the reason in the evidence.
       evidence: the numbers.
     """
 
@@ -55,7 +55,7 @@ class Study:
             raise ConfigError(unknown("preset", preset, self.presets))
         if seeds < 1:
             raise ConfigError(f"--seeds: expected >= 1, received {seeds}")
-        return [replace(run, "seed", seed) for run in self.presets[preset] for seed in range(seeds)]
+        return [replace(run, {"seed": seed}) for run in self.presets[preset] for seed in range(seeds)]
 
 
 def study_names() -> list[str]:

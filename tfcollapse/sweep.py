@@ -14,7 +14,7 @@ from typing import Any
 
 from tfcollapse.config import Run
 from tfcollapse.errors import UserError
-from tfcollapse.record import Row, RunDirectory, tidy_row
+from tfcollapse.record import Row, RunDirectory, commit, tidy_row
 
 _SPAWN = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
 
@@ -23,8 +23,11 @@ def auto_jobs(runs: Sequence[Run], cores: int) -> int:
     """How many runs to train at once.
 
     Dense nets at batch 64 scale badly over threads: two pinned single-thread processes do 1.2 to 1.35 times
-    the work of one process on two threads. Convolutions use their threads well, and go one at a time.
+    the work of one process on two threads. Convolutions use their threads well, and go one at a time; so does
+    everything where there is a GPU, whose memory the first process takes.
     """
+    if os.environ.get("CUDA_VISIBLE_DEVICES") != "" and any(pathlib.Path("/dev").glob("nvidia[0-9]*")):
+        return 1
     dense = all(run.network.architecture == "dense" for run in runs)
     return max(1, min(cores, len(runs))) if dense else 1
 
@@ -105,7 +108,7 @@ class _Worker:
         assert self.run is not None
         try:
             message = self.connection.recv()
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):
             self.process.join()
             reason = f"its worker process died (exit code {self.process.exitcode}); run again to resume it"
             message = {"status": "error", "reason": reason}
@@ -133,6 +136,7 @@ def _work(connection: Any, cores: list[int], out: pathlib.Path, data_dir: Any) -
     os.sched_setaffinity(0, cores)  # before TensorFlow counts its threads
     from tfcollapse.quiet import import_tensorflow
 
+    commit()  # now: what is committed while the sweep goes on is not what it runs
     import_tensorflow()
     from tfcollapse.training.trainer import train
 

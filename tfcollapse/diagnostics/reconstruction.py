@@ -36,7 +36,6 @@ def spectrum(images: np.ndarray) -> np.ndarray:
     return np.clip(np.linalg.eigvalsh(moment / len(flat))[::-1], 0.0, None)
 
 
-def reference(images: np.ndarray, latent_dim: int) -> Reference:
-    """Both lines for uint8 images [n, h, w, c] and kappa = `latent_dim`."""
-    eigenvalues = spectrum(images)
+def reference(eigenvalues: np.ndarray, latent_dim: int) -> Reference:
+    """Both lines from the data's `spectrum` and kappa = `latent_dim`."""
     return Reference(float(eigenvalues.mean()), float(eigenvalues[latent_dim:].sum() / len(eigenvalues)))

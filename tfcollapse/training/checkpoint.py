@@ -1,12 +1,14 @@
 """Checkpoints: one file each, written atomically, verified on reading, the newest two kept.
 
-An uncompressed .npz holds every variable by name; its CRCs find flipped bytes and its directory, at the
-end of the file, a truncation. It holds arrays alone (no pickles), and no framework is needed to read it.
+An uncompressed .npz holds every variable by name, arrays alone (no pickles), so that no framework is needed to
+read it. Its name ends in the first digits of its own sha256: a file whose content is not what was written is known by
+that, wherever the damage is.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import pathlib
 import re
@@ -26,14 +28,14 @@ def save(folder: pathlib.Path, step: int, state: dict[str, np.ndarray]) -> pathl
     Raises:
       RunError: the disk is full or not writable; the checkpoints before are intact.
     """
-    path = folder / f"step-{step:09d}.npz"
-    partial = path.with_suffix(".partial")
+    partial = folder / f"step-{step:09d}.partial"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
             np.savez(file, allow_pickle=False, **state)
             file.flush()
             os.fsync(file.fileno())
+        path = folder / f"step-{step:09d}-{_digest(partial)}.npz"
         partial.replace(path)
     except OSError as error:
         with contextlib.suppress(OSError):
@@ -43,25 +45,42 @@ def save(folder: pathlib.Path, step: int, state: dict[str, np.ndarray]) -> pathl
         raise RunError(
             f"checkpoint of step {step}: {error.strerror} ('{folder}'): {kept}; free space, run again"
         ) from None
-    for old in steps(folder)[:-KEPT]:
-        (folder / f"step-{old:09d}.npz").unlink()
+    for old in _files(folder)[:-KEPT]:
+        old.unlink()
     return path
 
 
 def steps(folder: pathlib.Path) -> list[int]:
     """The steps that have a checkpoint, ascending."""
-    matches = (re.fullmatch(r"step-(\d{9})\.npz", path.name) for path in folder.glob("step-*.npz"))
-    return sorted(int(match[1]) for match in matches if match)
+    return [int(path.name[5:14]) for path in _files(folder)]
 
 
 def newest(folder: pathlib.Path, warn: Callable[[str], None]) -> dict[str, np.ndarray] | None:
-    """The state of the newest checkpoint that reads whole, or None. Says so where it passes one over."""
-    for step in reversed(steps(folder)):
-        path = folder / f"step-{step:09d}.npz"
+    """The state of the newest checkpoint that is whole, or None. Says so where it passes a damaged one over.
+
+    Raises:
+      RunError: a checkpoint cannot be read at all, which says nothing of its content.
+    """
+    for path in reversed(_files(folder)):
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files}
-        except (OSError, ValueError, zipfile.BadZipFile, KeyError, EOFError) as error:
-            warn(f"checkpoint '{path.name}' is damaged ({error}): falling back to the one before")
-            path.unlink()
+            if path.name == f"{path.name[:14]}-{_digest(path)}.npz":
+                with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                    return {name: arrays[name] for name in arrays.files}
+        except OSError as error:
+            raise RunError(f"checkpoint '{path}': {error.strerror}") from None
+        except (ValueError, zipfile.BadZipFile):
+            pass  # whole, and yet no archive of arrays: somebody else's file
+        warn(f"checkpoint '{path.name}' is damaged: falling back to the one before")
+        path.rename(path.with_suffix(".damaged"))
     return None
+
+
+def _files(folder: pathlib.Path) -> list[pathlib.Path]:
+    return sorted(
+        path for path in folder.glob("step-*.npz") if re.fullmatch(r"step-\d{9}-[0-9a-f]{12}\.npz", path.name)
+    )
+
+
+def _digest(path: pathlib.Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]

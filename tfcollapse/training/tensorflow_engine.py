@@ -33,6 +33,7 @@ class TensorFlowEngine:
 
     Attributes:
       step: updates done.
+      device: what computes them.
     """
 
     def __init__(self, model: Autoencoder, training: Training, *, jit: bool):
@@ -40,6 +41,8 @@ class TensorFlowEngine:
         self.optimizer = adam(training)
         self.optimizer.build(model.trainable_variables)
         self.step = 0
+        gpus = tf.config.list_physical_devices("GPU")
+        self.device = tf.config.experimental.get_device_details(gpus[0])["device_name"] if gpus else "CPU"
         self._chunk = tf.function(self._steps, jit_compile=jit)
         self._block = tf.function(self._evaluate, jit_compile=jit)
 

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import pathlib
 import time
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
 from tfcollapse import draws, networks, objectives
 from tfcollapse.autoencoder import Autoencoder
-from tfcollapse.config import Run
-from tfcollapse.data import Dataset, load
-from tfcollapse.diagnostics.reconstruction import reference
+from tfcollapse.config import Data, Run
+from tfcollapse.data import load
+from tfcollapse.diagnostics.reconstruction import reference, spectrum
 from tfcollapse.errors import NonFiniteError
-from tfcollapse.record import Row, RunDirectory, disk_errors, environment
+from tfcollapse.record import Row, RunDirectory, environment, replacing
 from tfcollapse.training import checkpoint
 from tfcollapse.training.evaluation import evaluate, measures
 from tfcollapse.training.progress import Progress
@@ -48,16 +50,22 @@ def train(
     directory = RunDirectory(pathlib.Path(out) / run.run_id, run)
     if directory.result is not None:
         return directory.result
-    dataset = load(run.data, data_dir=data_dir)
+    load(run.data, data_dir=data_dir)  # bad data stop here, before a directory is made
     with directory.open():
         if directory.result is not None:  # another process ended it meanwhile
             return directory.result
-        session = _Session(run, directory, dataset, report)
+        session = _Session(run, directory, data_dir, report)
         try:
             session.train()
             result = session.finish()
         except NonFiniteError as error:
-            result = {"status": "failed", "step": error.step, "last_finite": error.last_finite, "reason": str(error)}
+            result = {
+                "status": "failed",
+                "run_id": run.run_id,
+                "step": error.step,
+                "last_finite": error.last_finite,
+                "reason": str(error),
+            }
         directory.write_json("result.json", result)
         return result
 
@@ -70,13 +78,19 @@ def build(run: Run, image_shape: tuple[int, int, int]) -> Autoencoder:
     return Autoencoder(encoder, decoder, run.objective, seed=run.seed, name="autoencoder")
 
 
+@functools.lru_cache(maxsize=2)  # a worker trains many runs on the same images
+def _spectrum(data: Data, data_dir: Any) -> np.ndarray:
+    return spectrum(load(data, data_dir=data_dir).train)
+
+
 class _Session:
     """One process' work on a run."""
 
-    def __init__(self, run: Run, directory: RunDirectory, dataset: Dataset, report: Callable[[Progress], None]):
+    def __init__(self, run: Run, directory: RunDirectory, data_dir: Any, report: Callable[[Progress], None]):
         from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
 
-        self.run, self.directory, self.dataset, self.report = run, directory, dataset, report
+        self.run, self.directory, self.data_dir, self.report = run, directory, data_dir, report
+        self.dataset = dataset = load(run.data, data_dir=data_dir)
         jit = use_xla(run.training, run.network)
         self.engine = TensorFlowEngine(build(run, dataset.image_shape), run.training, jit=jit)
         self.seconds_before = 0.0
@@ -86,7 +100,9 @@ class _Session:
             self.seconds_before = float(saved.pop("seconds"))
             self.engine.restore(saved)
         directory.rewind(self.engine.step)
-        directory.write_json("environment.json", environment(jit=jit, resumed_from=self.engine.step))
+        facts = environment(jit=jit, device=self.engine.device, replicas=1, resumed_from=self.engine.step)
+        directory.write_json("environment.json", facts | {"earlier": directory.sessions})
+        self.last_values: dict[str, float] = {}
         self.first_step, self.started = self.engine.step, time.monotonic()
 
     @property
@@ -111,6 +127,7 @@ class _Session:
         noise = draws.noise(run.seed, step, count, run.training.batch, run.network.latent_dim)
         values = self.engine.advance(images[indices], noise)
         self._check_finite(step, values)
+        self.last_values = {name: float(value[-1]) for name, value in values.items()}
         row = {"step": step + count, "seconds": round(self.seconds, 3)}
         row |= {name: float(np.mean(value, dtype=np.float64)) for name, value in values.items()}
         self.directory.append("metrics.csv", [row])
@@ -121,7 +138,7 @@ class _Session:
         if finite.all():
             return
         bad = int(np.argmin(finite))
-        last = {name: float(value[bad - 1]) for name, value in values.items()} if bad else {}
+        last = {name: float(value[bad - 1]) for name, value in values.items()} if bad else self.last_values
         raise NonFiniteError(step + bad + 1, last)
 
     def _probe(self) -> None:
@@ -154,10 +171,8 @@ class _Session:
         )
 
     def _keep_model(self) -> None:
-        partial = self.directory.path / ".partial.keras"
-        with disk_errors(self.directory.path):
+        with replacing(self.directory.path / "model.keras") as partial:
             self.engine.model.save(partial)
-            partial.replace(self.directory.path / "model.keras")
 
     def finish(self) -> Row:
         """Evaluate both splits, keep the model, and say what came out."""
@@ -168,8 +183,9 @@ class _Session:
         result: Row = {
             name: measures(evaluate(self.engine, run, images), run, dimensions) for name, images in splits.items()
         }
-        if not math.isfinite(result["train"]["reconstruction_error"]):
-            raise NonFiniteError(run.training.steps, {})
+        numbers = [value for name in splits for value in result[name].values() if isinstance(value, float)]
+        if not all(map(math.isfinite, numbers)):  # the last update broke what the loss before it does not show
+            raise NonFiniteError(run.training.steps, self.last_values)
         if model.variational:
             if run.objective.gamma == "optimal":  # eq. (10) over the whole training set, not over a last batch
                 model.log_gamma.assign(math.log(result["train"]["reconstruction_error"]))
@@ -177,7 +193,7 @@ class _Session:
             for split in splits:
                 error, kl = result[split]["reconstruction_error"] * dimensions, result[split]["kl"]
                 result[split]["negative_elbo"] = float(objectives.negative_elbo(error, kl, result["gamma"], dimensions))
-        lines = reference(self.dataset.train, run.network.latent_dim)
+        lines = reference(_spectrum(run.data, self.data_dir), run.network.latent_dim)
         self._keep_model()
         return result | {
             "status": "finished",

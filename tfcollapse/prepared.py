@@ -1,0 +1,131 @@
+"""Datasets as TFDS keeps them: where they lie, how they get there, their images one by one."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import glob
+import os
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from tfcollapse.errors import DataError
+from tfcollapse.quiet import import_tensorflow
+
+MINI = "fashion_mnist_mini"
+"""The dataset that the package carries."""
+
+
+def tfds_directory(data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
+    """Where TFDS' datasets lie. Raises DataError for one that was named and is not there."""
+    named = data_dir or os.environ.get("TFDS_DATA_DIR")
+    if not named:
+        return pathlib.Path("~/tensorflow_datasets").expanduser()
+    path = pathlib.Path(named).expanduser()
+    if not path.is_dir() or not os.access(path, os.R_OK | os.X_OK):
+        raise DataError(
+            f"data directory '{path}': expected a readable directory; create it, or name another with "
+            "--data-dir or TFDS_DATA_DIR"
+        )
+    return path
+
+
+def prepared_directory(name: str, data_dir: str | os.PathLike[str] | None) -> pathlib.Path | None:
+    """The newest prepared version of dataset `name`, found without importing TFDS."""
+    root, safe = tfds_directory(data_dir), glob.escape(name)
+    try:
+        found = [*root.glob(f"{safe}/*/dataset_info.json"), *root.glob(f"{safe}/*/*/dataset_info.json")]
+    except (OSError, ValueError, NotImplementedError) as error:
+        raise DataError(f"dataset '{name}': cannot read '{root}': {error}") from None
+    versions = [path.parent for path in found]
+    return max(versions, key=lambda path: [int(n) if n.isdigit() else 0 for n in path.name.split(".")], default=None)
+
+
+def prepared_names(data_dir: str | os.PathLike[str] | None) -> list[str]:
+    """Every dataset that needs no network: the packaged one, and what TFDS has prepared."""
+    root = tfds_directory(data_dir)
+    found = [*root.glob("*/*/dataset_info.json"), *root.glob("*/*/*/dataset_info.json")]
+    return [MINI, *sorted({str(path.parent.parent.relative_to(root)) for path in found})]
+
+
+def download(name: str, data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
+    """Have TFDS fetch and prepare `name`; returns its directory. Raises DataError."""
+    root = tfds_directory(data_dir)
+    import_tensorflow()
+    import tensorflow_datasets as tfds
+
+    try:
+        builder = tfds.builder(name, data_dir=root, try_gcs=False)
+    except Exception as error:  # noqa: BLE001 - TFDS raises many kinds, also for names and configs it lacks
+        if type(error).__name__ != "DatasetNotFoundError":
+            raise DataError(f"dataset '{name}': {line_of(error)}") from None
+        near = difflib.get_close_matches(name, [MINI, *tfds.list_builders(with_community_datasets=False)], n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise DataError(f"unknown dataset '{name}': expected {MINI}, or a name TFDS knows{hint}") from None
+    advice = (
+        f"run 'tfcollapse data prepare {name}' where there is a network and copy the directory here, or use "
+        f"--set data.name={MINI}, which the package carries"
+    )
+    problem = _unreachable(builder, root)
+    if problem:
+        raise DataError(f"dataset '{name}' is not prepared in '{root}' and could not be fetched ({problem}): {advice}")
+    try:
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
+    except Exception as error:  # noqa: BLE001 - whatever stopped TFDS, the user needs the same advice
+        raise DataError(
+            f"dataset '{name}' is not prepared in '{root}' and could not be fetched ({line_of(error)}): {advice}"
+        ) from None
+    directory = prepared_directory(name, data_dir)
+    if directory is None:
+        raise DataError(f"dataset '{name}': TFDS prepared it, but '{root}' does not hold it")
+    return directory
+
+
+def _unreachable(builder: Any, root: pathlib.Path) -> str | None:
+    """What stops a download before it begins: TFDS itself would retry for three minutes, then leave parts behind."""
+    manual = root / "downloads" / "manual"
+    if manual.is_dir() and any(manual.iterdir()):
+        return None  # original archives that TFDS takes instead
+    import requests
+
+    for url in list(builder.url_infos)[:1]:
+        try:
+            requests.head(url, timeout=15, allow_redirects=True)
+        except requests.RequestException as error:
+            return f"{type(error).__name__}: {url}"
+    return None
+
+
+def line_of(error: BaseException) -> str:
+    """The kind of an error and the beginning of what it says."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0][:160]}" if text else type(error).__name__
+
+
+@contextlib.contextmanager
+def reading(directory: Any) -> Iterator[None]:
+    """Turn whatever TFDS raises for a damaged dataset into a DataError."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - TFDS and TensorFlow raise many kinds for a damaged file
+        raise DataError(
+            f"prepared dataset '{directory}' cannot be read ({line_of(error)}): delete it and prepare it again"
+        ) from None
+
+
+def images(builder: Any, split: str) -> Iterator[np.ndarray]:
+    """The images of a split, in TFDS' order. Raises DataError where the files are damaged."""
+    import tensorflow_datasets as tfds
+
+    with reading(builder.data_path):
+        examples = builder.as_dataset(split=split, decoders=tfds.decode.PartialDecoding({"image": True}))
+        found = iter(tfds.as_numpy(examples))
+    while True:
+        with reading(builder.data_path):
+            example = next(found, None)
+        if example is None:
+            return
+        yield example["image"]
