@@ -18,6 +18,7 @@ def depth_claims(rows: Rows) -> list[Claim]:
     ae, vae, warm = (_errors(rows, name) for name in ("AE", "VAE", "VAE + KL warm-up"))
     return [
         _falls_then_rises(ae),
+        _above_pca(rows, ae),
         _ordered("the VAE's error is above the AE's at every depth", [("AE", ae), ("VAE", vae)]),
         _ordered(
             "with KL warm-up the VAE's error is between the AE's and the plain VAE's",
@@ -49,6 +50,17 @@ def _falls_then_rises(errors: Mapping[int, float]) -> Claim:
     if best in (0, len(values) - 1):
         return Claim(text, CONTRADICTED, evidence)
     return Claim(text, SUPPORTED if monotone else PARTLY, evidence if monotone else f"{evidence}, not monotone")
+
+
+def _above_pca(rows: Rows, errors: Mapping[int, float]) -> Claim:
+    """A linear map is within the reach of every depth here: two ReLU units carry one signed coordinate."""
+    text = "deep AEs are stuck, not short of capacity: they end above the PCA floor, which every depth can represent"
+    floors = [row["pca_error"] for row in rows if row.get("pca_error") is not None]
+    if not floors or not errors:
+        return Claim(text, NOT_TESTED, "no AE finished")
+    above = [str(depth) for depth, error in errors.items() if error > floors[0]]
+    evidence = f"PCA {floors[0]:.5f}; AE above it at depth {', '.join(above) or 'none'}, by depth {_listed(errors)}"
+    return Claim(text, SUPPORTED if str(max(errors)) in above else CONTRADICTED, evidence)
 
 
 def _rising(values: Sequence[float]) -> bool:
