@@ -7,8 +7,8 @@ from conftest import ROOT, python
 
 from tfcollapse import cli, figures, report
 from tfcollapse.claims import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED, depth_claims
-from tfcollapse.record import read_table
 from tfcollapse.study import load_study, study_names
+from tfcollapse.table import read_table
 
 
 def rows(errors, seeds=1, gamma_mode="learned"):

@@ -5,7 +5,7 @@ import sys
 import pytest
 from conftest import ROOT, tiny
 
-from tfcollapse import record
+from tfcollapse import record, table
 from tfcollapse.errors import RunError
 from tfcollapse.record import RunDirectory
 
@@ -66,8 +66,8 @@ def test_a_table_reads_back_as_it_was_written(tmp_path):
         {"run_id": "a", "depth": 2, "train_error": 0.1 + 0.2, "kl": None, "commit": "12345e6", "reason": "a, b"},
         {"run_id": "b", "depth": 10, "train_error": 1e-30, "kl": 4.0, "commit": "0012", "reason": ""},
     ]
-    record.write_table(tmp_path / "t.csv", rows)
-    again = record.read_table(tmp_path / "t.csv")
+    table.write_table(tmp_path / "t.csv", rows)
+    again = table.read_table(tmp_path / "t.csv")
     assert again == [rows[0], rows[1] | {"reason": None}]
     assert type(again[0]["depth"]) is int
 
@@ -77,7 +77,7 @@ def test_a_table_that_is_missing_or_empty_is_one_clear_line(content, tmp_path):
     if content is not None:
         (tmp_path / "t.csv").write_text(content)
     with pytest.raises(RunError, match=r"table '.*t.csv'"):
-        record.read_table(tmp_path / "t.csv")
+        table.read_table(tmp_path / "t.csv")
 
 
 @pytest.mark.parametrize("content", ["", "[1]", "\x00", "{"])
@@ -91,7 +91,7 @@ def test_a_damaged_json_is_one_clear_line(content, tmp_path):
 
 
 def test_an_unfinished_run_has_a_row_that_says_so(tmp_path):
-    row = record.tidy_row(_directory(tmp_path))
+    row = table.tidy_row(_directory(tmp_path))
     assert (row["status"], row["train_error"], row["depth"]) == ("unfinished", None, 2)
 
 

@@ -9,9 +9,10 @@ from conftest import command, tiny
 
 from tfcollapse.cli import main
 from tfcollapse.config import Network, Objective, Run, replace
-from tfcollapse.record import RunDirectory, read_table
+from tfcollapse.record import RunDirectory
 from tfcollapse.study import load_study, study_names
 from tfcollapse.sweep import auto_jobs, sweep
+from tfcollapse.table import read_table
 from tfcollapse.training import checkpoint
 
 

@@ -132,15 +132,16 @@ def _sweep(parsed: argparse.Namespace) -> int:
 def _train_all(runs, out: pathlib.Path, table: str, parsed: argparse.Namespace):
     from tfcollapse import data
     from tfcollapse.display import Display
-    from tfcollapse.record import RunDirectory, write_table
+    from tfcollapse.record import RunDirectory
     from tfcollapse.sweep import sweep
+    from tfcollapse.table import write_table
 
     jobs = _jobs(parsed.jobs)
     _check_out(runs, out, table)
-    for wanted in {run.data for run in runs}:  # once, before any worker, so that a bad one stops the sweep here
+    waiting = [run for run in runs if RunDirectory(out / "runs" / run.run_id, run).result is None]
+    for wanted in {run.data for run in waiting}:  # once, before any worker, so that a bad one stops the sweep here
         data.load(wanted, data_dir=parsed.data_dir)
     _probe_writing(out)
-    waiting = [run for run in runs if RunDirectory(out / "runs" / run.run_id, run).result is None]
     if len(waiting) < len(runs):
         print(f"{len(runs) - len(waiting)} of {len(runs)} runs have ended before and are kept")
     with Display(waiting) as display:
@@ -155,7 +156,7 @@ def _train_all(runs, out: pathlib.Path, table: str, parsed: argparse.Namespace):
 
 def _check_out(runs, out: pathlib.Path, table: str) -> None:
     """Refuse to replace the table of another sweep. Raises RunError."""
-    from tfcollapse.record import read_table
+    from tfcollapse.table import read_table
 
     if (out / table).exists():
         others = {row["run_id"] for row in read_table(out / table)} - {run.run_id for run in runs}
@@ -213,7 +214,8 @@ def _train(parsed: argparse.Namespace) -> int:
 def _train_one(run, out: pathlib.Path, data_dir: str | None) -> int:
     from tfcollapse.display import Display
     from tfcollapse.quiet import import_tensorflow
-    from tfcollapse.record import RunDirectory, tidy_row
+    from tfcollapse.record import RunDirectory
+    from tfcollapse.table import tidy_row
 
     import_tensorflow()
     from tfcollapse.training.trainer import train
@@ -237,7 +239,8 @@ def _figure(parsed: argparse.Namespace) -> int:
 
 def _draw(name: str, study, out: pathlib.Path) -> None:
     from tfcollapse import figures, report
-    from tfcollapse.record import read_table, replacing
+    from tfcollapse.record import replacing
+    from tfcollapse.table import read_table
 
     rows = read_table(out / f"{name}.csv")
     try:

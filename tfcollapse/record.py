@@ -1,4 +1,4 @@
-"""A run's directory: who may write it, what it holds, and the tidy table that many of them make.
+"""A run's directory: who may write it, and what it holds.
 
 config.json, environment.json, metrics.csv, diagnostics.csv, checkpoints/, model.keras, and result.json,
 written last: a run that has it has ended.
@@ -18,7 +18,7 @@ import os
 import pathlib
 import platform
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import tfcollapse
@@ -203,91 +203,3 @@ def _processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-def tidy_row(directory: RunDirectory) -> Row:
-    """One row of the study's table: what the run was, where it ran, and what came out."""
-    run, result = directory.run, directory.result or {"status": "unfinished"}
-    sessions = directory.sessions
-    train, test = result.get("train", {}), result.get("test", {})
-    vae = run.objective.kind == "vae"
-    return {
-        "run_id": run.run_id,
-        "status": result["status"],
-        "objective": run.objective.label,
-        "gamma_mode": run.objective.gamma if vae else None,
-        "gamma_start": run.objective.gamma_start if vae else None,
-        "warmup": run.objective.warmup if vae else None,
-        "warmup_steps": run.objective.warmup_steps if vae and run.objective.warmup != "none" else None,
-        "architecture": run.network.architecture,
-        "depth": run.network.depth,
-        "width": run.network.width,
-        "latent_dim": run.network.latent_dim,
-        "initializer": run.network.initializer,
-        "seed": run.seed,
-        "steps": run.training.steps,
-        "batch": run.training.batch,
-        "learning_rate": run.training.learning_rate,
-        "halve_every": run.training.halve_every,
-        "dataset": result.get("source", run.data.name),
-        "train_images": train.get("images"),
-        "test_images": test.get("images"),
-        "train_error": train.get("reconstruction_error"),
-        "test_error": test.get("reconstruction_error"),
-        "train_error_at_mean": train.get("reconstruction_error_at_mean"),
-        "gamma": result.get("gamma"),
-        "active_units": train.get("active_units") if vae else None,
-        "kl": train.get("kl"),
-        "sigma_above_0.9": train.get("sigma_above_0.9"),
-        "negative_elbo": train.get("negative_elbo"),
-        "mean_predictor_error": result.get("mean_predictor_error"),
-        "pca_error": result.get("pca_error"),
-        "seconds": result.get("seconds"),
-        "steps_per_second": result.get("steps_per_second"),
-        "commit": _each(session["commit"] for session in sessions),
-        "machine": _each(session["machine"] for session in sessions),
-        "versions": _each(" ".join(f"{k} {v}" for k, v in session["versions"].items()) for session in sessions),
-        "reason": result.get("reason", ""),
-    }
-
-
-def _each(values: Iterable[str]) -> str:
-    return "; ".join(dict.fromkeys(values))
-
-
-def write_table(path: pathlib.Path, rows: Iterable[Row]) -> None:
-    """Write rows of equal keys as CSV, whole or not at all; floats keep every digit."""
-    rows = list(rows)
-    with disk_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial, partial.open("w", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def read_table(path: pathlib.Path) -> list[Row]:
-    """The rows `write_table` wrote: numbers as numbers, an empty cell as None. Raises RunError."""
-    try:
-        with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-    except OSError as error:
-        raise RunError(f"table '{path}': {error.strerror}; 'tfcollapse sweep' writes it") from None
-    except (ValueError, csv.Error) as error:
-        raise RunError(f"table '{path}': not a table: {error}") from None
-    if not rows:
-        raise RunError(f"table '{path}': expected at least one row, received none")
-    if "run_id" not in rows[0]:
-        raise RunError(f"table '{path}': expected a column run_id, received {', '.join(map(str, rows[0]))}")
-    return [{name: _typed(name, value) for name, value in row.items()} for row in rows]
-
-
-def _typed(name: str, value: str | None) -> Any:
-    if not value:
-        return None
-    if name in ("commit", "run_id", "machine", "dataset", "versions"):
-        return value  # a commit such as 1234e56 is no number
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(value)
-    return value

@@ -14,7 +14,8 @@ from typing import Any
 
 from tfcollapse.config import Run
 from tfcollapse.errors import UserError
-from tfcollapse.record import Row, RunDirectory, commit, tidy_row
+from tfcollapse.record import Row, RunDirectory, commit
+from tfcollapse.table import tidy_row
 
 _SPAWN = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
 

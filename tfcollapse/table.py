@@ -1,0 +1,114 @@
+"""The tidy table that many runs make: one row each, as CSV that any tool reads and git can compare."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import pathlib
+from collections.abc import Iterable
+from typing import Any
+
+from tfcollapse.config import Run
+from tfcollapse.errors import RunError
+from tfcollapse.record import Row, RunDirectory, disk_errors, replacing
+
+
+def tidy_row(directory: RunDirectory) -> Row:
+    """One row of the study's table: what the run was, what came out, and where it ran."""
+    result = directory.result or {"status": "unfinished"}
+    sessions = directory.sessions
+    return {
+        "run_id": directory.run.run_id,
+        "status": result["status"],
+        **_declared(directory.run),
+        **_measured(directory.run, result),
+        "commit": _each(session["commit"] for session in sessions),
+        "machine": _each(session["machine"] for session in sessions),
+        "versions": _each(" ".join(f"{k} {v}" for k, v in session["versions"].items()) for session in sessions),
+        "reason": result.get("reason", ""),
+    }
+
+
+def _declared(run: Run) -> Row:
+    network, objective, training = run.network, run.objective, run.training
+    vae = objective.kind == "vae"
+    return {
+        "objective": objective.label,
+        "gamma_mode": objective.gamma if vae else None,
+        "gamma_start": objective.gamma_start if vae else None,
+        "warmup": objective.warmup if vae else None,
+        "warmup_steps": objective.warmup_steps if vae and objective.warmup != "none" else None,
+        "architecture": network.architecture,
+        "depth": network.depth,
+        "width": network.width,
+        "latent_dim": network.latent_dim,
+        "initializer": network.initializer,
+        "seed": run.seed,
+        "steps": training.steps,
+        "batch": training.batch,
+        "learning_rate": training.learning_rate,
+        "halve_every": training.halve_every,
+    }
+
+
+def _measured(run: Run, result: Row) -> Row:
+    train, test = result.get("train", {}), result.get("test", {})
+    return {
+        "dataset": result.get("source", run.data.name),
+        "train_images": train.get("images"),
+        "test_images": test.get("images"),
+        "train_error": train.get("reconstruction_error"),
+        "test_error": test.get("reconstruction_error"),
+        "train_error_at_mean": train.get("reconstruction_error_at_mean"),
+        "gamma": result.get("gamma"),
+        "active_units": train.get("active_units") if run.objective.kind == "vae" else None,
+        "kl": train.get("kl"),
+        "sigma_above_0.9": train.get("sigma_above_0.9"),
+        "negative_elbo": train.get("negative_elbo"),
+        "mean_predictor_error": result.get("mean_predictor_error"),
+        "pca_error": result.get("pca_error"),
+        "seconds": result.get("seconds"),
+        "steps_per_second": result.get("steps_per_second"),
+    }
+
+
+def _each(values: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(values))
+
+
+def write_table(path: pathlib.Path, rows: Iterable[Row]) -> None:
+    """Write rows of equal keys as CSV, whole or not at all; floats keep every digit."""
+    rows = list(rows)
+    with disk_errors(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial, partial.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_table(path: pathlib.Path) -> list[Row]:
+    """The rows `write_table` wrote: numbers as numbers, an empty cell as None. Raises RunError."""
+    try:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+    except OSError as error:
+        raise RunError(f"table '{path}': {error.strerror}; 'tfcollapse sweep' writes it") from None
+    except (ValueError, csv.Error) as error:
+        raise RunError(f"table '{path}': not a table: {error}") from None
+    if not rows:
+        raise RunError(f"table '{path}': expected at least one row, received none")
+    if "run_id" not in rows[0]:
+        raise RunError(f"table '{path}': expected a column run_id, received {', '.join(map(str, rows[0]))}")
+    return [{name: _typed(name, value) for name, value in row.items()} for row in rows]
+
+
+def _typed(name: str, value: str | None) -> Any:
+    if not value:
+        return None
+    if name in ("commit", "run_id", "machine", "dataset", "versions"):
+        return value  # a commit such as 1234e56 is no number
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(value)
+    return value
