@@ -132,16 +132,16 @@ def _sweep(parsed: argparse.Namespace) -> int:
 def _train_all(runs, out: pathlib.Path, table: str, parsed: argparse.Namespace):
     from tfcollapse import data
     from tfcollapse.display import Display
-    from tfcollapse.record import RunDirectory
+    from tfcollapse.record import RunDirectory, check_writable
     from tfcollapse.sweep import sweep
-    from tfcollapse.table import write_table
+    from tfcollapse.table import check_same_sweep, write_table
 
     jobs = _jobs(parsed.jobs)
-    _check_out(runs, out, table)
+    check_same_sweep(out / table, runs)
     waiting = [run for run in runs if RunDirectory(out / "runs" / run.run_id, run).result is None]
     for wanted in {run.data for run in waiting}:  # once, before any worker, so that a bad one stops the sweep here
         data.load(wanted, data_dir=parsed.data_dir)
-    _probe_writing(out)
+    check_writable(out)
     if len(waiting) < len(runs):
         print(f"{len(runs) - len(waiting)} of {len(runs)} runs have ended before and are kept")
     with Display(waiting) as display:
@@ -152,30 +152,6 @@ def _train_all(runs, out: pathlib.Path, table: str, parsed: argparse.Namespace):
     write_table(out / table, rows)
     display.table(rows)
     return rows
-
-
-def _check_out(runs, out: pathlib.Path, table: str) -> None:
-    """Refuse to replace the table of another sweep. Raises RunError."""
-    from tfcollapse.table import read_table
-
-    if (out / table).exists():
-        others = {row["run_id"] for row in read_table(out / table)} - {run.run_id for run in runs}
-        if others:
-            raise RunError(
-                f"'{out / table}' holds {len(others)} runs that are not of this sweep, such as {min(others)}: "
-                "choose another --out, or remove it"
-            )
-
-
-def _probe_writing(out: pathlib.Path) -> None:
-    import tempfile
-
-    from tfcollapse.record import disk_errors
-
-    with disk_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out) as file:
-            file.write(b"0" * 4096)
 
 
 def _jobs(text: str) -> int | None:

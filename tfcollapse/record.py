@@ -18,6 +18,7 @@ import os
 import pathlib
 import platform
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -130,6 +131,14 @@ def disk_errors(path: pathlib.Path) -> Iterator[None]:
         raise RunError(
             f"'{path}': {error.strerror or error}: free space or choose another --out, then run again"
         ) from None
+
+
+def check_writable(path: pathlib.Path) -> None:
+    """Make the directory `path` and write a little there. Raises RunError before any work is done in vain."""
+    with disk_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path) as file:
+            file.write(b"0" * 4096)
 
 
 @contextlib.contextmanager

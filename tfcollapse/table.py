@@ -103,6 +103,18 @@ def read_table(path: pathlib.Path) -> list[Row]:
     return [{name: _typed(name, value) for name, value in row.items()} for row in rows]
 
 
+def check_same_sweep(path: pathlib.Path, runs: Iterable[Run]) -> None:
+    """Refuse to replace a table that holds rows of other runs. Raises RunError."""
+    if not path.exists():
+        return
+    others = {row["run_id"] for row in read_table(path)} - {run.run_id for run in runs}
+    if others:
+        raise RunError(
+            f"'{path}' holds {len(others)} runs that are not of this sweep, such as {min(others)}: "
+            "choose another --out, or remove it"
+        )
+
+
 def _typed(name: str, value: str | None) -> Any:
     if not value:
         return None
