@@ -158,15 +158,23 @@ def _start(run, tmp_path):
     )
 
 
+def _went_beyond(folder, least):
+    reached = checkpoint.steps(folder.checkpoints)
+    if not reached or reached[-1] < least:
+        return False
+    last = (folder.path / "metrics.csv").read_text().rpartition("\n")[0].rpartition("\n")[2]
+    return int(last.partition(",")[0]) >= reached[-1] + 60
+
+
 @pytest.mark.parametrize("name", ["ae", "learned"])
 def test_a_killed_run_goes_on_bit_for_bit(name, tmp_path):
     run = tiny(objective=OBJECTIVES[name], steps=6000, log_every=20, evaluate_every=200, checkpoint_every=200)
     folder = RunDirectory(tmp_path / "killed" / run.run_id, run)
-    for least in (200, 600):  # killed twice, each time somewhere after this step
+    for least in (200, 600):  # killed twice, each time after this checkpoint and with rows that go beyond the last one
         process = _start(run, tmp_path)
-        while not (reached := checkpoint.steps(folder.checkpoints)) or reached[-1] < least:
+        while not _went_beyond(folder, least):
             assert process.poll() is None, "ended before it could be killed"
-            time.sleep(0.01)
+            time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert folder.result is None
