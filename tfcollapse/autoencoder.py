@@ -114,14 +114,14 @@ class Autoencoder(keras.Model):
         """
         return None if self.log_gamma is None else ops.exp(self.log_gamma)
 
-    def encode(self, images: Any) -> Posterior:
+    def encode(self, images: Any, training: bool = False) -> Posterior:
         """q(z | x) of float images [batch, h, w, c] in [0, 1]."""
-        encoded = self.encoder(images)
+        encoded = self.encoder(images, training=training)
         return Posterior(*encoded) if self.variational else Posterior(encoded)
 
-    def decode(self, latents: Any) -> Any:
+    def decode(self, latents: Any, training: bool = False) -> Any:
         """mu_x(z): [batch, latent] to [batch, h, w, c]."""
-        return self.decoder(latents)
+        return self.decoder(latents, training=training)
 
     def reconstruct(self, images: Any, noise: Any = None) -> Any:
         """mu_x at the posterior's mean, or at its sample where standard normal `noise` is given."""
@@ -140,16 +140,17 @@ class Autoencoder(keras.Model):
     def call(self, images: Any) -> Any:
         return self.reconstruct(images)
 
-    def loss_terms(self, images: Any, noise: Any, step: Any) -> LossTerms:
+    def loss_terms(self, images: Any, noise: Any, step: Any, training: bool = True) -> LossTerms:
         """The objective on one batch.
 
         Args:
           images: float [batch, h, w, c] in [0, 1].
           noise: standard normal [batch, latent].
           step: updates done so far, an integer scalar; what warm-up depends on.
+          training: what batch normalisation, where a network has it, is told.
         """
-        posterior = self.encode(images)
-        error = objectives.squared_error(images, self.decode(posterior.sample(noise)))
+        posterior = self.encode(images, training)
+        error = objectives.squared_error(images, self.decode(posterior.sample(noise), training))
         one = ops.ones((), error.dtype)
         if not self.variational:
             return LossTerms(error / self.dimensions, error, ops.zeros_like(error), one, one)
@@ -191,7 +192,8 @@ class Autoencoder(keras.Model):
         """The objective at the posterior's mean, with warm-up over."""
         images = _images_of(data)
         step = ops.convert_to_tensor(self.objective.warmup_steps)
-        return self._track(self.loss_terms(images, ops.zeros((ops.shape(images)[0], self.latent_dim)), step))
+        noise = ops.zeros((ops.shape(images)[0], self.latent_dim))
+        return self._track(self.loss_terms(images, noise, step, training=False))
 
     def _track(self, terms: LossTerms) -> dict[str, Any]:
         values = (terms.loss, terms.squared_error / self.dimensions, terms.kl, terms.gamma)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from tfcollapse.errors import ConfigError, unknown
-from tfcollapse.fields import bounded, checked, construct, declaration
+from tfcollapse.fields import bounded, changed, checked, construct, declaration
 
 
 @declaration
@@ -48,19 +48,48 @@ class Network:
     """Encoder and decoder of Appendix A.
 
     Attributes:
-      depth: hidden layers of the encoder, and again of the decoder.
-      width: units of each hidden layer.
+      depth: L hidden layers of a dense encoder, and again of its decoder; t convolutions, or b residual blocks, at
+        every scale.
+      width: units of each dense hidden layer.
+      base_channels: channels of a convolutional or residual network where the side is 32 (twice at 16, half at 64).
+      block_depth: c, convolutions in a residual block.
+      shortcut: of a residual block: "identity" (a 1x1 convolution only where channels change) or "projection"
+        (a 1x1 convolution always).
+      batch_norm: normalise after each convolution of a residual block; the paper names none.
       output: activation of the last decoder layer; the paper states none.
     """
 
-    architecture: Literal["dense"] = "dense"
+    architecture: Literal["dense", "convolutional", "residual"] = "dense"
     depth: int = bounded(2, least=1)
     width: int = bounded(512, least=1)
+    base_channels: int = bounded(64, least=1)
+    block_depth: int = bounded(2, least=1)
+    shortcut: Literal["identity", "projection"] = "identity"
+    batch_norm: bool = False
     latent_dim: int = bounded(64, least=1)
     initializer: Literal["glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal", "orthogonal"] = (
         "glorot_uniform"
     )
     output: Literal["linear", "sigmoid"] = "linear"
+
+    def validate(self) -> None:
+        """Check the fields against each other. Raises ConfigError."""
+        others = set().union(*ARCHITECTURE_FIELDS.values()) - set(ARCHITECTURE_FIELDS[self.architecture])
+        strange = {name: value for name, value in changed(self).items() if name in others}
+        if strange:
+            raise ConfigError(f"Network: a {self.architecture} network takes no such field, received {strange}")
+
+    @property
+    def own_fields(self) -> dict[str, Any]:
+        """What this architecture alone takes: the arguments of its encoder and decoder beside the common ones."""
+        return {name: getattr(self, name) for name in ARCHITECTURE_FIELDS[self.architecture]}
+
+
+ARCHITECTURE_FIELDS = {
+    "dense": ("width",),
+    "convolutional": ("base_channels",),
+    "residual": ("base_channels", "block_depth", "shortcut", "batch_norm"),
+}
 
 
 @declaration
@@ -86,8 +115,8 @@ class Objective:
 
     def validate(self) -> None:
         """Check the fields against each other. Raises ConfigError."""
-        if self.kind == "ae" and set(_changed(self)) != {"kind"}:
-            raise ConfigError(f"Objective: an AE takes no field but its kind, received {_changed(self)}")
+        if self.kind == "ae" and set(changed(self)) != {"kind"}:
+            raise ConfigError(f"Objective: an AE takes no field but its kind, received {changed(self)}")
         if self.warmup == "gamma" and self.gamma == "learned":
             raise ConfigError(
                 "Objective.warmup: a schedule on gamma needs gamma 'fixed' or 'optimal', received "
@@ -165,7 +194,7 @@ class Run:
         ids of runs that do not use it alone.
         """
         kind = self.objective.label.split(" (")[0].replace(" + ", "-").replace(" ", "-").lower()
-        digest = hashlib.sha256(json.dumps(_changed(self), sort_keys=True).encode()).hexdigest()[:10]
+        digest = hashlib.sha256(json.dumps(changed(self), sort_keys=True).encode()).hexdigest()[:10]
         name = self.data.name.replace("/", "-")
         return f"{self.network.architecture}-{self.network.depth}-{kind}-{name}-s{self.seed}-{digest}"
 
@@ -239,8 +268,8 @@ def apply_settings(runs: Sequence[Run], settings: Iterable[str]) -> list[Run]:
     shared = {key: value for key, value in changes.items() if not _vae_only(key)}
     if len(shared) < len(changes) and all(run.objective.kind == "ae" for run in runs):
         raise ConfigError(f"--set {(set(changes) - set(shared)).pop()}: an AE has no such setting, and no run is a VAE")
-    changed = [replace(run, shared if run.objective.kind == "ae" else changes) for run in runs]
-    return distinct(changed, f"--set {', '.join(changes)}")
+    made = [replace(run, shared if run.objective.kind == "ae" else changes) for run in runs]
+    return distinct(made, f"--set {', '.join(changes)}")
 
 
 def distinct(runs: list[Run], cause: str) -> list[Run]:
@@ -280,16 +309,6 @@ def _known(kind: str, received: str, names: Sequence[str]) -> None:
 
 def _vae_only(key: str) -> bool:
     return key.startswith("objective.") and key != "objective.kind"
-
-
-def _changed(declared: Any) -> dict[str, Any]:
-    """The fields of a declaration that differ from their defaults, sections as dicts of their own."""
-    changed: dict[str, Any] = {}
-    for f in dataclasses.fields(declared):
-        value = getattr(declared, f.name)
-        if value != f.default:
-            changed[f.name] = _changed(value) if dataclasses.is_dataclass(value) else value
-    return changed
 
 
 def _current(run: Run, key: str) -> Any:

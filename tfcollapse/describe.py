@@ -9,6 +9,7 @@ import keras
 
 from tfcollapse import networks
 from tfcollapse.config import Run
+from tfcollapse.networks.residual import ResidualBlock
 
 Facts = dict[str, Any]
 
@@ -65,7 +66,7 @@ def _part(model: keras.Model, input_shape: tuple[int, ...]) -> Facts:
             "kind": type(layer).__name__,
             "output": list(layer.output.shape[1:]),
             "parameters": layer.count_params(),
-            "flops": _flops(layer),
+            "flops": _flops(layer, math.prod(layer.output.shape[1:-1])),
         }
         for layer in graph.layers
         if not isinstance(layer, keras.layers.InputLayer)
@@ -73,10 +74,16 @@ def _part(model: keras.Model, input_shape: tuple[int, ...]) -> Facts:
     return {"parameters": model.count_params(), "flops": sum(layer["flops"] for layer in layers), "layers": layers}
 
 
-def _flops(layer: keras.layers.Layer) -> int:
+def _flops(layer: keras.layers.Layer, positions: int) -> int:
+    """Two per multiplication of the kernels; `positions` is height times width of what the layer gives."""
     match layer:
-        case keras.layers.Dense():
-            positions = 1
+        case keras.layers.Conv2DTranspose():
+            positions //= math.prod(layer.strides)  # its kernel is laid at every position of what it takes
+        case keras.layers.Dense() | keras.layers.Conv2D():
+            pass
+        case ResidualBlock():
+            parts = [*layer.convolutions, *([layer.projection] if layer.projects else [])]
+            return sum(_flops(part, positions) for part in parts)
         case _:
             return 0
     return 2 * positions * math.prod(layer.kernel.shape)

@@ -43,6 +43,16 @@ def bounded(default: Any, *, least: float | None = None, above: float | None = N
     return field(default=default, metadata={"least": least, "above": above})
 
 
+def changed(declared: Any) -> dict[str, Any]:
+    """The fields of a declaration that differ from their defaults, sections as dicts of their own."""
+    found: dict[str, Any] = {}
+    for f in dataclasses.fields(declared):
+        value = getattr(declared, f.name)
+        if value != f.default:
+            found[f.name] = changed(value) if dataclasses.is_dataclass(value) else value
+    return found
+
+
 def _check_fields(declared: Any) -> None:
     hints = typing.get_type_hints(type(declared))
     for f in dataclasses.fields(declared):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import keras
 
 from tfcollapse.config import Network
+from tfcollapse.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
 from tfcollapse.networks.dense import DenseDecoder, DenseEncoder
+from tfcollapse.networks.residual import ResidualDecoder, ResidualEncoder
 
 
 def build(
@@ -17,16 +17,29 @@ def build(
 
     AE and VAE twins (same network and seed) start at the same weights; the AE's encoder has no log
     variance head.
+
+    Raises:
+      ConfigError: a size that the architecture cannot take.
     """
-    fields = dataclasses.asdict(network)
-    architecture, output = fields.pop("architecture"), fields.pop("output")
-    match architecture:
+    match network.architecture:
         case "dense":
             parts = DenseEncoder, DenseDecoder
+        case "convolutional":
+            parts = ConvolutionalEncoder, ConvolutionalDecoder
+        case "residual":
+            parts = ResidualEncoder, ResidualDecoder
         case _:
-            raise NotImplementedError(architecture)
-    encoder = parts[0](image_shape=image_shape, variational=variational, seed=seed, name="encoder", **fields)
-    decoder = parts[1](image_shape=image_shape, output=output, seed=seed, name="decoder", **fields)
+            raise NotImplementedError(network.architecture)
+    fields = {
+        "image_shape": image_shape,
+        "depth": network.depth,
+        "latent_dim": network.latent_dim,
+        "initializer": network.initializer,
+        "seed": seed,
+        **network.own_fields,
+    }
+    encoder = parts[0](variational=variational, name="encoder", **fields)
+    decoder = parts[1](output=network.output, name="decoder", **fields)
     encoder.build((None, *image_shape))
     decoder.build((None, network.latent_dim))
     return encoder, decoder

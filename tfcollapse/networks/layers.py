@@ -1,8 +1,9 @@
-"""What every architecture shares: dense layers whose start depends on the seed and their own name alone."""
+"""What the architectures share: layers whose start depends on the seed and their own name alone."""
 
 from __future__ import annotations
 
 import zlib
+from typing import Any
 
 import keras
 
@@ -14,7 +15,49 @@ def dense(units: int, *, name: str, initializer: str, seed: int, activation: str
     )
 
 
+def convolution(
+    channels: int, size: int = 3, *, name: str, initializer: str, seed: int, activation: str | None = None
+) -> keras.layers.Conv2D:
+    """A "same" convolution with zero bias."""
+    return keras.layers.Conv2D(
+        channels,
+        size,
+        padding="same",
+        activation=activation,
+        kernel_initializer=seeded(initializer, seed, name),
+        name=name,
+    )
+
+
+def upscaling(channels: int, *, name: str, initializer: str, seed: int, activation: str) -> keras.layers.Layer:
+    """A 3x3 transposed convolution of stride 2, which doubles the side."""
+    return keras.layers.Conv2DTranspose(
+        channels,
+        3,
+        strides=2,
+        padding="same",
+        activation=activation,
+        kernel_initializer=seeded(initializer, seed, name),
+        name=name,
+    )
+
+
 def seeded(initializer: str, seed: int, name: str) -> keras.initializers.Initializer:
     """A Keras initialiser by name, seeded by (seed, name): stable across processes."""
     config = {"seed": zlib.crc32(f"{seed}/{name}".encode())}
     return keras.initializers.get({"class_name": initializer, "config": config})
+
+
+def build_chain(layers: list[keras.layers.Layer], shape: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Build layers that are applied one after another on inputs of `shape`; returns the last one's output shape."""
+    for layer in layers:
+        layer.build(shape)
+        shape = layer.compute_output_shape(shape)
+    return shape
+
+
+def apply_chain(layers: list[keras.layers.Layer], inputs: Any) -> Any:
+    """Apply layers one after another."""
+    for layer in layers:
+        inputs = layer(inputs)
+    return inputs
