@@ -11,9 +11,10 @@ gamma in closed form (eq. (10)), as a learned log gamma moves at most 2e-4 a ste
 """
 
 from tfcollapse.claims import depth_claims
-from tfcollapse.config import Data, Network, Objective, Run, Training, grid
+from tfcollapse.config import Data, Network, Objective, Run, Training
 from tfcollapse.figures import depth_figure
 from tfcollapse.study import Study
+from tfcollapse.variants import grid
 
 DEPTHS = (1, 2, 4, 6, 8, 10)
 

@@ -6,8 +6,9 @@ from conftest import python
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcollapse.config import Data, Network, Objective, Run, Training, apply_settings, grid, parse, replace, shorten
+from tfcollapse.config import Data, Network, Objective, Run, Training
 from tfcollapse.errors import ConfigError
+from tfcollapse.variants import apply_settings, grid, parse, replace, shorten
 
 runs = st.builds(
     Run,

@@ -5,7 +5,7 @@ import pytest
 from conftest import tiny
 
 from tfcollapse import load_model, networks
-from tfcollapse.config import Data, Network, Objective, replace
+from tfcollapse.config import Data, Network, Objective
 from tfcollapse.data import MINI, load
 from tfcollapse.describe import describe
 from tfcollapse.errors import ConfigError
@@ -13,6 +13,7 @@ from tfcollapse.networks.convolutional import scales
 from tfcollapse.training.evaluation import evaluate
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
 from tfcollapse.training.trainer import build, train
+from tfcollapse.variants import replace
 
 
 def _conv(size, inputs, outputs):

@@ -8,12 +8,13 @@ import pytest
 from conftest import command, tiny
 
 from tfcollapse.cli import main
-from tfcollapse.config import Network, Objective, Run, replace
+from tfcollapse.config import Network, Objective, Run
 from tfcollapse.record import RunDirectory
 from tfcollapse.study import load_study, study_names
 from tfcollapse.sweep import auto_jobs, sweep
 from tfcollapse.table import read_table
 from tfcollapse.training import checkpoint
+from tfcollapse.variants import replace
 
 
 @pytest.mark.parametrize("study", study_names())

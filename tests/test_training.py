@@ -13,13 +13,14 @@ import tensorflow as tf
 from conftest import ROOT, tiny
 
 from tfcollapse import draws, load_model
-from tfcollapse.config import Objective, replace
+from tfcollapse.config import Objective
 from tfcollapse.data import load
 from tfcollapse.errors import RunError
 from tfcollapse.record import RunDirectory, read_json
 from tfcollapse.training import checkpoint
 from tfcollapse.training.tensorflow_engine import METRICS, TensorFlowEngine
 from tfcollapse.training.trainer import build, train
+from tfcollapse.variants import replace
 
 
 def _rows(path):

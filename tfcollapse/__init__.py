@@ -15,7 +15,7 @@ _PUBLIC = {
     "Objective": "tfcollapse.config",
     "Run": "tfcollapse.config",
     "Training": "tfcollapse.config",
-    "grid": "tfcollapse.config",
+    "grid": "tfcollapse.variants",
     "load": "tfcollapse.data",
     "Study": "tfcollapse.study",
     "Claim": "tfcollapse.study",

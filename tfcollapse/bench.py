@@ -12,13 +12,14 @@ import numpy as np
 import tensorflow as tf
 
 from tfcollapse import draws
-from tfcollapse.config import Run, replace
+from tfcollapse.config import Run
 from tfcollapse.data import MINI, load
 from tfcollapse.describe import describe
 from tfcollapse.record import environment
 from tfcollapse.training.adam import adam
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
 from tfcollapse.training.trainer import build
+from tfcollapse.variants import replace
 
 _WINDOWS = 5
 _MATRIX = 2_048

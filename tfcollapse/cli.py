@@ -98,8 +98,8 @@ def _common(parser: argparse.ArgumentParser) -> None:
 
 def declared_runs(parsed: argparse.Namespace):
     """The study that a sweep's arguments name, and the runs they make of it."""
-    from tfcollapse.config import apply_settings, shorten
     from tfcollapse.study import load_study
+    from tfcollapse.variants import apply_settings, shorten
 
     study = load_study(parsed.study)
     runs = study.runs(parsed.preset, parsed.seeds)
@@ -175,7 +175,8 @@ def _list(runs, out: pathlib.Path) -> int:
 
 
 def _train(parsed: argparse.Namespace) -> int:
-    from tfcollapse.config import Run, apply_settings
+    from tfcollapse.config import Run
+    from tfcollapse.variants import apply_settings
 
     run = Run()
     if parsed.config:
@@ -230,8 +231,9 @@ def _draw(name: str, study, out: pathlib.Path) -> None:
 
 
 def _describe(parsed: argparse.Namespace) -> int:
-    from tfcollapse.config import Run, apply_settings
+    from tfcollapse.config import Run
     from tfcollapse.quiet import import_tensorflow
+    from tfcollapse.variants import apply_settings
 
     (run,) = apply_settings([Run()], parsed.settings)
     try:
@@ -263,8 +265,9 @@ def _data(parsed: argparse.Namespace) -> int:
 
 
 def _bench(parsed: argparse.Namespace) -> int:
-    from tfcollapse.config import Run, apply_settings
+    from tfcollapse.config import Run
     from tfcollapse.quiet import import_tensorflow
+    from tfcollapse.variants import apply_settings
 
     (run,) = apply_settings([Run()], parsed.settings)
     if parsed.steps < 1:

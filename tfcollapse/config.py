@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import itertools
 import json
-import typing
-from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from tfcollapse.errors import ConfigError, unknown
-from tfcollapse.fields import bounded, changed, checked, construct, declaration
+from tfcollapse.errors import ConfigError
+from tfcollapse.fields import bounded, changed, construct, declaration
 
 
 @declaration
@@ -210,108 +207,3 @@ class Run:
         except ValueError as error:
             raise ConfigError(f"not a run's configuration: {error}") from None
         return construct(cls, values, "run")
-
-
-def replace(run: Run, changes: Mapping[str, Any]) -> Run:
-    """`run` with other values under the keys of `changes`: "seed", "training.steps", or a whole section.
-
-    All of one section change together, so that fields which constrain each other may both change.
-    """
-    sections: dict[str, Any] = {}
-    fields: dict[str, dict[str, Any]] = {}
-    for key, value in changes.items():
-        head, _, rest = key.partition(".")
-        _known("setting", head, [f.name for f in dataclasses.fields(Run)])
-        if rest:
-            declared = getattr(run, head)
-            names = [f.name for f in dataclasses.fields(declared)] if dataclasses.is_dataclass(declared) else []
-            _known("setting", key, [f"{head}.{name}" for name in names])
-            fields.setdefault(head, {})[rest] = value
-        else:
-            sections[head] = value
-    for head, values in fields.items():
-        sections[head] = dataclasses.replace(sections.get(head, getattr(run, head)), **values)
-    return dataclasses.replace(run, **sections)
-
-
-def parse(key: str, text: str) -> Any:
-    """The value of `--set key=text`, typed by the field `key` names."""
-    replace(Run(), {key: _current(Run(), key)})  # a key that names nothing fails here
-    hints = typing.get_type_hints(Run)
-    head, _, rest = key.partition(".")
-    hint = typing.get_type_hints(hints[head])[rest] if rest else hints[head]
-    if dataclasses.is_dataclass(hint):
-        raise ConfigError(f"--set {key}: expected a field such as {key}.NAME, received a section")
-    if hint is str or typing.get_origin(hint) is Literal:
-        return checked(key, text, hint)
-    try:
-        value = json.loads(text.lower().replace("none", "null").replace("(", "[").replace(")", "]"))
-    except ValueError:
-        value = text
-    if hint is int and isinstance(value, float) and value.is_integer():
-        value = int(value)  # 2e4 steps
-    return checked(key, tuple(value) if isinstance(value, list) else value, hint)
-
-
-def apply_settings(runs: Sequence[Run], settings: Iterable[str]) -> list[Run]:
-    """Apply `KEY=VALUE` texts to every run; what concerns a VAE alone leaves AE twins as they are.
-
-    Raises:
-      ConfigError: a text that is no setting, or settings that make two runs the same.
-    """
-    changes = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals:
-            raise ConfigError(f"--set: expected KEY=VALUE, received '{setting}'")
-        changes[key] = parse(key, text)
-    shared = {key: value for key, value in changes.items() if not _vae_only(key)}
-    if len(shared) < len(changes) and all(run.objective.kind == "ae" for run in runs):
-        raise ConfigError(f"--set {(set(changes) - set(shared)).pop()}: an AE has no such setting, and no run is a VAE")
-    made = [replace(run, shared if run.objective.kind == "ae" else changes) for run in runs]
-    return distinct(made, f"--set {', '.join(changes)}")
-
-
-def distinct(runs: list[Run], cause: str) -> list[Run]:
-    """`runs`, all different. Raises ConfigError naming the `cause` where two are the same."""
-    if len({run.run_id for run in runs}) < len(runs):
-        raise ConfigError(f"{cause}: two of the runs are the same; expected them to differ")
-    return runs
-
-
-def shorten(run: Run, steps: int) -> Run:
-    """`run` over another number of steps: halving and warm-up keep their share of the whole."""
-    if steps < 1:
-        raise ConfigError(f"--steps: expected >= 1, received {steps}")
-    share = steps / run.training.steps
-    training = dataclasses.replace(
-        run.training,
-        steps=steps,
-        halve_every=max(1, round(run.training.halve_every * share)),
-    )
-    warmup_steps = run.objective.warmup_steps
-    if run.objective.warmup != "none":
-        warmup_steps = max(1, round(warmup_steps * share))
-    objective = dataclasses.replace(run.objective, warmup_steps=warmup_steps)
-    return dataclasses.replace(run, training=training, objective=objective)
-
-
-def grid(base: Run, axes: Mapping[str, Sequence[Any]]) -> list[Run]:
-    """Every combination of the axes' values, the last axis fastest. Raises ConfigError on two equal runs."""
-    runs = [replace(base, dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
-    return distinct(runs, f"grid over {', '.join(axes)}")
-
-
-def _known(kind: str, received: str, names: Sequence[str]) -> None:
-    if received not in names:
-        raise ConfigError(unknown(kind, received, names))
-
-
-def _vae_only(key: str) -> bool:
-    return key.startswith("objective.") and key != "objective.kind"
-
-
-def _current(run: Run, key: str) -> Any:
-    for name in key.split("."):
-        run = getattr(run, name, None)  # type: ignore[assignment]
-    return run

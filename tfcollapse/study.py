@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfcollapse.config import Run, replace
+from tfcollapse.config import Run
 from tfcollapse.errors import ConfigError, unknown
+from tfcollapse.variants import replace
 
 Rows = Sequence[Mapping[str, Any]]
 
