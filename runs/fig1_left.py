@@ -5,7 +5,7 @@ Dai, Wang, Wipf: The Usual Suspects? Reassessing Blame for VAE Posterior Collaps
     tfcollapse sweep fig1_left --preset paper --seeds 3
 
 Expect (the paper gives a plot, no numbers): the AE's error falls with depth, then rises; the VAE lies
-above it at every depth; the VAE with KL warm-up in between. 18 runs of 250K steps, about 9 hours a seed
+above it at every depth; the VAE with KL warm-up in between. 18 runs of 250K steps, 10 to 12 hours a seed
 on two CPU cores. `quick` asks whether the phenomenon shows within minutes: 6,000 images, 800 steps, and
 gamma in closed form (eq. (10)), as a learned log gamma moves at most 2e-4 a step and could not leave 1.
 """
