@@ -54,7 +54,7 @@ def _falls_then_rises(errors: Mapping[int, float]) -> Claim:
 
 def _above_pca(rows: Rows, errors: Mapping[int, float]) -> Claim:
     """A linear map is within the reach of every depth here: two ReLU units carry one signed coordinate."""
-    text = "deep AEs are stuck, not short of capacity: they end above the PCA floor, which every depth can represent"
+    text = "deep AEs are stuck, not short of capacity (the check, PCA, is ours: every depth can represent it)"
     floors = [row["pca_error"] for row in rows if row.get("pca_error") is not None]
     if not floors or not errors:
         return Claim(text, NOT_TESTED, "no AE finished")
