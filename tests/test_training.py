@@ -59,7 +59,7 @@ def test_a_run_s_directory_holds_everything(name, tmp_path):
     assert [progress.step for progress in seen] == [10, 20, 30, 40]
     assert seen[-1].seconds_left == 0
     environment = read_json(path / "environment.json")
-    assert environment["device"] == "CPU" or environment["device"]
+    assert environment["device"]
     assert {"commit", "machine", "versions", "python", "started"} <= set(environment)
     # The evaluation is of the model that is kept, over every image, at the mean: no draw involved.
     images = load(run.data).train[:].astype(np.float32) / 255.0

@@ -11,14 +11,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfcollapse import draws
 from tfcollapse.config import Run
 from tfcollapse.data import MINI, load
 from tfcollapse.describe import describe
 from tfcollapse.record import environment
 from tfcollapse.training.adam import adam
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
-from tfcollapse.training.trainer import build
+from tfcollapse.training.trainer import build, chunk
 from tfcollapse.variants import replace
 
 _WINDOWS = 5
@@ -80,9 +79,7 @@ def _ours(run: Run, images: np.ndarray, steps: int) -> Callable[[], None]:
         done = 0
         while done < steps:
             count = min(training.log_every, steps - done)
-            indices = draws.batch_indices(run.seed, engine.step, count, training.batch, len(images))
-            noise = draws.noise(run.seed, engine.step, count, training.batch, run.network.latent_dim)
-            engine.advance(images[indices], noise)
+            engine.advance(*chunk(run, images, engine.step, count))
             done += count
 
     return call

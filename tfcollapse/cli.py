@@ -132,13 +132,13 @@ def _sweep(parsed: argparse.Namespace) -> int:
 def _train_all(runs, out: pathlib.Path, table: str, parsed: argparse.Namespace):
     from tfcollapse import data
     from tfcollapse.display import Display
-    from tfcollapse.record import RunDirectory, check_writable
-    from tfcollapse.sweep import sweep
+    from tfcollapse.record import check_writable
+    from tfcollapse.sweep import sweep, unfinished
     from tfcollapse.table import check_same_sweep, write_table
 
     jobs = _jobs(parsed.jobs)
     check_same_sweep(out / table, runs)
-    waiting = [run for run in runs if RunDirectory(out / "runs" / run.run_id, run).result is None]
+    waiting = unfinished(runs, out / "runs")
     for wanted in {run.data for run in waiting}:  # once, before any worker, so that a bad one stops the sweep here
         data.load(wanted, data_dir=parsed.data_dir)
     check_writable(out)

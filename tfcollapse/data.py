@@ -166,9 +166,12 @@ def _decode(builder: Any, split: str, data: Data, path: pathlib.Path) -> str:
                     "set data.crop or data.resize"
                 )
             file.write(image.tobytes())
+    return _sha256(path)
+
+
+def _sha256(path: pathlib.Path) -> str:
     with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _crop_and_resize(image: np.ndarray, data: Data) -> np.ndarray:
@@ -194,8 +197,7 @@ def _read(folder: pathlib.Path) -> Dataset:
         meta = json.loads((folder / "meta.json").read_text())
         arrays = {}
         for split, expected in meta["sha256"].items():
-            with (folder / f"{split}.npy").open("rb") as file:
-                received = hashlib.file_digest(file, "sha256").hexdigest()
+            received = _sha256(folder / f"{split}.npy")
             if received != expected:
                 raise DataError(f"{advice} ({split}.npy: expected sha256 {expected[:12]}, received {received[:12]})")
             arrays[split] = np.load(folder / f"{split}.npy", mmap_mode="r", allow_pickle=False)

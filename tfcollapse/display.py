@@ -55,10 +55,10 @@ class Display:
 
     def update(self, progress: Progress) -> None:
         """Show where one run stands."""
-        units = "-" if progress.active_units is None else str(progress.active_units)
         numbers = (
             f"{progress.steps_per_second:.0f} steps/s, {_duration(progress.seconds_left)} left, "
-            f"error {progress.reconstruction_error:.5f}, gamma {_cell(progress.gamma)}, active {units}"
+            f"error {progress.reconstruction_error:.5f}, gamma {_cell(progress.gamma)}, "
+            f"active {_cell(progress.active_units)}"
         )
         if not self.console.is_terminal:
             now = time.monotonic()

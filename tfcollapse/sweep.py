@@ -33,6 +33,11 @@ def auto_jobs(runs: Sequence[Run], cores: int) -> int:
     return max(1, min(cores, len(runs))) if dense else 1
 
 
+def unfinished(runs: Sequence[Run], out: pathlib.Path) -> list[Run]:
+    """Those of `runs` that have not ended in `out`. Raises RunError for a directory of another run."""
+    return [run for run in runs if RunDirectory(out / run.run_id, run).result is None]
+
+
 def sweep(
     runs: Sequence[Run],
     out: str | os.PathLike[str],
@@ -53,10 +58,7 @@ def sweep(
       report: receives each `Progress`; ended: each run's result.
     """
     out = pathlib.Path(out)
-    waiting = sorted(
-        (run for run in runs if RunDirectory(out / run.run_id, run).result is None),
-        key=lambda run: run.training.steps * run.network.depth,
-    )
+    waiting = sorted(unfinished(runs, out), key=lambda run: run.training.steps * run.network.depth)
     cores = sorted(os.sched_getaffinity(0))
     count = min(jobs or auto_jobs(waiting, len(cores)), len(waiting))
     share = max(1, len(cores) // max(1, count))

@@ -22,12 +22,9 @@ def replace(run: Run, changes: Mapping[str, Any]) -> Run:
     sections: dict[str, Any] = {}
     fields: dict[str, dict[str, Any]] = {}
     for key, value in changes.items():
+        _hint(key)  # a key that names nothing fails here
         head, _, rest = key.partition(".")
-        _known("setting", head, [f.name for f in dataclasses.fields(Run)])
         if rest:
-            declared = getattr(run, head)
-            names = [f.name for f in dataclasses.fields(declared)] if dataclasses.is_dataclass(declared) else []
-            _known("setting", key, [f"{head}.{name}" for name in names])
             fields.setdefault(head, {})[rest] = value
         else:
             sections[head] = value
@@ -38,10 +35,7 @@ def replace(run: Run, changes: Mapping[str, Any]) -> Run:
 
 def parse(key: str, text: str) -> Any:
     """The value of `--set key=text`, typed by the field `key` names."""
-    replace(Run(), {key: _current(Run(), key)})  # a key that names nothing fails here
-    hints = typing.get_type_hints(Run)
-    head, _, rest = key.partition(".")
-    hint = typing.get_type_hints(hints[head])[rest] if rest else hints[head]
+    hint = _hint(key)
     if dataclasses.is_dataclass(hint):
         raise ConfigError(f"--set {key}: expected a field such as {key}.NAME, received a section")
     if hint is str or typing.get_origin(hint) is Literal:
@@ -86,16 +80,10 @@ def shorten(run: Run, steps: int) -> Run:
     if steps < 1:
         raise ConfigError(f"--steps: expected >= 1, received {steps}")
     share = steps / run.training.steps
-    training = dataclasses.replace(
-        run.training,
-        steps=steps,
-        halve_every=max(1, round(run.training.halve_every * share)),
-    )
-    warmup_steps = run.objective.warmup_steps
+    changes = {"training.steps": steps, "training.halve_every": max(1, round(run.training.halve_every * share))}
     if run.objective.warmup != "none":
-        warmup_steps = max(1, round(warmup_steps * share))
-    objective = dataclasses.replace(run.objective, warmup_steps=warmup_steps)
-    return dataclasses.replace(run, training=training, objective=objective)
+        changes["objective.warmup_steps"] = max(1, round(run.objective.warmup_steps * share))
+    return replace(run, changes)
 
 
 def grid(base: Run, axes: Mapping[str, Sequence[Any]]) -> list[Run]:
@@ -104,16 +92,19 @@ def grid(base: Run, axes: Mapping[str, Sequence[Any]]) -> list[Run]:
     return distinct(runs, f"grid over {', '.join(axes)}")
 
 
-def _known(kind: str, received: str, names: Sequence[str]) -> None:
-    if received not in names:
-        raise ConfigError(unknown(kind, received, names))
+def _hint(key: str) -> Any:
+    """The annotation of the field or section that `key` names. Raises ConfigError where it names none."""
+    head, _, rest = key.partition(".")
+    sections = typing.get_type_hints(Run)
+    if head not in sections:
+        raise ConfigError(unknown("setting", head, sections))
+    if not rest:
+        return sections[head]
+    fields = typing.get_type_hints(sections[head]) if dataclasses.is_dataclass(sections[head]) else {}
+    if rest not in fields:
+        raise ConfigError(unknown("setting", key, [f"{head}.{name}" for name in fields]))
+    return fields[rest]
 
 
 def _vae_only(key: str) -> bool:
     return key.startswith("objective.") and key != "objective.kind"
-
-
-def _current(run: Run, key: str) -> Any:
-    for name in key.split("."):
-        run = getattr(run, name, None)  # type: ignore[assignment]
-    return run

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from tfcollapse.networks.layers import dense
+from tfcollapse.networks.layers import apply_chain, build_chain, dense
 
 
 @keras.saving.register_keras_serializable("tfcollapse")
@@ -49,17 +49,12 @@ class DenseEncoder(keras.Model):
         self.log_variance = dense(latent_dim, name="log_variance", **start) if variational else None
 
     def build(self, input_shape: Any = None) -> None:
-        size = math.prod(self.image_shape)
-        for layer in self.hidden:
-            layer.build((None, size))
-            size = self.width
+        shape = build_chain([self.flatten, *self.hidden], (None, *self.image_shape))
         for head in filter(None, (self.mean, self.log_variance)):
-            head.build((None, size))
+            head.build(shape)
 
     def call(self, images: Any) -> Any:
-        hidden = self.flatten(images)
-        for layer in self.hidden:
-            hidden = layer(hidden)
+        hidden = apply_chain([self.flatten, *self.hidden], images)
         if self.log_variance is None:
             return self.mean(hidden)
         return self.mean(hidden), self.log_variance(hidden)
@@ -99,17 +94,10 @@ class DenseDecoder(keras.Model):
         self.unflatten = keras.layers.Reshape(self.image_shape, name="unflatten")
 
     def build(self, input_shape: Any = None) -> None:
-        size = self.latent_dim
-        for layer in self.hidden:
-            layer.build((None, size))
-            size = self.width
-        self.pixels.build((None, size))
+        build_chain([*self.hidden, self.pixels, self.unflatten], (None, self.latent_dim))
 
     def call(self, latents: Any) -> Any:
-        hidden = latents
-        for layer in self.hidden:
-            hidden = layer(hidden)
-        return self.unflatten(self.pixels(hidden))
+        return apply_chain([*self.hidden, self.pixels, self.unflatten], latents)
 
     def get_config(self) -> dict[str, Any]:
         names = ("image_shape", "depth", "width", "latent_dim", "initializer", "seed")

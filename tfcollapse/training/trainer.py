@@ -16,7 +16,7 @@ import numpy as np
 from tfcollapse import draws, networks, objectives
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config import Data, Run
-from tfcollapse.data import load
+from tfcollapse.data import Dataset, load
 from tfcollapse.diagnostics.reconstruction import reference, spectrum
 from tfcollapse.errors import NonFiniteError
 from tfcollapse.record import Row, RunDirectory, environment, replacing
@@ -50,14 +50,14 @@ def train(
     directory = RunDirectory(pathlib.Path(out) / run.run_id, run)
     if directory.result is not None:
         return directory.result
-    load(run.data, data_dir=data_dir)  # bad data stop here, before a directory is made
+    dataset = load(run.data, data_dir=data_dir)  # bad data stop here, before a directory is made
     with directory.open():
         if directory.result is not None:  # another process ended it meanwhile
             return directory.result
-        session = _Session(run, directory, data_dir, report)
+        session = _Session(run, directory, dataset, report)
         try:
             session.train()
-            result = session.finish()
+            result = session.finish() | _reference_lines(run, data_dir)
         except NonFiniteError as error:
             result = {
                 "status": "failed",
@@ -78,19 +78,30 @@ def build(run: Run, image_shape: tuple[int, int, int]) -> Autoencoder:
     return Autoencoder(encoder, decoder, run.objective, seed=run.seed, name="autoencoder")
 
 
+def chunk(run: Run, images: np.ndarray, step: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """What an engine's `advance` takes for `count` steps from `step` on: images and noise, a row a step."""
+    batch = run.training.batch
+    indices = draws.batch_indices(run.seed, step, count, batch, len(images))
+    return images[indices], draws.noise(run.seed, step, count, batch, run.network.latent_dim)
+
+
 @functools.lru_cache(maxsize=2)  # a worker trains many runs on the same images
 def _spectrum(data: Data, data_dir: Any) -> np.ndarray:
     return spectrum(load(data, data_dir=data_dir).train)
 
 
+def _reference_lines(run: Run, data_dir: Any) -> Row:
+    lines = reference(_spectrum(run.data, data_dir), run.network.latent_dim)
+    return {"mean_predictor_error": lines.mean_predictor, "pca_error": lines.pca}
+
+
 class _Session:
     """One process' work on a run."""
 
-    def __init__(self, run: Run, directory: RunDirectory, data_dir: Any, report: Callable[[Progress], None]):
+    def __init__(self, run: Run, directory: RunDirectory, dataset: Dataset, report: Callable[[Progress], None]):
         from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
 
-        self.run, self.directory, self.data_dir, self.report = run, directory, data_dir, report
-        self.dataset = dataset = load(run.data, data_dir=data_dir)
+        self.run, self.directory, self.dataset, self.report = run, directory, dataset, report
         jit = use_xla(run.training, run.network)
         self.engine = TensorFlowEngine(build(run, dataset.image_shape), run.training, jit=jit)
         self.seconds_before = 0.0
@@ -122,10 +133,8 @@ class _Session:
             self._report(row)
 
     def _chunk(self, count: int) -> Row:
-        run, step, images = self.run, self.engine.step, self.dataset.train
-        indices = draws.batch_indices(run.seed, step, count, run.training.batch, len(images))
-        noise = draws.noise(run.seed, step, count, run.training.batch, run.network.latent_dim)
-        values = self.engine.advance(images[indices], noise)
+        step = self.engine.step
+        values = self.engine.advance(*chunk(self.run, self.dataset.train, step, count))
         self._check_finite(step, values)
         self.last_values = {name: float(value[-1]) for name, value in values.items()}
         row = {"step": step + count, "seconds": round(self.seconds, 3)}
@@ -193,14 +202,11 @@ class _Session:
             for split in splits:
                 error, kl = result[split]["reconstruction_error"] * dimensions, result[split]["kl"]
                 result[split]["negative_elbo"] = float(objectives.negative_elbo(error, kl, result["gamma"], dimensions))
-        lines = reference(_spectrum(run.data, self.data_dir), run.network.latent_dim)
         self._keep_model()
         return result | {
             "status": "finished",
             "run_id": run.run_id,
             "source": self.dataset.source,
-            "mean_predictor_error": lines.mean_predictor,
-            "pca_error": lines.pca,
             "seconds": seconds,
             "steps_per_second": run.training.steps / seconds,
         }
