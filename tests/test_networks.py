@@ -31,8 +31,8 @@ def test_shapes_and_parameters_at_every_depth(depth, shape):
 
 def test_every_hidden_layer_is_relu_and_the_rest_is_linear():
     encoder, decoder = networks.build(Network(depth=3), (28, 28, 1), variational=True, seed=0)
-    assert [layer.activation.__name__ for layer in [*encoder.hidden, *decoder.hidden]] == ["relu"] * 6
-    heads = [encoder.mean, encoder.log_variance, decoder.pixels]
+    assert [layer.activation.__name__ for layer in [*encoder.body[1:], *decoder.body[:-2]]] == ["relu"] * 6
+    heads = [encoder.mean, encoder.log_variance, decoder.body[-2]]
     assert [layer.activation.__name__ for layer in heads] == ["linear"] * 3
     _, bounded = networks.build(Network(output="sigmoid"), (4, 4, 1), variational=True, seed=0)
     images = bounded(np.full((1, 64), 50.0, np.float32))
@@ -66,10 +66,10 @@ def test_twins_start_at_the_same_weights_and_other_seeds_do_not():
 def test_initializers_have_their_variance(initializer, variance):
     network = Network(depth=1, width=400, initializer=initializer)
     encoder, _ = networks.build(network, (10, 10, 3), variational=True, seed=1)
-    kernel = encoder.hidden[0].kernel.numpy()
+    kernel = encoder.body[1].kernel.numpy()
     # 120,000 draws: the sample variance is within 3% of the truth at more than five standard errors.
     assert kernel.var() == pytest.approx(variance, rel=0.03)
-    assert not encoder.hidden[0].bias.numpy().any()
+    assert not encoder.body[1].bias.numpy().any()
 
 
 def test_describe_counts_what_the_closed_form_counts():

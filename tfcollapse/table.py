@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import json
 import pathlib
 from collections.abc import Iterable
 from typing import Any
@@ -40,9 +41,14 @@ def _declared(run: Run) -> Row:
         "warmup_steps": objective.warmup_steps if vae and objective.warmup != "none" else None,
         "architecture": network.architecture,
         "depth": network.depth,
-        "width": network.width,
+        "width": network.width if network.architecture == "dense" else None,
+        "base_channels": network.own_fields.get("base_channels"),
+        "block_depth": network.own_fields.get("block_depth"),
+        "shortcut": network.own_fields.get("shortcut"),
+        "batch_norm": network.own_fields.get("batch_norm"),
         "latent_dim": network.latent_dim,
         "initializer": network.initializer,
+        "output": network.output,
         "seed": run.seed,
         "steps": training.steps,
         "batch": training.batch,
@@ -52,9 +58,10 @@ def _declared(run: Run) -> Row:
 
 
 def _measured(run: Run, result: Row) -> Row:
-    train, test = result.get("train", {}), result.get("test", {})
+    train, test, signal = (result.get(name, {}) for name in ("train", "test", "signal"))
     return {
         "dataset": result.get("source", run.data.name),
+        "image_shape": "x".join(str(size) for size in result.get("image_shape", ())),
         "train_images": train.get("images"),
         "test_images": test.get("images"),
         "train_error": train.get("reconstruction_error"),
@@ -67,9 +74,20 @@ def _measured(run: Run, result: Row) -> Row:
         "negative_elbo": train.get("negative_elbo"),
         "mean_predictor_error": result.get("mean_predictor_error"),
         "pca_error": result.get("pca_error"),
+        "affine_active_units": result.get("affine_active_units"),
+        "affine_error": result.get("affine_error"),
+        "sigma_histogram": _listed(train.get("sigma_histogram")),
+        "encoder_signal": _listed(signal.get("encoder")),
+        "decoder_signal": _listed(signal.get("decoder")),
+        "parameters": result.get("parameters"),
         "seconds": result.get("seconds"),
         "steps_per_second": result.get("steps_per_second"),
     }
+
+
+def _listed(values: Iterable[float] | None) -> list[float] | None:
+    """Curves are drawn, not compared: six digits keep the table readable."""
+    return None if values is None else [float(f"{value:.6g}") for value in values]
 
 
 def _each(values: Iterable[str]) -> str:
@@ -88,7 +106,7 @@ def write_table(path: pathlib.Path, rows: Iterable[Row]) -> None:
 
 
 def read_table(path: pathlib.Path) -> list[Row]:
-    """The rows `write_table` wrote: numbers as numbers, an empty cell as None. Raises RunError."""
+    """The rows `write_table` wrote: numbers as numbers, lists as lists, an empty cell as None. Raises RunError."""
     try:
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
@@ -118,8 +136,10 @@ def check_same_sweep(path: pathlib.Path, runs: Iterable[Run]) -> None:
 def _typed(name: str, value: str | None) -> Any:
     if not value:
         return None
-    if name in ("commit", "run_id", "machine", "dataset", "versions"):
+    if name in ("commit", "run_id", "machine", "dataset", "versions", "image_shape"):
         return value  # a commit such as 1234e56 is no number
+    if value.startswith("["):
+        return json.loads(value)
     for kind in (int, float):
         with contextlib.suppress(ValueError):
             return kind(value)

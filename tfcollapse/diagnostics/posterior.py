@@ -8,16 +8,16 @@ ACTIVE_VARIANCE = 0.01
 SIGMA_BINS = np.linspace(0.0, 1.2, 49)
 
 
-def active_units(mean: np.ndarray, threshold: float = ACTIVE_VARIANCE) -> np.ndarray:
+def active_units(latent_variance: np.ndarray, threshold: float = ACTIVE_VARIANCE) -> np.ndarray:
     """Which latent dimensions carry information: Var_x[mu_j(x)] > threshold (Burda et al. 2015).
 
     Args:
-      mean: [n, latent], posterior means over a data set.
+      latent_variance: [latent], of the posterior mean over a data set.
 
     Returns:
       bool [latent].
     """
-    return np.var(mean, axis=0, dtype=np.float64) > threshold
+    return latent_variance > threshold
 
 
 def kl_per_dimension(mean: np.ndarray, log_variance: np.ndarray) -> np.ndarray:

@@ -43,18 +43,20 @@ class DenseEncoder(keras.Model):
         self.image_shape, self.depth, self.width = tuple(image_shape), depth, width
         self.latent_dim, self.variational, self.initializer, self.seed = latent_dim, variational, initializer, seed
         start = {"initializer": initializer, "seed": seed}
-        self.flatten = keras.layers.Flatten(name="flatten")
-        self.hidden = [dense(width, name=f"encoder_{i + 1}", activation="relu", **start) for i in range(depth)]
+        self.body = [
+            keras.layers.Flatten(name="flatten"),
+            *(dense(width, name=f"encoder_{i + 1}", activation="relu", **start) for i in range(depth)),
+        ]
         self.mean = dense(latent_dim, name="mean", **start)
         self.log_variance = dense(latent_dim, name="log_variance", **start) if variational else None
 
     def build(self, input_shape: Any = None) -> None:
-        shape = build_chain([self.flatten, *self.hidden], (None, *self.image_shape))
+        shape = build_chain(self.body, (None, *self.image_shape))
         for head in filter(None, (self.mean, self.log_variance)):
             head.build(shape)
 
     def call(self, images: Any) -> Any:
-        hidden = apply_chain([self.flatten, *self.hidden], images)
+        hidden = apply_chain(self.body, images)
         if self.log_variance is None:
             return self.mean(hidden)
         return self.mean(hidden), self.log_variance(hidden)
@@ -89,15 +91,17 @@ class DenseDecoder(keras.Model):
         self.image_shape, self.depth, self.width = tuple(image_shape), depth, width
         self.latent_dim, self.output_activation, self.initializer, self.seed = latent_dim, output, initializer, seed
         start = {"initializer": initializer, "seed": seed}
-        self.hidden = [dense(width, name=f"decoder_{i + 1}", activation="relu", **start) for i in range(depth)]
-        self.pixels = dense(math.prod(image_shape), name="pixels", activation=output, **start)
-        self.unflatten = keras.layers.Reshape(self.image_shape, name="unflatten")
+        self.body = [
+            *(dense(width, name=f"decoder_{i + 1}", activation="relu", **start) for i in range(depth)),
+            dense(math.prod(image_shape), name="pixels", activation=output, **start),
+            keras.layers.Reshape(self.image_shape, name="unflatten"),
+        ]
 
     def build(self, input_shape: Any = None) -> None:
-        build_chain([*self.hidden, self.pixels, self.unflatten], (None, self.latent_dim))
+        build_chain(self.body, (None, self.latent_dim))
 
     def call(self, latents: Any) -> Any:
-        return apply_chain([*self.hidden, self.pixels, self.unflatten], latents)
+        return apply_chain(self.body, latents)
 
     def get_config(self) -> dict[str, Any]:
         names = ("image_shape", "depth", "width", "latent_dim", "initializer", "seed")

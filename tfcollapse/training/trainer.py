@@ -17,15 +17,19 @@ from tfcollapse import draws, networks, objectives
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config import Data, Run
 from tfcollapse.data import Dataset, load
-from tfcollapse.diagnostics.reconstruction import reference, spectrum
+from tfcollapse.diagnostics.reconstruction import Spectrum, spectrum
 from tfcollapse.errors import NonFiniteError
+from tfcollapse.mapped import gather
 from tfcollapse.record import Row, RunDirectory, environment, replacing
 from tfcollapse.training import checkpoint
-from tfcollapse.training.evaluation import evaluate, measures
+from tfcollapse.training.evaluation import evaluate, initial_signal
 from tfcollapse.training.progress import Progress
 
 PROBE = draws.EVALUATION_BLOCK
 """Training images on which diagnostics.csv is measured while a run goes on."""
+
+SIGNAL_PROBE = 256
+"""Training images on which the signal of an untrained network is measured."""
 
 
 def train(
@@ -57,7 +61,8 @@ def train(
         session = _Session(run, directory, dataset, report)
         try:
             session.train()
-            result = session.finish() | _reference_lines(run, data_dir)
+            result = session.finish()
+            result |= _reference_lines(run, result.get("gamma"), data_dir)
         except NonFiniteError as error:
             result = {
                 "status": "failed",
@@ -82,17 +87,22 @@ def chunk(run: Run, images: np.ndarray, step: int, count: int) -> tuple[np.ndarr
     """What an engine's `advance` takes for `count` steps from `step` on: images and noise, a row a step."""
     batch = run.training.batch
     indices = draws.batch_indices(run.seed, step, count, batch, len(images))
-    return images[indices], draws.noise(run.seed, step, count, batch, run.network.latent_dim)
+    return gather(images, indices), draws.noise(run.seed, step, count, batch, run.network.latent_dim)
 
 
 @functools.lru_cache(maxsize=2)  # a worker trains many runs on the same images
-def _spectrum(data: Data, data_dir: Any) -> np.ndarray:
-    return spectrum(load(data, data_dir=data_dir).train)
+def _spectrum(data: Data, latent_dim: int, data_dir: Any) -> Spectrum:
+    return spectrum(load(data, data_dir=data_dir).train, latent_dim)
 
 
-def _reference_lines(run: Run, data_dir: Any) -> Row:
-    lines = reference(_spectrum(run.data, data_dir), run.network.latent_dim)
-    return {"mean_predictor_error": lines.mean_predictor, "pca_error": lines.pca}
+def _reference_lines(run: Run, gamma: float | None, data_dir: Any) -> Row:
+    latent = run.network.latent_dim
+    data = _spectrum(run.data, latent, data_dir)
+    lines: Row = {"mean_predictor_error": data.mean_predictor, "pca_error": data.pca(latent)}
+    if gamma is not None:
+        lines["affine_active_units"] = data.affine_active_units(latent, gamma)
+        lines["affine_error"] = data.affine_error(latent, gamma)
+    return lines
 
 
 class _Session:
@@ -152,7 +162,7 @@ class _Session:
 
     def _probe(self) -> None:
         images = self.dataset.train[:PROBE]
-        numbers = measures(evaluate(self.engine, self.run, images), self.run, math.prod(self.dataset.image_shape))
+        numbers = evaluate(self.engine, self.run, images)
         self.active_units = numbers.get("active_units")
         rows = []
         for measure, value in numbers.items():
@@ -189,9 +199,7 @@ class _Session:
         self._save()
         dimensions = math.prod(self.dataset.image_shape)
         splits = {"train": self.dataset.train, "test": self.dataset.test}
-        result: Row = {
-            name: measures(evaluate(self.engine, run, images), run, dimensions) for name, images in splits.items()
-        }
+        result: Row = {name: evaluate(self.engine, run, images) for name, images in splits.items()}
         numbers = [value for name in splits for value in result[name].values() if isinstance(value, float)]
         if not all(map(math.isfinite, numbers)):  # the last update broke what the loss before it does not show
             raise NonFiniteError(run.training.steps, self.last_values)
@@ -203,10 +211,14 @@ class _Session:
                 error, kl = result[split]["reconstruction_error"] * dimensions, result[split]["kl"]
                 result[split]["negative_elbo"] = float(objectives.negative_elbo(error, kl, result["gamma"], dimensions))
         self._keep_model()
+        untrained = build(run, self.dataset.image_shape)
         return result | {
             "status": "finished",
             "run_id": run.run_id,
             "source": self.dataset.source,
+            "image_shape": list(self.dataset.image_shape),
+            "parameters": model.count_params(),
+            "signal": initial_signal(untrained, self.dataset.train[:SIGNAL_PROBE]),
             "seconds": seconds,
             "steps_per_second": run.training.steps / seconds,
         }

@@ -1,0 +1,17 @@
+"""How much of the differences between images survives each layer of a network."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def signal(activations: np.ndarray) -> float:
+    """Standard deviation over images of a layer's output, as the root mean square over its units.
+
+    A layer that gives the same output for every image has signal 0, however large that output is.
+
+    Args:
+      activations: [n, ...].
+    """
+    flat = activations.reshape(len(activations), -1)
+    return float(np.sqrt(np.var(flat, axis=0, dtype=np.float64).mean()))
