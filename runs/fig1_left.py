@@ -11,21 +11,16 @@ gamma in closed form (eq. (10)), as a learned log gamma moves at most 2e-4 a ste
 """
 
 from tfcollapse.claims import depth_claims
-from tfcollapse.config import Data, Network, Objective, Run, Training
+from tfcollapse.config import Data, Network, Run, Training
 from tfcollapse.figures import depth_figure
-from tfcollapse.study import Study
+from tfcollapse.study import Study, ae_and_vaes
 from tfcollapse.variants import grid
 
 DEPTHS = (1, 2, 4, 6, 8, 10)
 
 
 def _cells(base: Run, gamma: str, depths: tuple[int, ...], warmup_steps: int) -> list[Run]:
-    objectives = [
-        Objective(kind="ae"),
-        Objective(gamma=gamma),
-        Objective(gamma=gamma, warmup="kl", warmup_steps=warmup_steps),
-    ]
-    return grid(base, {"network.depth": depths, "objective": objectives})
+    return grid(base, {"network.depth": depths, "objective": ae_and_vaes(gamma, warmup_steps)})
 
 
 _SHORT = Training(steps=800, halve_every=320, evaluate_every=200)

@@ -6,7 +6,9 @@ import pytest
 from conftest import ROOT, python
 
 from tfcollapse import cli, figures, report
-from tfcollapse.claims import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED, depth_claims
+from tfcollapse.claims import depth_claims
+from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED
+from tfcollapse.figures import style
 from tfcollapse.study import load_study, study_names
 from tfcollapse.table import read_table
 
@@ -107,7 +109,7 @@ def test_a_missing_cell_is_missing_and_the_line_breaks():
     assert math.isnan(drawn["AE"].get_ydata()[1])
     assert list(drawn["AE"].get_xdata()) == [1, 2, 4]
     assert not any(math.isnan(value) for value in drawn["VAE"].get_ydata())
-    assert "1 of 9 runs missing" in figures.caption(table)
+    assert "1 of 9 runs missing" in style.caption(table)
 
 
 def test_several_seeds_give_error_bars_of_one_sd():
@@ -126,7 +128,7 @@ def test_reference_lines_stand_at_the_table_s_values():
 
 
 def test_lines_are_told_apart_without_colour():
-    styles = figures.STYLES.values()
+    styles = style.STYLES.values()
     assert len({style["marker"] for style in styles}) == len({style["linestyle"] for style in styles}) == len(styles)
     lightness = sorted(
         0.2126 * r + 0.7152 * g + 0.0722 * b
@@ -136,11 +138,11 @@ def test_lines_are_told_apart_without_colour():
 
 
 def test_the_caption_says_what_was_run():
-    text = figures.caption(rows(PAPER, seeds=3))
+    text = style.caption(rows(PAPER, seeds=3))
     for part in ("fashion_mnist 3.0.1", "60,000 training images", "250,000 steps", "3 seeds", "learned from 1.0"):
         assert part in text
-    assert "closed form" in figures.caption(rows(PAPER, gamma_mode="optimal"))
-    assert "no error bars" in figures.caption(rows(PAPER))
+    assert "closed form" in style.caption(rows(PAPER, gamma_mode="optimal"))
+    assert "no error bars" in style.caption(rows(PAPER))
 
 
 def test_the_page_names_command_commit_hardware_steps_seeds_and_data():

@@ -215,7 +215,8 @@ def _figure(parsed: argparse.Namespace) -> int:
 
 
 def _draw(name: str, study, out: pathlib.Path) -> None:
-    from tfcollapse import figures, report
+    from tfcollapse import report
+    from tfcollapse.figures.style import save
     from tfcollapse.record import replacing
     from tfcollapse.table import read_table
 
@@ -224,7 +225,7 @@ def _draw(name: str, study, out: pathlib.Path) -> None:
         figure, page = study.draw(rows), report.page(name, study, rows)
     except KeyError as error:
         raise RunError(f"table '{out / name}.csv': expected a column {error}; run the sweep again") from None
-    paths = figures.save(figure, out / name)
+    paths = save(figure, out / name)
     with replacing(out / f"{name}.md") as partial:
         partial.write_text(page)
     print("wrote", ", ".join(str(path) for path in [*paths, out / f"{name}.md", out / f"{name}.csv"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tfcollapse.figures import caption, mean_and_sd
+from tfcollapse.figures.style import caption, mean_and_sd
 from tfcollapse.study import Study
 
 Rows = Sequence[Mapping[str, Any]]

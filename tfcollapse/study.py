@@ -10,9 +10,9 @@ import importlib.util
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from tfcollapse.config import Run
+from tfcollapse.config import Objective, Run
 from tfcollapse.errors import ConfigError, unknown
 from tfcollapse.variants import replace
 
@@ -57,6 +57,15 @@ class Study:
         if seeds < 1:
             raise ConfigError(f"--seeds: expected >= 1, received {seeds}")
         return [replace(run, {"seed": seed}) for run in self.presets[preset] for seed in range(seeds)]
+
+
+def ae_and_vaes(gamma: Literal["learned", "optimal", "fixed"], warmup_steps: int) -> list[Objective]:
+    """What Figures 1 (left, middle) and 3 compare: an AE, a VAE, and a VAE with KL warm-up."""
+    return [
+        Objective(kind="ae"),
+        Objective(gamma=gamma),
+        Objective(gamma=gamma, warmup="kl", warmup_steps=warmup_steps),
+    ]
 
 
 def study_names() -> list[str]:

@@ -1,0 +1,52 @@
+"""Figure 1 (middle): reconstruction error against depth, convolutional AE and VAE on CIFAR-100.
+
+Dai, Wang, Wipf: The Usual Suspects? Reassessing Blame for VAE Posterior Collapse. ICML 2020, section 6. At every
+scale of the encoder, and of the decoder, stand t = 1 to 5 convolutions.
+
+    tfcollapse sweep fig1_middle --preset paper --seeds 3
+
+Expect (the paper gives a plot, no numbers): the trend of the dense networks, AE lowest at a middle t, VAE above
+it, VAE with KL warm-up in between. 15 runs of 250K steps with 64 channels at 32x32: days of a GPU, months of two CPU
+cores. `quick` has 8 channels, 600 steps, all 50,000 images and gamma in closed form (eq. (10)): 8 minutes.
+"""
+
+from tfcollapse.claims import depth_claims
+from tfcollapse.config import Data, Network, Run, Training
+from tfcollapse.figures import depth_figure
+from tfcollapse.study import Study, ae_and_vaes
+from tfcollapse.variants import grid
+
+DEPTHS = (1, 2, 3, 4, 5)
+
+
+def _cells(gamma: str, warmup_steps: int, depths: tuple[int, ...] = DEPTHS, **base: object) -> list[Run]:
+    axes = {"network.depth": depths, "objective": ae_and_vaes(gamma, warmup_steps)}
+    return grid(Run(**base), axes)
+
+
+_SHORT = Training(steps=600, halve_every=240, log_every=50, evaluate_every=200, checkpoint_every=200)
+_SMOKE = Training(steps=10, halve_every=4, batch=16, log_every=5, evaluate_every=10, checkpoint_every=10)
+
+STUDY = Study(
+    title="Reconstruction error against depth: convolutional networks on CIFAR-100",
+    presets={
+        "paper": _cells("learned", 100_000, data=Data(name="cifar100"), network=Network(architecture="convolutional")),
+        "quick": _cells(
+            "optimal",
+            240,
+            data=Data(name="cifar100"),
+            network=Network(architecture="convolutional", base_channels=8),
+            training=_SHORT,
+        ),
+        "smoke": _cells(
+            "optimal",
+            4,
+            (1, 2),
+            data=Data(name="fashion_mnist_mini", train=128, test=32, resize=(32, 32)),
+            network=Network(architecture="convolutional", base_channels=2, latent_dim=8),
+            training=_SMOKE,
+        ),
+    },
+    draw=depth_figure,
+    claims=depth_claims,
+)

@@ -1,0 +1,56 @@
+"""Figure 3: reconstruction error against depth, convolutional AE and VAE on ImageNet at 64x64.
+
+Dai, Wang, Wipf: The Usual Suspects? Reassessing Blame for VAE Posterior Collapse. ICML 2020, Appendix A.
+
+    tfcollapse sweep fig3 --preset paper --seeds 3
+
+Expect (the paper gives a plot, no numbers): the trend of Figure 1. 15 runs of 250K steps on the 1.28 million images
+of `imagenet_resized/64x64`, which stream from the image cache. `quick` has 8 channels at 32x32, 400 steps and gamma
+in closed form (eq. (10)), on `tiny_imagenet`, a TFDS directory of 64x64 images without a builder class: 8 minutes.
+"""
+
+from tfcollapse.claims import depth_claims
+from tfcollapse.config import Data, Network, Run, Training
+from tfcollapse.figures import depth_figure
+from tfcollapse.study import Study, ae_and_vaes
+from tfcollapse.variants import grid
+
+DEPTHS = (1, 2, 3, 4, 5)
+
+
+def _cells(gamma: str, warmup_steps: int, depths: tuple[int, ...] = DEPTHS, **base: object) -> list[Run]:
+    axes = {"network.depth": depths, "objective": ae_and_vaes(gamma, warmup_steps)}
+    return grid(Run(**base), axes)
+
+
+_SHORT = Training(steps=400, halve_every=160, log_every=50, evaluate_every=200, checkpoint_every=200)
+_SMOKE = Training(steps=10, halve_every=4, batch=16, log_every=5, evaluate_every=10, checkpoint_every=10)
+
+STUDY = Study(
+    title="Reconstruction error against depth: convolutional networks on ImageNet, 64x64",
+    presets={
+        "paper": _cells(
+            "learned",
+            100_000,
+            data=Data(name="imagenet_resized/64x64"),
+            network=Network(architecture="convolutional"),
+        ),
+        "quick": _cells(
+            "optimal",
+            160,
+            data=Data(name="tiny_imagenet"),
+            network=Network(architecture="convolutional", base_channels=8),
+            training=_SHORT,
+        ),
+        "smoke": _cells(
+            "optimal",
+            4,
+            (1, 2),
+            data=Data(name="fashion_mnist_mini", train=128, test=32, resize=(64, 64)),
+            network=Network(architecture="convolutional", base_channels=2, latent_dim=8),
+            training=_SMOKE,
+        ),
+    },
+    draw=depth_figure,
+    claims=depth_claims,
+)

@@ -1,0 +1,67 @@
+"""The gamma study: pruning by a fixed gamma, Proposition 2, and the affine prediction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED, equation_10, means, rising
+from tfcollapse.figures.style import Rows
+from tfcollapse.study import Claim
+
+CLOSE = 0.1
+"""Share of the latent dimensions by which a count may miss the affine one and still be called predicted."""
+
+
+def gamma_claims(rows: Rows) -> list[Claim]:
+    """Section 3 category (ii), Proposition 2 and section 4, on runs whose gamma is fixed; eq. (10) on learned ones."""
+    fixed = [row for row in rows if row["gamma_mode"] == "fixed"]
+    units, errors = (_by_depth(fixed, name) for name in ("active_units", "train_error"))
+    return [
+        _monotone("a larger fixed gamma leaves fewer active units (section 3, category (ii))", units, -1, ".4g"),
+        _monotone("a larger fixed gamma gives worse reconstructions (section 3, category (ii))", errors, 1, ".4f"),
+        _complete_collapse(units),
+        _affine(units, _by_depth(fixed, "affine_active_units"), rows[0]["latent_dim"]),
+        equation_10(rows),
+    ]
+
+
+def _by_depth(rows: Rows, measure: str) -> dict[int, dict[float, float]]:
+    """{depth: {gamma: mean}}."""
+    depths = sorted({row["depth"] for row in rows})
+    found = {depth: means([row for row in rows if row["depth"] == depth], "gamma_start", measure) for depth in depths}
+    return {depth: values for depth, values in found.items() if values}
+
+
+def _monotone(text: str, found: dict[int, dict[float, float]], sign: int, form: str) -> Claim:
+    if not found or min(map(len, found.values())) < 2:
+        return Claim(text, NOT_TESTED, "fewer than two values of gamma finished")
+    holds = [rising([sign * value for value in values.values()]) for values in found.values()]
+    evidence = "; ".join(f"depth {depth}: {_listed(values, form)}" for depth, values in found.items())
+    return Claim(text, SUPPORTED if all(holds) else PARTLY if any(holds) else CONTRADICTED, evidence)
+
+
+def _complete_collapse(units: dict[int, dict[float, float]]) -> Claim:
+    text = "all latents collapse at some finite gamma (Proposition 2)"
+    if not units:
+        return Claim(text, NOT_TESTED, "no run with a fixed gamma finished")
+    first = {depth: [gamma for gamma, value in values.items() if value == 0] for depth, values in units.items()}
+    evidence = "; ".join(f"depth {d}: from gamma {g[0]:g}" if g else f"depth {d}: not seen" for d, g in first.items())
+    found = [bool(gammas) for gammas in first.values()]
+    # That a grid holds no such gamma does not contradict that there is one.
+    return Claim(text, SUPPORTED if all(found) else PARTLY if any(found) else NOT_TESTED, evidence)
+
+
+def _affine(units: dict[int, dict[float, float]], affine: dict[int, dict[float, float]], latent: int) -> Claim:
+    text = "the eigenvalues above gamma, which an affine VAE keeps (section 4), count a deep VAE's units (ours)"
+    gaps = {d: {g: value - affine[d][g] for g, value in values.items()} for d, values in units.items()}
+    if not gaps:
+        return Claim(text, NOT_TESTED, "no run with a fixed gamma finished")
+    close = [max(map(abs, values.values())) <= CLOSE * latent for values in gaps.values()]
+    evidence = "; ".join(
+        f"depth {depth}, units beyond the count: {_listed(values, '+.4g')}" for depth, values in gaps.items()
+    )
+    return Claim(text, SUPPORTED if all(close) else PARTLY if any(close) else CONTRADICTED, evidence)
+
+
+def _listed(values: dict[float, Any], form: str) -> str:
+    return ", ".join(f"{gamma:g}: {value:{form}}" for gamma, value in values.items())

@@ -1,0 +1,31 @@
+"""The initialisation study: is the rise of the error with depth a bad minimum, or a bad start?"""
+
+from __future__ import annotations
+
+from tfcollapse.claims.judging import NOT_TESTED, above_pca, errors, falls_then_rises
+from tfcollapse.figures.style import Rows
+from tfcollapse.study import Claim
+
+
+def initialisation_claims(rows: Rows) -> list[Claim]:
+    """For each start the shape of Figure 1 (left) and the PCA check, then what of the signal reaches the output."""
+    claims = []
+    for start in dict.fromkeys(row["initializer"] for row in rows):
+        chosen = [row for row in rows if row["initializer"] == start]
+        found = errors(chosen, "AE")
+        claims.append(falls_then_rises(found, f"from a {start} start the AE's error"))
+        claims.append(above_pca(chosen, found, f"from a {start} start deep AEs"))
+    return [*claims, _signal(rows)]
+
+
+def _signal(rows: Rows) -> Claim:
+    text = "the start: standard deviation over images of the untrained output (ours, a measurement and no claim)"
+    parts = []
+    for start in dict.fromkeys(row["initializer"] for row in rows):
+        found = {
+            row["depth"]: f"{row['depth']}: {row['decoder_signal'][-1]:.2g}"
+            for row in rows
+            if row["initializer"] == start and row.get("decoder_signal")
+        }
+        parts.append(f"{start} by depth {', '.join(found.values()) or 'none'}")
+    return Claim(text, NOT_TESTED, "; ".join(parts))

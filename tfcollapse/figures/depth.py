@@ -1,0 +1,39 @@
+"""Figures 1 (left), 1 (middle) and 3: error and active units against depth."""
+
+from __future__ import annotations
+
+from matplotlib.figure import Figure
+
+from tfcollapse.figures.style import (
+    DEPTH_NAMES,
+    OTHER,
+    STYLES,
+    Rows,
+    by,
+    finish,
+    line,
+    plain_log,
+    reference_lines,
+    units_axis,
+)
+
+
+def depth_figure(rows: Rows) -> Figure:
+    """Error and active units against depth, a line per objective, sd over seeds as bars."""
+    figure = Figure(figsize=(9.6, 4.6), layout="constrained")
+    errors, units = figure.subplots(1, 2, width_ratios=(3, 2))
+    for objective in dict.fromkeys(row["objective"] for row in rows):
+        chosen = [row for row in rows if row["objective"] == objective]
+        style = STYLES.get(objective, OTHER)
+        line(errors, by(chosen, "depth", "train_error"), objective, style)
+        if objective != "AE":
+            line(units, by(chosen, "depth", "active_units"), objective, style)
+    reference_lines(errors, rows)
+    plain_log(errors)
+    errors.set_ylabel("squared error per pixel, training set")
+    errors.legend(fontsize=8, frameon=False, loc="best")
+    units_axis(units, rows)
+    for axes in (errors, units):
+        axes.set_xlabel(DEPTH_NAMES[rows[0]["architecture"]])
+        axes.set_xticks(sorted({row["depth"] for row in rows}))
+    return finish(figure, [(errors, "Reconstruction error, eq. (8)"), (units, "Active units")], rows)

@@ -1,0 +1,53 @@
+"""The gamma study: what a fixed gamma does to active units and error, beside the affine VAE's."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tfcollapse.figures.style import OTHER, SERIES, Rows, by, finish, line, plain_log, reference_lines, units_axis
+
+
+def gamma_figure(rows: Rows) -> Figure:
+    """Active units and error against gamma, a line per depth; the affine prediction; where a free gamma ended."""
+    figure = Figure(figsize=(10.4, 4.8), layout="constrained")
+    units, errors = figure.subplots(1, 2)
+    # The axis of a fixed gamma is its declared value, so that a run which is missing keeps its place.
+    fixed = [{**row, "gamma": row["gamma_start"]} for row in rows if row["gamma_mode"] == "fixed"]
+    for axes, measure, affine in (
+        (units, "active_units", "affine_active_units"),
+        (errors, "train_error", "affine_error"),
+    ):
+        for i, depth in enumerate(sorted({row["depth"] for row in rows})):
+            style = SERIES[i] if i < len(SERIES) else OTHER
+            chosen = [row for row in fixed if row["depth"] == depth]
+            line(axes, by(chosen, "gamma", measure), f"depth {depth}, gamma fixed", style)
+            free = [row for row in rows if row["depth"] == depth and row["gamma_mode"] != "fixed"]
+            _free(axes, free, measure, depth, style["color"])
+        prediction = {gamma: values[:1] for gamma, values in by(fixed, "gamma", affine).items()}
+        line(axes, prediction, "affine VAE at the same gamma", OTHER)
+        axes.set_xscale("log")
+        axes.set_xlabel("gamma, the decoder variance")
+    units_axis(units, rows)
+    reference_lines(errors, rows)
+    plain_log(errors)
+    errors.set_ylabel("squared error per pixel, training set")
+    errors.legend(fontsize=8, frameon=False, loc="best")
+    return finish(figure, [(units, "Active units"), (errors, "Reconstruction error, eq. (8)")], rows)
+
+
+def _free(axes: Axes, rows: Rows, measure: str, depth: int, colour: str) -> None:
+    names = {"learned": "learned", "optimal": "in closed form"}
+    for mode, marker in (("learned", "*"), ("optimal", "P")):
+        points = [(row["gamma"], row[measure]) for row in rows if row["gamma_mode"] == mode and row["gamma"]]
+        if points:
+            label = f"depth {depth}, gamma {names[mode]}"
+            axes.plot(
+                *zip(*points, strict=True),
+                marker,
+                color=colour,
+                markersize=10,
+                markeredgecolor="white",
+                label=label,
+                zorder=3,
+            )

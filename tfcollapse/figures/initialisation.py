@@ -1,0 +1,48 @@
+"""The initialisation study: error against depth per start, and what of the signal each start lets through."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from tfcollapse.figures.style import DEPTH_NAMES, OTHER, SERIES, Rows, by, finish, line, plain_log, reference_lines
+
+
+def initialisation_figure(rows: Rows) -> Figure:
+    """Left: error against depth, a line per initialiser. Right: signal after each layer of the deepest network."""
+    figure = Figure(figsize=(10.4, 4.6), layout="constrained")
+    errors, signals = figure.subplots(1, 2)
+    starts = dict.fromkeys(row["initializer"] for row in rows)
+    styles: dict[str, dict[str, Any]] = {
+        start: SERIES[i] if i < len(SERIES) else OTHER for i, start in enumerate(starts)
+    }
+    for start, style in styles.items():
+        chosen = [row for row in rows if row["initializer"] == start]
+        line(errors, by(chosen, "depth", "train_error"), start, style)
+        _signal(signals, chosen, start, style)
+    reference_lines(errors, rows)
+    plain_log(errors)
+    errors.set(xlabel=DEPTH_NAMES[rows[0]["architecture"]], ylabel="squared error per pixel, training set")
+    errors.set_xticks(sorted({row["depth"] for row in rows}))
+    errors.legend(fontsize=8, frameon=False, loc="best")
+    plain_log(signals)
+    deepest = max(row["depth"] for row in rows)
+    signals.set(xlabel="layer, from the first hidden one to the pixels", ylabel="standard deviation over images")
+    panels = [(errors, "AE: reconstruction error"), (signals, f"Signal per layer before training, depth {deepest}")]
+    return finish(figure, panels, rows)
+
+
+def _signal(axes: Axes, rows: Rows, label: str, style: dict[str, Any]) -> None:
+    deepest = max(row["depth"] for row in rows)
+    for row in rows:
+        if row["depth"] != deepest or row.get("encoder_signal") is None:
+            continue
+        values = [*row["encoder_signal"], *row["decoder_signal"]]
+        axes.plot(range(1, len(values) + 1), values, label=label, markersize=3, linewidth=1.2, **style)
+        latent = len(row["encoder_signal"])
+        axes.axvline(latent, color="#999999", linewidth=0.8)
+        axes.annotate(
+            "z", (latent, 0), xycoords=("data", "axes fraction"), fontsize=8, xytext=(3, 3), textcoords="offset points"
+        )

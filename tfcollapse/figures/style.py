@@ -1,0 +1,157 @@
+"""What the figures share: their look, their captions, the means behind their lines."""
+
+from __future__ import annotations
+
+import math
+import pathlib
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from tfcollapse.record import replacing
+
+Row = Mapping[str, Any]
+Rows = Sequence[Row]
+
+# Black and greys that print, each with its own marker and dashes; hue is only an extra.
+SERIES: tuple[dict[str, Any], ...] = (
+    {"color": "#1b1b1b", "marker": "o", "linestyle": "-"},
+    {"color": "#b2182b", "marker": "s", "linestyle": "--"},
+    {"color": "#6fa3d8", "marker": "^", "linestyle": "-."},
+)
+STYLES = dict(zip(("AE", "VAE", "VAE + KL warm-up"), SERIES, strict=True))
+OTHER = {"color": "#777777", "marker": "D", "linestyle": ":"}
+
+DEPTH_NAMES = {
+    "dense": "hidden layers in encoder and in decoder",
+    "convolutional": "convolutions at every scale (t)",
+    "residual": "residual blocks at every scale (b)",
+}
+_PAPER_CHANNELS, _PAPER_STEPS = 64, 250_000
+
+
+def caption(rows: Rows) -> str:
+    """What was run: data, network, steps, seeds, gamma. Every figure carries it."""
+    done = [row for row in rows if row["status"] == "finished"]
+    if not done:
+        return "no finished run"
+    first = done[0]
+    seeds = len({row["seed"] for row in rows})
+    data = dict.fromkeys((row["dataset"], row["train_images"]) for row in done)
+    text = (
+        f"{', '.join(f'{name}: {count:,} training images' for name, count in data)}; "
+        f"{_join(row['steps'] for row in done)} steps of batch {first['batch']}; "
+        f"{seeds} seed{'s, bars: one sd' if seeds > 1 else ', so no error bars'}"
+    )
+    if len(done) < len(rows):
+        text += f"; {len(rows) - len(done)} of {len(rows)} runs missing"
+    return text + _narrowing(done) + _gamma(done)
+
+
+def _narrowing(rows: Rows) -> str:
+    channels = sorted({row["base_channels"] for row in rows if row.get("base_channels")} - {_PAPER_CHANNELS})
+    if not channels:
+        return ""
+    shapes = _join(row["image_shape"] for row in rows)
+    return f"\n{_join(channels)} channels at 32x32 where the paper has {_PAPER_CHANNELS}; images {shapes}"
+
+
+def _gamma(rows: Rows) -> str:
+    text = ""
+    modes = {row["gamma_mode"] for row in rows if row["gamma_mode"]}
+    if "optimal" in modes:
+        text += "\ngamma in closed form (eq. (10)) on each batch"
+        text += f" instead of learned: a learned log gamma moves at most {rows[0]['learning_rate']:g} a step"
+    if "learned" in modes:
+        text += f"\ngamma learned from {_join(row['gamma_start'] for row in rows if row['gamma_mode'] == 'learned')}"
+        if any(row["steps"] < _PAPER_STEPS for row in rows):
+            text += f" (fewer steps than the paper's {_PAPER_STEPS:,})"
+    return text
+
+
+def save(figure: Figure, stem: pathlib.Path) -> list[pathlib.Path]:
+    """Write `stem`.png and `stem`.pdf, without time stamps, so that equal figures are equal files."""
+    options: dict[str, dict[str, Any]] = {"png": {"dpi": 160}, "pdf": {"metadata": {"CreationDate": None}}}
+    paths = []
+    for kind, chosen in options.items():
+        paths.append(stem.with_name(f"{stem.name}.{kind}"))
+        with replacing(paths[-1]) as partial:
+            figure.savefig(partial, format=kind, **chosen)
+    return paths
+
+
+def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and sample standard deviation; the latter 0 for one value, both nan for none."""
+    if not values:
+        return math.nan, math.nan
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
+
+
+def by(rows: Rows, key: str, measure: str) -> dict[Any, list[float]]:
+    """The finished values of a column for each value of another, ascending; an empty list where there is none."""
+    keys = sorted({row[key] for row in rows})
+    return {
+        value: [row[measure] for row in rows if row[key] == value and row.get(measure) is not None] for value in keys
+    }
+
+
+def line(axes: Axes, points: Mapping[Any, Sequence[float]], label: str, style: Mapping[str, Any]) -> None:
+    """Means with sd as bars. A missing cell is nan, which breaks the line: nothing is drawn across it."""
+    found = [mean_and_sd(values) for values in points.values()]
+    axes.errorbar(
+        list(points),
+        [mean for mean, _ in found],
+        yerr=[sd for _, sd in found] if any(sd > 0 for _, sd in found) else None,
+        label=label,
+        capsize=3,
+        **{"markersize": 5, "linewidth": 1.4, **style},
+    )
+
+
+def reference_lines(axes: Axes, rows: Rows) -> None:
+    """The mean predictor's error and PCA's, where the table has them."""
+    for measure, name in (("mean_predictor_error", "mean predictor: z ignored"), ("pca_error", "PCA, {} components")):
+        # Rounded, as machines differ in the last bits of an eigenvalue.
+        found = sorted({float(f"{row[measure]:.6g}") for row in rows if row.get(measure) is not None})
+        for value in found:
+            axes.axhline(value, color="#555555", linewidth=0.9, linestyle=(0, (1, 2)))
+            note(axes, name.format(rows[0]["latent_dim"]), value)
+
+
+def note(axes: Axes, text: str, height: float) -> None:
+    """Text above a horizontal line, at the right edge."""
+    axes.annotate(text, (1, height), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
+
+
+def plain_log(axes: Axes) -> None:
+    """A logarithmic y axis with numbers such as 0.02 beside its ticks."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "235" else ""))
+
+
+def finish(figure: Figure, panels: Iterable[tuple[Axes, str]], rows: Rows) -> Figure:
+    """Titles, grid, caption."""
+    for axes, title in panels:
+        axes.set_title(title, loc="left", fontsize=10)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(axis="y", which="major", color="#dddddd", linewidth=0.6)
+    figure.supxlabel(caption(rows), fontsize=8, color="#333333")
+    return figure
+
+
+def units_axis(axes: Axes, rows: Rows) -> None:
+    """A y axis of active units, from none to all."""
+    latent = rows[0]["latent_dim"]
+    axes.set_ylabel("latent dimensions with Var[mean] > 0.01")
+    axes.axhline(latent, color="#999999", linewidth=0.8)
+    note(axes, f"all {latent}", latent)
+    axes.set_ylim(0, latent * 1.12)
+
+
+def _join(values: Iterable[Any]) -> str:
+    return " / ".join(f"{value:,}" if isinstance(value, int) else str(value) for value in dict.fromkeys(values))
