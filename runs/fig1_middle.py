@@ -30,11 +30,13 @@ _SMOKE = Training(steps=10, halve_every=4, batch=16, log_every=5, evaluate_every
 STUDY = Study(
     title="Reconstruction error against depth: convolutional networks on CIFAR-100",
     presets={
-        "paper": _cells("learned", 100_000, data=Data(name="cifar100"), network=Network(architecture="convolutional")),
+        "paper": _cells(
+            "learned", 100_000, data=Data(name="cifar100", channels=3), network=Network(architecture="convolutional")
+        ),
         "quick": _cells(
             "optimal",
             240,
-            data=Data(name="cifar100"),
+            data=Data(name="cifar100", channels=3),
             network=Network(architecture="convolutional", base_channels=8),
             training=_SHORT,
         ),

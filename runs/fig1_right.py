@@ -35,9 +35,9 @@ _SMOKE = Training(steps=10, halve_every=4, batch=16, log_every=5, evaluate_every
 STUDY = Study(
     title="Reconstruction error against residual blocks and their depth, mean over four datasets",
     presets={
-        "paper": _cells([Data(name=name) for name in DATASETS], network=Network(architecture="residual")),
+        "paper": _cells([Data(name=name, channels=3) for name in DATASETS], network=Network(architecture="residual")),
         "quick": _cells(
-            [Data(name=name, resize=(32, 32)) for name in DATASETS],
+            [Data(name=name, resize=(32, 32), channels=3) for name in DATASETS],
             network=Network(architecture="residual", base_channels=8),
             training=_SHORT,
         ),

@@ -26,9 +26,9 @@ _SMOKE = Training(steps=10, halve_every=4, batch=16, log_every=5, evaluate_every
 STUDY = Study(
     title="sigma_z against depth: convolutional VAEs on CelebA",
     presets={
-        "paper": _cells(data=Data(name="celeb_a"), network=Network(architecture="convolutional")),
+        "paper": _cells(data=Data(name="celeb_a", channels=3), network=Network(architecture="convolutional")),
         "quick": _cells(
-            data=Data(name="celeb_a"),
+            data=Data(name="celeb_a", channels=3),
             network=Network(architecture="convolutional", base_channels=8),
             objective=Objective(gamma="optimal"),
             training=_SHORT,

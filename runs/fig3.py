@@ -32,13 +32,13 @@ STUDY = Study(
         "paper": _cells(
             "learned",
             100_000,
-            data=Data(name="imagenet_resized/64x64"),
+            data=Data(name="imagenet_resized/64x64", channels=3),
             network=Network(architecture="convolutional"),
         ),
         "quick": _cells(
             "optimal",
             160,
-            data=Data(name="tiny_imagenet"),
+            data=Data(name="tiny_imagenet", channels=3),
             network=Network(architecture="convolutional", base_channels=8),
             training=_SHORT,
         ),

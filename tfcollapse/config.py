@@ -24,6 +24,7 @@ class Data:
       train, test: use only the first so many images of the split; None is all of them.
       crop: (top, bottom, left, right) in pixels; None is the dataset's own (see `tfcollapse.data`).
       resize: (height, width) after the crop; None is the dataset's own.
+      channels: how many the images are expected to have, refused otherwise; None takes them as they are.
     """
 
     name: str = "fashion_mnist"
@@ -31,6 +32,7 @@ class Data:
     test: int | None = bounded(None, least=1)
     crop: tuple[int, ...] | None = None
     resize: tuple[int, ...] | None = None
+    channels: int | None = bounded(None, least=1)
 
     def validate(self) -> None:
         """Check the fields against each other. Raises ConfigError."""

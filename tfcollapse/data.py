@@ -69,6 +69,12 @@ def load(data: Data, *, data_dir: str | os.PathLike[str] | None = None) -> Datas
         if not cached.exists():
             _prepare(data, directory, cached)
         dataset = _read(cached)
+    received = dataset.image_shape[-1]
+    if data.channels not in (None, received):
+        raise ConfigError(
+            f"Data.channels: expected {data.channels}, received {data.name}, whose images have {received}: choose "
+            f"another dataset, or set data.channels={received}"
+        )
     return Dataset(
         train=_first(dataset.train, data.train, "train"),
         test=_first(dataset.test, data.test, "test"),
