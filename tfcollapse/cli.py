@@ -113,7 +113,10 @@ def _sweep(parsed: argparse.Namespace) -> int:
     name = pathlib.Path(parsed.study).stem
     out = pathlib.Path(parsed.out or f"out/{name}-{parsed.preset}")
     if parsed.list:
-        return _list(runs, out)
+        from tfcollapse.listing import lines
+
+        print("\n".join(lines(runs, out / "runs", parsed.data_dir)))
+        return 0
     if parsed.index is not None:
         if not 0 <= parsed.index < len(runs):
             raise ConfigError(f"--index: expected 0 to {len(runs) - 1}, received {parsed.index}")
@@ -160,18 +163,6 @@ def _jobs(text: str) -> int | None:
     if not text.isdigit() or int(text) < 1:
         raise ConfigError(f"--jobs: expected 'auto' or a whole number >= 1, received '{text}'")
     return int(text)
-
-
-def _list(runs, out: pathlib.Path) -> int:
-    from tfcollapse.record import RunDirectory
-    from tfcollapse.training.checkpoint import steps
-
-    for index, run in enumerate(runs):
-        directory = RunDirectory(out / "runs" / run.run_id, run)
-        reached = steps(directory.checkpoints)
-        state = directory.result["status"] if directory.result else f"at step {reached[-1]}" if reached else "not begun"
-        print(f"{index:4d}  {state:16}  {run.run_id}")
-    return 0
 
 
 def _train(parsed: argparse.Namespace) -> int:

@@ -82,6 +82,23 @@ def load(data: Data, *, data_dir: str | os.PathLike[str] | None = None) -> Datas
     )
 
 
+def expected_shape(data: Data, data_dir: str | os.PathLike[str] | None = None) -> tuple[int, int, int] | None:
+    """(height, width, channels) of a dataset's images after crop and resize, from its description alone.
+
+    None where the dataset is not prepared, or its images differ in size.
+    """
+    size: tuple[int, ...] | None = (28, 28, 1)
+    if data.name != MINI:
+        directory = prepared.prepared_directory(data.name, data_dir)
+        size = prepared.described_shape(directory) if directory else None
+    crop, resize = _preparation(data)
+    if crop and size:
+        size = (crop[1] - crop[0], crop[3] - crop[2], size[2])
+    channels = size[2] if size else data.channels
+    height, width = resize or (size or (None, None))[:2]
+    return (height, width, channels) if height and width and channels else None
+
+
 def cache_directory() -> pathlib.Path:
     """Where decoded images lie: TFCOLLAPSE_CACHE, or ~/.cache/tfcollapse."""
     return pathlib.Path(os.environ.get("TFCOLLAPSE_CACHE", "~/.cache/tfcollapse")).expanduser()

@@ -56,7 +56,7 @@ class Display:
     def update(self, progress: Progress) -> None:
         """Show where one run stands."""
         numbers = (
-            f"{progress.steps_per_second:.0f} steps/s, {_duration(progress.seconds_left)} left, "
+            f"{progress.steps_per_second:.0f} steps/s, {duration(progress.seconds_left)} left, "
             f"error {progress.reconstruction_error:.5f}, gamma {_cell(progress.gamma)}, "
             f"active {_cell(progress.active_units)}"
         )
@@ -78,7 +78,7 @@ class Display:
         if run.run_id in self.tasks:
             self.live.remove_task(self.tasks.pop(run.run_id))
         error = result.get("train", {}).get("reconstruction_error")
-        said = f"error {error:.5f}, {_duration(result['seconds'])}" if error is not None else result.get("reason", "")
+        said = f"error {error:.5f}, {duration(result['seconds'])}" if error is not None else result.get("reason", "")
         self.console.print(f"[{self.count}/{len(self.labels)}] {run.run_id}: {result['status']}, {said}", markup=False)
 
     def table(self, rows: list[Row]) -> None:
@@ -112,7 +112,8 @@ def _cell(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds as 2h05m or 3m20s."""
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{seconds:02}s"

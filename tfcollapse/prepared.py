@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import glob
+import json
 import os
 import pathlib
 from collections.abc import Iterator
@@ -42,6 +43,17 @@ def prepared_directory(name: str, data_dir: str | os.PathLike[str] | None) -> pa
         raise DataError(f"dataset '{name}': cannot read '{root}': {error}") from None
     versions = [path.parent for path in found]
     return max(versions, key=lambda path: [int(n) if n.isdigit() else 0 for n in path.name.split(".")], default=None)
+
+
+def described_shape(directory: pathlib.Path) -> tuple[int, int, int] | None:
+    """(height, width, channels) of the images, where TFDS' description of the features states them."""
+    try:
+        described = json.loads((directory / "features.json").read_text())
+        sizes = described["featuresDict"]["features"]["image"]["image"]["shape"]["dimensions"]
+        height, width, channels = (int(size) for size in sizes)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return (height, width, channels) if min(height, width, channels) > 0 else None
 
 
 def prepared_names(data_dir: str | os.PathLike[str] | None) -> list[str]:
