@@ -50,6 +50,11 @@ def parser() -> argparse.ArgumentParser:
     sweep.add_argument("--seeds", type=int, default=1, metavar="K", help="seeds 0 to K-1 of every run")
     sweep.add_argument("--steps", type=int, metavar="N", help="N steps a run; halving and warm-up keep their share")
     sweep.add_argument("--list", action="store_true", help="list the runs and their state, train nothing")
+    sweep.add_argument("--ray", nargs="?", const="", metavar="HOST:PORT", help="train on a Ray cluster (extra 'ray')")
+    sweep.add_argument("--cpus", type=float, metavar="N", help="with --ray: CPUs of one run (default: by its size)")
+    sweep.add_argument(
+        "--gpus", type=float, metavar="N", help="with --ray: GPUs of one run (default: 1 where there are)"
+    )
     sweep.add_argument("--index", type=int, metavar="I", help="train only the run of this index (job arrays)")
     _common(sweep)
     train = _command(commands, _train, "train", "train one run")
@@ -135,6 +140,7 @@ def _sweep(parsed: argparse.Namespace) -> int:
 def _train_all(runs, out: pathlib.Path, table: str, parsed: argparse.Namespace):
     from tfcollapse import data
     from tfcollapse.display import Display
+    from tfcollapse.ray_sweep import ray_sweep
     from tfcollapse.record import check_writable
     from tfcollapse.sweep import sweep, unfinished
     from tfcollapse.table import check_same_sweep, write_table
@@ -148,9 +154,11 @@ def _train_all(runs, out: pathlib.Path, table: str, parsed: argparse.Namespace):
     if len(waiting) < len(runs):
         print(f"{len(runs) - len(waiting)} of {len(runs)} runs have ended before and are kept")
     with Display(waiting) as display:
-        rows = sweep(
-            runs, out / "runs", jobs=jobs, data_dir=parsed.data_dir, report=display.update, ended=display.ended
-        )
+        watch = {"data_dir": parsed.data_dir, "report": display.update, "ended": display.ended}
+        if parsed.ray is None:
+            rows = sweep(runs, out / "runs", jobs=jobs, **watch)
+        else:
+            rows = ray_sweep(runs, out / "runs", address=parsed.ray, cpus=parsed.cpus, gpus=parsed.gpus, **watch)
     rows = [row | {"command": parsed.command_line} for row in rows]
     write_table(out / table, rows)
     display.table(rows)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -98,13 +97,9 @@ def _fraction(network: Network) -> float:
 
 
 def _measured(directory: RunDirectory) -> tuple[int, float]:
-    """Steps done and the seconds they took, from metrics.csv; zeros where there is none."""
-    path = directory.path / "metrics.csv"
-    if not path.exists():
-        return 0, 0.0
-    with path.open(newline="") as file:
-        rows: list[Mapping[str, str]] = [row for row in csv.DictReader(file) if row.get("learning_rate")]
-    return (int(rows[-1]["step"]), float(rows[-1]["seconds"])) if rows else (0, 0.0)
+    """Steps done and the seconds they took; zeros before the first."""
+    last = directory.last_metrics
+    return (int(last["step"]), float(last["seconds"])) if last else (0, 0.0)
 
 
 def _product() -> float:

@@ -207,6 +207,7 @@ def _crop_and_resize(image: np.ndarray, data: Data) -> np.ndarray:
             )
         image = image[top:bottom, left:right]
     if resize and image.shape[:2] != tuple(resize):
+        import_tensorflow()
         import tensorflow as tf
 
         smooth = tf.image.resize(image, resize, method="bilinear", antialias=True)

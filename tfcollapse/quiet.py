@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import sys
 from collections.abc import Iterator
 
 
+@functools.cache
 def import_tensorflow() -> None:
     """Import TensorFlow and start its devices. What it prints meanwhile is shown only if that fails."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -113,6 +113,16 @@ class RunDirectory:
         return read_json(path)
 
     @property
+    def last_metrics(self) -> dict[str, str] | None:
+        """The last whole row of metrics.csv as text, or None before the first."""
+        path = self.path / "metrics.csv"
+        if not path.exists():
+            return None
+        with path.open(newline="") as file:
+            whole = [row for row in csv.DictReader(file) if None not in row.values()]
+        return whole[-1] if whole else None
+
+    @property
     def sessions(self) -> list[Row]:
         """What `environment` said at the start of each session that worked on the run, the latest last."""
         path = self.path / "environment.json"

@@ -33,13 +33,33 @@ def auto_jobs(runs: Sequence[Run], cores: int) -> int:
     """
     if os.environ.get("CUDA_VISIBLE_DEVICES") != "" and any(pathlib.Path("/dev").glob("nvidia[0-9]*")):
         return 1
-    small = all(run.network.own_fields.get("base_channels", 0) <= NARROW for run in runs)
-    return max(1, min(cores, len(runs))) if small else 1
+    return max(1, min(cores, len(runs))) if all(map(small, runs)) else 1
+
+
+def small(run: Run) -> bool:
+    """Whether one core is enough for a run."""
+    return run.network.own_fields.get("base_channels", 0) <= NARROW
 
 
 def unfinished(runs: Sequence[Run], out: pathlib.Path) -> list[Run]:
     """Those of `runs` that have not ended in `out`. Raises RunError for a directory of another run."""
     return [run for run in runs if RunDirectory(out / run.run_id, run).result is None]
+
+
+def longest_last(runs: Sequence[Run]) -> list[Run]:
+    """By length; the longest are to begin first, so that no core idles at the end."""
+    return sorted(
+        runs, key=lambda run: run.training.steps * run.network.depth * run.network.own_fields.get("block_depth", 1)
+    )
+
+
+def rows_of(runs: Sequence[Run], out: pathlib.Path, lost: dict[str, str]) -> list[Row]:
+    """A tidy row for each run; those that were `lost`, by run id, say why."""
+    rows = []
+    for run in runs:
+        said = {"status": "error", "reason": lost[run.run_id]} if run.run_id in lost else {}
+        rows.append(tidy_row(RunDirectory(out / run.run_id, run)) | said)
+    return rows
 
 
 def sweep(
@@ -53,8 +73,7 @@ def sweep(
 ) -> list[Row]:
     """Train what of `runs` is not finished, and return a tidy row for each, in their order.
 
-    A run that fails, or whose worker dies, does not stop the others. The longest go first, so that no
-    core idles at the end.
+    A run that fails, or whose worker dies, does not stop the others.
 
     Args:
       out: where the run directories lie.
@@ -62,7 +81,7 @@ def sweep(
       report: receives each `Progress`; ended: each run's result.
     """
     out = pathlib.Path(out)
-    waiting = sorted(unfinished(runs, out), key=lambda run: run.training.steps * run.network.depth)
+    waiting = longest_last(unfinished(runs, out))
     cores = sorted(os.sched_getaffinity(0))
     count = min(jobs or auto_jobs(waiting, len(cores)), len(waiting))
     share = max(1, len(cores) // max(1, count))
@@ -83,11 +102,7 @@ def sweep(
     finally:
         for worker in workers.values():
             worker.stop()
-    return [tidy_row(RunDirectory(out / run.run_id, run)) | _lost(lost, run) for run in runs]
-
-
-def _lost(lost: dict[str, str], run: Run) -> Row:
-    return {"status": "error", "reason": lost[run.run_id]} if run.run_id in lost else {}
+    return rows_of(runs, out, lost)
 
 
 class _Worker:
@@ -145,14 +160,18 @@ def _work(connection: Any, cores: list[int], out: pathlib.Path, data_dir: Any) -
 
     commit()  # now: what is committed while the sweep goes on is not what it runs
     import_tensorflow()
+    while (run := connection.recv()) is not None:
+        connection.send(attempt(run, out, data_dir, connection.send))
+
+
+def attempt(run: Run, out: pathlib.Path, data_dir: Any, report: Callable[[Any], None]) -> Row:
+    """Train one run in this process; whatever stops it is a result of status "error", and not the sweep's end."""
     from tfcollapse.training.trainer import train
 
-    while (run := connection.recv()) is not None:
-        try:
-            result = train(run, out, data_dir=data_dir, report=connection.send)
-        except UserError as error:
-            result = {"status": "error", "reason": str(error)}
-        except Exception as error:  # noqa: BLE001 - one broken run must not end the sweep
-            traceback.print_exc()
-            result = {"status": "error", "reason": f"{type(error).__name__}: {error}".splitlines()[0]}
-        connection.send(result)
+    try:
+        return train(run, out, data_dir=data_dir, report=report)
+    except UserError as error:
+        return {"status": "error", "reason": str(error)}
+    except Exception as error:  # noqa: BLE001 - one broken run must not end the sweep
+        traceback.print_exc()
+        return {"status": "error", "reason": f"{type(error).__name__}: {error}".splitlines()[0]}

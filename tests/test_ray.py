@@ -1,0 +1,97 @@
+import os
+import signal
+import socket
+import threading
+import time
+
+import psutil
+import pytest
+from conftest import command, tiny
+
+from tfcollapse.config import Objective
+from tfcollapse.record import RunDirectory
+from tfcollapse.sweep import sweep
+from tfcollapse.training import checkpoint
+
+ray = pytest.importorskip("ray", reason="the extra 'ray' is not installed")
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # Ray's own sockets and processes
+
+from tfcollapse.ray_sweep import ray_sweep  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def two_nodes():
+    """The address of a cluster of two nodes, one CPU each: real processes, as on two machines."""
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0})
+    cluster.add_node(num_cpus=1, num_gpus=0)
+    yield cluster.address
+    cluster.shutdown()
+
+
+def _holder(folder: RunDirectory) -> psutil.Process:
+    """The process that trains in `folder`: it holds the lock."""
+    lock = str(folder.path / "lock")
+    for process in psutil.process_iter():
+        try:
+            if any(file.path == lock for file in process.open_files()):
+                return process
+        except (psutil.AccessDenied, psutil.NoSuchProcess):
+            continue
+    raise AssertionError(f"nobody holds {lock}")
+
+
+def test_a_cluster_trains_the_sweep_and_a_killed_worker_s_run_resumes(two_nodes, tmp_path):
+    long = tiny(steps=3_000, log_every=20, evaluate_every=200, checkpoint_every=200)
+    runs = [long, tiny(seed=1), tiny(seed=2, objective=Objective(kind="ae"))]
+    folder = RunDirectory(tmp_path / "ray" / long.run_id, long)
+    killed, reports = [], []
+
+    def kill():
+        while not checkpoint.steps(folder.checkpoints):
+            time.sleep(0.02)
+        worker = _holder(folder)
+        killed.append(worker.pid)
+        os.kill(worker.pid, signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    rows = ray_sweep(runs, tmp_path / "ray", address=two_nodes, report=reports.append)
+    thread.join()
+    assert killed
+    assert [row["status"] for row in rows] == ["finished"] * 3
+    assert len(folder.sessions) == 2
+    assert folder.sessions[-1]["resumed_from"] >= 200
+    assert {report.run_id for report in reports} >= {long.run_id}
+    alone = sweep(runs, tmp_path / "alone", jobs=2)  # one core each, as on the cluster
+    for ours, theirs in zip(rows, alone, strict=True):
+        assert ours["run_id"] == theirs["run_id"]
+        assert ours["train_error"] == pytest.approx(theirs["train_error"], rel=1e-5)
+
+
+def test_the_command_line_takes_an_address_and_writes_the_same_table(two_nodes, tmp_path):
+    answer = command("sweep", "fig2", "--preset", "smoke", "--ray", two_nodes, "--out", str(tmp_path))
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stderr == ""
+    assert (tmp_path / "fig2.png").exists()
+    again = command("sweep", "fig2", "--preset", "smoke", "--out", str(tmp_path))  # finished: nothing is left to train
+    assert "2 of 2 runs have ended before" in again.stdout
+
+
+def test_a_run_that_no_node_can_take_is_refused(two_nodes, tmp_path):
+    answer = command("sweep", "fig2", "--preset", "smoke", "--ray", two_nodes, "--gpus", "2", "--out", str(tmp_path))
+    assert answer.returncode == 2
+    assert "expected a node with 1 CPUs and 2 GPUs" in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("address", "said"), [("nonsense", "expected HOST:PORT"), (None, "nothing answers")])
+def test_an_address_that_does_not_answer_is_one_line(address, said, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))  # bound and not listening
+        address = address or f"127.0.0.1:{free.getsockname()[1]}"
+        answer = command("sweep", "fig2", "--preset", "smoke", "--ray", address, "--out", str(tmp_path))
+    assert answer.returncode == 2
+    assert said in answer.stderr
+    assert len(answer.stderr.splitlines()) == 1

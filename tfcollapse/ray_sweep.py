@@ -1,0 +1,138 @@
+"""A sweep over a Ray cluster, for when one machine is outgrown (extra `ray`).
+
+Every node needs this package, and `out` and the datasets under the same paths: a shared file system. A run whose worker
+died is tried again, anywhere, and resumes from its checkpoint.
+"""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tfcollapse.config import Run
+from tfcollapse.errors import ConfigError
+from tfcollapse.record import Row, RunDirectory
+from tfcollapse.sweep import attempt, longest_last, rows_of, small, unfinished
+from tfcollapse.training.progress import Progress
+
+RETRIES = 3
+_POLL_SECONDS = 2.0
+_ANSWER_SECONDS = 5.0
+
+
+def ray_sweep(
+    runs: Sequence[Run],
+    out: str | os.PathLike[str],
+    *,
+    address: str | None = None,
+    cpus: float | None = None,
+    gpus: float | None = None,
+    data_dir: str | os.PathLike[str] | None = None,
+    report: Callable[[Progress], None] = lambda progress: None,
+    ended: Callable[[Run, Row], None] = lambda run, result: None,
+) -> list[Row]:
+    """Train what of `runs` is not finished on a cluster, and return a tidy row for each, as `sweep` does.
+
+    Args:
+      address: HOST:PORT of the cluster's head; None is the one RAY_ADDRESS names, or a local one started here.
+      cpus, gpus: what one run is given; by default a GPU where the cluster has one, else one CPU for dense and
+        narrow networks and every CPU of the largest node for others.
+
+    Raises:
+      ConfigError: Ray is not installed, nothing answers at the address, no node is large enough for a run.
+    """
+    ray = _connect(address)
+    out = pathlib.Path(out).resolve()
+    lost: dict[str, str] = {}
+    try:
+        waiting = longest_last(unfinished(runs, out))[::-1]
+        needs = _needs(ray.nodes(), waiting, cpus, gpus)
+        remote = ray.remote(_train_there).options(max_retries=RETRIES, **needs)
+        pending = {remote.remote(run, out, data_dir, needs["num_cpus"]): run for run in waiting}
+        while pending:
+            done, _ = ray.wait(list(pending), num_returns=1, timeout=_POLL_SECONDS)
+            for task in done:
+                run = pending.pop(task)
+                result = _result(ray, task)
+                if result["status"] == "error":
+                    lost[run.run_id] = result["reason"]
+                ended(run, result)
+            for run in pending.values():
+                _report(run, RunDirectory(out / run.run_id, run), report)
+    finally:
+        ray.shutdown()  # ends the workers of this driver
+    return rows_of(runs, out, lost)
+
+
+def _connect(address: str | None) -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise ConfigError("--ray: Ray is not installed: pip install 'tfcollapse[ray]'") from None
+    advice = "start one with 'ray start --head', or give --ray the HOST:PORT it printed"
+    address = address or os.environ.get("RAY_ADDRESS")
+    if address and address != "auto":
+        host, _, port = address.rpartition(":")
+        if not host or not port.isdigit():
+            raise ConfigError(f"--ray: expected HOST:PORT, received '{address}': {advice}")
+        try:
+            socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS).close()
+        except (OSError, OverflowError) as error:
+            raise ConfigError(
+                f"--ray: expected a Ray cluster at {address}, nothing answers ({error}): {advice}"
+            ) from None
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level="error",
+            **({} if address else {"include_dashboard": False}),
+        )
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"--ray: expected a Ray cluster at {address or 'this machine'}: {line}: {advice}") from None
+    return ray
+
+
+def _needs(nodes: Sequence[Any], runs: Sequence[Run], cpus: float | None, gpus: float | None) -> dict[str, float]:
+    """CPUs and GPUs of one run."""
+    sizes = [(node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0)) for node in nodes if node["Alive"]]
+    if gpus is None:
+        gpus = 1.0 if any(gpu for _, gpu in sizes) else 0.0
+    if cpus is None:
+        cpus = 1.0 if gpus or all(map(small, runs)) else max(cpu for cpu, _ in sizes)
+    if not any(cpu >= cpus and gpu >= gpus for cpu, gpu in sizes):
+        found = ", ".join(f"{cpu:g} CPUs and {gpu:g} GPUs" for cpu, gpu in sizes)
+        raise ConfigError(f"--ray: expected a node with {cpus:g} CPUs and {gpus:g} GPUs, received nodes with {found}")
+    return {"num_cpus": cpus, "num_gpus": gpus}
+
+
+def _train_there(run: Run, out: pathlib.Path, data_dir: Any, cpus: float) -> Row:
+    """What a worker does. Threads are set before TensorFlow counts the node's cores."""
+    os.environ["TF_NUM_INTRAOP_THREADS"] = str(max(1, round(cpus)))
+    from tfcollapse.quiet import import_tensorflow
+
+    import_tensorflow()
+    return attempt(run, out, data_dir, lambda progress: None)
+
+
+def _result(ray: Any, task: Any) -> Row:
+    try:
+        return ray.get(task)
+    except ray.exceptions.RayError as error:
+        line = (str(error).splitlines() or [type(error).__name__])[0]
+        return {"status": "error", "reason": f"its worker died {RETRIES + 1} times ({line}); run again to resume it"}
+
+
+def _report(run: Run, directory: RunDirectory, report: Callable[[Progress], None]) -> None:
+    last = directory.last_metrics
+    if last is None:
+        return
+    step, seconds = int(last["step"]), float(last["seconds"])
+    gamma = float(last["gamma"]) if run.objective.kind == "vae" else None
+    error = float(last["reconstruction_error"])
+    report(Progress(run.run_id, step, run.training.steps, step / max(seconds, 1e-9), error, gamma, None))
