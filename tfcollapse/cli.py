@@ -9,8 +9,8 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-import tfcollapse
 from tfcollapse.errors import ConfigError, RunError, UserError
+from tfcollapse.grammar import parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser().parse_args(arguments)
     parsed.command_line = shlex.join(["tfcollapse", *arguments])
     try:
-        return parsed.call(parsed)
+        return _COMMANDS[parsed.command](parsed)
     except UserError as error:
         print(f"tfcollapse: {error}", file=sys.stderr)
         return 2
@@ -37,68 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def parser() -> argparse.ArgumentParser:
-    """The grammar of the command line."""
-    parser = argparse.ArgumentParser(prog="tfcollapse", description=tfcollapse.__doc__)
-    parser.add_argument("--version", action="version", version=tfcollapse.__version__)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    sweep = _command(commands, _sweep, "sweep", "train every run of a study, then draw its figure")
-    sweep.add_argument("study", help="a study of runs/, or the path of a declaration")
-    sweep.add_argument("--preset", default="quick", help="paper, quick or smoke (default: quick)")
-    sweep.add_argument("--out", help="directory of table, figure and runs (default: out/STUDY-PRESET)")
-    sweep.add_argument("--jobs", default="auto", help="runs at a time, or 'auto'")
-    sweep.add_argument("--seeds", type=int, default=1, metavar="K", help="seeds 0 to K-1 of every run")
-    sweep.add_argument("--steps", type=int, metavar="N", help="N steps a run; halving and warm-up keep their share")
-    sweep.add_argument("--list", action="store_true", help="list the runs and their state, train nothing")
-    sweep.add_argument("--ray", nargs="?", const="", metavar="HOST:PORT", help="train on a Ray cluster (extra 'ray')")
-    sweep.add_argument("--cpus", type=float, metavar="N", help="with --ray: CPUs of one run (default: by its size)")
-    sweep.add_argument(
-        "--gpus", type=float, metavar="N", help="with --ray: GPUs of one run (default: 1 where there are)"
-    )
-    sweep.add_argument("--index", type=int, metavar="I", help="train only the run of this index (job arrays)")
-    _common(sweep)
-    train = _command(commands, _train, "train", "train one run")
-    train.add_argument("--out", default="out/runs", help="directory of run directories (default: out/runs)")
-    train.add_argument("--config", metavar="FILE", help="a run's config.json to start from")
-    _common(train)
-    figure = _command(commands, _figure, "figure", "redraw a study's figure and page from its table")
-    figure.add_argument("study")
-    figure.add_argument("--out", required=True, help="the directory that holds STUDY.csv")
-    describe = _command(commands, _describe, "describe", "parameters, FLOPs and layers of a network")
-    describe.add_argument("--image-shape", default="28,28,1", metavar="H,W,C", help="default: 28,28,1")
-    describe.add_argument("--json", action="store_true")
-    _settings(describe)
-    data = _command(commands, _data, "data", "list the datasets at hand, or prepare one")
-    data.add_argument("action", choices=["list", "prepare"])
-    data.add_argument("name", nargs="?")
-    data.add_argument("--data-dir", help="TFDS' directory (default: TFDS_DATA_DIR)")
-    bench = _command(commands, _bench, "bench", "time a training step against Keras' fit and a matrix product")
-    bench.add_argument("--json", action="store_true")
-    bench.add_argument("--steps", type=int, default=300, help="timed steps of each (default: 300)")
-    _settings(bench)
-    return parser
-
-
-def _command(commands, call, name: str, text: str) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=text, description=text)
-    parser.set_defaults(call=call)
-    return parser
-
-
-def _settings(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        dest="settings",
-        metavar="KEY=VALUE",
-        help="change a field of the run, e.g. training.steps=500 or network.depth=4; may be repeated",
-    )
-
-
-def _common(parser: argparse.ArgumentParser) -> None:
-    _settings(parser)
-    parser.add_argument("--data-dir", help="TFDS' directory (default: TFDS_DATA_DIR)")
+def _place(parsed: argparse.Namespace) -> tuple[str, pathlib.Path]:
+    """The study's name and its directory."""
+    name = pathlib.Path(parsed.study).stem
+    return name, pathlib.Path(parsed.out or f"out/{name}-{parsed.preset}")
 
 
 def declared_runs(parsed: argparse.Namespace):
@@ -115,8 +57,7 @@ def declared_runs(parsed: argparse.Namespace):
 
 def _sweep(parsed: argparse.Namespace) -> int:
     study, runs = declared_runs(parsed)
-    name = pathlib.Path(parsed.study).stem
-    out = pathlib.Path(parsed.out or f"out/{name}-{parsed.preset}")
+    name, out = _place(parsed)
     if parsed.list:
         from tfcollapse.listing import lines
 
@@ -207,9 +148,28 @@ def _train_one(run, out: pathlib.Path, data_dir: str | None) -> int:
 
 
 def _figure(parsed: argparse.Namespace) -> int:
-    from tfcollapse.study import load_study
+    from tfcollapse.study import load_study, study_names
 
-    _draw(pathlib.Path(parsed.study).stem, load_study(parsed.study), pathlib.Path(parsed.out))
+    out = pathlib.Path(parsed.out)
+    studies = [parsed.study] if parsed.study else [name for name in study_names() if (out / f"{name}.csv").exists()]
+    if not studies:
+        raise ConfigError(f"--out '{out}': expected the table of a study, such as fig1_left.csv, found none")
+    for study in studies:
+        _draw(pathlib.Path(study).stem, load_study(study), out)
+    return 0
+
+
+def _pictures(parsed: argparse.Namespace) -> int:
+    from tfcollapse.figures.style import save
+    from tfcollapse.quiet import import_tensorflow
+
+    _, runs = declared_runs(parsed)
+    name, out = _place(parsed)
+    import_tensorflow()
+    from tfcollapse.pictures import pictures
+
+    paths = save(pictures(runs, out / "runs", data_dir=parsed.data_dir), out / f"{name}-pictures")
+    print("wrote", ", ".join(map(str, paths)))
     return 0
 
 
@@ -278,3 +238,14 @@ def _bench(parsed: argparse.Namespace) -> int:
     facts = bench(run, parsed.steps)
     print(json.dumps(facts, indent=1) if parsed.json else "\n".join(lines(facts)))
     return 0
+
+
+_COMMANDS = {
+    "sweep": _sweep,
+    "pictures": _pictures,
+    "train": _train,
+    "figure": _figure,
+    "describe": _describe,
+    "data": _data,
+    "bench": _bench,
+}

@@ -71,21 +71,42 @@ def _limits(rows: Rows) -> str:
     return " ".join(notes)
 
 
+# Column: heading. The first two name every cell; the others where the study varies them.
+_KEYS = {
+    "objective": "objective",
+    "depth": "depth",
+    "block_depth": "convolutions a block",
+    "initializer": "initialiser",
+    "gamma_mode": "gamma is",
+    "dataset": "data",
+}
+_MEASURES = {
+    "train_error": "train error",
+    "test_error": "test error",
+    "gamma": "gamma",
+    "active_units": "active units",
+    "kl": "KL (nats)",
+    "sigma_above_0.9": "share of sigma_z > 0.9",
+}
+
+
 def _cells(rows: Rows) -> tuple[Sequence[str], list[Sequence[str]]]:
-    columns = {
-        "train_error": "train error",
-        "test_error": "test error",
-        "gamma": "gamma",
-        "active_units": "active units",
-        "kl": "KL (nats)",
-        "sigma_above_0.9": "share of sigma_z > 0.9",
-    }
+    vae = any(row["objective"] != "AE" for row in rows)
+    names = {row["run_id"]: str(row["dataset"]).split()[0] for row in rows}  # an unfinished run knows no version
+    rows = [{**row, "dataset": names[row["run_id"]]} for row in rows]
+    keys = [key for key in _KEYS if key in ("objective", "depth") or _varies([row.get(key) for row in rows])]
+    measures = [name for name in _MEASURES if vae or name in ("train_error", "test_error")]
     lines = []
-    for objective, depth in dict.fromkeys((row["objective"], row["depth"]) for row in rows):
-        chosen = [row for row in rows if (row["objective"], row["depth"]) == (objective, depth)]
-        numbers = [_number([row[name] for row in chosen if row.get(name) is not None]) for name in columns]
-        lines.append((objective, str(depth), str(len(chosen)), *numbers))
-    return ("objective", "depth", "seeds", *columns.values()), sorted(lines, key=lambda line: line[0])
+    for cell in dict.fromkeys(tuple(row.get(key) for key in keys) for row in rows):
+        chosen = [row for row in rows if tuple(row.get(key) for key in keys) == cell]
+        numbers = [_number([row[name] for row in chosen if row.get(name) is not None]) for name in measures]
+        lines.append((*("-" if value is None else str(value) for value in cell), str(len(chosen)), *numbers))
+    header = (*(_KEYS[key] for key in keys), "seeds", *(_MEASURES[name] for name in measures))
+    return header, sorted(lines, key=lambda line: line[0])
+
+
+def _varies(values: Sequence[Any]) -> bool:
+    return len({value for value in values if value is not None}) > 1
 
 
 def _number(values: Sequence[float]) -> str:

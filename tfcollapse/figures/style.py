@@ -61,15 +61,18 @@ def _narrowing(rows: Rows) -> str:
 
 
 def _gamma(rows: Rows) -> str:
-    text = ""
     modes = {row["gamma_mode"] for row in rows if row["gamma_mode"]}
-    if "optimal" in modes:
-        text += "\ngamma in closed form (eq. (10)) on each batch"
+    starts = _join(row["gamma_start"] for row in rows if row["gamma_mode"] == "learned")
+    said = {
+        "fixed": "gamma fixed",
+        "learned": f"gamma learned from {starts}",
+        "optimal": "gamma in closed form (eq. (10)) on each batch",
+    }
+    text = "\n" + "; ".join(said[mode] for mode in said if mode in modes) if modes else ""
+    if "optimal" in modes and "learned" not in modes:
         text += f" instead of learned: a learned log gamma moves at most {rows[0]['learning_rate']:g} a step"
-    if "learned" in modes:
-        text += f"\ngamma learned from {_join(row['gamma_start'] for row in rows if row['gamma_mode'] == 'learned')}"
-        if any(row["steps"] < _PAPER_STEPS for row in rows):
-            text += f" (fewer steps than the paper's {_PAPER_STEPS:,})"
+    if "learned" in modes and any(row["steps"] < _PAPER_STEPS for row in rows):
+        text += f" (fewer steps than the paper's {_PAPER_STEPS:,})"
     return text
 
 

@@ -1,0 +1,63 @@
+"""Reconstructions and samples as pictures. The one figure that is drawn from models and not from a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+
+class Line(NamedTuple):
+    """One line of the grid.
+
+    Attributes:
+      label: what stands before it.
+      images: [n, h, w, c], float in [0, 1], clipped when drawn.
+      samples: the same from the prior, or None.
+    """
+
+    label: str
+    images: np.ndarray
+    samples: np.ndarray | None = None
+
+
+def picture_figure(lines: Sequence[Line], caption: str) -> Figure:
+    """Originals and reconstructions at the left, samples from the prior at the right, a line per model."""
+    with_samples = any(line.samples is not None for line in lines)
+    columns = 2 if with_samples else 1
+    count, height, width = lines[0].images.shape[:3]
+    side = 0.42
+    wide, high = columns * count * side * width / height, len(lines) * side
+    figure = Figure(figsize=(wide + 2.2, high + 0.9), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.04, h_pad=0.02, wspace=0.0, hspace=0.0)  # type: ignore[union-attr, call-arg]
+    grid = figure.subplots(len(lines), columns, squeeze=False)
+    for axes, line in zip(grid, lines, strict=True):
+        _strip(axes[0], line.images)
+        axes[0].set_ylabel(line.label, rotation=0, ha="right", va="center", fontsize=8)
+        if with_samples:
+            _strip(axes[1], line.samples)
+    grid[0][0].set_title("reconstructions at the posterior's mean", loc="left", fontsize=9)
+    if with_samples:
+        grid[0][1].set_title("mu_x(z), z from the prior", loc="left", fontsize=9)
+    figure.supxlabel(caption, fontsize=8, color="#333333")
+    return figure
+
+
+def _strip(axes: Axes, images: np.ndarray | None) -> None:
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+    if images is None:
+        return
+    strip = np.clip(np.concatenate(list(images), axis=1), 0.0, 1.0)
+    axes.imshow(strip if strip.shape[-1] == 3 else strip[..., 0], cmap="gray", vmin=0.0, vmax=1.0)
+
+
+def label_of(row: Mapping[str, object]) -> str:
+    """A model's name in the grid."""
+    extra = [str(row[name]) for name in ("initializer",) if row[name] != "glorot_uniform"]
+    if row.get("block_depth"):
+        extra.append(f"c = {row['block_depth']}")
+    return ", ".join([f"{row['objective']}, depth {row['depth']}", *extra])

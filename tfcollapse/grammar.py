@@ -1,0 +1,78 @@
+"""The grammar of the command line: what may be said, and nothing of what it does."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import tfcollapse
+
+
+def parser() -> argparse.ArgumentParser:
+    """The grammar of the command line."""
+    parser = argparse.ArgumentParser(prog="tfcollapse", description=tfcollapse.__doc__)
+    parser.add_argument("--version", action="version", version=tfcollapse.__version__)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    sweep = _command(commands, "sweep", "train every run of a study, then draw its figure")
+    _study(sweep)
+    sweep.add_argument("--jobs", default="auto", help="runs at a time, or 'auto'")
+    sweep.add_argument("--list", action="store_true", help="list the runs and their state, train nothing")
+    sweep.add_argument("--ray", nargs="?", const="", metavar="HOST:PORT", help="train on a Ray cluster (extra 'ray')")
+    sweep.add_argument("--cpus", type=float, metavar="N", help="with --ray: CPUs of one run (default: by its size)")
+    sweep.add_argument(
+        "--gpus", type=float, metavar="N", help="with --ray: GPUs of one run (default: 1 where there are)"
+    )
+    sweep.add_argument("--index", type=int, metavar="I", help="train only the run of this index (job arrays)")
+    pictures = _command(commands, "pictures", "a sweep's reconstructions and samples as a picture")
+    _study(pictures)
+    train = _command(commands, "train", "train one run")
+    train.add_argument("--out", default="out/runs", help="directory of run directories (default: out/runs)")
+    train.add_argument("--config", metavar="FILE", help="a run's config.json to start from")
+    _common(train)
+    figure = _command(commands, "figure", "redraw figures and pages from their tables")
+    figure.add_argument("study", nargs="?", help="one study; without it, every study whose table --out holds")
+    figure.add_argument("--out", required=True, help="the directory that holds STUDY.csv")
+    describe = _command(commands, "describe", "parameters, FLOPs and layers of a network")
+    describe.add_argument("--image-shape", default="28,28,1", metavar="H,W,C", help="default: 28,28,1")
+    describe.add_argument("--json", action="store_true")
+    _settings(describe)
+    data = _command(commands, "data", "list the datasets at hand, or prepare one")
+    data.add_argument("action", choices=["list", "prepare"])
+    data.add_argument("name", nargs="?")
+    data.add_argument("--data-dir", help="TFDS' directory (default: TFDS_DATA_DIR)")
+    bench = _command(commands, "bench", "time a training step against Keras' fit and a matrix product")
+    bench.add_argument("--json", action="store_true")
+    bench.add_argument("--steps", type=int, default=300, help="timed steps of each (default: 300)")
+    _settings(bench)
+    return parser
+
+
+def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(command=name)
+    return parser
+
+
+def _settings(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        dest="settings",
+        metavar="KEY=VALUE",
+        help="change a field of the run, e.g. training.steps=500 or network.depth=4; may be repeated",
+    )
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    _settings(parser)
+    parser.add_argument("--data-dir", help="TFDS' directory (default: TFDS_DATA_DIR)")
+
+
+def _study(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("study", help="a study of runs/, or the path of a declaration")
+    parser.add_argument("--preset", default="quick", help="paper, quick or smoke (default: quick)")
+    parser.add_argument("--out", help="directory of table, figure and runs (default: out/STUDY-PRESET)")
+    parser.add_argument("--seeds", type=int, default=1, metavar="K", help="seeds 0 to K-1 of every run")
+    parser.add_argument("--steps", type=int, metavar="N", help="N steps a run; halving and warm-up keep their share")
+    _common(parser)

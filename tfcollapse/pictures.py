@@ -1,0 +1,54 @@
+"""Pictures of what trained models reconstruct and sample, of datasets whose licence lets them be shown."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Sequence
+
+import numpy as np
+from keras import ops
+from matplotlib.figure import Figure
+
+from tfcollapse.autoencoder import load_model
+from tfcollapse.config import Run
+from tfcollapse.data import load
+from tfcollapse.errors import ConfigError, RunError
+from tfcollapse.figures.pictures import Line, label_of, picture_figure
+from tfcollapse.figures.style import caption
+from tfcollapse.record import RunDirectory
+from tfcollapse.table import tidy_row
+
+SHOWN = ("fashion_mnist", "fashion_mnist_mini", "cifar10", "cifar100")
+"""Datasets whose images may be redistributed inside a figure; CelebA's, SVHN's and ImageNet's may not."""
+COUNT = 8
+
+
+def pictures(runs: Sequence[Run], out: pathlib.Path, *, data_dir: str | os.PathLike[str] | None = None) -> Figure:
+    """A grid from the finished models of `runs` in `out`: the first test images, then a line per model, seed 0.
+
+    Raises:
+      ConfigError: no run's dataset may be shown, or they are of several datasets.
+      RunError: none of them has finished.
+    """
+    shown = [run for run in runs if run.data.name in SHOWN and run.seed == 0]
+    if not shown:
+        raise ConfigError(
+            f"pictures: expected runs on {', '.join(SHOWN)}, received {', '.join({run.data.name for run in runs})}, "
+            "whose licence forbids showing images"
+        )
+    shown = [run for run in shown if run.data == shown[0].data]
+    directories = [RunDirectory(out / run.run_id, run) for run in shown]
+    done = [directory for directory in directories if (directory.path / "model.keras").exists()]
+    if not done:
+        raise RunError(f"pictures: '{out}' holds none of the {len(shown)} models: run the sweep first")
+    rows = [tidy_row(directory) for directory in done]
+    images = load(shown[0].data, data_dir=data_dir).test[:COUNT] / np.float32(255)
+    lines = [_line(directory, label_of(row), images) for directory, row in zip(done, rows, strict=True)]
+    return picture_figure([Line("test image", images), *lines], caption(rows))
+
+
+def _line(directory: RunDirectory, label: str, images: np.ndarray) -> Line:
+    model = load_model(directory.path / "model.keras")
+    samples = ops.convert_to_numpy(model.sample(COUNT)) if model.variational else None
+    return Line(label, ops.convert_to_numpy(model.reconstruct(images)), samples)
