@@ -17,7 +17,7 @@ from tfcollapse.figures import gamma_figure
 from tfcollapse.study import Study
 from tfcollapse.variants import grid
 
-GAMMAS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+GAMMAS = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0, 30.0)
 
 
 def _cells(learned: list[Objective], gammas: tuple[float, ...] = GAMMAS, **base: object) -> list[Run]:

@@ -21,17 +21,17 @@ from tfcollapse.training.trainer import build, chunk
 from tfcollapse.variants import replace
 
 _WINDOWS = 5
+_IMAGES = 1_024
 _MATRIX, _PRODUCTS = 2_048, 16
 
 
 def bench(run: Run, steps: int) -> dict[str, Any]:
     """Time `run`'s step in _WINDOWS interleaved windows: ours, a Keras `fit` of the same model, sgemm.
 
-    The images are the packaged ones, whatever `run.data` says. Milliseconds are per step, medians over
-    windows, with the least and the most beside them.
+    Dense networks take the packaged images, others random ones of 32x32x3, or of `run.data`'s size and channels.
+    Milliseconds are per step, medians over windows, with the least and the most beside them.
     """
-    run = replace(run, {"data.name": MINI})
-    images = load(run.data).train
+    images = _images(run)
     shape = images.shape[1:]
     timed: dict[str, tuple[Callable[[], None], int]] = {
         "tfcollapse": (_ours(run, images, steps), steps),
@@ -69,6 +69,14 @@ def lines(facts: dict[str, Any]) -> list[str]:
         f"{facts['speedup_over_keras_fit']:.2f} times the steps per second of Keras' fit",
         f"{facts['fraction_of_sgemm']:.2f} of the {facts['sgemm_gflops']:.0f} GFLOP/s of sgemm in this process",
     ]
+
+
+def _images(run: Run) -> np.ndarray:
+    if run.network.architecture == "dense":
+        return load(replace(run, {"data.name": MINI}).data).train
+    height, width = run.data.resize or (32, 32)
+    shape = (_IMAGES, height, width, run.data.channels or 3)
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
 
 def _ours(run: Run, images: np.ndarray, steps: int) -> Callable[[], None]:

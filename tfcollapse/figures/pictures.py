@@ -58,6 +58,8 @@ def _strip(axes: Axes, images: np.ndarray | None) -> None:
 def label_of(row: Mapping[str, object]) -> str:
     """A model's name in the grid."""
     extra = [str(row[name]) for name in ("initializer",) if row[name] != "glorot_uniform"]
+    if row["gamma_mode"] in ("learned", "optimal"):
+        extra.append(f"gamma {row['gamma_mode']}")
     if row.get("block_depth"):
         extra.append(f"c = {row['block_depth']}")
     return ", ".join([f"{row['objective']}, depth {row['depth']}", *extra])
