@@ -80,3 +80,39 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
         text=True,
         timeout=300,
     )
+
+
+def table_row(**values) -> dict:
+    """A row of a study's table: a finished AE of the paper's length, but for what `values` say."""
+    row = {
+        "run_id": "ae",
+        "status": "finished",
+        "reason": None,
+        "objective": "AE",
+        "gamma_mode": None,
+        "gamma_start": None,
+        "warmup_steps": None,
+        "architecture": "dense",
+        "depth": 2,
+        "base_channels": None,
+        "block_depth": None,
+        "latent_dim": 64,
+        "initializer": "glorot_uniform",
+        "seed": 0,
+        "steps": 250_000,
+        "batch": 64,
+        "learning_rate": 2e-4,
+        "halve_every": 100_000,
+        "dataset": "fashion_mnist 3.0.1",
+        "image_shape": "28x28x1",
+        "train_images": 60_000,
+        "test_images": 10_000,
+        "mean_predictor_error": 0.087,
+        "pca_error": 0.0103,
+        "seconds": 10.0,
+        "commit": "abc",
+        "machine": "here",
+        "versions": "numpy 2",
+        "command": "tfcollapse sweep fig1_left",
+    }
+    return row | values

@@ -3,7 +3,7 @@ import shlex
 
 import matplotlib.colors
 import pytest
-from conftest import ROOT, python
+from conftest import ROOT, python, table_row
 
 from tfcollapse import cli, figures, report
 from tfcollapse.claims import depth_claims
@@ -22,38 +22,21 @@ def rows(errors, seeds=1, gamma_mode="learned"):
                 vae = objective != "AE"
                 value = None if error is None else error * (1 + 0.01 * seed)
                 made.append(
-                    {
-                        "run_id": f"{objective}-{depth}-{seed}",
-                        "objective": objective,
-                        "depth": depth,
-                        "seed": seed,
-                        "status": "failed" if error is None else "finished",
-                        "reason": None,
-                        "train_error": value,
-                        "test_error": value,
-                        "gamma": value if vae else None,
-                        "gamma_mode": gamma_mode if vae else None,
-                        "gamma_start": 1.0 if vae else None,
-                        "active_units": 64 - depth if vae and value else None,
-                        "sigma_above_0.9": depth / 100 if vae and value else None,
-                        "kl": 50.0 if vae and value else None,
-                        "latent_dim": 64,
-                        "dataset": "fashion_mnist 3.0.1",
-                        "train_images": 60000,
-                        "test_images": 10000,
-                        "steps": 250_000,
-                        "batch": 64,
-                        "learning_rate": 2e-4,
-                        "halve_every": 100_000,
-                        "warmup_steps": None,
-                        "mean_predictor_error": 0.087,
-                        "pca_error": 0.0103,
-                        "seconds": 10.0,
-                        "commit": "abc",
-                        "machine": "here",
-                        "versions": "numpy 2",
-                        "command": "tfcollapse sweep fig1_left",
-                    }
+                    table_row(
+                        run_id=f"{objective}-{depth}-{seed}",
+                        objective=objective,
+                        depth=depth,
+                        seed=seed,
+                        status="failed" if error is None else "finished",
+                        train_error=value,
+                        test_error=value,
+                        gamma=value if vae else None,
+                        gamma_mode=gamma_mode if vae else None,
+                        gamma_start=1.0 if vae else None,
+                        active_units=64 - depth if vae and value else None,
+                        kl=50.0 if vae and value else None,
+                        **{"sigma_above_0.9": depth / 100 if vae and value else None},
+                    )
                 )
     return made
 
@@ -154,7 +137,7 @@ def test_the_page_names_command_commit_hardware_steps_seeds_and_data():
 
 def test_equal_tables_give_equal_files(tmp_path):
     for name in ("a", "b"):
-        figures.save(figures.depth_figure(rows(PAPER)), tmp_path / name)
+        style.save(figures.depth_figure(rows(PAPER)), tmp_path / name)
     for suffix in (".png", ".pdf"):
         assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
 

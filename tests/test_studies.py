@@ -1,0 +1,257 @@
+"""Figures and claims of the studies beside the depth sweep of test_figures."""
+
+import math
+
+import pytest
+from conftest import real_data, table_row
+
+from tfcollapse import cli, report
+from tfcollapse.claims import depth_claims, gamma_claims, initialisation_claims, residual_claims, sigma_claims
+from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED
+from tfcollapse.diagnostics.posterior import SIGMA_BINS
+from tfcollapse.figures import depth_figure, gamma_figure, initialisation_figure, residual_figure, sigma_figure
+from tfcollapse.figures.residual import relative_errors
+from tfcollapse.figures.style import caption
+from tfcollapse.study import load_study
+from tfcollapse.table import read_table, write_table
+
+
+def residual_rows(errors):
+    """{dataset: {(b, c): error}} as a table; None is a run that failed."""
+    return [
+        table_row(
+            run_id=f"{dataset}-{b}-{c}",
+            architecture="residual",
+            base_channels=8,
+            dataset=dataset if error is None else f"{dataset} 1.0.0",
+            depth=b,
+            block_depth=c,
+            status="finished" if error else "failed",
+            train_error=error,
+            test_error=error,
+        )
+        for dataset, cells in errors.items()
+        for (b, c), error in cells.items()
+    ]
+
+
+TWO = {
+    "svhn": {(1, 2): 0.01, (1, 3): 0.02, (2, 2): 0.01, (2, 3): 0.03},
+    "cifar10": {(1, 2): 0.1, (1, 3): 0.1, (2, 2): 0.2, (2, 3): 0.2},
+}
+
+
+def test_each_dataset_is_divided_by_its_own_shallowest_cell_then_averaged():
+    cells = relative_errors(residual_rows(TWO))
+    assert cells[1, 2] == {"svhn": 1.0, "cifar10": 1.0}
+    assert cells[2, 3] == pytest.approx({"svhn": 3.0, "cifar10": 2.0})
+    axes = residual_figure(residual_rows(TWO)).axes[0]
+    drawn = {container.get_label(): container for container in axes.containers}
+    assert list(drawn["b = 2"].lines[0].get_ydata()) == pytest.approx([1.5, 2.5])
+    low, high = drawn["b = 2"].lines[2][0].get_segments()[1][:, 1]
+    assert high - low == pytest.approx(2 * math.sqrt(0.5))  # one sd of (3, 2) to either side
+
+
+def test_a_cell_that_lacks_a_dataset_is_missing_and_not_a_mean_over_fewer():
+    broken = {**TWO, "svhn": TWO["svhn"] | {(2, 3): None}}
+    axes = residual_figure(residual_rows(broken)).axes[0]
+    drawn = {container.get_label(): container.lines[0] for container in axes.containers}
+    assert drawn["b = 2"].get_ydata()[0] == pytest.approx(1.5)
+    assert math.isnan(drawn["b = 2"].get_ydata()[1])
+    no_base = {**TWO, "svhn": TWO["svhn"] | {(1, 2): None}}
+    assert {name for cell in relative_errors(residual_rows(no_base)).values() for name in cell} == {"cifar10"}
+    assert [claim.verdict for claim in residual_claims(residual_rows(no_base))] == [NOT_TESTED] * 3
+
+
+def test_residual_claims_follow_the_table():
+    assert [claim.verdict for claim in residual_claims(residual_rows(TWO))] == [SUPPORTED] * 3
+    falling = {"svhn": {(1, 2): 0.04, (1, 3): 0.03, (2, 2): 0.02, (2, 3): 0.01}}
+    assert [claim.verdict for claim in residual_claims(residual_rows(falling))] == [CONTRADICTED] * 3
+    mixed = {"svhn": {(1, 2): 0.04, (1, 3): 0.05, (2, 2): 0.03, (2, 3): 0.02}}
+    assert [claim.verdict for claim in residual_claims(residual_rows(mixed))] == [PARTLY, CONTRADICTED, PARTLY]
+
+
+def test_the_caption_says_what_was_narrowed():
+    text = caption(residual_rows(TWO))
+    assert "8 channels at 32x32 where the paper has 64" in text
+    assert "svhn 1.0.0: 60,000 training images, cifar10 1.0.0: 60,000 training images" in text
+    full = [row | {"base_channels": 64} for row in residual_rows(TWO)]
+    assert "channels" not in caption(full)
+
+
+def sigma_rows(shares):
+    """{depth: share of sigma_z above 0.9}, the rest at 0."""
+    size = len(SIGMA_BINS) - 1
+    return [
+        table_row(
+            objective="VAE",
+            architecture="convolutional",
+            gamma_mode="optimal",
+            depth=depth,
+            train_error=0.01 * depth,
+            gamma=0.01 * depth,
+            active_units=round(64 * (1 - share)),
+            sigma_histogram=[1 - share] + [0.0] * (size - 2) + [share],
+            **{"sigma_above_0.9": share},
+        )
+        for depth, share in shares.items()
+    ]
+
+
+def test_each_panel_shows_its_histogram_share_and_units():
+    figure = sigma_figure(sigma_rows({2: 0.25, 4: 0.75}))
+    for axes, share, units in zip(figure.axes, (0.25, 0.75), (48, 16), strict=True):
+        values = axes.patches[0].get_data().values
+        assert (values[0], values[-1]) == pytest.approx((1 - share, share))
+        (text,) = (text.get_text() for text in axes.texts)
+        assert f"sigma_z > 0.9: {share:.1%}" in text
+        assert f"active units: {units} of 64" in text
+    missing = [row | {"sigma_histogram": None} if row["depth"] == 4 else row for row in sigma_rows({2: 0.2, 4: 0.7})]
+    assert sigma_figure(missing).axes[1].texts[0].get_text() == "missing"
+
+
+def test_sigma_claims_follow_the_table():
+    assert [claim.verdict for claim in sigma_claims(sigma_rows({2: 0.1, 4: 0.5, 5: 0.9}))][:2] == [SUPPORTED] * 2
+    assert [claim.verdict for claim in sigma_claims(sigma_rows({2: 0.9, 4: 0.5, 5: 0.1}))][1] == CONTRADICTED
+    shrinking = [row | {"train_error": 0.1 / row["depth"]} for row in sigma_rows({2: 0.1, 5: 0.2})]
+    assert sigma_claims(shrinking)[0].verdict == CONTRADICTED
+    assert [claim.verdict for claim in sigma_claims(sigma_rows({2: 0.1}))] == [NOT_TESTED] * 3
+
+
+def gamma_rows(units, affine, mode="fixed"):
+    return [
+        table_row(
+            run_id=f"{mode}-{depth}-{gamma}",
+            objective=f"VAE (gamma {gamma})",
+            gamma_mode=mode,
+            gamma_start=gamma,
+            gamma=gamma,
+            depth=depth,
+            active_units=count,
+            train_error=0.02 + gamma / 1000,
+            affine_active_units=affine[gamma],
+            affine_error=0.01 + gamma / 1000,
+        )
+        for depth, by_gamma in units.items()
+        for gamma, count in by_gamma.items()
+    ]
+
+
+AFFINE = {0.1: 60, 1.0: 20, 10.0: 2}
+
+
+def test_gamma_claims_follow_the_table():
+    rows = gamma_rows({2: {0.1: 60, 1.0: 18, 10.0: 0}, 4: {0.1: 30, 1.0: 4, 10.0: 0}}, AFFINE)
+    assert [claim.verdict for claim in gamma_claims(rows)] == [SUPPORTED, SUPPORTED, SUPPORTED, PARTLY, NOT_TESTED]
+    rising = gamma_rows({2: {0.1: 10, 1.0: 18, 10.0: 30}}, AFFINE)
+    verdicts = [claim.verdict for claim in gamma_claims(rising)]
+    assert verdicts == [CONTRADICTED, SUPPORTED, NOT_TESTED, CONTRADICTED, NOT_TESTED]
+
+
+def test_the_gamma_figure_draws_lines_for_fixed_points_for_free_and_the_prediction_beside():
+    fixed = gamma_rows({2: {0.1: 60, 1.0: None, 10.0: 0}}, AFFINE)
+    free = gamma_rows({2: {0.5: 33}}, {0.5: 40}, mode="learned")
+    axes = gamma_figure(fixed + free).axes[0]
+    drawn = {container.get_label(): container.lines[0] for container in axes.containers}
+    assert list(drawn["depth 2, gamma fixed"].get_xdata()) == [0.1, 1.0, 10.0]
+    assert math.isnan(drawn["depth 2, gamma fixed"].get_ydata()[1])
+    assert list(drawn["affine VAE at the same gamma"].get_ydata()) == [60, 20, 2]
+    (star,) = [line for line in axes.lines if line.get_label() == "depth 2, gamma learned"]
+    assert (star.get_xdata()[0], star.get_ydata()[0]) == (0.5, 33)
+
+
+def initialisation_rows(errors):
+    """{start: {depth: error}}; the signal halves at every layer."""
+    return [
+        table_row(
+            run_id=f"{start}-{depth}",
+            initializer=start,
+            depth=depth,
+            train_error=error,
+            encoder_signal=[2.0**-i for i in range(depth + 1)],
+            decoder_signal=[2.0 ** -(depth + 1 + i) for i in range(depth + 1)],
+        )
+        for start, by_depth in errors.items()
+        for depth, error in by_depth.items()
+    ]
+
+
+STARTS = {"glorot_uniform": {1: 0.009, 2: 0.008, 4: 0.02}, "he_normal": {1: 0.009, 2: 0.008, 4: 0.007}}
+
+
+def test_initialisation_claims_judge_each_start_by_itself():
+    claims = initialisation_claims(initialisation_rows(STARTS))
+    assert [claim.verdict for claim in claims] == [SUPPORTED, SUPPORTED, CONTRADICTED, CONTRADICTED, NOT_TESTED]
+    assert "glorot_uniform" in claims[0].text
+    assert f"4: {2.0**-9:.2g}" in claims[-1].evidence
+
+
+def test_the_initialisation_figure_shows_the_deepest_network_s_signal():
+    errors, signals = initialisation_figure(initialisation_rows(STARTS)).axes
+    assert {container.get_label() for container in errors.containers} == set(STARTS)
+    (line,) = [line for line in signals.lines if line.get_label() == "he_normal"]
+    assert list(line.get_ydata()) == [2.0**-i for i in range(10)]  # 4 + z, then 4 + pixels
+
+
+def test_the_pca_check_is_asked_of_dense_networks_alone():
+    rows = [table_row(depth=depth, train_error=0.01 * depth, architecture="convolutional") for depth in (1, 2, 3)]
+    assert not any("PCA" in claim.text for claim in depth_claims(rows))
+    assert any("PCA" in claim.text for claim in depth_claims([row | {"architecture": "dense"} for row in rows]))
+    assert "convolutions" in depth_figure(rows).axes[0].get_xlabel()
+
+
+def test_the_page_has_a_column_for_what_the_study_varies():
+    page = report.page("fig1_right", load_study("fig1_right"), residual_rows(TWO))
+    assert "| objective | depth | convolutions a block | data | seeds | train error | test error |" in page
+    assert "| AE | 2 | 3 | svhn | 1 | 0.03 | 0.03 |" in page
+    varied = report.page("initialisation", load_study("initialisation"), initialisation_rows(STARTS))
+    assert "| objective | depth | initialiser | seeds |" in varied
+
+
+def test_lists_survive_the_table(tmp_path):
+    rows = [table_row(sigma_histogram=[0.25, 0.75]), table_row(run_id="other", sigma_histogram=None)]
+    write_table(tmp_path / "t.csv", rows)
+    assert [row["sigma_histogram"] for row in read_table(tmp_path / "t.csv")] == [[0.25, 0.75], None]
+
+
+def test_figure_without_a_study_redraws_every_table_there_is(tmp_path, capsys):
+    write_table(tmp_path / "fig1_right.csv", residual_rows(TWO))
+    write_table(tmp_path / "gamma.csv", gamma_rows({2: {0.1: 60, 1.0: 18, 10.0: 0}}, AFFINE))
+    assert cli.main(["figure", "--out", str(tmp_path)]) == 0
+    assert {path.stem for path in tmp_path.glob("*.png")} == {"fig1_right", "gamma"}
+    assert cli.main(["figure", "--out", str(tmp_path / "nothing")]) == 2
+    assert "expected the table of a study" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["fig1_middle", "fig3"])
+def test_the_convolutional_studies_are_the_paper_s_grid(name):
+    runs = load_study(name).runs("paper")
+    assert {run.network.depth for run in runs} == {1, 2, 3, 4, 5}
+    assert {run.objective.label for run in runs} == {"AE", "VAE", "VAE + KL warm-up"}
+    assert len(runs) == 15
+    assert {(r.training.steps, r.network.base_channels, r.network.latent_dim) for r in runs} == {(250_000, 64, 64)}
+    assert {run.data.name for run in runs} == {"cifar100" if name == "fig1_middle" else "imagenet_resized/64x64"}
+
+
+def test_figure_1_right_and_2_are_the_paper_s_grids():
+    runs = load_study("fig1_right").runs("paper")
+    assert len(runs) == 48
+    assert {(run.network.depth, run.network.block_depth) for run in runs} == {
+        (b, c) for b in (1, 2, 4) for c in (2, 3, 4, 5)
+    }
+    assert {run.data.name for run in runs} == {"svhn_cropped", "cifar10", "cifar100", "celeb_a"}
+    assert {(run.objective.kind, run.network.architecture, run.network.batch_norm) for run in runs} == {
+        ("ae", "residual", False)
+    }
+    runs = load_study("fig2").runs("paper")
+    assert [(run.network.depth, run.data.name, run.objective.gamma) for run in runs] == [
+        (depth, "celeb_a", "learned") for depth in (2, 4, 5)
+    ]
+
+
+@real_data
+def test_a_grayscale_dataset_given_to_a_colour_study_is_one_line(tmp_path, capsys):
+    arguments = ["sweep", "fig1_middle", "--set", "data.name=fashion_mnist", "--set", "data.resize=[32,32]"]
+    assert cli.main([*arguments, "--out", str(tmp_path)]) == 2
+    assert "Data.channels: expected 3, received fashion_mnist, whose images have 1" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
