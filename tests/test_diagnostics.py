@@ -2,12 +2,18 @@ import math
 
 import numpy as np
 import pytest
+from conftest import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcollapse.config import Data
+from tfcollapse import draws
+from tfcollapse.config import Data, Network, Objective, Run
 from tfcollapse.data import MINI, load
 from tfcollapse.diagnostics import posterior, reconstruction
+from tfcollapse.diagnostics.signal import signal
+from tfcollapse.training.evaluation import Block, evaluate, initial_signal
+from tfcollapse.training.tensorflow_engine import TensorFlowEngine
+from tfcollapse.training.trainer import build
 
 
 def test_active_units_are_those_whose_mean_varies():
@@ -62,3 +68,75 @@ def test_the_pca_floor_is_what_a_pca_reaches_and_the_ceiling_what_the_mean_does(
         lines = reconstruction.spectrum(images, latent)
         assert lines.pca(latent) == pytest.approx(np.mean(rest**2), rel=1e-9)
         assert lines.mean_predictor == pytest.approx(np.mean(centred**2), rel=1e-9)
+
+
+def test_the_largest_eigenvalues_by_iteration_are_the_exact_ones(monkeypatch):
+    images = load(Data(name=MINI, train=2_000)).train
+    exact = reconstruction.spectrum(images, 16)
+    monkeypatch.setattr(reconstruction, "_EXACT", 0)
+    found = reconstruction.spectrum(images, 16)
+    assert len(found.eigenvalues) == 16
+    assert found.eigenvalues == pytest.approx(exact.eigenvalues[:16], rel=1e-4)
+    assert found.pca(16) == pytest.approx(exact.pca(16), rel=1e-4)
+    assert found.total == exact.total
+
+
+@pytest.mark.parametrize("gamma", [0.05, 1.5, 6.0, 50.0])
+def test_the_affine_vae_keeps_the_eigenvalues_above_gamma_and_errs_as_its_matrices_say(gamma):
+    """Against probabilistic PCA at a fixed noise variance, written out (Tipping and Bishop 1999; Lucas et al. 2019)."""
+    random = np.random.default_rng(3)
+    variances = np.array([9.0, 4.0, 2.0, 1.0, 0.5, 0.1])
+    axes, _ = np.linalg.qr(random.standard_normal((6, 6)))
+    covariance, latent = axes @ np.diag(variances) @ axes.T, 4
+    weights = axes[:, :latent] * np.sqrt(np.maximum(variances[:latent] - gamma, 0.0))
+    precision = weights.T @ weights / gamma + np.eye(latent)
+    encoder = np.linalg.solve(precision, weights.T / gamma)
+    left = np.eye(6) - weights @ encoder
+    # With a posterior of independent dimensions, which this one is, for the columns of W are orthogonal.
+    error = np.trace(left @ covariance @ left.T) + np.trace(weights @ np.diag(1 / np.diag(precision)) @ weights.T)
+    data = reconstruction.Spectrum(variances, variances.sum(), 6)
+    assert data.affine_error(latent, gamma) == pytest.approx(error / 6, rel=1e-12)
+    assert data.affine_active_units(latent, gamma) == int((np.abs(weights).sum(axis=0) > 0).sum())
+
+
+def test_signal_is_the_spread_over_images_and_not_the_size():
+    activations = np.full((4, 3), 100.0, np.float32)
+    assert signal(activations) == 0.0
+    activations[:, 0] += [1, -1, 1, -1]  # variance 1 in one unit of three
+    assert signal(activations.reshape(4, 3, 1)) == pytest.approx(math.sqrt(1 / 3))
+
+
+def test_the_signal_of_a_start_is_measured_layer_by_layer():
+    """Against the forward pass written out in NumPy."""
+    run = Run(network=Network(depth=3, width=40, latent_dim=5), objective=Objective(kind="ae"))
+    model, images = build(run, (28, 28, 1)), load(Data(name=MINI)).train[:100]
+    layers = [*model.encoder.body[1:], model.encoder.mean, *model.decoder.body[:-1]]
+    hidden, expected = images.reshape(100, -1) / 255.0, []
+    for number, layer in enumerate(layers):
+        hidden = hidden @ layer.kernel.numpy().astype(float)
+        if number not in (3, 7):  # the heads are linear
+            hidden = np.maximum(hidden, 0.0)
+        expected.append(np.sqrt(hidden.var(axis=0).mean()))
+    found = initial_signal(model, images)
+    assert found["encoder"] + found["decoder"] == pytest.approx(expected, rel=1e-4)
+    assert len(found["encoder"]) == 4
+
+
+def test_evaluation_in_blocks_is_the_measurement_of_the_whole(monkeypatch):
+    run = tiny()
+    images = load(run.data).train
+    engine = TensorFlowEngine(build(run, images.shape[1:]), run.training, jit=False)
+    monkeypatch.setattr(draws, "EVALUATION_BLOCK", 64)  # 200 images: three whole blocks and a part
+    numbers = evaluate(engine, run, images)
+    blocks = [
+        engine.evaluate(images[start : start + 64], draws.evaluation_noise(run.seed, number, 6))
+        for number, start in enumerate(range(0, 200, 64))
+    ]
+    whole = Block(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
+    kl = posterior.kl_per_dimension(whole.mean, whole.log_variance)
+    assert numbers["images"] == 200
+    assert numbers["reconstruction_error"] == pytest.approx(whole.sampled_error.mean(dtype=float) / 784, rel=1e-12)
+    assert numbers["latent_variance"] == pytest.approx(np.var(whole.mean, axis=0, dtype=float), rel=1e-9)
+    assert numbers["kl_per_dimension"] == pytest.approx(kl, rel=1e-9)
+    assert numbers["sigma_histogram"] == pytest.approx(posterior.sigma_histogram(whole.log_variance), abs=1e-12)
+    assert numbers["sigma_above_0.9"] == pytest.approx((np.exp(whole.log_variance / 2) > 0.9).mean())

@@ -1,0 +1,47 @@
+import matplotlib.image
+import numpy as np
+import pytest
+from conftest import tiny
+
+from tfcollapse import cli, load_model
+from tfcollapse.config import Data, Objective, Run
+from tfcollapse.data import load
+from tfcollapse.errors import ConfigError, RunError
+from tfcollapse.pictures import COUNT, pictures
+from tfcollapse.training.trainer import train
+from tfcollapse.variants import replace
+
+
+def test_every_finished_model_has_a_line_of_what_it_reconstructs_and_samples(tmp_path):
+    runs = [tiny(objective=Objective(kind="ae")), tiny(), tiny(steps=60)]
+    for run in runs[:2]:
+        train(run, tmp_path)
+    grid = pictures(runs, tmp_path).axes
+    assert [axes.get_ylabel() for axes in grid[::2]] == ["test image", "AE, depth 2", "VAE, depth 2, gamma optimal"]
+    images = load(runs[0].data).test[:COUNT] / np.float32(255)
+    model = load_model(tmp_path / runs[1].run_id / "model.keras")
+
+    def strip(found):
+        return np.clip(np.concatenate(list(np.asarray(found)), axis=1)[..., 0], 0, 1)
+
+    drawn = [axes.images[0].get_array() if axes.images else None for axes in grid]
+    assert np.allclose(drawn[0], strip(images))
+    assert np.allclose(drawn[4], strip(model.reconstruct(images)), atol=1e-6)
+    assert np.allclose(drawn[5], strip(model.sample(COUNT)), atol=1e-6)
+    assert drawn[1] is None  # no sample stands beside the originals,
+    assert drawn[3] is None  # nor beside an AE
+
+
+def test_the_command_draws_a_sweep_s_pictures(tmp_path):
+    arguments = ["fig1_left", "--preset", "smoke", "--out", str(tmp_path)]
+    assert cli.main(["sweep", *arguments, "--index", "0"]) == 0
+    assert cli.main(["pictures", *arguments]) == 0
+    assert matplotlib.image.imread(tmp_path / "fig1_left-pictures.png").std() > 0.05
+
+
+def test_images_whose_licence_forbids_it_are_not_shown(tmp_path):
+    celebrities = replace(Run(), {"data": Data(name="celeb_a")})
+    with pytest.raises(ConfigError, match="received celeb_a, whose licence"):
+        pictures([celebrities], tmp_path)
+    with pytest.raises(RunError, match="holds none of the 1 models: run the sweep first"):
+        pictures([tiny()], tmp_path)
