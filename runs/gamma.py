@@ -8,7 +8,7 @@ is above gamma. Both are drawn here over one axis. Networks of depth 2 and 4 (hi
 
 Expect: active units fall with gamma, at depth 2 near the affine prediction, at depth 4 below it; the learned gamma
 lands where its error is. `paper` learns gamma from 1; `quick`, 800 steps on 6,000 images, has it learned from 0.01
-and in closed form (eq. (10)), as a learned log gamma moves at most 2e-4 a step. Some 4 hours a seed, and 2 minutes.
+and in closed form (eq. (10)), as a learned log gamma moves at most 2e-4 a step. Some 6 hours a seed, and 2 minutes.
 """
 
 from tfcollapse.claims import gamma_claims

@@ -8,7 +8,7 @@ keeps the directions apart. The table holds the signal's standard deviation afte
     tfcollapse sweep initialisation --preset paper --seeds 3
 
 Expect: if the rise of the error with depth is a matter of the start alone, it is gone with He's. 21 runs of 250K
-steps, some 14 hours a seed on two CPU cores; `quick` is 800 steps on 6,000 images, in 4 minutes.
+steps, some 17 hours a seed on two CPU cores; `quick` is 800 steps on 6,000 images, in 3 minutes.
 """
 
 from tfcollapse.claims import initialisation_claims
