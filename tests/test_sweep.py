@@ -1,11 +1,15 @@
+import contextlib
 import csv
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
+import psutil
 import pytest
-from conftest import command, tiny
+from conftest import ROOT, command, tiny
 
 from tfcollapse.cli import main
 from tfcollapse.config import Network, Objective, Run
@@ -66,8 +70,6 @@ def test_a_worker_that_dies_is_replaced_and_its_run_resumes_next_time(tmp_path):
     killed = []
 
     def kill():
-        import psutil
-
         while not checkpoint.steps(folder.checkpoints):
             time.sleep(0.02)
         (worker,) = [
@@ -135,3 +137,47 @@ def test_steps_and_set_reach_the_runs(tmp_path, capsys):
     assert replace(run, {"seed": 1}).run_id != run.run_id
     with (folder / "metrics.csv").open() as file:
         assert [row["step"] for row in csv.DictReader(file)] == ["10"]
+
+
+def _group(process):
+    with contextlib.suppress(ProcessLookupError):
+        return os.getpgid(process.pid)
+    return None
+
+
+def test_ctrl_c_stops_every_process_and_the_same_command_goes_on(tmp_path):
+    study = tmp_path / "long.py"
+    study.write_text(
+        """
+from conftest import tiny
+from tfcollapse.claims import depth_claims
+from tfcollapse.figures import depth_figure
+from tfcollapse.study import Study
+often = {"log_every": 50, "evaluate_every": 500, "checkpoint_every": 500}
+runs = [tiny(steps=steps, **often) for steps in (3_000, 3_500)]
+STUDY = Study(title="t", presets={"quick": runs}, draw=depth_figure, claims=depth_claims)
+"""
+    )
+    arguments = [sys.executable, "-m", "tfcollapse", "sweep", str(study), "--jobs", "2", "--out", str(tmp_path / "out")]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
+    sweeping = subprocess.Popen(
+        arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+    )
+    folders = [
+        RunDirectory(tmp_path / "out" / "runs" / run.run_id, run) for run in load_study(str(study)).runs("quick")
+    ]
+    deadline = time.monotonic() + 120
+    while not all(checkpoint.steps(folder.checkpoints) for folder in folders):
+        assert sweeping.poll() is None, sweeping.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(sweeping.pid, signal.SIGINT)  # as a terminal does: to every process of the group
+    _, said = sweeping.communicate(timeout=60)
+    assert sweeping.returncode == 130
+    assert said.splitlines()[-1] == "tfcollapse: stopped; the same command goes on from the last checkpoints"
+    assert "Traceback" not in said
+    psutil.wait_procs([process for process in psutil.process_iter() if _group(process) == sweeping.pid], timeout=10)
+    assert not [process for process in psutil.process_iter() if _group(process) == sweeping.pid]
+    again = subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
+    assert again.returncode == 0, again.stderr
+    assert all(folder.sessions[-1]["resumed_from"] >= 500 for folder in folders)

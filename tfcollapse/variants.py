@@ -65,7 +65,7 @@ def apply_settings(runs: Sequence[Run], settings: Iterable[str]) -> list[Run]:
     if len(shared) < len(changes) and all(run.objective.kind == "ae" for run in runs):
         raise ConfigError(f"--set {(set(changes) - set(shared)).pop()}: an AE has no such setting, and no run is a VAE")
     made = [replace(run, shared if run.objective.kind == "ae" else changes) for run in runs]
-    return distinct(made, f"--set {', '.join(changes)}")
+    return distinct(made, f"--set {', '.join(changes)}" if changes else "the study")
 
 
 def distinct(runs: list[Run], cause: str) -> list[Run]:
