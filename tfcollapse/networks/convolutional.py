@@ -13,7 +13,8 @@ from typing import Any
 import keras
 
 from tfcollapse.errors import ConfigError
-from tfcollapse.networks.layers import apply_chain, build_chain, convolution, dense, upscaling
+from tfcollapse.networks.layers import convolution, dense, upscaling
+from tfcollapse.networks.parts import Decoder, Encoder
 
 TOP = 4
 """Side of the smallest feature map of the encoder."""
@@ -44,113 +45,47 @@ def scales(image_shape: tuple[int, int, int], base_channels: int) -> list[tuple[
 
 
 @keras.saving.register_keras_serializable("tfcollapse")
-class ConvolutionalEncoder(keras.Model):
-    """Images to the posterior's parameters, by t convolutions at every scale.
+class ConvolutionalEncoder(Encoder):
+    """An `Encoder` with t = `depth` convolutions at every scale, `base_channels` channels where the side is 32."""
 
-    Args:
-      image_shape: (side, side, channels), side 4, 8, 16, 32, ...
-      depth: t, units per scale.
-      base_channels: channels at side 32.
-      latent_dim, variational, initializer, seed: as for `DenseEncoder`.
-
-    Call: float [batch, side, side, channels] to mean [batch, latent_dim], or to (mean, log_variance).
-
-    Raises:
-      ConfigError: a size that the halving cannot reach.
-    """
-
-    def __init__(
-        self,
-        *,
-        image_shape: tuple[int, int, int],
-        depth: int,
-        base_channels: int = 64,
-        latent_dim: int = 64,
-        variational: bool = True,
-        initializer: str = "glorot_uniform",
-        seed: int = 0,
-        name: str | None = None,
-        **unit: Any,
-    ):
-        super().__init__(name=name)
-        self.image_shape, self.depth, self.base_channels = tuple(image_shape), depth, base_channels
-        self.latent_dim, self.variational, self.initializer, self.seed = latent_dim, variational, initializer, seed
-        self.unit_options = unit
-        start = {"initializer": initializer, "seed": seed}
-        self.body = []
-        for side, channels in scales(image_shape, base_channels):
-            self.body += [self.unit(channels, name=f"encoder_{side}_{i + 1}", **start) for i in range(depth)]
-            self.body.append(
+    def chain(self, base_channels: int = 64, **unit: Any) -> list[keras.layers.Layer]:
+        body = []
+        for side, channels in scales(self.image_shape, base_channels):
+            body += [
+                self.unit(channels, name=f"encoder_{side}_{i + 1}", **self.start, **unit) for i in range(self.depth)
+            ]
+            body.append(
                 keras.layers.GlobalAveragePooling2D(name="average")
                 if side == TOP
                 else keras.layers.MaxPooling2D(2, name=f"pool_{side}")
             )
-        self.mean = dense(latent_dim, name="mean", **start)
-        self.log_variance = dense(latent_dim, name="log_variance", **start) if variational else None
+        return body
 
     def unit(self, channels: int, **options: Any) -> keras.layers.Layer:
         """What stands `depth` times at every scale."""
         return convolution(channels, activation="relu", **options)
 
-    def build(self, input_shape: Any = None) -> None:
-        shape = build_chain(self.body, (None, *self.image_shape))
-        for head in filter(None, (self.mean, self.log_variance)):
-            head.build(shape)
-
-    def call(self, images: Any) -> Any:
-        features = apply_chain(self.body, images)
-        if self.log_variance is None:
-            return self.mean(features)
-        return self.mean(features), self.log_variance(features)
-
-    def get_config(self) -> dict[str, Any]:
-        names = ("image_shape", "depth", "base_channels", "latent_dim", "variational", "initializer", "seed", "name")
-        return {name: getattr(self, name) for name in names} | self.unit_options
-
 
 @keras.saving.register_keras_serializable("tfcollapse")
-class ConvolutionalDecoder(keras.Model):
-    """Latent codes to images, upscaled by one transposed convolution per scale.
+class ConvolutionalDecoder(Decoder):
+    """A `Decoder` upscaled by one transposed convolution per scale, with t - 1 convolutions after each."""
 
-    Args:
-      output: "linear" (the paper states none) or "sigmoid".
-      image_shape, depth, base_channels, latent_dim, initializer, seed: as for the encoder; besides the transposed
-        convolution, t - 1 units stand at every scale, as `units_beside` says.
-
-    Call: float [batch, latent_dim] to [batch, side, side, channels].
-    """
-
-    def __init__(
-        self,
-        *,
-        image_shape: tuple[int, int, int],
-        depth: int,
-        base_channels: int = 64,
-        latent_dim: int = 64,
-        output: str = "linear",
-        initializer: str = "glorot_uniform",
-        seed: int = 0,
-        name: str | None = None,
-        **unit: Any,
-    ):
-        super().__init__(name=name)
-        self.image_shape, self.depth, self.base_channels = tuple(image_shape), depth, base_channels
-        self.latent_dim, self.output_activation, self.initializer, self.seed = latent_dim, output, initializer, seed
-        self.unit_options = unit
-        start = {"initializer": initializer, "seed": seed}
-        found = scales(image_shape, base_channels)[::-1]
+    def chain(self, base_channels: int = 64, **unit: Any) -> list[keras.layers.Layer]:
+        start, found = self.start, scales(self.image_shape, base_channels)[::-1]
         top = 2 * found[0][1]  # 1024 at 2x2
         half = TOP // 2
-        self.body = [
+        body = [
             dense(half * half * top, name="expand", **start),
             keras.layers.Reshape((half, half, top), name="unflatten"),
         ]
         for side, channels in found:
-            self.body.append(upscaling(channels, name=f"upscale_{side}", activation="relu", **start))
-            self.body += [
-                self.unit(channels, name=f"decoder_{side}_{i + 1}", **start) for i in range(self.units_beside(depth))
+            body.append(upscaling(channels, name=f"upscale_{side}", activation="relu", **start))
+            body += [
+                self.unit(channels, name=f"decoder_{side}_{i + 1}", **start, **unit)
+                for i in range(self.units_beside(self.depth))
             ]
-        self.body.append(convolution(image_shape[-1], name="pixels", activation=output, **start))
+        body.append(convolution(self.image_shape[-1], name="pixels", activation=self.output_activation, **start))
+        return body
 
     def unit(self, channels: int, **options: Any) -> keras.layers.Layer:
         """What stands after the transposed convolution at every scale."""
@@ -160,14 +95,3 @@ class ConvolutionalDecoder(keras.Model):
     def units_beside(depth: int) -> int:
         """How many units follow the transposed convolution, which is itself one of the t layers."""
         return depth - 1
-
-    def build(self, input_shape: Any = None) -> None:
-        build_chain(self.body, (None, self.latent_dim))
-
-    def call(self, latents: Any) -> Any:
-        return apply_chain(self.body, latents)
-
-    def get_config(self) -> dict[str, Any]:
-        names = ("image_shape", "depth", "base_channels", "latent_dim", "initializer", "seed", "name")
-        own = {name: getattr(self, name) for name in names}
-        return own | {"output": self.output_activation} | self.unit_options

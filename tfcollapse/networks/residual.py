@@ -77,7 +77,7 @@ class ResidualEncoder(ConvolutionalEncoder):
     """`ConvolutionalEncoder` with b = `depth` residual blocks at every scale; further arguments are a block's."""
 
     def unit(self, channels: int, **options: Any) -> keras.layers.Layer:
-        return ResidualBlock(channels, **options, **self.unit_options)
+        return ResidualBlock(channels, **options)
 
 
 @keras.saving.register_keras_serializable("tfcollapse")
@@ -85,7 +85,7 @@ class ResidualDecoder(ConvolutionalDecoder):
     """`ConvolutionalDecoder` with b = `depth` residual blocks after each transposed convolution."""
 
     def unit(self, channels: int, **options: Any) -> keras.layers.Layer:
-        return ResidualBlock(channels, **options, **self.unit_options)
+        return ResidualBlock(channels, **options)
 
     @staticmethod
     def units_beside(depth: int) -> int:
