@@ -53,10 +53,8 @@ def ray_sweep(
         remote = ray.remote(_train_there).options(max_retries=RETRIES, **needs)
         pending = {remote.remote(run, out, data_dir, needs["num_cpus"]): run for run in waiting}
         while pending:
-            done, _ = ray.wait(list(pending), num_returns=1, timeout=_POLL_SECONDS)
-            for task in done:
-                run = pending.pop(task)
-                result = _result(ray, task)
+            for task in ray.wait(list(pending), num_returns=1, timeout=_POLL_SECONDS)[0]:
+                run, result = pending.pop(task), _result(ray, task)
                 if result["status"] == "error":
                     lost[run.run_id] = result["reason"]
                 ended(run, result)

@@ -95,8 +95,7 @@ def sweep(
                 workers[worker.connection] = worker
         while workers:
             for connection in multiprocessing.connection.wait(list(workers)):
-                worker = workers.pop(connection)
-                worker = worker.listen(waiting, report, ended, lost)
+                worker = workers.pop(connection).listen(waiting, report, ended, lost)
                 if worker is not None:
                     workers[worker.connection] = worker
     finally:

@@ -61,8 +61,7 @@ def train(
         session = _Session(run, directory, dataset, report)
         try:
             session.train()
-            result = session.finish()
-            result |= _reference_lines(run, result.get("gamma"), data_dir)
+            result = session.finish(data_dir)
         except NonFiniteError as error:
             result = {
                 "status": "failed",
@@ -193,7 +192,7 @@ class _Session:
         with replacing(self.directory.path / "model.keras") as partial:
             self.engine.model.save(partial)
 
-    def finish(self) -> Row:
+    def finish(self, data_dir: Any) -> Row:
         """Evaluate both splits, keep the model, and say what came out."""
         seconds, run, model = self.seconds, self.run, self.engine.model
         self._save()
@@ -211,6 +210,7 @@ class _Session:
                 error, kl = result[split]["reconstruction_error"] * dimensions, result[split]["kl"]
                 result[split]["negative_elbo"] = float(objectives.negative_elbo(error, kl, result["gamma"], dimensions))
         self._keep_model()
+        result |= _reference_lines(run, result.get("gamma"), data_dir)
         untrained = build(run, self.dataset.image_shape)
         return result | {
             "status": "finished",
