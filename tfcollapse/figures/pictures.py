@@ -52,7 +52,9 @@ def _strip(axes: Axes, images: np.ndarray | None) -> None:
     if images is None:
         return
     strip = np.clip(np.concatenate(list(images), axis=1), 0.0, 1.0)
-    axes.imshow(strip if strip.shape[-1] == 3 else strip[..., 0], cmap="gray", vmin=0.0, vmax=1.0)
+    axes.imshow(
+        strip if strip.shape[-1] == 3 else strip[..., 0], cmap="gray", vmin=0.0, vmax=1.0, interpolation="nearest"
+    )
 
 
 def label_of(row: Mapping[str, object]) -> str:

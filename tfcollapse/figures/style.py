@@ -127,7 +127,9 @@ def reference_lines(axes: Axes, rows: Rows) -> None:
 
 def note(axes: Axes, text: str, height: float) -> None:
     """Text above a horizontal line, at the right edge."""
-    axes.annotate(text, (1, height), xycoords=("axes fraction", "data"), ha="right", va="bottom", fontsize=8)
+    place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
+    behind = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
+    axes.annotate(text, (1, height), fontsize=8, bbox=behind, **place)
 
 
 def plain_log(axes: Axes) -> None:
