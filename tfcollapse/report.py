@@ -60,8 +60,8 @@ def _limits(rows: Rows) -> str:
     steps = max(row["steps"] for row in rows)
     if steps < 250_000:
         notes.append(
-            f"The paper trains 250,000 steps, this is {steps:,}: a depth that trains slowly and one that is stuck look the "
-            "same here, so the verdicts are on training this long, and too short to judge the paper's own."
+            f"The paper trains 250,000 steps, this is {steps:,}: a depth that trains slowly and one that is stuck look "
+            "the same here, so the verdicts are on training this long, and too short to judge the paper's own."
         )
     missing = [row for row in rows if row["status"] != "finished"]
     if missing:
