@@ -22,14 +22,15 @@ def residual_figure(rows: Rows) -> Figure:
         line(mean, found, f"b = {blocks}", style)
         for dataset, marker in zip(datasets, "osD^vP*X", strict=False):
             chosen = {c: [cell[dataset]] if dataset in cell else [] for (b, c), cell in cells.items() if b == blocks}
-            line(each, chosen, f"{dataset}, b = {blocks}", style | {"marker": marker, "linewidth": 0.9})
+            label = dataset if i == 0 else "_"  # the markers' key: lines and hues are those of the left panel
+            line(each, chosen, label, style | {"marker": marker, "linewidth": 0.9})
     for axes in (mean, each):
         axes.axhline(1.0, color="#999999", linewidth=0.8)
         axes.set_xlabel("convolutions in a residual block (c)")
         axes.set_xticks(sorted({c for _, c in cells}))
     mean.set_ylabel("error / error of the (b, c) = (1, 2) network")
     mean.legend(fontsize=8, frameon=False, loc="best", title="blocks a scale")
-    each.legend(fontsize=6, frameon=False, loc="best", ncols=2)
+    each.legend(fontsize=8, frameon=False, loc="best", title="lines as at the left")
     panels = [(mean, f"Mean over {len(datasets)} datasets, bars: sd over datasets"), (each, "Each dataset")]
     return finish(figure, panels, rows)
 

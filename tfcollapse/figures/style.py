@@ -42,8 +42,9 @@ def caption(rows: Rows) -> str:
     first = done[0]
     seeds = len({row["seed"] for row in rows})
     data = dict.fromkeys((row["dataset"], row["train_images"]) for row in done)
+    apart = "\n" if len(data) > 1 else "; "
     text = (
-        f"{', '.join(f'{name}: {count:,} training images' for name, count in data)}; "
+        f"{', '.join(f'{name}: {count:,} training images' for name, count in data)}{apart}"
         f"{_join(row['steps'] for row in done)} steps of batch {first['batch']}; "
         f"{seeds} seed{'s, bars: one sd' if seeds > 1 else ', so no error bars'}"
     )
