@@ -8,7 +8,7 @@ scale of the encoder, and of the decoder, stand t = 1 to 5 convolutions.
 Expect (the paper gives a plot, no numbers): the trend of the dense networks, AE lowest at a middle t, VAE above
 it, VAE with KL warm-up in between. 15 runs of 250K steps with 64 channels at 32x32: three months of two CPU
 cores, as `--list` reckons. `quick` has 8 channels, 600 steps, all 50,000 images and gamma in closed form (eq. (10)):
-8 minutes.
+15 minutes.
 """
 
 from tfcollapse.claims import depth_claims

@@ -7,7 +7,7 @@ is divided by that of (b, c) = (1, 2) on the same dataset, then averaged over SV
 
 Expect (the paper gives a plot, no numbers): more convolutions a block, and more blocks, raise the error once the
 network is deep. 48 runs of 250K steps, the deepest with 80 convolutions in the encoder of 32x32 images. `quick` has
-images of 16x16, 4 channels at 32x32 (so 8 at 16x16), and 300 steps: 15 minutes.
+images of 16x16, 4 channels at 32x32 (so 8 at 16x16), and 300 steps: 20 minutes.
 """
 
 from tfcollapse.claims import residual_claims

@@ -5,7 +5,7 @@ Dai, Wang, Wipf: The Usual Suspects? Reassessing Blame for VAE Posterior Collaps
     tfcollapse sweep fig2 --preset paper --seeds 3
 
 Expect (the paper gives plots, no numbers): the deeper, the larger the error and the more sigma_z near 1. 3 runs of
-250K steps. `quick` has 8 channels at 32x32, 1,000 steps and gamma in closed form (eq. (10)): 5 minutes on a subset
+250K steps. `quick` has 8 channels at 32x32, 1,000 steps and gamma in closed form (eq. (10)): 8 minutes on a subset
 of 3,600 images.
 """
 

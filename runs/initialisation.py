@@ -2,8 +2,8 @@
 
 Glorot's uniform start, which the paper's defaults give, halves the variance of the signal at every ReLU layer: at
 depth 10 the differences between images reach the output a thousand times weaker than at depth 1. A bad minimum and
-a bad start then look alike. He's start keeps the signal's size; an orthogonal one loses it as Glorot's does, but
-keeps the directions apart. The table holds the signal's standard deviation after every layer before the first step.
+a bad start then look alike. He's start keeps the signal's size; an orthogonal one loses it as Glorot's does. The table
+holds the signal's standard deviation after every layer before the first step.
 
     tfcollapse sweep initialisation --preset paper --seeds 3
 

@@ -125,7 +125,8 @@ def test_the_caption_says_what_was_run():
     for part in ("fashion_mnist 3.0.1", "60,000 training images", "250,000 steps", "3 seeds", "learned from 1.0"):
         assert part in text
     assert "closed form" in style.caption(rows(PAPER, gamma_mode="optimal"))
-    assert "no error bars" in style.caption(rows(PAPER))
+    assert "1 seed\n" in style.caption(rows(PAPER))
+    assert "3 seeds, bars: one sd over seeds" in figures.depth_figure(rows(PAPER, seeds=3)).texts[0].get_text()
 
 
 def test_the_page_names_command_commit_hardware_steps_seeds_and_data():

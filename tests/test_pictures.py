@@ -41,7 +41,7 @@ def test_the_command_draws_a_sweep_s_pictures(tmp_path):
 
 def test_images_whose_licence_forbids_it_are_not_shown(tmp_path):
     celebrities = replace(Run(), {"data": Data(name="celeb_a")})
-    with pytest.raises(ConfigError, match="received celeb_a, whose licence"):
+    with pytest.raises(ConfigError, match="received celeb_a, whose images"):
         pictures([celebrities], tmp_path)
     with pytest.raises(RunError, match="holds none of the 1 models: run the sweep first"):
         pictures([tiny()], tmp_path)

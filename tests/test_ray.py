@@ -8,7 +8,9 @@ import psutil
 import pytest
 from conftest import command, tiny
 
+from tfcollapse.cli import main
 from tfcollapse.config import Objective
+from tfcollapse.errors import ConfigError
 from tfcollapse.record import RunDirectory
 from tfcollapse.sweep import sweep
 from tfcollapse.training import checkpoint
@@ -84,6 +86,17 @@ def test_a_run_that_no_node_can_take_is_refused(two_nodes, tmp_path):
     assert answer.returncode == 2
     assert "expected a node with 1 CPUs and 2 GPUs" in answer.stderr
     assert len(answer.stderr.splitlines()) == 1
+
+
+def test_what_ray_does_not_understand_is_one_line(two_nodes, tmp_path, capsys):
+    arguments = ["sweep", "fig2", "--preset", "smoke", "--out", str(tmp_path)]
+    assert main([*arguments, "--cpus", "2"]) == 2
+    assert "expected --ray beside them" in capsys.readouterr().err
+    for share in ("-1", "1.5", "nan", "0.00001"):
+        with pytest.raises(ConfigError, match="expected a whole number"):
+            ray_sweep([tiny()], tmp_path, address=two_nodes, cpus=float(share))
+    with pytest.raises(ConfigError, match="nothing answers"):
+        ray_sweep([tiny()], tmp_path, address="head..cluster:6379")
 
 
 @pytest.mark.parametrize(("address", "said"), [("nonsense", "expected HOST:PORT"), (None, "nothing answers")])

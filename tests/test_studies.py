@@ -11,7 +11,7 @@ from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTE
 from tfcollapse.diagnostics.posterior import SIGMA_BINS
 from tfcollapse.figures import depth_figure, gamma_figure, initialisation_figure, residual_figure, sigma_figure
 from tfcollapse.figures.residual import relative_errors
-from tfcollapse.figures.style import caption
+from tfcollapse.figures.style import STYLES, caption
 from tfcollapse.study import load_study
 from tfcollapse.table import read_table, write_table
 
@@ -68,7 +68,9 @@ def test_residual_claims_follow_the_table():
     falling = {"svhn": {(1, 2): 0.04, (1, 3): 0.03, (2, 2): 0.02, (2, 3): 0.01}}
     assert [claim.verdict for claim in residual_claims(residual_rows(falling))] == [CONTRADICTED] * 3
     mixed = {"svhn": {(1, 2): 0.04, (1, 3): 0.05, (2, 2): 0.03, (2, 3): 0.02}}
-    assert [claim.verdict for claim in residual_claims(residual_rows(mixed))] == [PARTLY, CONTRADICTED, PARTLY]
+    claims = residual_claims(residual_rows(mixed))
+    # (1, 3) is above the shallowest, and yet the deepest, (2, 3), is not.
+    assert [claim.verdict for claim in claims] == [PARTLY, CONTRADICTED, CONTRADICTED]
 
 
 def test_the_caption_says_what_was_narrowed():
@@ -146,6 +148,33 @@ def test_gamma_claims_follow_the_table():
     rising = gamma_rows({2: {0.1: 10, 1.0: 18, 10.0: 30}}, AFFINE)
     verdicts = [claim.verdict for claim in gamma_claims(rising)]
     assert verdicts == [CONTRADICTED, SUPPORTED, NOT_TESTED, CONTRADICTED, NOT_TESTED]
+
+
+def test_units_that_stay_all_active_are_no_support_for_pruning():
+    flat = gamma_claims(gamma_rows({2: {0.1: 64, 1.0: 64, 10.0: 64}}, AFFINE))
+    assert flat[0].verdict == CONTRADICTED
+    assert flat[-1].evidence == "no run that learns gamma finished"
+
+
+def test_vaes_of_a_fixed_gamma_are_judged_and_drawn_as_vaes():
+    fixed = [row | {"objective": "VAE (gamma 0.01)", "gamma_mode": "fixed"} for row in sigma_rows({2: 0.1, 4: 0.5})]
+    assert [claim.verdict for claim in sigma_claims(fixed)] == [SUPPORTED, SUPPORTED, NOT_TESTED]
+    (drawn,) = depth_figure(fixed).axes[0].containers
+    assert drawn.lines[0].get_marker() == STYLES["VAE"]["marker"]
+
+
+def test_the_caption_says_what_the_bars_are():
+    seeds = [row | {"seed": seed} for row in residual_rows(TWO) for seed in (0, 1)]
+    assert "2 seeds, bars: one sd over datasets" in residual_figure(seeds).texts[0].get_text()
+    assert "bars" not in sigma_figure(sigma_rows({2: 0.25})).texts[0].get_text()
+    assert "1 seed\n" in initialisation_figure(initialisation_rows(STARTS)).texts[0].get_text() + "\n"
+    assert "beta 4.0" in caption([row | {"beta": 4.0} for row in sigma_rows({2: 0.25})])
+
+
+def test_the_page_counts_the_seeds_that_finished():
+    rows = [table_row(seed=seed, train_error=0.01, test_error=0.01) for seed in (0, 1)]
+    rows.append(table_row(seed=2, status="failed", train_error=None, test_error=None))
+    assert "| AE | 2 | 2 of 3 | 0.01 +- 0 |" in report.page("fig1_left", load_study("fig1_left"), rows)
 
 
 def test_the_gamma_figure_draws_lines_for_fixed_points_for_free_and_the_prediction_beside():

@@ -223,3 +223,12 @@ def test_a_checkpoint_of_another_network_is_refused():
         engine.restore(other.state())
     assert engine.optimizer.name == "adam"
     assert isinstance(engine.optimizer, keras.optimizers.Adam)
+
+
+def test_the_affine_prediction_is_at_beta_times_gamma(tmp_path):
+    """beta times the KL term is an ordinary VAE's energy at beta * gamma, times beta."""
+    plain = train(tiny(objective=Objective(gamma="fixed", gamma_start=4.0), steps=10), tmp_path)
+    weighted = train(tiny(objective=Objective(gamma="fixed", gamma_start=0.1, beta=40.0), steps=10), tmp_path)
+    assert weighted["affine_error"] == pytest.approx(plain["affine_error"], rel=1e-6)
+    unweighted = train(tiny(objective=Objective(gamma="fixed", gamma_start=0.1), steps=10), tmp_path)
+    assert unweighted["affine_error"] < 0.9 * plain["affine_error"]

@@ -87,6 +87,8 @@ def _train_all(runs, out: pathlib.Path, table: str, parsed: argparse.Namespace):
     from tfcollapse.table import check_same_sweep, write_table
 
     jobs = _jobs(parsed.jobs)
+    if parsed.ray is None and (parsed.cpus, parsed.gpus) != (None, None):
+        raise ConfigError("--cpus, --gpus: expected --ray beside them; without it, --jobs says how many runs at a time")
     check_same_sweep(out / table, runs)
     waiting = unfinished(runs, out / "runs")
     for wanted in {run.data for run in waiting}:  # once, before any worker, so that a bad one stops the sweep here

@@ -25,18 +25,19 @@ COUNT = 8
 
 
 def pictures(runs: Sequence[Run], out: pathlib.Path, *, data_dir: str | os.PathLike[str] | None = None) -> Figure:
-    """A grid from the finished models of `runs` in `out`: the first test images, then a line per model, seed 0.
+    """A grid from the finished models of `runs` in `out`: the first test images, then a line per model, first seed.
 
     Raises:
-      ConfigError: no run's dataset may be shown, or they are of several datasets.
+      ConfigError: no run's dataset is known to allow it.
       RunError: none of them has finished.
     """
-    shown = [run for run in runs if run.data.name in SHOWN and run.seed == 0]
+    shown = [run for run in runs if run.data.name in SHOWN]
     if not shown:
         raise ConfigError(
             f"pictures: expected runs on {', '.join(SHOWN)}, received {', '.join({run.data.name for run in runs})}, "
-            "whose licence forbids showing images"
+            "whose images are not known to be free to show"
         )
+    shown = [run for run in shown if run.seed == min(run.seed for run in shown)]
     shown = [run for run in shown if run.data == shown[0].data]
     directories = [RunDirectory(out / run.run_id, run) for run in shown]
     done = [directory for directory in directories if (directory.path / "model.keras").exists()]

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tfcollapse.config import Run
+from tfcollapse.data import cache_directory
 from tfcollapse.errors import ConfigError
 from tfcollapse.record import Row, RunDirectory
 from tfcollapse.sweep import attempt, longest_last, rows_of, small, unfinished
@@ -45,13 +46,15 @@ def ray_sweep(
       ConfigError: Ray is not installed, nothing answers at the address, no node is large enough for a run.
     """
     ray = _connect(address)
-    out = pathlib.Path(out).resolve()
+    out, named = pathlib.Path(out).resolve(), data_dir or os.environ.get("TFDS_DATA_DIR")
+    data_dir = pathlib.Path(named).expanduser().resolve() if named else None  # a worker has another environment
     lost: dict[str, str] = {}
     try:
         waiting = longest_last(unfinished(runs, out))[::-1]
         needs = _needs(ray.nodes(), waiting, cpus, gpus)
         remote = ray.remote(_train_there).options(max_retries=RETRIES, **needs)
-        pending = {remote.remote(run, out, data_dir, needs["num_cpus"]): run for run in waiting}
+        there = (out, data_dir, cache_directory().resolve(), needs["num_cpus"])
+        pending = {remote.remote(run, *there): run for run in waiting}
         while pending:
             for task in ray.wait(list(pending), num_returns=1, timeout=_POLL_SECONDS)[0]:
                 run, result = pending.pop(task), _result(ray, task)
@@ -78,7 +81,7 @@ def _connect(address: str | None) -> Any:
             raise ConfigError(f"--ray: expected HOST:PORT, received '{address}': {advice}")
         try:
             socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS).close()
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, UnicodeError) as error:
             raise ConfigError(
                 f"--ray: expected a Ray cluster at {address}, nothing answers ({error}): {advice}"
             ) from None
@@ -97,7 +100,10 @@ def _connect(address: str | None) -> Any:
 
 
 def _needs(nodes: Sequence[Any], runs: Sequence[Run], cpus: float | None, gpus: float | None) -> dict[str, float]:
-    """CPUs and GPUs of one run."""
+    """CPUs and GPUs of one run. Raises ConfigError where Ray knows no such share, or no node has as much."""
+    for name, share in (("--cpus", cpus), ("--gpus", gpus)):
+        if share is not None and not (0 <= share < 1 and round(share, 3) == share or share >= 1 and share % 1 == 0):
+            raise ConfigError(f"{name}: expected a whole number, or a part of one in thousandths, received {share}")
     sizes = [(node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0)) for node in nodes if node["Alive"]]
     if gpus is None:
         gpus = 1.0 if any(gpu for _, gpu in sizes) else 0.0
@@ -109,8 +115,9 @@ def _needs(nodes: Sequence[Any], runs: Sequence[Run], cpus: float | None, gpus: 
     return {"num_cpus": cpus, "num_gpus": gpus}
 
 
-def _train_there(run: Run, out: pathlib.Path, data_dir: Any, cpus: float) -> Row:
+def _train_there(run: Run, out: pathlib.Path, data_dir: Any, cache: pathlib.Path, cpus: float) -> Row:
     """What a worker does. Threads are set before TensorFlow counts the node's cores."""
+    os.environ["TFCOLLAPSE_CACHE"] = str(cache)
     os.environ["TF_NUM_INTRAOP_THREADS"] = str(max(1, round(cpus)))
     from tfcollapse.quiet import import_tensorflow
 
@@ -121,6 +128,8 @@ def _train_there(run: Run, out: pathlib.Path, data_dir: Any, cpus: float) -> Row
 def _result(ray: Any, task: Any) -> Row:
     try:
         return ray.get(task)
+    except ray.exceptions.RayTaskError as error:
+        return {"status": "error", "reason": f"{type(error.cause).__name__}: {error.cause}".splitlines()[0]}
     except ray.exceptions.RayError as error:
         line = (str(error).splitlines() or [type(error).__name__])[0]
         return {"status": "error", "reason": f"its worker died {RETRIES + 1} times ({line}); run again to resume it"}

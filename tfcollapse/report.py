@@ -100,7 +100,9 @@ def _cells(rows: Rows) -> tuple[Sequence[str], list[Sequence[str]]]:
     for cell in dict.fromkeys(tuple(row.get(key) for key in keys) for row in rows):
         chosen = [row for row in rows if tuple(row.get(key) for key in keys) == cell]
         numbers = [_number([row[name] for row in chosen if row.get(name) is not None]) for name in measures]
-        lines.append((*("-" if value is None else str(value) for value in cell), str(len(chosen)), *numbers))
+        ended = sum(row["status"] == "finished" for row in chosen)
+        seeds = str(ended) if ended == len(chosen) else f"{ended} of {len(chosen)}"
+        lines.append((*("-" if value is None else str(value) for value in cell), seeds, *numbers))
     header = (*(_KEYS[key] for key in keys), "seeds", *(_MEASURES[name] for name in measures))
     return header, sorted(lines, key=lambda line: line[0])
 

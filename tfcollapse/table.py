@@ -37,6 +37,7 @@ def _declared(run: Run) -> Row:
         "objective": objective.label,
         "gamma_mode": objective.gamma if vae else None,
         "gamma_start": objective.gamma_start if vae else None,
+        "beta": objective.beta if vae else None,
         "warmup": objective.warmup if vae else None,
         "warmup_steps": objective.warmup_steps if vae and objective.warmup != "none" else None,
         "architecture": network.architecture,

@@ -35,7 +35,8 @@ def _by_depth(rows: Rows, measure: str) -> dict[int, dict[float, float]]:
 def _monotone(text: str, found: dict[int, dict[float, float]], sign: int, form: str) -> Claim:
     if not found or min(map(len, found.values())) < 2:
         return Claim(text, NOT_TESTED, "fewer than two values of gamma finished")
-    holds = [rising([sign * value for value in values.values()]) for values in found.values()]
+    series = [[sign * value for value in values.values()] for values in found.values()]
+    holds = [rising(values) and values[-1] > values[0] for values in series]
     evidence = "; ".join(f"depth {depth}: {_listed(values, form)}" for depth, values in found.items())
     return Claim(text, SUPPORTED if all(holds) else PARTLY if any(holds) else CONTRADICTED, evidence)
 

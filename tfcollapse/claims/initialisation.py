@@ -13,8 +13,8 @@ def initialisation_claims(rows: Rows) -> list[Claim]:
     for start in dict.fromkeys(row["initializer"] for row in rows):
         chosen = [row for row in rows if row["initializer"] == start]
         found = errors(chosen, "AE")
-        claims.append(falls_then_rises(found, f"from a {start} start the AE's error"))
-        claims.append(above_pca(chosen, found, f"from a {start} start deep AEs"))
+        claims.append(falls_then_rises(found, f"from the {start} start the AE's error"))
+        claims.append(above_pca(chosen, found, f"from the {start} start, deep AEs"))
     return [*claims, _signal(rows)]
 
 

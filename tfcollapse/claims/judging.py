@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfcollapse.figures.style import Rows, by, mean_and_sd
+from tfcollapse.figures.style import Rows, by, family, mean_and_sd
 from tfcollapse.study import Claim
 
 SUPPORTED, PARTLY, CONTRADICTED, NOT_TESTED = "supported", "partly supported", "contradicted", "not tested"
@@ -18,7 +18,7 @@ def means(rows: Rows, key: str, measure: str) -> dict[Any, float]:
 
 def errors(rows: Rows, objective: str) -> dict[int, float]:
     """The training error by depth."""
-    return means([row for row in rows if row["objective"] == objective], "depth", "train_error")
+    return means([row for row in rows if family(row) == objective], "depth", "train_error")
 
 
 def listed(errors: Mapping[int, float]) -> str:
@@ -62,7 +62,9 @@ def equation_10(rows: Rows) -> Claim:
     done = [row for row in rows if row.get("gamma") is not None]
     learned = [row for row in done if row["gamma_mode"] == "learned"]
     if not learned:
-        return Claim(text, NOT_TESTED, "gamma was set by eq. (10) itself" if done else "no VAE finished")
+        modes = {row["gamma_mode"] for row in done}
+        optimal = "gamma was set by eq. (10) itself" if modes == {"optimal"} else "no run that learns gamma finished"
+        return Claim(text, NOT_TESTED, optimal if done else "no VAE finished")
     gaps = {row["run_id"]: row["gamma"] / row["train_error"] - 1 for row in learned}
     worst = max(gaps.values(), key=abs)
     verdict = SUPPORTED if abs(worst) < 0.05 else CONTRADICTED
@@ -72,7 +74,7 @@ def equation_10(rows: Rows) -> Claim:
 def collapse_with_depth(rows: Rows) -> Claim:
     """What Figure 2 shows."""
     text = "deeper VAEs have more sigma_z near 1 (the paper shows it on CelebA, Figure 2)"
-    chosen = [row for row in rows if row["objective"] == "VAE"]
+    chosen = [row for row in rows if family(row) == "VAE"]
     shares, units = (means(chosen, "depth", name) for name in ("sigma_above_0.9", "active_units"))
     if len(shares) < 2:
         return Claim(text, NOT_TESTED, "fewer than two depths finished")

@@ -46,4 +46,4 @@ def _deepest(found: dict[tuple[int, int], float]) -> Claim:
     key = max(found, key=lambda cell: (cell[0] * cell[1], cell))
     above = [f"({b}, {c})" for (b, c), value in found.items() if value > 1]
     evidence = f"(b, c) = {key}: {found[key]:.3f} of the shallowest; above 1: {', '.join(above) or 'none'}"
-    return Claim(text, SUPPORTED if found[key] > 1 else PARTLY if above else CONTRADICTED, evidence)
+    return Claim(text, SUPPORTED if found[key] > 1 else CONTRADICTED, evidence)

@@ -27,5 +27,5 @@ def _error_grows(found: dict[int, float]) -> Claim:
     if len(found) < 2:
         return Claim(text, NOT_TESTED, "fewer than two depths finished")
     values = list(found.values())
-    verdict = SUPPORTED if rising(values) else PARTLY if values[-1] > values[0] else CONTRADICTED
+    verdict = CONTRADICTED if values[-1] <= values[0] else SUPPORTED if rising(values) else PARTLY
     return Claim(text, verdict, f"by depth {listed(found)}")

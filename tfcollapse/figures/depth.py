@@ -10,6 +10,7 @@ from tfcollapse.figures.style import (
     STYLES,
     Rows,
     by,
+    family,
     finish,
     line,
     plain_log,
@@ -24,7 +25,7 @@ def depth_figure(rows: Rows) -> Figure:
     errors, units = figure.subplots(1, 2, width_ratios=(3, 2))
     for objective in dict.fromkeys(row["objective"] for row in rows):
         chosen = [row for row in rows if row["objective"] == objective]
-        style = STYLES.get(objective, OTHER)
+        style = STYLES.get(family(chosen[0]), OTHER)
         line(errors, by(chosen, "depth", "train_error"), objective, style)
         if objective != "AE":
             line(units, by(chosen, "depth", "active_units"), objective, style)

@@ -32,7 +32,7 @@ def residual_figure(rows: Rows) -> Figure:
     mean.legend(fontsize=8, frameon=False, loc="best", title="blocks a scale")
     each.legend(fontsize=8, frameon=False, loc="best", title="lines as at the left")
     panels = [(mean, f"Mean over {len(datasets)} datasets, bars: sd over datasets"), (each, "Each dataset")]
-    return finish(figure, panels, rows)
+    return finish(figure, panels, rows, bars="one sd over datasets")
 
 
 def relative_errors(rows: Rows) -> dict[tuple[int, int], dict[str, float]]:

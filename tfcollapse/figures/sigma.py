@@ -19,7 +19,9 @@ def sigma_figure(rows: Rows) -> Figure:
         axes.set_xlabel("sigma_z")
     panels[0].set_ylabel("share of (image, dimension) pairs")
     name = DEPTH_NAMES[rows[0]["architecture"]]
-    return finish(figure, [(axes, f"{name}: {depth}") for axes, depth in zip(panels, depths, strict=True)], rows)
+    return finish(
+        figure, [(axes, f"{name}: {depth}") for axes, depth in zip(panels, depths, strict=True)], rows, bars=""
+    )
 
 
 def _panel(axes: Axes, rows: Rows) -> None:

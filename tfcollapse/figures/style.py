@@ -34,8 +34,8 @@ DEPTH_NAMES = {
 _PAPER_CHANNELS, _PAPER_STEPS = 64, 250_000
 
 
-def caption(rows: Rows) -> str:
-    """What was run: data, network, steps, seeds, gamma. Every figure carries it."""
+def caption(rows: Rows, bars: str = "") -> str:
+    """What was run: data, network, steps, seeds, gamma; and what the bars are, where there are any. On every figure."""
     done = [row for row in rows if row["status"] == "finished"]
     if not done:
         return "no finished run"
@@ -46,7 +46,7 @@ def caption(rows: Rows) -> str:
     text = (
         f"{', '.join(f'{name}: {count:,} training images' for name, count in data)}{apart}"
         f"{_join(row['steps'] for row in done)} steps of batch {first['batch']}; "
-        f"{seeds} seed{'s, bars: one sd' if seeds > 1 else ', so no error bars'}"
+        f"{seeds} seed{'s' if seeds > 1 else ''}{f', bars: {bars}' if bars else ''}"
     )
     if len(done) < len(rows):
         text += f"; {len(rows) - len(done)} of {len(rows)} runs missing"
@@ -70,6 +70,9 @@ def _gamma(rows: Rows) -> str:
         "optimal": "gamma in closed form (eq. (10)) on each batch",
     }
     text = "\n" + "; ".join(said[mode] for mode in said if mode in modes) if modes else ""
+    betas = {row.get("beta") for row in rows} - {None, 1.0}
+    if betas:
+        text += f"; beta {_join(sorted(betas))}"
     if "optimal" in modes and "learned" not in modes:
         text += f" instead of learned: a learned log gamma moves at most {rows[0]['learning_rate']:g} a step"
     if "learned" in modes and any(row["steps"] < _PAPER_STEPS for row in rows):
@@ -86,6 +89,11 @@ def save(figure: Figure, stem: pathlib.Path) -> list[pathlib.Path]:
         with replacing(paths[-1]) as partial:
             figure.savefig(partial, format=kind, **chosen)
     return paths
+
+
+def family(row: Row) -> str:
+    """AE, VAE or VAE + KL warm-up, whatever its gamma."""
+    return row["objective"].split(" (")[0]
 
 
 def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
@@ -140,13 +148,15 @@ def plain_log(axes: Axes) -> None:
     axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "235" else ""))
 
 
-def finish(figure: Figure, panels: Iterable[tuple[Axes, str]], rows: Rows) -> Figure:
-    """Titles, grid, caption."""
+def finish(figure: Figure, panels: Iterable[tuple[Axes, str]], rows: Rows, bars: str | None = None) -> Figure:
+    """Titles, grid, caption; the bars are one sd over seeds where there are several, or what `bars` says."""
+    if bars is None:
+        bars = "one sd over seeds" if len({row["seed"] for row in rows}) > 1 else ""
     for axes, title in panels:
         axes.set_title(title, loc="left", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", which="major", color="#dddddd", linewidth=0.6)
-    figure.supxlabel(caption(rows), fontsize=8, color="#333333")
+    figure.supxlabel(caption(rows, bars), fontsize=8, color="#333333")
     return figure
 
 

@@ -210,7 +210,9 @@ class _Session:
                 error, kl = result[split]["reconstruction_error"] * dimensions, result[split]["kl"]
                 result[split]["negative_elbo"] = float(objectives.negative_elbo(error, kl, result["gamma"], dimensions))
         self._keep_model()
-        result |= _reference_lines(run, result.get("gamma"), data_dir)
+        # beta times the energy of an ordinary VAE at beta * gamma: that is the gamma which prunes
+        pruning = result["gamma"] * run.objective.beta if model.variational else None
+        result |= _reference_lines(run, pruning, data_dir)
         untrained = build(run, self.dataset.image_shape)
         return result | {
             "status": "finished",
