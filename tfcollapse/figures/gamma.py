@@ -32,7 +32,7 @@ def gamma_figure(rows: Rows) -> Figure:
     reference_lines(errors, rows)
     plain_log(errors)
     errors.set_ylabel("squared error per pixel, training set")
-    errors.legend(fontsize=8, frameon=False, loc="best")
+    errors.legend(fontsize=8, edgecolor="none", framealpha=0.9, loc="best")
     return finish(figure, [(units, "Active units"), (errors, "Reconstruction error, eq. (8)")], rows)
 
 

@@ -142,10 +142,15 @@ def note(axes: Axes, text: str, height: float) -> None:
 
 
 def plain_log(axes: Axes) -> None:
-    """A logarithmic y axis with numbers such as 0.02 beside its ticks."""
+    """A logarithmic y axis with numbers such as 0.02 beside its ticks; over many decades beside the powers of ten."""
+
+    def between(value: float, _: int) -> str:
+        low, high = axes.get_ylim()
+        return f"{value:g}" if high / low < 1e3 and f"{value:e}"[0] in "235" else ""
+
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "235" else ""))
+    axes.yaxis.set_minor_formatter(FuncFormatter(between))
 
 
 def finish(figure: Figure, panels: Iterable[tuple[Axes, str]], rows: Rows, bars: str | None = None) -> Figure:
