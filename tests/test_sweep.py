@@ -119,11 +119,12 @@ def test_index_trains_one_run_and_list_shows_states(tmp_path, capsys):
     assert main([*arguments, "--index", "2"]) == 0
     capsys.readouterr()
     assert main([*arguments, "--list"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    *lines, total = capsys.readouterr().out.splitlines()
     assert len(lines) == 6
     assert [line.split()[1] for line in lines] == ["not", "not", "finished", "not", "not", "not"]
+    assert "of training left" in total
     assert main([*arguments, "--list", "--seeds", "3"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 18
+    assert len(capsys.readouterr().out.splitlines()) == 18 + 1
 
 
 def test_steps_and_set_reach_the_runs(tmp_path, capsys):
