@@ -13,15 +13,9 @@ gamma in closed form (eq. (10)), as a learned log gamma moves at most 2e-4 a ste
 from tfcollapse.claims import depth_claims
 from tfcollapse.config import Data, Network, Run, Training
 from tfcollapse.figures import depth_figure
-from tfcollapse.study import Study, ae_and_vaes
-from tfcollapse.variants import grid
+from tfcollapse.study import Study, depth_sweep
 
 DEPTHS = (1, 2, 4, 6, 8, 10)
-
-
-def _cells(base: Run, gamma: str, depths: tuple[int, ...], warmup_steps: int) -> list[Run]:
-    return grid(base, {"network.depth": depths, "objective": ae_and_vaes(gamma, warmup_steps)})
-
 
 _SHORT = Training(steps=800, halve_every=320, evaluate_every=200)
 _SMOKE = Training(steps=20, halve_every=8, log_every=10, evaluate_every=10, checkpoint_every=10)
@@ -29,16 +23,16 @@ _SMOKE = Training(steps=20, halve_every=8, log_every=10, evaluate_every=10, chec
 STUDY = Study(
     title="Reconstruction error against depth: dense networks on Fashion-MNIST",
     presets={
-        "paper": _cells(Run(data=Data(name="fashion_mnist")), "learned", DEPTHS, 100_000),
-        "quick": _cells(Run(data=Data(name="fashion_mnist_mini"), training=_SHORT), "optimal", DEPTHS, 320),
-        "smoke": _cells(
+        "paper": depth_sweep(Run(data=Data(name="fashion_mnist")), DEPTHS, "learned", 100_000),
+        "quick": depth_sweep(Run(data=Data(name="fashion_mnist_mini"), training=_SHORT), DEPTHS, "optimal", 320),
+        "smoke": depth_sweep(
             Run(
                 data=Data(name="fashion_mnist_mini", train=256, test=64),
                 network=Network(width=32, latent_dim=8),
                 training=_SMOKE,
             ),
-            "optimal",
             (1, 3),
+            "optimal",
             8,
         ),
     },

@@ -14,16 +14,9 @@ cores, as `--list` reckons. `quick` has 8 channels, 600 steps, all 50,000 images
 from tfcollapse.claims import depth_claims
 from tfcollapse.config import Data, Network, Run, Training
 from tfcollapse.figures import depth_figure
-from tfcollapse.study import Study, ae_and_vaes
-from tfcollapse.variants import grid
+from tfcollapse.study import Study, depth_sweep
 
 DEPTHS = (1, 2, 3, 4, 5)
-
-
-def _cells(gamma: str, warmup_steps: int, depths: tuple[int, ...] = DEPTHS, **base: object) -> list[Run]:
-    axes = {"network.depth": depths, "objective": ae_and_vaes(gamma, warmup_steps)}
-    return grid(Run(**base), axes)
-
 
 _SHORT = Training(steps=600, halve_every=240, log_every=50, evaluate_every=200, checkpoint_every=200)
 _SMOKE = Training(steps=10, halve_every=4, batch=16, log_every=5, evaluate_every=10, checkpoint_every=10)
@@ -31,23 +24,31 @@ _SMOKE = Training(steps=10, halve_every=4, batch=16, log_every=5, evaluate_every
 STUDY = Study(
     title="Reconstruction error against depth: convolutional networks on CIFAR-100",
     presets={
-        "paper": _cells(
-            "learned", 100_000, data=Data(name="cifar100", channels=3), network=Network(architecture="convolutional")
+        "paper": depth_sweep(
+            Run(data=Data(name="cifar100", channels=3), network=Network(architecture="convolutional")),
+            DEPTHS,
+            "learned",
+            100_000,
         ),
-        "quick": _cells(
+        "quick": depth_sweep(
+            Run(
+                data=Data(name="cifar100", channels=3),
+                network=Network(architecture="convolutional", base_channels=8),
+                training=_SHORT,
+            ),
+            DEPTHS,
             "optimal",
             240,
-            data=Data(name="cifar100", channels=3),
-            network=Network(architecture="convolutional", base_channels=8),
-            training=_SHORT,
         ),
-        "smoke": _cells(
+        "smoke": depth_sweep(
+            Run(
+                data=Data(name="fashion_mnist_mini", train=128, test=32, resize=(32, 32)),
+                network=Network(architecture="convolutional", base_channels=2, latent_dim=8),
+                training=_SMOKE,
+            ),
+            (1, 2),
             "optimal",
             4,
-            (1, 2),
-            data=Data(name="fashion_mnist_mini", train=128, test=32, resize=(32, 32)),
-            network=Network(architecture="convolutional", base_channels=2, latent_dim=8),
-            training=_SMOKE,
         ),
     },
     draw=depth_figure,

@@ -12,16 +12,9 @@ in closed form (eq. (10)), on `tiny_imagenet`, a TFDS directory of 64x64 images 
 from tfcollapse.claims import depth_claims
 from tfcollapse.config import Data, Network, Run, Training
 from tfcollapse.figures import depth_figure
-from tfcollapse.study import Study, ae_and_vaes
-from tfcollapse.variants import grid
+from tfcollapse.study import Study, depth_sweep
 
 DEPTHS = (1, 2, 3, 4, 5)
-
-
-def _cells(gamma: str, warmup_steps: int, depths: tuple[int, ...] = DEPTHS, **base: object) -> list[Run]:
-    axes = {"network.depth": depths, "objective": ae_and_vaes(gamma, warmup_steps)}
-    return grid(Run(**base), axes)
-
 
 _SHORT = Training(steps=400, halve_every=160, log_every=50, evaluate_every=200, checkpoint_every=200)
 _SMOKE = Training(steps=10, halve_every=4, batch=16, log_every=5, evaluate_every=10, checkpoint_every=10)
@@ -29,26 +22,31 @@ _SMOKE = Training(steps=10, halve_every=4, batch=16, log_every=5, evaluate_every
 STUDY = Study(
     title="Reconstruction error against depth: convolutional networks on ImageNet, 64x64",
     presets={
-        "paper": _cells(
+        "paper": depth_sweep(
+            Run(data=Data(name="imagenet_resized/64x64", channels=3), network=Network(architecture="convolutional")),
+            DEPTHS,
             "learned",
             100_000,
-            data=Data(name="imagenet_resized/64x64", channels=3),
-            network=Network(architecture="convolutional"),
         ),
-        "quick": _cells(
+        "quick": depth_sweep(
+            Run(
+                data=Data(name="tiny_imagenet", channels=3),
+                network=Network(architecture="convolutional", base_channels=8),
+                training=_SHORT,
+            ),
+            DEPTHS,
             "optimal",
             160,
-            data=Data(name="tiny_imagenet", channels=3),
-            network=Network(architecture="convolutional", base_channels=8),
-            training=_SHORT,
         ),
-        "smoke": _cells(
+        "smoke": depth_sweep(
+            Run(
+                data=Data(name="fashion_mnist_mini", train=128, test=32, resize=(64, 64)),
+                network=Network(architecture="convolutional", base_channels=2, latent_dim=8),
+                training=_SMOKE,
+            ),
+            (1, 2),
             "optimal",
             4,
-            (1, 2),
-            data=Data(name="fashion_mnist_mini", train=128, test=32, resize=(64, 64)),
-            network=Network(architecture="convolutional", base_channels=2, latent_dim=8),
-            training=_SMOKE,
         ),
     },
     draw=depth_figure,

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from tfcollapse.config import Objective, Run
 from tfcollapse.errors import ConfigError, unknown
-from tfcollapse.variants import replace
+from tfcollapse.variants import grid, replace
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -59,13 +59,16 @@ class Study:
         return [replace(run, {"seed": seed}) for run in self.presets[preset] for seed in range(seeds)]
 
 
-def ae_and_vaes(gamma: Literal["learned", "optimal", "fixed"], warmup_steps: int) -> list[Objective]:
-    """What Figures 1 (left, middle) and 3 compare: an AE, a VAE, and a VAE with KL warm-up."""
-    return [
+def depth_sweep(
+    base: Run, depths: Sequence[int], gamma: Literal["learned", "optimal", "fixed"], warmup_steps: int
+) -> list[Run]:
+    """What Figures 1 (left, middle) and 3 compare: an AE, a VAE, and a VAE with KL warm-up, at every depth."""
+    objectives = [
         Objective(kind="ae"),
         Objective(gamma=gamma),
         Objective(gamma=gamma, warmup="kl", warmup_steps=warmup_steps),
     ]
+    return grid(base, {"network.depth": depths, "objective": objectives})
 
 
 def study_names() -> list[str]:
