@@ -62,8 +62,8 @@ def test_defaults_are_the_papers():
     ("make", "message"),
     [
         (lambda: Network(dept=3), "unknown field of Network 'dept': did you mean 'depth'"),
-        (lambda: Network(depth=0), "Network.depth: expected >= 1, received 0"),
-        (lambda: Network(depth=-2), "Network.depth: expected >= 1, received -2"),
+        (lambda: Network(depth=0, architecture="residual"), "Network.depth: expected >= 1 for a residual network"),
+        (lambda: Network(depth=-2), "Network.depth: expected >= 0, received -2"),
         (lambda: Network(depth=2.5), "Network.depth: expected int, received 2.5"),
         (lambda: Network(depth=True), "Network.depth: expected int, received True"),
         (lambda: Network(architecture="desne"), "did you mean 'dense'"),

@@ -15,6 +15,7 @@ from tfcollapse.variants import replace
 @pytest.mark.parametrize(
     ("network", "shape"),
     [
+        (Network(depth=0), (28, 28, 1)),
         (Network(depth=1), (28, 28, 1)),
         (Network(depth=4, width=100, latent_dim=7), (28, 28, 1)),
         (Network(architecture="convolutional", depth=1, base_channels=4), (32, 32, 3)),

@@ -11,6 +11,7 @@ from tfcollapse.config import Data, Network, Objective, Run
 from tfcollapse.data import MINI, load
 from tfcollapse.diagnostics import posterior, reconstruction
 from tfcollapse.diagnostics.signal import signal
+from tfcollapse.theory import affine
 from tfcollapse.training.evaluation import Block, evaluate, initial_signal
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine
 from tfcollapse.training.trainer import build
@@ -94,9 +95,9 @@ def test_the_affine_vae_keeps_the_eigenvalues_above_gamma_and_errs_as_its_matric
     left = np.eye(6) - weights @ encoder
     # With a posterior of independent dimensions, which this one is, for the columns of W are orthogonal.
     error = np.trace(left @ covariance @ left.T) + np.trace(weights @ np.diag(1 / np.diag(precision)) @ weights.T)
-    data = reconstruction.Spectrum(variances, variances.sum(), 6)
-    assert data.affine_error(latent, gamma) == pytest.approx(error / 6, rel=1e-12)
-    assert data.affine_active_units(latent, gamma) == int((np.abs(weights).sum(axis=0) > 0).sum())
+    data = affine.Spectrum(variances, variances.sum(), 6)
+    assert data.error(latent, gamma) == pytest.approx(error / 6, rel=1e-12)
+    assert data.active_units(latent, gamma) == int((np.abs(weights).sum(axis=0) > 0).sum())
 
 
 def test_signal_is_the_spread_over_images_and_not_the_size():

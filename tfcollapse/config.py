@@ -47,8 +47,8 @@ class Network:
     """Encoder and decoder of Appendix A.
 
     Attributes:
-      depth: L hidden layers of a dense encoder, and again of its decoder; t convolutions, or b residual blocks, at
-        every scale.
+      depth: L hidden layers of a dense encoder, and again of its decoder (0 is the affine VAE of section 4); t
+        convolutions, or b residual blocks, at every scale.
       width: units of each dense hidden layer.
       base_channels: channels of a convolutional or residual network where the side is 32 (twice at 16, half at 64).
       block_depth: c, convolutions in a residual block.
@@ -59,7 +59,7 @@ class Network:
     """
 
     architecture: Literal["dense", "convolutional", "residual"] = "dense"
-    depth: int = bounded(2, least=1)
+    depth: int = bounded(2, least=0)
     width: int = bounded(512, least=1)
     base_channels: int = bounded(64, least=1)
     block_depth: int = bounded(2, least=1)
@@ -73,6 +73,8 @@ class Network:
 
     def validate(self) -> None:
         """Check the fields against each other. Raises ConfigError."""
+        if self.depth == 0 and self.architecture != "dense":
+            raise ConfigError(f"Network.depth: expected >= 1 for a {self.architecture} network, received 0")
         others = set().union(*ARCHITECTURE_FIELDS.values()) - set(ARCHITECTURE_FIELDS[self.architecture])
         strange = {name: value for name, value in changed(self).items() if name in others}
         if strange:

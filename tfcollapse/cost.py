@@ -24,6 +24,8 @@ def flops_per_image(network: Network, image_shape: Shape, *, variational: bool) 
     heads = 2 if variational else 1
     if network.architecture == "dense":
         pixels, between = int(np.prod(image_shape)), (network.depth - 1) * network.width**2
+        if network.depth == 0:
+            return 2 * (heads + 1) * pixels * network.latent_dim
         ends = 2 * pixels * network.width + (heads + 1) * network.width * network.latent_dim
         return 2 * (ends + 2 * between)
     side, channels, total = image_shape[0], image_shape[2], 0

@@ -25,7 +25,9 @@ def describe(run: Run, image_shape: tuple[int, int, int]) -> Facts:
     encoder, decoder = networks.build(run.network, image_shape, variational=variational, seed=run.seed)
     parts = {"encoder": _part(encoder, image_shape), "decoder": _part(decoder, (run.network.latent_dim,))}
     forward = sum(part["flops"] for part in parts.values())
-    first = next(layer["flops"] for layer in parts["encoder"]["layers"] if layer["flops"])
+    # What takes the image passes no gradient on; without hidden layers both heads do.
+    own = [layer["flops"] for layer in parts["encoder"]["layers"] if layer["flops"]]
+    first = own[0] if run.network.depth else sum(own)
     return {
         "network": f"{run.network.architecture}, depth {run.network.depth}",
         "objective": run.objective.label,

@@ -1,55 +1,15 @@
-"""What a reconstruction error is held against: the mean predictor, PCA, and the affine VAE at the same gamma."""
+"""The spectrum of images, which says what a reconstruction error is held against: see `tfcollapse.theory.affine`."""
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 
 from tfcollapse.mapped import blocks
+from tfcollapse.theory.affine import Spectrum
 
 _BLOCK_PIXELS = 1 << 23
 _EXACT = 4_096
 _OVERSAMPLING, _ITERATIONS = 32, 8
-
-
-@dataclass(frozen=True)
-class Spectrum:
-    """Eigenvalues of the centred covariance (1/n) of images scaled to [0, 1].
-
-    Errors are per pixel, (1/nd) sum of squares.
-
-    Attributes:
-      eigenvalues: [>= latent_dim], the largest, descending; further ones need not be known.
-      total: the sum of all d of them, the variance summed over pixels.
-      dimensions: d.
-    """
-
-    eigenvalues: np.ndarray
-    total: float
-    dimensions: int
-
-    @property
-    def mean_predictor(self) -> float:
-        """gamma-bar of Prop. 1: the error of a decoder that ignores z."""
-        return self.total / self.dimensions
-
-    def pca(self, latent_dim: int) -> float:
-        """The error of the best linear autoencoder: no linear-output autoencoder above it has reached its capacity."""
-        return max(0.0, self.total - float(self.eigenvalues[:latent_dim].sum())) / self.dimensions
-
-    def affine_active_units(self, latent_dim: int, gamma: float) -> int:
-        """Latents that a VAE with affine encoder and decoder keeps at this gamma: eigenvalues above it (section 4)."""
-        return int((self.eigenvalues[:latent_dim] > gamma).sum())
-
-    def affine_error(self, latent_dim: int, gamma: float) -> float:
-        """That VAE's error with z sampled, eq. (8).
-
-        A kept direction of variance lambda is left gamma^2 / lambda by the mean, and gamma - gamma^2 / lambda by the
-        sampling: gamma in all. A dropped one is left lambda.
-        """
-        kept = self.eigenvalues[:latent_dim]
-        return self.pca(latent_dim) + float(np.minimum(kept, gamma).sum()) / self.dimensions
 
 
 def spectrum(images: np.ndarray, latent_dim: int) -> Spectrum:

@@ -17,10 +17,11 @@ from tfcollapse import draws, networks, objectives
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config import Data, Run
 from tfcollapse.data import Dataset, load
-from tfcollapse.diagnostics.reconstruction import Spectrum, spectrum
+from tfcollapse.diagnostics.reconstruction import spectrum
 from tfcollapse.errors import NonFiniteError
 from tfcollapse.mapped import gather
 from tfcollapse.record import Row, RunDirectory, environment, replacing
+from tfcollapse.theory.affine import Spectrum
 from tfcollapse.training import checkpoint
 from tfcollapse.training.evaluation import evaluate, initial_signal
 from tfcollapse.training.progress import Progress
@@ -99,8 +100,8 @@ def _reference_lines(run: Run, gamma: float | None, data_dir: Any) -> Row:
     data = _spectrum(run.data, latent, data_dir)
     lines: Row = {"mean_predictor_error": data.mean_predictor, "pca_error": data.pca(latent)}
     if gamma is not None:
-        lines["affine_active_units"] = data.affine_active_units(latent, gamma)
-        lines["affine_error"] = data.affine_error(latent, gamma)
+        lines["affine_active_units"] = data.active_units(latent, gamma)
+        lines["affine_error"] = data.error(latent, gamma)
     return lines
 
 

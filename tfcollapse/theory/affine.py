@@ -1,0 +1,200 @@
+"""Section 4: the VAE whose decoder mean is affine, mu_x = W z + b, in closed form.
+
+Everything follows from the eigenvalues lambda_1 >= ... >= lambda_d of the data's CENTRED covariance (1/n). With the
+encoder's moments optimal, eq. (4) is
+
+  tr(S C^-1) + sum_j log(1 + |w_j|^2 / gamma) + kappa + d log gamma,   C = W W' + gamma I,
+
+which is at least -2 log p(x) of probabilistic PCA (Hadamard), with equality where the columns of W are orthogonal.
+Energies are eq. (4): nats times two, averaged over data points, without d log 2 pi.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfcollapse.errors import ConfigError
+from tfcollapse.theory import arguments
+
+_ZERO = 1e-12
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """The spectrum of the centred covariance (1/n) of a data set.
+
+    Attributes:
+      eigenvalues: [>= latent_dim], the largest, descending; further ones need not be known.
+      total: the sum of all d of them: the variance summed over coordinates.
+      dimensions: d.
+    """
+
+    eigenvalues: np.ndarray
+    total: float
+    dimensions: int
+
+    @classmethod
+    def of(cls, eigenvalues: Sequence[float] | np.ndarray) -> Spectrum:
+        """From all d eigenvalues, in any order. Raises ConfigError where one is negative or not finite."""
+        values = np.sort(arguments.finite("eigenvalues", eigenvalues, None))[::-1]
+        if values.size == 0 or values[-1] < 0 or values[0] == 0:
+            raise ConfigError(f"eigenvalues: expected numbers >= 0, one of them > 0, received {list(values[:4])}")
+        return cls(values, float(values.sum()), values.size)
+
+    @property
+    def mean_predictor(self) -> float:
+        """gamma-bar of Prop. 1: the squared error per coordinate of a decoder that ignores z."""
+        return self.total / self.dimensions
+
+    def pca(self, latent_dim: int) -> float:
+        """The error of the best linear autoencoder: no linear-output autoencoder above it has reached its capacity."""
+        return max(0.0, self.total - float(self._first(latent_dim).sum())) / self.dimensions
+
+    def active_units(self, latent_dim: int, gamma: float) -> int:
+        """Latents that are kept at a fixed gamma: eigenvalues ABOVE it (section 4 prints "smaller")."""
+        return int((self._first(latent_dim) > arguments.positive("gamma", gamma)).sum())
+
+    def error(self, latent_dim: int, gamma: float) -> float:
+        """Squared error per coordinate with z sampled, eq. (8).
+
+        A kept direction of variance lambda is left gamma^2 / lambda by the mean, and gamma - gamma^2 / lambda by the
+        sampling: gamma in all. A dropped one is left lambda.
+        """
+        kept = self._first(latent_dim)
+        return (
+            self.pca(latent_dim) + float(np.minimum(kept, arguments.positive("gamma", gamma)).sum()) / self.dimensions
+        )
+
+    def latent_variance(self, latent_dim: int, gamma: float) -> np.ndarray:
+        """sigma_z,j^2 = min(1, gamma / lambda_j), the same for every data point: [latent_dim]."""
+        kept = self._first(latent_dim)
+        return np.minimum(1.0, arguments.positive("gamma", gamma) / np.maximum(kept, np.finfo(float).tiny))
+
+    def optimal_gamma(self, latent_dim: int) -> float:
+        """gamma* of eq. (10) at the optimum over all else: the mean of the discarded eigenvalues.
+
+        Raises:
+          ConfigError: nothing is discarded, so that gamma falls to 0 and eq. (4) has no minimum.
+        """
+        rest = self.total - float(self._first(latent_dim).sum())
+        if latent_dim == self.dimensions or rest <= _ZERO * self.total:
+            raise ConfigError(
+                f"eigenvalues: expected some beyond the first latent_dim ({latent_dim}) that are not zero, received a "
+                "singular spectrum: gamma falls to 0 and the energy has no minimum; use a smaller latent_dim"
+            )
+        return rest / (self.dimensions - latent_dim)
+
+    def energy(self, latent_dim: int, gamma: float | None = None) -> float:
+        """The global minimum of eq. (4), over gamma too where none is given."""
+        gamma = self.optimal_gamma(latent_dim) if gamma is None else gamma
+        return self.stationary_energy(range(self.active_units(latent_dim, gamma)), latent_dim, gamma)
+
+    def stationary_energy(self, active: Sequence[int], latent_dim: int, gamma: float) -> float:
+        """Eq. (4) where one unit each serves the directions in `active` and the others are collapsed.
+
+        k + (1 / gamma) sum of the eigenvalues not served + sum of the logs of those served + (d - k) log gamma + kappa.
+
+        Args:
+          active: indices from 0 into the eigenvalues, each above gamma; () is the fully collapsed solution.
+        """
+        kept = self._served(active, latent_dim, gamma)
+        rest = (self.total - float(kept.sum())) / gamma
+        return float(len(kept) + rest + np.log(kept).sum() + (self.dimensions - len(kept)) * np.log(gamma) + latent_dim)
+
+    def stationary_gamma(self, active: Sequence[int]) -> float:
+        """The optimal gamma there: the mean of the eigenvalues not served. gamma-bar for ()."""
+        kept = self.eigenvalues[list(active)]
+        return (self.total - float(kept.sum())) / (self.dimensions - len(kept))
+
+    def saddle_directions(self, active: Sequence[int], latent_dim: int, gamma: float) -> int:
+        """Negative eigenvalues of the Hessian of eq. (4) at that stationary point.
+
+        A collapsed unit may grow along each direction not served whose eigenvalue is above gamma; a unit that serves
+        one may turn to each direction not served of a larger eigenvalue. 0 only at the global minimum: no spurious
+        minima. All eigenvalues must be known.
+        """
+        kept = self._served(active, latent_dim, gamma)
+        others = np.delete(self.eigenvalues, list(active))
+        turns = sum(int((others > value).sum()) for value in kept)
+        return (latent_dim - len(kept)) * int((others > gamma).sum()) + turns
+
+    def _first(self, latent_dim: int) -> np.ndarray:
+        arguments.whole("latent_dim", latent_dim, 0, self.dimensions, "dimensions of the data")
+        if latent_dim > len(self.eigenvalues):
+            raise ConfigError(
+                f"latent_dim: expected <= the {len(self.eigenvalues)} eigenvalues known, got {latent_dim}"
+            )
+        return self.eigenvalues[:latent_dim]
+
+    def _served(self, active: Sequence[int], latent_dim: int, gamma: float) -> np.ndarray:
+        self._first(latent_dim)
+        kept = self.eigenvalues[list(active)]
+        if len(set(active)) < len(kept) or len(kept) > latent_dim:
+            raise ConfigError(
+                f"active: expected at most latent_dim ({latent_dim}) different indices, got {list(active)}"
+            )
+        if (kept <= arguments.positive("gamma", gamma)).any():
+            raise ConfigError(f"active: expected eigenvalues above gamma ({gamma:g}), received {kept.tolist()}")
+        return kept
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """A global minimum of eq. (4) with affine decoder; the others differ by signs and by the order of the units.
+
+    Attributes:
+      weights: W, [d, latent_dim], column j along principal direction j with squared length lambda_j - gamma, or zero.
+      bias: b, [d], the data's mean.
+      gamma: the decoder variance, as given or optimal.
+      encoder: [latent_dim, d], mu_z(x) = encoder @ (x - bias).
+      latent_variance: sigma_z^2, [latent_dim].
+      energy: eq. (4).
+    """
+
+    weights: np.ndarray
+    bias: np.ndarray
+    gamma: float
+    encoder: np.ndarray
+    latent_variance: np.ndarray
+    energy: float
+
+
+def spectrum(data: np.ndarray) -> Spectrum:
+    """The spectrum of data [n, d]. Raises ConfigError for fewer than two points, NaN, or points all the same."""
+    return Spectrum.of(np.clip(np.linalg.eigvalsh(_covariance(arguments.points("data", data))), 0.0, None))
+
+
+def optimum(data: np.ndarray, latent_dim: int, gamma: float | None = None) -> Optimum:
+    """The affine VAE that minimises eq. (4) on data [n, d], over gamma too where none is given.
+
+    Raises:
+      ConfigError: latent_dim > d, gamma <= 0, unusable data, or a singular spectrum where gamma is to be found.
+    """
+    data = arguments.points("data", data)
+    known = spectrum(data)
+    energy = known.energy(latent_dim, gamma)
+    gamma = known.optimal_gamma(latent_dim) if gamma is None else gamma
+    values, vectors = np.linalg.eigh(_covariance(data))
+    values, vectors = values[::-1][:latent_dim], vectors[:, ::-1][:, :latent_dim]
+    lengths = np.sqrt(np.maximum(values - gamma, 0.0))
+    weights = vectors * lengths
+    encoder = (vectors * (lengths / np.maximum(values, gamma))).T
+    return Optimum(weights, data.mean(axis=0), gamma, encoder, known.latent_variance(latent_dim, gamma), energy)
+
+
+def principal_angles(weights: np.ndarray, data: np.ndarray) -> np.ndarray:
+    """Angles in radians between the span of the columns of weights [d, k] and the first k principal directions."""
+    data = arguments.points("data", data)
+    weights = arguments.finite("weights", weights, data.shape[1], None)
+    vectors = np.linalg.eigh(_covariance(data))[1][:, ::-1][:, : weights.shape[1]]
+    span = np.linalg.qr(weights)[0]
+    # The sine is accurate where the angle is small, the cosine is not.
+    return np.arcsin(np.clip(np.linalg.svd(span - vectors @ (vectors.T @ span), compute_uv=False), 0.0, 1.0))
+
+
+def _covariance(data: np.ndarray) -> np.ndarray:
+    centred = data - data.mean(axis=0)
+    return centred.T @ centred / len(data)

@@ -1,0 +1,149 @@
+"""Eq. (4) of a VAE with affine decoder and an encoder of free moments, and its direct minimisation in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.optimize
+
+from tfcollapse.theory import arguments
+from tfcollapse.theory.affine import spectrum
+
+
+@dataclass(frozen=True)
+class AffineVAE:
+    """Parameters of eq. (4): a decoder, and moments for every data point.
+
+    Attributes:
+      weights: W, [d, latent_dim].
+      bias: b, [d].
+      log_gamma: log of the decoder variance.
+      mean: mu_z, [n, latent_dim].
+      log_variance: log sigma_z^2, [n, latent_dim].
+    """
+
+    weights: np.ndarray
+    bias: np.ndarray
+    log_gamma: float
+    mean: np.ndarray
+    log_variance: np.ndarray
+
+    def flat(self) -> np.ndarray:
+        """All parameters in one vector, in the order of the attributes."""
+        parts = (self.weights, self.bias, [self.log_gamma], self.mean, self.log_variance)
+        return np.concatenate([np.ravel(part) for part in parts])
+
+    @classmethod
+    def unflat(cls, vector: np.ndarray, n: int, d: int, latent_dim: int) -> AffineVAE:
+        """What `flat` laid out."""
+        sizes = np.cumsum([d * latent_dim, d, 1, n * latent_dim])
+        weights, bias, log_gamma, mean, log_variance = np.split(vector, sizes)
+        shape = (n, latent_dim)
+        return cls(
+            weights.reshape(d, latent_dim), bias, float(log_gamma[0]), mean.reshape(shape), log_variance.reshape(shape)
+        )
+
+
+def energy_and_gradient(vae: AffineVAE, data: np.ndarray) -> tuple[float, AffineVAE]:
+    """Eq. (4), averaged over data [n, d], and its gradient, laid out as the parameters are."""
+    n, d = data.shape
+    gamma, variance = np.exp(vae.log_gamma), np.exp(vae.log_variance)
+    residual = data - vae.bias - vae.mean @ vae.weights.T
+    lengths = np.square(vae.weights).sum(axis=0)
+    error = np.square(residual).sum() + (variance @ lengths).sum()
+    own = np.square(vae.mean).sum() + variance.sum() - vae.log_variance.sum()
+    energy = (error / gamma + own) / n + d * vae.log_gamma
+    gradient = AffineVAE(
+        2 / (n * gamma) * (vae.weights * variance.sum(axis=0) - residual.T @ vae.mean),
+        -2 / (n * gamma) * residual.sum(axis=0),
+        d - error / (n * gamma),
+        2 / n * (vae.mean - residual @ vae.weights / gamma),
+        (variance * (lengths / gamma + 1) - 1) / n,
+    )
+    return float(energy), gradient
+
+
+def random_start(random: np.random.Generator, data: np.ndarray, latent_dim: int, scale: float = 1.0) -> AffineVAE:
+    """Every parameter drawn from a normal distribution of this scale."""
+    n, d = data.shape
+    size = d * latent_dim + d + 1 + 2 * n * latent_dim
+    return AffineVAE.unflat(scale * random.standard_normal(size), n, d, latent_dim)
+
+
+def minimise(data: np.ndarray, start: AffineVAE, gamma: float | None = None) -> tuple[float, AffineVAE]:
+    """Descend eq. (4) from `start` by L-BFGS, over gamma too where none is given.
+
+    Args:
+      data: [n, d].
+      gamma: a fixed decoder variance.
+
+    Returns:
+      The energy reached, and where.
+    """
+    data = arguments.points("data", data)
+    n, d = data.shape
+    latent_dim = start.weights.shape[1]
+    place = d * latent_dim + d
+    vector = start.flat()
+    if gamma is not None:
+        vector[place] = np.log(arguments.positive("gamma", gamma))
+
+    def function(values: np.ndarray) -> tuple[float, np.ndarray]:
+        energy, gradient = energy_and_gradient(AffineVAE.unflat(values, n, d, latent_dim), data)
+        slope = gradient.flat()
+        if gamma is not None:
+            slope[place] = 0.0
+        return energy, slope
+
+    options = {"maxiter": 20_000, "maxfun": 40_000, "ftol": 0.0, "gtol": 1e-10, "maxcor": 40}
+    found = scipy.optimize.minimize(function, vector, jac=True, method="L-BFGS-B", options=options)
+    return float(found.fun), AffineVAE.unflat(found.x, n, d, latent_dim)
+
+
+def hessian(vae: AffineVAE, data: np.ndarray, gamma: float | None = None, step: float = 1e-5) -> np.ndarray:
+    """Second derivatives of eq. (4) at `vae`, by central differences of the exact gradient (error about 1e-9).
+
+    Without the row and column of log gamma where gamma is given, as it is fixed then.
+    """
+    n, d = data.shape
+    latent_dim = vae.weights.shape[1]
+    vector = vae.flat()
+    columns = []
+    for i in range(len(vector)):
+        shift = np.zeros_like(vector)
+        shift[i] = step
+        up, down = (
+            energy_and_gradient(AffineVAE.unflat(vector + sign * shift, n, d, latent_dim), data)[1].flat()
+            for sign in (1, -1)
+        )
+        columns.append((up - down) / (2 * step))
+    found = np.array(columns)
+    if gamma is not None:
+        found = np.delete(np.delete(found, d * latent_dim + d, axis=0), d * latent_dim + d, axis=1)
+    return (found + found.T) / 2
+
+
+def stationary_point(data: np.ndarray, active: Sequence[int], latent_dim: int, gamma: float | None = None) -> AffineVAE:
+    """Where the first units serve the principal directions in `active`, one each, and the others are collapsed.
+
+    Args:
+      data: [n, d].
+      active: indices from 0, by descending eigenvalue, each eigenvalue above gamma.
+      gamma: a fixed decoder variance; None takes the optimal one there.
+    """
+    data = arguments.points("data", data)
+    known = spectrum(data)
+    gamma = known.stationary_gamma(active) if gamma is None else gamma
+    known.stationary_energy(active, latent_dim, gamma)  # refuses what cannot be stationary
+    centred = data - data.mean(axis=0)
+    values, vectors = np.linalg.eigh(centred.T @ centred / len(data))
+    values, vectors = values[::-1][list(active)], vectors[:, ::-1][:, list(active)]
+    weights, mean = np.zeros((data.shape[1], latent_dim)), np.zeros((len(data), latent_dim))
+    variance = np.ones((len(data), latent_dim))
+    served = slice(len(active))
+    weights[:, served] = vectors * np.sqrt(values - gamma)
+    mean[:, served] = centred @ vectors * (np.sqrt(values - gamma) / values)
+    variance[:, served] = gamma / values
+    return AffineVAE(weights, data.mean(axis=0), float(np.log(gamma)), mean, np.log(variance))

@@ -1,0 +1,69 @@
+"""A claim held against a measurement."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+HOLDS, FAILS, NOT_APPLICABLE = "holds", "fails", "does not apply"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One row of the table that `tfcollapse theory` prints.
+
+    Attributes:
+      claim: what is said, with its equation.
+      predicted, measured: numbers, or words where the claim is not one number.
+      tolerance: how far they may be apart, in words.
+      verdict: HOLDS, FAILS, or NOT_APPLICABLE, where the claim's own conditions are not met.
+    """
+
+    claim: str
+    predicted: Any
+    measured: Any
+    tolerance: str
+    verdict: str
+
+    def as_row(self) -> dict[str, Any]:
+        """The check as a plain dict."""
+        return dataclasses.asdict(self)
+
+
+def equal(claim: str, predicted: float, measured: float, *, relative: float = 0.0, absolute: float = 0.0) -> Check:
+    """Holds where |measured - predicted| <= max(absolute, relative |predicted|)."""
+    allowed = max(absolute, relative * abs(predicted))
+    words = f"{relative:g} relative" if relative and relative * abs(predicted) >= absolute else f"{absolute:g}"
+    near = bool(abs(measured - predicted) <= allowed)  # false for NaN
+    return Check(claim, _plain(predicted), _plain(measured), words, _verdict(near))
+
+
+def at_most(claim: str, bound: float, measured: float) -> Check:
+    """Holds where measured <= bound."""
+    return Check(claim, f"<= {bound:.6g}", _plain(measured), "none", _verdict(bool(measured <= bound)))
+
+
+def at_least(claim: str, bound: float, measured: float) -> Check:
+    """Holds where measured >= bound."""
+    return Check(claim, f">= {bound:.6g}", _plain(measured), "none", _verdict(bool(measured >= bound)))
+
+
+def true(claim: str, expected: str, found: str, holds: bool) -> Check:
+    """A claim that is not one number."""
+    return Check(claim, expected, found, "none", _verdict(holds))
+
+
+def not_applicable(claim: str, condition: str, found: str) -> Check:
+    """A claim one of whose conditions is not met: neither holds nor fails."""
+    return Check(claim, condition, found, "none", NOT_APPLICABLE)
+
+
+def _verdict(holds: bool) -> str:
+    return HOLDS if holds else FAILS
+
+
+def _plain(value: float) -> float | int:
+    return int(value) if isinstance(value, (int, np.integer)) else float(value)

@@ -1,0 +1,128 @@
+"""Equations (8) and (10) over what runs record: the gap of every AE / VAE pair, and that of gamma from its optimum."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfcollapse.errors import ConfigError
+from tfcollapse.theory import arguments
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A bootstrap interval.
+
+    Attributes:
+      value: the statistic of the sample itself.
+      low, high: the percentiles between which the share `level` of the resampled statistics lies.
+    """
+
+    value: float
+    low: float
+    high: float
+    level: float
+
+
+@dataclass(frozen=True)
+class Gap:
+    """One comparison.
+
+    Attributes:
+      run_id: of the VAE.
+      against: the AE's run_id for eq. (8), None for eq. (10).
+      expected, found: AE and VAE error, or optimal gamma and gamma.
+    """
+
+    run_id: str
+    against: str | None
+    expected: float
+    found: float
+
+    @property
+    def relative(self) -> float:
+        """What was found over what was expected, minus 1; eq. (8) says >= 0, eq. (10) says 0."""
+        return self.found / self.expected - 1
+
+
+def error_gaps(rows: Sequence[Row]) -> list[Gap]:
+    """Eq. (8) for every VAE of a table and the AE of the same network, data, seed and training, where there is one."""
+    twins = {_twin(row): row for row in rows if row["objective"] == "AE" and row.get("train_error") is not None}
+    found = []
+    for row in rows:
+        twin = twins.get(_twin(row))
+        if row["objective"] != "AE" and row.get("train_error") is not None and twin is not None:
+            found.append(Gap(row["run_id"], twin["run_id"], twin["train_error"], row["train_error"]))
+    return found
+
+
+def gamma_gaps(rows: Sequence[Row]) -> list[Gap]:
+    """Eq. (10) for every VAE of a table that learns gamma: gamma against the training error with z sampled."""
+    return [
+        Gap(row["run_id"], None, row["train_error"], row["gamma"])
+        for row in rows
+        if row.get("gamma_mode") == "learned" and row.get("gamma") is not None
+    ]
+
+
+def late_gamma(metrics: Sequence[Row], share: float = 0.1, **options: Any) -> Interval:
+    """Eq. (10) on one run's metrics.csv: gamma over the mean batch error of its last rows, minus 1, block-bootstrapped.
+
+    Args:
+      metrics: rows with `gamma` and `reconstruction_error`, in order of steps.
+      share: of the rows, from the end.
+      options: of `bootstrap`.
+    """
+    if not 0 < share <= 1:
+        raise ConfigError(f"share: expected > 0 and <= 1, received {share}")
+    late = list(metrics)[-max(2, math.ceil(share * len(metrics))) :]
+    pairs = arguments.points("metrics", [[float(row["gamma"]), float(row["reconstruction_error"])] for row in late])
+    options = {"block": max(1, math.isqrt(len(late)))} | options
+    return bootstrap(pairs, lambda sample: float(sample[:, 0].mean() / sample[:, 1].mean() - 1), **options)
+
+
+def bootstrap(
+    sample: Sequence[float] | np.ndarray,
+    statistic: Callable[[np.ndarray], float] = lambda values: float(np.mean(values)),
+    *,
+    level: float = 0.95,
+    resamples: int = 2_000,
+    block: int = 1,
+    seed: int = 0,
+) -> Interval:
+    """The percentile bootstrap interval of a statistic.
+
+    Args:
+      sample: [n, ...], n >= 2.
+      block: resample runs of so many neighbours (moving blocks), for what is correlated in time.
+
+    Raises:
+      ConfigError: fewer than two values, NaN, or a level outside (0, 1).
+    """
+    sample = np.asarray(sample, np.float64)
+    if sample.ndim == 0 or len(sample) < 2 or not np.isfinite(sample).all():
+        raise ConfigError(f"sample: expected at least two finite values, received {np.ravel(sample)[:4].tolist()}")
+    if not 0 < level < 1:
+        raise ConfigError(f"level: expected between 0 and 1, received {level}")
+    n = len(sample)
+    block = arguments.whole("block", block, 1, n, "values")
+    random = np.random.default_rng(seed)
+    firsts = random.integers(0, n - block + 1, (resamples, math.ceil(n / block)))
+    places = (firsts[..., None] + np.arange(block)).reshape(resamples, -1)[:, :n]
+    values = [statistic(sample[chosen]) for chosen in places]
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(statistic(sample), float(low), float(high), level)
+
+
+_TWIN = ("architecture", "depth", "width", "base_channels", "block_depth", "shortcut", "batch_norm", "latent_dim")
+_TWIN_TRAINING = ("initializer", "output", "seed", "steps", "batch", "learning_rate", "halve_every", "dataset")
+
+
+def _twin(row: Row) -> tuple[Any, ...]:
+    return tuple(row.get(name) for name in (*_TWIN, *_TWIN_TRAINING, "train_images"))

@@ -1,0 +1,74 @@
+"""Proposition 1: where the gradient flow of eq. (6) ends, on the symmetric slice of the paper's two points."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfcollapse.theory import arguments
+from tfcollapse.theory.local_minimum import PAPER_DATA, collapsed, energy
+from tfcollapse.theory.soft_threshold import expected_error
+
+COLLAPSED, RECONSTRUCTED, PARTIAL, UNDECIDED = "collapsed", "reconstructed", "partial minimum", "undecided"
+_STEP, _REACH, _STEPS = 0.04, 0.02, 12_000
+_DEEP = -4.0
+"""Far below both (7) and the second local minimum: from here the flow can end at neither."""
+
+
+def basin_map(
+    weights: np.ndarray, means: np.ndarray, alpha: float, sigma: float = 1.0, gamma: float = 1.0
+) -> np.ndarray:
+    """How the flow from each start ends.
+
+    The flow is that of (W, b, log gamma, mu, log sigma) under the Euclidean metric, started at W_1 = W_2 = w, mu_1 =
+    -mu_2, b = 0. It stays on that slice by symmetry; gamma-bar is 1.
+
+    Args:
+      weights: starts of w, [rows].
+      means: starts of mu, [columns].
+      sigma, gamma: starts of sigma_1 = sigma_2 and of gamma.
+
+    Returns:
+      str [rows, columns]: COLLAPSED where the mean ends at 0 (W may end at any value that sends no signal),
+      RECONSTRUCTED where the energy falls below every other minimum, PARTIAL at the second local minimum, UNDECIDED
+      where the flow has not ended.
+    """
+    arguments.non_negative("alpha", alpha)
+    w, mu = (np.ravel(axis) for axis in np.meshgrid(weights, means, indexing="ij"))
+    logs = [
+        np.full_like(w, np.log(arguments.positive(name, value))) for name, value in (("sigma", sigma), ("gamma", gamma))
+    ]
+    state = np.stack([w, mu, *logs]).astype(np.float64)
+    base = energy(collapsed(PAPER_DATA), PAPER_DATA, alpha)
+    running = np.arange(state.shape[1])
+    for _ in range(_STEPS):
+        slope, value = _slope(state[:, running], alpha)
+        speed = np.linalg.norm(slope, axis=0)
+        state[:, running] -= slope * np.minimum(_STEP, _REACH / np.maximum(speed, 1e-30))
+        running = running[(value - base > _DEEP) & (speed > 1e-7)]
+        if running.size == 0:
+            break
+    slope, value = _slope(state, alpha)
+    still = np.linalg.norm(slope, axis=0) < 1e-4
+    signal = np.abs(state[1]) > 0.05
+    ends = np.full(w.shape, UNDECIDED, dtype="<U16")
+    ends[still & ~signal] = COLLAPSED
+    ends[still & signal] = PARTIAL
+    ends[value - base <= _DEEP + 0.1] = RECONSTRUCTED
+    return ends.reshape(len(weights), len(means))
+
+
+def _slope(state: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
+    """Derivatives of eq. (6) by (W_1, mu_1, log sigma_1, log gamma), and its value. All four cells are alike."""
+    w, mu, log_sigma, log_gamma = state
+    variance, gamma = np.exp(2 * log_sigma), np.exp(log_gamma)
+    error = expected_error(1.0, w * mu, w**2 * variance, alpha)
+    value = 4 * error.value / gamma + 4 * log_gamma + 2 * (mu**2 + variance - 2 * log_sigma)
+    slope = np.stack(
+        [
+            2 * (error.m1 * mu + error.m2 * w * variance) / gamma,
+            2 * error.m1 * w / gamma + 2 * mu,
+            2 * error.m2 * w**2 * variance / gamma + 2 * variance - 2,
+            4 - 4 * error.value / gamma,
+        ]
+    )
+    return slope, value

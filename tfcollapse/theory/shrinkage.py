@@ -1,0 +1,50 @@
+"""Section 5.1's analogy: min_u |x - A u|^2 + gamma eta(u), and which penalties eta prune exactly.
+
+The paper sets the l1 norm, which prunes at a finite gamma, against "the l2 norm", which never does. That holds of the
+SQUARED l2 norm; the norm itself prunes as well, all coefficients at once.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from tfcollapse.theory import arguments
+
+Penalty = Literal["l1", "l2", "l2 squared"]
+
+
+def pruning_gamma(design: np.ndarray, target: np.ndarray, penalty: Penalty) -> float:
+    """The gamma from which u = 0 is the minimum: 2 max |A'x| for l1, 2 |A'x| for l2, infinite for its square."""
+    slope = 2 * design.T @ target
+    norms = {"l1": np.abs(slope).max(), "l2": np.linalg.norm(slope), "l2 squared": np.inf}
+    return float(norms[penalty])
+
+
+def solve(design: np.ndarray, target: np.ndarray, gamma: float, penalty: Penalty, steps: int = 4_000) -> np.ndarray:
+    """The minimiser, [columns of the design]: in closed form for the square, by accelerated proximal steps else.
+
+    Args:
+      design: A, [d, k].
+      target: x, [d].
+      gamma: >= 0.
+    """
+    design, target = arguments.finite("design", design, None, None), arguments.finite("target", target, len(design))
+    arguments.non_negative("gamma", gamma)
+    gram, slope = design.T @ design, design.T @ target
+    if penalty == "l2 squared":
+        return np.linalg.solve(gram + gamma * np.eye(len(gram)), slope)
+    rate = 1 / (2 * np.linalg.eigvalsh(gram)[-1])
+    u = before = np.zeros(len(gram))
+    for step in range(steps):
+        ahead = u + step / (step + 3) * (u - before)
+        before, u = u, _shrink(ahead - 2 * rate * (gram @ ahead - slope), rate * gamma, penalty)
+    return u
+
+
+def _shrink(u: np.ndarray, amount: float, penalty: Penalty) -> np.ndarray:
+    if penalty == "l1":
+        return np.sign(u) * np.maximum(np.abs(u) - amount, 0.0)
+    size = np.linalg.norm(u)
+    return u * max(0.0, 1 - amount / size) if size > 0 else u
