@@ -11,6 +11,8 @@ import scipy.optimize
 from tfcollapse.theory import arguments
 from tfcollapse.theory.affine import spectrum
 
+_RESTARTS = 4
+
 
 @dataclass(frozen=True)
 class AffineVAE:
@@ -97,9 +99,13 @@ def minimise(data: np.ndarray, start: AffineVAE, gamma: float | None = None) -> 
             slope[place] = 0.0
         return energy, slope
 
-    options = {"maxiter": 20_000, "maxfun": 40_000, "ftol": 0.0, "gtol": 1e-10, "maxcor": 40}
-    found = scipy.optimize.minimize(function, vector, jac=True, method="L-BFGS-B", options=options)
-    return float(found.fun), AffineVAE.unflat(found.x, n, d, latent_dim)
+    options = {"maxiter": 20_000, "maxfun": 40_000, "ftol": 0.0, "gtol": 1e-12, "maxcor": 40}
+    for _ in range(_RESTARTS):  # a line search that round-off has ended goes on from a fresh metric
+        found = scipy.optimize.minimize(function, vector, jac=True, method="L-BFGS-B", options=options)
+        vector = found.x
+        if np.abs(found.jac).max() < options["gtol"]:
+            break
+    return float(found.fun), AffineVAE.unflat(vector, n, d, latent_dim)
 
 
 def hessian(vae: AffineVAE, data: np.ndarray, gamma: float | None = None, step: float = 1e-5) -> np.ndarray:

@@ -1,0 +1,242 @@
+"""Section 4 put to the test: descents of the energy, and affine VAEs trained by the package's own loop."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfcollapse.autoencoder import Autoencoder
+from tfcollapse.config import Data, Network, Objective, Run, Training
+from tfcollapse.data import load
+from tfcollapse.diagnostics.posterior import active_units
+from tfcollapse.lab.descent import descend, descend_at
+from tfcollapse.lab.section import Section
+from tfcollapse.theory import affine, affine_energy, equations
+from tfcollapse.theory.affine import Spectrum
+from tfcollapse.theory.checks import Check, at_most, equal, true
+
+READING = (
+    "With an affine decoder everything follows from the eigenvalues of the centred covariance: every descent ends at the "
+    "same energy, every partially collapsed solution is a saddle with as many ways down as predicted, and a fixed gamma "
+    "keeps the eigenvalues above it. What training by Adam leaves of a gap is stated."
+)
+# A spectrum in the units of pixels: three directions that matter, the rest alike.
+_KNOWN = np.array([0.16, 0.08, 0.04, *[0.002] * 13])
+_SIDE, _COUNT, _LATENT = 4, 4_096, 3
+_STARTS = 12
+
+
+def affine_section(data: str, seed: int = 0) -> Section:
+    """Check section 4 on synthetic data and on the images of the data set called `data`."""
+    checks, curves = [], {}
+    checks += _descents(seed)
+    checks += _saddles(seed, curves)
+    synthetic = known_images(_KNOWN, seed)
+    checks += _trained("known spectrum", synthetic, Spectrum.of(_KNOWN), _synthetic_run(seed), curves)
+    images = load(Data(name=data)).train
+    known = affine.spectrum(images.reshape(len(images), -1) / 255.0)
+    run = _real_run(data, seed)
+    checks += _trained(data, images, known, run, curves)
+    checks += _staircase(synthetic, seed, curves)
+    settings = {"images": f"{data}, all {len(images):,} training images", "steps": run.training.steps, "seed": seed}
+    return Section("affine", "The affine decoder (section 4)", READING, checks, curves, settings)
+
+
+def known_images(eigenvalues: np.ndarray, seed: int) -> np.ndarray:
+    """uint8 images [4096, 4, 4, 1] whose centred covariance has these eigenvalues, but for rounding to 1/255."""
+    random = np.random.default_rng(seed)
+    d = len(eigenvalues)
+    draws = random.uniform(-1, 1, (_COUNT, d))
+    draws = draws - draws.mean(axis=0)
+    whitener = np.linalg.inv(np.linalg.cholesky(draws.T @ draws / _COUNT)).T
+    axes = np.linalg.qr(random.standard_normal((d, d)))[0]
+    pixels = 0.5 + draws @ whitener * np.sqrt(eigenvalues) @ axes.T
+    return np.clip(np.rint(255 * pixels), 0, 255).astype(np.uint8).reshape(_COUNT, _SIDE, _SIDE, 1)
+
+
+def _points(seed: int, n: int, scales: list[float]) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    axes = np.linalg.qr(random.standard_normal((len(scales), len(scales))))[0]
+    return random.standard_normal((n, len(scales))) * scales @ axes
+
+
+def _descents(seed: int) -> list[Check]:
+    """(a): no descent from a random start ends anywhere but at the predicted energy."""
+    points, latent = _points(seed, 40, [3, 2.2, 1.5, 1.1, 0.8, 0.6, 0.4, 0.3]), 3
+    known, random, checks = affine.spectrum(points), np.random.default_rng(seed), []
+    for gamma, name in ((None, "gamma learned"), (1.0, "gamma fixed at 1"), (3.0, "gamma fixed at 3")):
+        predicted = known.energy(latent, gamma)
+        reached = [
+            affine_energy.minimise(points, affine_energy.random_start(random, points, latent), gamma)[0]
+            for _ in range(_STARTS)
+        ]
+        worst = max(reached, key=lambda energy: abs(energy - predicted))
+        claim = f"energy reached from each of {_STARTS} random starts, {name}: the worst"
+        checks.append(equal(claim, predicted, worst, relative=1e-8))
+    return checks
+
+
+def _saddles(seed: int, curves: dict[str, Any]) -> list[Check]:
+    """Every stationary point: its energy, and its ways down."""
+    points, latent = _points(seed, 12, [3, 2.2, 1.5, 0.9, 0.5]), 3
+    known, rows = affine.spectrum(points), []
+    for size in range(latent + 1):
+        for active in itertools.combinations(range(points.shape[1]), size):
+            gamma = known.stationary_gamma(active)
+            if (known.eigenvalues[list(active)] <= gamma).any():
+                continue
+            place = affine_energy.stationary_point(points, active, latent)
+            energy, slope = affine_energy.energy_and_gradient(place, points)
+            values = np.linalg.eigvalsh(affine_energy.hessian(place, points))
+            rows.append(
+                {
+                    "active": [index + 1 for index in active],
+                    "energy": energy,
+                    "predicted_energy": known.stationary_energy(active, latent, gamma),
+                    "slope": float(np.abs(slope.flat()).max()),
+                    "directions": int((values < -1e-6).sum()),
+                    "predicted_directions": known.saddle_directions(active, latent, gamma),
+                }
+            )
+    curves["stationary"] = rows
+    wrong = [row for row in rows if row["directions"] != row["predicted_directions"]]
+    minima = [row for row in rows if row["directions"] == 0]
+    best = known.energy(latent)
+    return [
+        at_most(f"largest derivative at {len(rows)} stationary points", 1e-12, max(row["slope"] for row in rows)),
+        equal(
+            "their energies: the largest difference",
+            0.0,
+            max(abs(row["energy"] - row["predicted_energy"]) for row in rows),
+            absolute=1e-11,
+        ),
+        true(
+            "ways down from each: negative eigenvalues of the Hessian",
+            ", ".join(str(row["predicted_directions"]) for row in rows),
+            ", ".join(str(row["directions"]) for row in rows),
+            not wrong,
+        ),
+        true("stationary points without a way down", "the global one alone", f"{len(minima)}, at energy "
+             f"{minima[0]['energy']:.6g}", len(minima) == 1 and abs(minima[0]["energy"] - best) < 1e-9),
+    ]  # fmt: skip
+
+
+def _synthetic_run(seed: int, **objective: Any) -> Run:
+    return Run(
+        network=Network(depth=0, latent_dim=_LATENT),
+        objective=Objective(**({"gamma_start": 0.01} | objective)),
+        training=Training(steps=40_000, learning_rate=1e-2, halve_every=8_000),
+        seed=seed,
+    )
+
+
+def _real_run(data: str, seed: int) -> Run:
+    return Run(
+        data=Data(name=data),
+        network=Network(depth=0, latent_dim=8),
+        objective=Objective(gamma_start=0.1),
+        training=Training(steps=16_000, learning_rate=1e-2, halve_every=1_800),
+        seed=seed,
+    )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """An affine VAE's parameters, and its posterior over all images."""
+
+    gamma: float
+    weights: np.ndarray
+    sigma: np.ndarray
+    active: int
+
+
+def _read(model: Autoencoder, images: np.ndarray) -> _Found:
+    posterior = model.encode(np.asarray(images / 255.0, np.float32))
+    mean, log_variance = (np.asarray(part, np.float64) for part in posterior)
+    weights = np.asarray(model.decoder.body[0].kernel, np.float64).T
+    # Over images by the geometric mean: the optimum is the same for all of them.
+    return _Found(
+        float(model.gamma), weights, np.exp(log_variance.mean(axis=0) / 2), int(active_units(mean.var(axis=0)).sum())
+    )
+
+
+def _trained(name: str, images: np.ndarray, known: Spectrum, run: Run, curves: dict[str, Any]) -> list[Check]:
+    """(b): gamma*, subspace, sigma_z, active units and eqs. (8) and (10), as Adam leaves them."""
+    latent = run.network.latent_dim
+    model, metrics = descend(run, images)
+    found = _read(model, images)
+    twin = Run(data=run.data, network=run.network, objective=Objective(kind="ae"), training=run.training, seed=run.seed)
+    ae_error = float(np.mean([row["reconstruction_error"] for row in descend(twin, images)[1][-10:]]))
+    vae_error = float(np.mean([row["reconstruction_error"] for row in metrics[-10:]]))
+    gamma = known.optimal_gamma(latent)
+    angles = affine.principal_angles(found.weights, images.reshape(len(images), -1) / 255.0)
+    own = np.sqrt(found.gamma / (np.square(found.weights).sum(axis=0) + found.gamma))
+    predicted = np.sqrt(known.latent_variance(latent, gamma))
+    late = equations.late_gamma(metrics)
+    curves[f"trained {name}"] = {
+        "gamma": [row["gamma"] for row in metrics],
+        "every": run.training.log_every,
+        "optimal_gamma": gamma,
+        "sigma": sorted(found.sigma.tolist()),
+        "predicted_sigma": sorted(predicted.tolist()),
+    }
+    ratio = known.dimensions / (known.dimensions - latent)
+    return [
+        equal(f"{name}: gamma learned by Adam, gamma*", gamma, found.gamma, relative=0.01),
+        equal(f"{name}: largest principal angle (radians)", 0.0, float(angles.max()), absolute=0.03),
+        equal(f"{name}: active units", known.active_units(latent, gamma), found.active),
+        equal(f"{name}: sigma_z of each unit against its own column, largest relative gap", 0.0,
+              float(np.abs(found.sigma / own - 1).max()), absolute=0.1),
+        equal(f"{name}: sigma_z against that of the principal directions, largest relative gap", 0.0,
+              float(np.abs(np.sort(found.sigma) / np.sort(predicted) - 1).max()), absolute=0.2),
+        equal(f"{name}: eq. (8), VAE error over AE error, d / (d - kappa)", ratio, vae_error / ae_error, relative=0.02),
+        true(f"{name}: eq. (10), gamma over the last batches' mean error, minus 1", "0 within 0.01",
+             f"{late.value:+.4f}, 95% from {late.low:+.4f} to {late.high:+.4f}", max(abs(late.low), abs(late.high)) < 0.01),
+    ]  # fmt: skip
+
+
+def _staircase(images: np.ndarray, seed: int, curves: dict[str, Any]) -> list[Check]:
+    """(c): the units that remain at a fixed gamma, trained, descended, and counted."""
+    known, latent = Spectrum.of(_KNOWN), _LATENT
+    gammas = _between(_KNOWN, latent)
+    run = _synthetic_run(seed, gamma="fixed")
+    run = Run(network=run.network, objective=run.objective, training=Training(
+        steps=20_000, learning_rate=1e-2, halve_every=3_500), seed=seed)  # fmt: skip
+    trained = descend_at(run, images, gammas, lambda model: _read(model, images).active)
+    counted = [known.active_units(latent, gamma) for gamma in gammas]
+    points = images[:24].reshape(24, -1) / 255.0
+    own, descended, off = affine.spectrum(points), [], 0.0
+    steps = _between(own.eigenvalues, latent)
+    for gamma in steps:
+        start = affine_energy.random_start(np.random.default_rng(seed), points, latent, 0.1)
+        _, vae = affine_energy.minimise(points, start, gamma)
+        live = np.square(vae.weights).sum(axis=0) > 1e-8
+        descended.append(int(live.sum()))
+        off = max([off, *np.abs(vae.mean[:, ~live]).ravel(), *np.abs(vae.log_variance[:, ~live] / 2).ravel()])
+    counts = [own.active_units(latent, gamma) for gamma in steps]
+    curves["staircase"] = {
+        "gamma": gammas,
+        "trained": trained,
+        "predicted": counted,
+        "eigenvalues": _KNOWN[:latent].tolist(),
+    }
+    return [
+        true("active units at fixed gamma, trained: eigenvalues above gamma", _listed(counted), _listed(trained),
+             trained == counted),
+        true("the same by descent on 24 of the points, which have their own spectrum", _listed(counts),
+             _listed(descended), descended == counts),
+        equal("collapsed units there: largest |mu_z| and |log sigma_z|", 0.0, off, absolute=1e-6),
+    ]  # fmt: skip
+
+
+def _between(eigenvalues: np.ndarray, latent: int) -> list[float]:
+    """Values of gamma that keep each number of units from `latent` to none: geometric means of neighbours."""
+    ends = np.concatenate([[2 * eigenvalues[0]], eigenvalues[: latent + 1]])
+    return np.sqrt(ends[:-1] * ends[1:])[::-1].tolist()
+
+
+def _listed(values: list[int]) -> str:
+    return ", ".join(map(str, values))

@@ -1,0 +1,47 @@
+"""The training loop of `tfcollapse.train` without a run's directory: engine and draws, from images to a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from tfcollapse.autoencoder import Autoencoder
+from tfcollapse.config import Run
+from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
+from tfcollapse.training.trainer import build, chunk
+
+
+def descend(run: Run, images: np.ndarray) -> tuple[Autoencoder, list[dict[str, float]]]:
+    """Train what `run` declares on uint8 images [n, h, w, c].
+
+    Returns:
+      The model, and for each chunk of `log_every` steps the means that metrics.csv would hold.
+    """
+    engine = _engine(run, images)
+    return engine.model, _advance(engine, run, images)
+
+
+def descend_at(run: Run, images: np.ndarray, gammas: list[float], measure: Callable[[Autoencoder], float]) -> list:
+    """`measure` of the model that `run` trains at each fixed gamma, every time from the same start; compiled once."""
+    engine = _engine(run, images)
+    start, found = engine.state(), []
+    for gamma in gammas:
+        engine.restore(start)
+        engine.model.log_gamma.assign(np.log(gamma))
+        _advance(engine, run, images)
+        found.append(measure(engine.model))
+    return found
+
+
+def _engine(run: Run, images: np.ndarray) -> TensorFlowEngine:
+    return TensorFlowEngine(build(run, images.shape[1:]), run.training, jit=use_xla(run.training, run.network))
+
+
+def _advance(engine: TensorFlowEngine, run: Run, images: np.ndarray) -> list[dict[str, float]]:
+    rows = []
+    while engine.step < run.training.steps:
+        count = min(run.training.log_every, run.training.steps - engine.step)
+        values = engine.advance(*chunk(run, images, engine.step, count))
+        rows.append({name: float(value.mean()) for name, value in values.items()})
+    return rows

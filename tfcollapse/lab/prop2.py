@@ -1,0 +1,176 @@
+"""Proposition 2 put to the test: gamma' by three routes, the staircase of collapsed units, and where the conditions fail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtr
+
+from tfcollapse.config import Data, Network, Objective, Run, Training
+from tfcollapse.data import load
+from tfcollapse.lab.descent import descend
+from tfcollapse.lab.response import DecoderResponse
+from tfcollapse.lab.section import Section
+from tfcollapse.theory import affine, shrinkage, thresholding
+from tfcollapse.theory.checks import Check, at_least, at_most, equal, not_applicable, true
+from tfcollapse.theory.thresholding import Crossing
+
+READING = (
+    "For every decoder there is a finite gamma' above which the collapsed solution costs less than any use of it, and "
+    "comparing the two costs finds it. The proof's own bound (35) is sufficient, and far from tight. Its conditions hold for "
+    "an affine decoder; for ReLU decoders they do not, and the checks say so. As gamma grows, latents collapse one after "
+    "another, exactly."
+)
+_IMAGES, _PAIRS = 16, 4
+
+
+def prop2_section(data: str, seed: int = 0) -> Section:
+    """Check Proposition 2 on affine decoders, and on a dense VAE trained on the data set called `data`."""
+    curves: dict[str, Any] = {}
+    run = _run(data, seed)
+    images = load(Data(name=data)).train
+    points = images.reshape(len(images), -1) / 255.0
+    checks = [
+        *_affine_routes("random data", _points(seed), 3),
+        *_affine_routes(data, points[:2_000], 8),
+        *_deep(run, images, curves),
+        *_conditions(curves),
+        *_shrinkage(seed, curves),
+    ]
+    settings = {
+        "images": f"{data}: a dense VAE, depth 2, width 64, 4 latents, {run.training.steps:,} steps on all "
+        f"{len(images):,}; gamma' on {_IMAGES} of them",
+        "seed": seed,
+    }
+    return Section("prop2", "Thresholding (Proposition 2)", READING, checks, curves, settings)
+
+
+def _run(data: str, seed: int) -> Run:
+    return Run(
+        data=Data(name=data),
+        network=Network(depth=2, width=64, latent_dim=4),
+        objective=Objective(gamma="optimal"),
+        training=Training(steps=4_000, learning_rate=1e-3, halve_every=1_000),
+        seed=seed,
+    )
+
+
+def _points(seed: int) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    return random.standard_normal((40, 8)) * [3, 2.2, 1.5, 1.1, 0.8, 0.6, 0.4, 0.3]
+
+
+def _affine_routes(name: str, points: np.ndarray, latent: int) -> list[Check]:
+    """The three routes on the optimal affine VAE: each implies what it claims, and they are ordered."""
+    best, known = affine.optimum(points, latent), affine.spectrum(points)
+    ceiling, top = len(points) * known.total, float(known.eigenvalues[0])
+
+    def respond(gamma: float) -> thresholding.Response:
+        return thresholding.affine_response(best.weights, best.bias, points, gamma)
+
+    direct = thresholding.direct_gamma(respond, ceiling, best.gamma).gamma
+    near = [_difference(respond(share * direct), ceiling, share * direct) for share in (0.99, 1.01)]
+    quadratic = thresholding.affine_quadratic(best.weights, best.bias, points, direct)
+    sufficient = quadratic.sufficient_gamma()
+    slopes = quadratic.reduced_slope(np.linspace(0, 1, 101), sufficient * 1.000001)
+    at_tilde = _difference(respond(direct), ceiling, sufficient)
+    collapsed = affine.optimum(points, latent, top * 1.000001)
+    return [
+        true(f"{name}, affine: cost of the best posterior minus the collapsed one's at 0.99 and 1.01 gamma'",
+             "negative, positive", f"{near[0]:.3g}, {near[1]:.3g} at gamma' = {direct:.6g}", near[0] < 0 < near[1]),
+        at_most(f"{name}: gamma' of the decoder as it is, at most lambda_max, where the best decoder collapses", top, direct),
+        equal(f"{name}: lambda_max implies complete collapse: largest weight there", 0.0,
+              float(np.abs(collapsed.weights).max()), absolute=1e-12),
+        at_least(f"{name}: the sufficient value from (35), at the posterior of gamma'", direct, sufficient),
+        true(f"{name}: (35) implies its slope > 0 for every w, and the collapsed solution cheaper", "> 0, > 0",
+             f"{slopes.min():.3g}, {at_tilde:.3g}", slopes.min() > 0 and at_tilde > 0),
+    ]  # fmt: skip
+
+
+def _difference(response: thresholding.Response, ceiling: float, gamma: float) -> float:
+    """Cost of this posterior minus that of the collapsed solution, eq. (4) summed over data points."""
+    return (response.f - ceiling) / gamma + 2 * response.kl
+
+
+def _deep(run: Run, images: np.ndarray, curves: dict[str, Any]) -> list[Check]:
+    """A trained ReLU VAE: gamma' by direct comparison, and its latents collapsing one by one."""
+    model, metrics = descend(run, images)
+    chosen = images[np.linspace(0, len(images) - 1, _IMAGES).astype(int)] / 255.0
+    decoder = DecoderResponse(model, chosen, _PAIRS, run.seed)
+    trained = float(np.mean([row["gamma"] for row in metrics[-10:]]))  # in closed form on each batch
+    crossing: Crossing = thresholding.direct_gamma(decoder.best, decoder.ceiling, trained, tolerance=1e-4, most=10)
+    near = [_difference(decoder.best(share * crossing.gamma), decoder.ceiling, share * crossing.gamma)
+            for share in (0.9, 1.1)]  # fmt: skip
+    top = float(affine.spectrum(chosen.reshape(_IMAGES, -1)).eigenvalues[0])
+    gammas = np.geomspace(trained, 2 * top, 9).tolist()
+    steps = decoder.staircase(gammas)
+    counts = [int(step.collapsed().sum()) for step in steps]
+    kl = [step.response.kl / _IMAGES for step in steps]
+    off = np.concatenate([np.abs(step.mean[:, step.collapsed()]).ravel() for step in steps if step.collapsed().any()])
+    curves["staircase"] = {
+        "gamma": gammas,
+        "collapsed": counts,
+        "kl": kl,
+        "scale": [step.scale.tolist() for step in steps],
+        "trained_gamma": trained,
+        "gamma'": crossing.gamma,
+        "lambda_max": top,
+        "latent_dim": run.network.latent_dim,
+    }
+    rising = all(a <= b for a, b in zip(counts, counts[1:], strict=False))
+    return [
+        true("trained dense VAE: the same difference of costs at 0.9 and 1.1 gamma', by descent", "negative, positive",
+             f"{near[0]:.3g}, {near[1]:.3g} at gamma' = {crossing.gamma:.4g}", near[0] < 0 < near[1]),
+        true("trained dense VAE: gamma' against the gamma it was trained to", "above",
+             f"{crossing.gamma:.4g} against {trained:.4g}", crossing.gamma > trained),
+        true("latents at the prior to 1e-6 as gamma grows to 2 lambda_max, scales and posterior optimised",
+             "never fewer, 0 first, all at last", ", ".join(map(str, counts)),
+             rising and counts[0] == 0 and counts[-1] == run.network.latent_dim),
+        at_most("those latents: largest |mu_z|", 1e-6, float(off.max(initial=0.0))),
+    ]  # fmt: skip
+
+
+def _conditions(curves: dict[str, Any]) -> list[Check]:
+    """What (35) asks of f, on one ReLU unit, where f is known in closed form."""
+    sigmas = np.geomspace(1e-1, 1e-5, 9)
+
+    def f(mean: float, sigma: np.ndarray) -> np.ndarray:
+        """E[(1 - relu(mean + sigma eps))^2]."""
+        h = mean / sigma
+        density, below = np.exp(-h * h / 2) / np.sqrt(2 * np.pi), ndtr(h)
+        return 1 - 2 * (mean * below + sigma * density) + (mean**2 + sigma**2) * below + mean * sigma * density
+
+    step = 1e-3 * sigmas
+    curvature = np.abs(f(step, sigmas) - 2 * f(0.0, sigmas) + f(-step, sigmas)) / step**2
+    away = (f(0.5, sigmas[:4] * 1.001) - f(0.5, sigmas[:4] * 0.999)) / (0.002 * sigmas[:4])
+    kink = float(np.polyfit(np.log(sigmas), np.log(curvature), 1)[0])
+    flat = float(np.polyfit(np.log(sigmas[:4]), np.log(np.abs(away)), 1)[0])
+    curves["conditions"] = {"sigma": sigmas.tolist(), "curvature": curvature.tolist()}
+    return [
+        equal("ReLU unit: second derivative of f in mu_z at the kink, as a power of sigma_z", -1.0, kink, absolute=0.01),
+        equal("ReLU unit off the kink: df / dsigma_z as a power of sigma_z", 1.0, flat, absolute=0.01),
+        not_applicable("(35) for the trained ReLU VAE", "Lipschitz gradients and df / dsigma_z >= c > 0",
+                       f"no Lipschitz constant (curvature {curvature[-1]:.2g} at sigma_z = 1e-5, and rising); "
+                       "df / dsigma_z falls to 0 with sigma_z"),
+    ]  # fmt: skip
+
+
+def _shrinkage(seed: int, curves: dict[str, Any]) -> list[Check]:
+    """The l1 / l2 analogy: what prunes exactly at a finite gamma, and what never does."""
+    random = np.random.default_rng(seed)
+    design, target = random.standard_normal((12, 6)), random.standard_normal(12)
+    pruning = {name: shrinkage.pruning_gamma(design, target, name) for name in ("l1", "l2", "l2 squared")}
+    gammas = np.geomspace(0.02, 20, 25) * pruning["l1"]
+    kept = {
+        name: [int((shrinkage.solve(design, target, gamma, name) != 0).sum()) for gamma in gammas] for name in pruning
+    }
+    curves["shrinkage"] = {"gamma": gammas.tolist(), "kept": kept, "pruning": {k: pruning[k] for k in ("l1", "l2")}}
+    checks = []
+    for name in ("l1", "l2"):
+        around = [np.abs(shrinkage.solve(design, target, share * pruning[name], name)).max() for share in (0.99, 1.01)]
+        checks.append(true(f"{name} penalty: largest coefficient at 0.99 and 1.01 of gamma = {pruning[name]:.4g}",
+                           "> 0, exactly 0", f"{around[0]:.3g}, {around[1]:g}", around[0] > 0 == around[1]))  # fmt: skip
+    checks.append(true("squared l2 penalty: coefficients that are 0 at any of 25 values of gamma", "none",
+                       str(6 - min(kept["l2 squared"])), min(kept["l2 squared"]) == 6))  # fmt: skip
+    return checks

@@ -1,0 +1,123 @@
+"""Proposition 2 for any decoder: its best posterior at a gamma, free moments for every image, by descent in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.optimize
+import tensorflow as tf
+
+from tfcollapse.autoencoder import Autoencoder
+from tfcollapse.lab.precise import in_float64
+from tfcollapse.theory.thresholding import Response
+
+_OPTIONS = {"maxiter": 400, "maxcor": 20, "ftol": 1e-12, "gtol": 1e-7}
+_EXACT = {"maxiter": 1_500, "maxfun": 3_000, "maxcor": 40, "ftol": 0.0, "gtol": 1e-9}
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A posterior and the scales w_j on its latents, Appendix C's last paragraph.
+
+    Attributes:
+      response: f and KL.
+      scale: w, [latent_dim], in [0, 1].
+      mean, sigma: [n, latent_dim].
+    """
+
+    response: Response
+    scale: np.ndarray
+    mean: np.ndarray
+    sigma: np.ndarray
+
+    def collapsed(self, tolerance: float = 1e-6) -> np.ndarray:
+        """Latents at the prior for every image: |mu| and |sigma - 1| below the tolerance. bool [latent_dim]."""
+        off = np.maximum(np.abs(self.mean), np.abs(self.sigma - 1)).max(axis=0)
+        return off < tolerance
+
+
+class DecoderResponse:
+    """How a decoder would best be used at each gamma.
+
+    The expectation over z is over fixed draws in pairs (z and its mirror image), the same for every gamma. A constant is
+    added to the decoder's output and kept at its optimum, so that z ignored is exactly the mean predictor.
+
+    Args:
+      model: a VAE of this package.
+      images: float [n, h, w, c] in [0, 1].
+      pairs: of draws for each image.
+
+    Attributes:
+      ceiling: n d gamma-bar of these images.
+    """
+
+    def __init__(self, model: Autoencoder, images: np.ndarray, pairs: int = 8, seed: int = 0):
+        self.model = in_float64(model)
+        self.images = np.asarray(images, np.float64)
+        self.shape = (len(images), model.latent_dim)
+        draws = np.random.default_rng(seed).standard_normal((pairs, *self.shape))
+        self.noise = tf.constant(np.concatenate([draws, -draws]))
+        self.ceiling = float(np.square(self.images - self.images.mean(axis=0)).sum())
+        self._slopes = tf.function(self._value_and_slopes, jit_compile=True)
+
+    def best(self, gamma: float) -> Response:
+        """The best posterior found, from the encoder's own and from near the prior, every scale at 1."""
+        encoded = self.model.encode(self.images)
+        mean, log_variance = (np.asarray(part) for part in encoded)
+        starts = [np.concatenate([mean.ravel(), log_variance.ravel()])]
+        starts.append(0.1 * starts[0])
+        found = [self._descend(start, gamma, _OPTIONS, bounds=None) for start in starts]
+        return min((self._read(point) for point in found), key=lambda each: each.f / gamma + 2 * each.kl)
+
+    def staircase(self, gammas: Sequence[float]) -> list[Scaled]:
+        """The best scales and posterior at each gamma, ascending, each from where the one before ended."""
+        mean, log_variance = (np.asarray(part) for part in self.model.encode(self.images))
+        point = np.concatenate([mean.ravel(), log_variance.ravel(), np.ones(self.shape[1])])
+        bounds = [(None, None)] * (2 * mean.size) + [(0.0, 1.0)] * self.shape[1]
+        found = []
+        for gamma in gammas:
+            point = self._descend(point, gamma, _EXACT, bounds)
+            mean, log_variance, scale = self._parts(point)
+            mean[:, scale == 0], log_variance[:, scale == 0] = 0.0, 0.0  # cut off, they follow the KL alone
+            found.append(Scaled(self._read(point), scale.copy(), mean.copy(), np.exp(log_variance / 2)))
+        return found
+
+    def _descend(self, start: np.ndarray, gamma: float, options: dict, bounds: list | None) -> np.ndarray:
+        def function(point: np.ndarray) -> tuple[float, np.ndarray]:
+            mean, log_variance, scale = self._parts(point)
+            value, slopes = self._slopes(*(tf.constant(each, tf.float64) for each in (mean, log_variance, scale, gamma)))
+            slope = np.concatenate([np.ravel(each) for each in slopes])
+            return float(value), slope[: len(point)]
+
+        return scipy.optimize.minimize(
+            function, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options
+        ).x
+
+    def _parts(self, point: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        size = self.shape[0] * self.shape[1]
+        scale = point[2 * size :] if len(point) > 2 * size else np.ones(self.shape[1])
+        return point[:size].reshape(self.shape), point[size : 2 * size].reshape(self.shape), scale
+
+    def _read(self, point: np.ndarray) -> Response:
+        mean, log_variance, scale = map(tf.constant, self._parts(point))
+        f, kl = self._terms(mean, log_variance, scale)
+        return Response(float(f), float(kl))
+
+    def _value_and_slopes(self, mean, log_variance, scale, gamma):
+        with tf.GradientTape() as tape:
+            tape.watch([mean, log_variance, scale])
+            f, kl = self._terms(mean, log_variance, scale)
+            value = f / gamma + 2 * kl
+        return value, tape.gradient(value, [mean, log_variance, scale])
+
+    def _terms(self, mean, log_variance, scale):
+        latents = (mean + tf.exp(0.5 * log_variance) * self.noise) * scale
+        flat = tf.reshape(latents, (-1, self.shape[1]))
+        outputs = tf.reshape(self.model.decode(flat), (-1, *self.images.shape))
+        residual = self.images - outputs
+        residual -= tf.stop_gradient(tf.reduce_mean(residual, axis=(0, 1)))
+        f = tf.reduce_sum(tf.square(residual)) / len(self.noise)
+        kl = 0.5 * tf.reduce_sum(tf.square(mean) + tf.exp(log_variance) - log_variance - 1.0)
+        return f, kl
