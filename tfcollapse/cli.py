@@ -16,8 +16,8 @@ from tfcollapse.grammar import parser
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
-    Exit status: 0; 1 where some runs of a sweep did not finish; 2 for a user's mistake, a single run that diverges
-    among them; 130 for Ctrl-C.
+    Exit status: 0; 1 where some runs of a sweep did not finish, or a check of the theory lab fails; 2 for a user's
+    mistake, a single run that diverges among them; 130 for Ctrl-C.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     parsed = parser().parse_args(arguments)
@@ -153,6 +153,11 @@ def _figure(parsed: argparse.Namespace) -> int:
     from tfcollapse.study import load_study, study_names
 
     out = pathlib.Path(parsed.out)
+    from tfcollapse import findings
+
+    if not parsed.study and findings.read(out):
+        print("wrote", ", ".join(map(str, findings.draw(out))))
+        return 0
     studies = [parsed.study] if parsed.study else [name for name in study_names() if (out / f"{name}.csv").exists()]
     if not studies:
         raise ConfigError(f"--out '{out}': expected the table of a study, such as fig1_left.csv, found none")
@@ -190,6 +195,32 @@ def _draw(name: str, study, out: pathlib.Path) -> None:
     with replacing(out / f"{name}.md") as partial:
         partial.write_text(page)
     print("wrote", ", ".join(str(path) for path in [*paths, out / f"{name}.md", out / f"{name}.csv"]))
+
+
+def _theory(parsed: argparse.Namespace) -> int:
+    from tfcollapse import findings
+    from tfcollapse.quiet import import_tensorflow
+    from tfcollapse.record import check_writable
+
+    out = pathlib.Path(parsed.out)
+    check_writable(out)
+    import_tensorflow()
+    from tfcollapse.lab import laboratory
+
+    found = []
+    for name in laboratory.sections(parsed.section, parsed.table):
+        found.append(laboratory.find(name, vars(parsed)))
+        if not parsed.json:
+            print("\n".join(findings.lines(found[-1])), flush=True)
+    paths = findings.write(out, found)
+    if parsed.json:
+        print(json.dumps(found, indent=1))
+    else:
+        print("wrote", ", ".join(map(str, paths)))
+    failed = sum(check["verdict"] == "fails" for each in found for check in each["checks"])
+    if failed:
+        print(f"tfcollapse: {failed} of {sum(len(each['checks']) for each in found)} checks fail", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def _describe(parsed: argparse.Namespace) -> int:
@@ -247,6 +278,7 @@ _COMMANDS = {
     "pictures": _pictures,
     "train": _train,
     "figure": _figure,
+    "theory": _theory,
     "describe": _describe,
     "data": _data,
     "bench": _bench,

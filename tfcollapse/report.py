@@ -20,13 +20,13 @@ def page(name: str, study: Study, rows: Rows) -> str:
         "## How it was made",
         _provenance(rows),
         "## What it says of the paper's claims",
-        _table(
+        markdown_table(
             ("the paper says", "this run", "evidence"),
             [(claim.text, f"**{claim.verdict}**", claim.evidence) for claim in study.claims(rows)],
         ),
         _limits(rows),
         "## Obtained",
-        _table(*_cells(rows)),
+        markdown_table(*_cells(rows)),
         f"Every number of every run: [{name}.csv]({name}.csv).",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -50,7 +50,7 @@ def _provenance(rows: Rows) -> str:
         "seeds": _distinct(row["seed"] for row in rows),
         "training time": f"{seconds / 3600:.2f} hours, summed over {len(ran)} runs",
     }
-    return _table(("what", "value"), [(name, value) for name, value in facts.items() if value])
+    return markdown_table(("what", "value"), [(name, value) for name, value in facts.items() if value])
 
 
 def _limits(rows: Rows) -> str:
@@ -122,6 +122,7 @@ def _distinct(values: Iterable[Any]) -> str:
     return "; ".join(dict.fromkeys(str(value) for value in values))
 
 
-def _table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A Markdown table; a bar within a cell becomes a slash."""
     rows = [header, ["---"] * len(header), *lines]
     return "\n".join("| " + " | ".join(str(cell).replace("|", "/") for cell in row) + " |" for row in rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from tfcollapse.claims.judging import (
     CONTRADICTED,
@@ -19,6 +18,7 @@ from tfcollapse.claims.judging import (
 )
 from tfcollapse.figures.style import Rows
 from tfcollapse.study import Claim
+from tfcollapse.theory import equations
 
 
 def depth_claims(rows: Rows) -> list[Claim]:
@@ -56,19 +56,9 @@ def _ordered(text: str, series: list[tuple[str, Mapping[int, float]]]) -> Claim:
     return Claim(text, SUPPORTED if whole else PARTLY, f"at {len(depths)} of {len(wanted)} depths that finished")
 
 
-def _pairs(rows: Rows) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
-    done = [row for row in rows if row.get("train_error") is not None]
-    plain = {(row["depth"], row["seed"]): row for row in done if row["objective"] == "AE"}
-    return [
-        (plain[place], row)
-        for row in done
-        if row["objective"] != "AE" and (place := (row["depth"], row["seed"])) in plain
-    ]
-
-
 def _equation_8(rows: Rows) -> Claim:
     text = "eq. (8): each AE's error is at most that of its VAE"
-    pairs = _pairs(rows)
+    pairs = equations.pairs(rows)
     if not pairs:
         return Claim(text, NOT_TESTED, "no AE has a finished VAE beside it")
     broken = [
@@ -79,4 +69,7 @@ def _equation_8(rows: Rows) -> Claim:
     ]
     smallest = min(vae["train_error"] / ae["train_error"] for ae, vae in pairs)
     evidence = f"{len(pairs) - len(broken)} of {len(pairs)} pairs hold; smallest ratio VAE / AE {smallest:.3f}"
+    if len(pairs) > 1:
+        mean = equations.bootstrap([gap.relative for gap in equations.error_gaps(rows)])
+        evidence += f", mean {mean.value + 1:.3f} (95% {mean.low + 1:.3f} to {mean.high + 1:.3f} over these pairs)"
     return Claim(text, CONTRADICTED if broken else SUPPORTED, "; ".join([evidence, *broken]))

@@ -24,7 +24,7 @@ SERIES: tuple[dict[str, Any], ...] = (
     {"color": "#6fa3d8", "marker": "^", "linestyle": "-."},
 )
 STYLES = dict(zip(("AE", "VAE", "VAE + KL warm-up"), SERIES, strict=True))
-OTHER = {"color": "#777777", "marker": "D", "linestyle": ":"}
+OTHER: dict[str, Any] = {"color": "#777777", "marker": "D", "linestyle": ":"}
 
 DEPTH_NAMES = {
     "dense": "hidden layers in encoder and in decoder",
@@ -157,11 +157,16 @@ def finish(figure: Figure, panels: Iterable[tuple[Axes, str]], rows: Rows, bars:
     """Titles, grid, caption; the bars are one sd over seeds where there are several, or what `bars` says."""
     if bars is None:
         bars = "one sd over seeds" if len({row["seed"] for row in rows}) > 1 else ""
+    return dress(figure, panels, caption(rows, bars))
+
+
+def dress(figure: Figure, panels: Iterable[tuple[Axes, str]], text: str) -> Figure:
+    """The look of every figure: titles, a light grid, the caption `text`."""
     for axes, title in panels:
         axes.set_title(title, loc="left", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", which="major", color="#dddddd", linewidth=0.6)
-    figure.supxlabel(caption(rows, bars), fontsize=8, color="#333333")
+    figure.supxlabel(text, fontsize=8, color="#333333")
     return figure
 
 

@@ -19,9 +19,9 @@ from tfcollapse.theory.affine import Spectrum
 from tfcollapse.theory.checks import Check, at_most, equal, true
 
 READING = (
-    "With an affine decoder everything follows from the eigenvalues of the centred covariance: every descent ends at the "
-    "same energy, every partially collapsed solution is a saddle with as many ways down as predicted, and a fixed gamma "
-    "keeps the eigenvalues above it. What training by Adam leaves of a gap is stated."
+    "With an affine decoder everything follows from the eigenvalues of the centred covariance: every descent ends "
+    "at the same energy, every partially collapsed solution is a saddle with as many ways down as predicted, and a "
+    "fixed gamma keeps the eigenvalues above it. What training by Adam leaves of a gap is stated."
 )
 # A spectrum in the units of pixels: three directions that matter, the rest alike.
 _KNOWN = np.array([0.16, 0.08, 0.04, *[0.002] * 13])
@@ -29,19 +29,23 @@ _SIDE, _COUNT, _LATENT = 4, 4_096, 3
 _STARTS = 12
 
 
-def affine_section(data: str, seed: int = 0) -> Section:
+def affine_section(data: str, seed: int = 0, data_dir: str | None = None) -> Section:
     """Check section 4 on synthetic data and on the images of the data set called `data`."""
     checks, curves = [], {}
     checks += _descents(seed)
     checks += _saddles(seed, curves)
     synthetic = known_images(_KNOWN, seed)
     checks += _trained("known spectrum", synthetic, Spectrum.of(_KNOWN), _synthetic_run(seed), curves)
-    images = load(Data(name=data)).train
+    images = load(Data(name=data), data_dir=data_dir).train
     known = affine.spectrum(images.reshape(len(images), -1) / 255.0)
     run = _real_run(data, seed)
     checks += _trained(data, images, known, run, curves)
     checks += _staircase(synthetic, seed, curves)
-    settings = {"images": f"{data}, all {len(images):,} training images", "steps": run.training.steps, "seed": seed}
+    settings = {
+        "images": f"{data}, all {len(images):,} training images",
+        "steps": f"{run.training.steps:,}",
+        "seed": seed,
+    }
     return Section("affine", "The affine decoder (section 4)", READING, checks, curves, settings)
 
 
@@ -119,9 +123,13 @@ def _saddles(seed: int, curves: dict[str, Any]) -> list[Check]:
             ", ".join(str(row["directions"]) for row in rows),
             not wrong,
         ),
-        true("stationary points without a way down", "the global one alone", f"{len(minima)}, at energy "
-             f"{minima[0]['energy']:.6g}", len(minima) == 1 and abs(minima[0]["energy"] - best) < 1e-9),
-    ]  # fmt: skip
+        true(
+            "stationary points without a way down",
+            "the global one alone",
+            f"{len(minima)}, at energy {minima[0]['energy']:.6g}",
+            len(minima) == 1 and abs(minima[0]["energy"] - best) < 1e-9,
+        ),
+    ]
 
 
 def _synthetic_run(seed: int, **objective: Any) -> Run:
@@ -188,14 +196,26 @@ def _trained(name: str, images: np.ndarray, known: Spectrum, run: Run, curves: d
         equal(f"{name}: gamma learned by Adam, gamma*", gamma, found.gamma, relative=0.01),
         equal(f"{name}: largest principal angle (radians)", 0.0, float(angles.max()), absolute=0.03),
         equal(f"{name}: active units", known.active_units(latent, gamma), found.active),
-        equal(f"{name}: sigma_z of each unit against its own column, largest relative gap", 0.0,
-              float(np.abs(found.sigma / own - 1).max()), absolute=0.1),
-        equal(f"{name}: sigma_z against that of the principal directions, largest relative gap", 0.0,
-              float(np.abs(np.sort(found.sigma) / np.sort(predicted) - 1).max()), absolute=0.2),
+        equal(
+            f"{name}: sigma_z of each unit against its own column, largest relative gap",
+            0.0,
+            float(np.abs(found.sigma / own - 1).max()),
+            absolute=0.1,
+        ),
+        equal(
+            f"{name}: sigma_z against that of the principal directions, largest relative gap",
+            0.0,
+            float(np.abs(np.sort(found.sigma) / np.sort(predicted) - 1).max()),
+            absolute=0.2,
+        ),
         equal(f"{name}: eq. (8), VAE error over AE error, d / (d - kappa)", ratio, vae_error / ae_error, relative=0.02),
-        true(f"{name}: eq. (10), gamma over the last batches' mean error, minus 1", "0 within 0.01",
-             f"{late.value:+.4f}, 95% from {late.low:+.4f} to {late.high:+.4f}", max(abs(late.low), abs(late.high)) < 0.01),
-    ]  # fmt: skip
+        true(
+            f"{name}: eq. (10), gamma over the last batches' mean error, minus 1",
+            "0 within 0.01",
+            f"{late.value:+.4f}, 95% from {late.low:+.4f} to {late.high:+.4f}",
+            max(abs(late.low), abs(late.high)) < 0.01,
+        ),
+    ]
 
 
 def _staircase(images: np.ndarray, seed: int, curves: dict[str, Any]) -> list[Check]:
@@ -203,8 +223,12 @@ def _staircase(images: np.ndarray, seed: int, curves: dict[str, Any]) -> list[Ch
     known, latent = Spectrum.of(_KNOWN), _LATENT
     gammas = _between(_KNOWN, latent)
     run = _synthetic_run(seed, gamma="fixed")
-    run = Run(network=run.network, objective=run.objective, training=Training(
-        steps=20_000, learning_rate=1e-2, halve_every=3_500), seed=seed)  # fmt: skip
+    run = Run(
+        network=run.network,
+        objective=run.objective,
+        training=Training(steps=20_000, learning_rate=1e-2, halve_every=3_500),
+        seed=seed,
+    )
     trained = descend_at(run, images, gammas, lambda model: _read(model, images).active)
     counted = [known.active_units(latent, gamma) for gamma in gammas]
     points = images[:24].reshape(24, -1) / 255.0
@@ -224,12 +248,20 @@ def _staircase(images: np.ndarray, seed: int, curves: dict[str, Any]) -> list[Ch
         "eigenvalues": _KNOWN[:latent].tolist(),
     }
     return [
-        true("active units at fixed gamma, trained: eigenvalues above gamma", _listed(counted), _listed(trained),
-             trained == counted),
-        true("the same by descent on 24 of the points, which have their own spectrum", _listed(counts),
-             _listed(descended), descended == counts),
+        true(
+            "active units at fixed gamma, trained: eigenvalues above gamma",
+            _listed(counted),
+            _listed(trained),
+            trained == counted,
+        ),
+        true(
+            "the same by descent on 24 of the points, which have their own spectrum",
+            _listed(counts),
+            _listed(descended),
+            descended == counts,
+        ),
         equal("collapsed units there: largest |mu_z| and |log sigma_z|", 0.0, off, absolute=1e-6),
-    ]  # fmt: skip
+    ]
 
 
 def _between(eigenvalues: np.ndarray, latent: int) -> list[float]:

@@ -1,4 +1,4 @@
-"""The training loop of `tfcollapse.train` without a run's directory: engine and draws, from images to a trained model."""
+"""The training loop of `tfcollapse.train` without a run's directory: from images to a trained model."""
 
 from __future__ import annotations
 

@@ -12,10 +12,10 @@ from tfcollapse.theory.checks import Check, at_least, at_most, equal, true
 from tfcollapse.theory.local_minimum import PAPER_DATA
 
 READING = (
-    "With a soft threshold in the decoder the collapsed solution (7) is a local minimum for every alpha > 0. The paper moves "
-    "the weights alone; here all parameters move together, within a radius that is proved, for any data set. The basin is "
-    "shallow: its width grows like alpha, the barrier around it like alpha squared. Between alpha 0.65 and 1.16 a second bad "
-    "minimum, half reconstructed, stands behind the first, and catches what leaves it."
+    "With a soft threshold in the decoder the collapsed solution (7) is a local minimum for every alpha > 0. The "
+    "paper moves the weights alone; here all parameters move together, within a radius that is proved, for any data "
+    "set. The basin is shallow: its width grows like alpha, the barrier around it like alpha squared. Between alpha "
+    "0.65 and 1.16 a second bad minimum, half reconstructed, stands behind the first, and catches what leaves it."
 )
 _ALPHAS = (0.01, 0.03, 0.1, 0.3, 1.0, 2.0)
 _WIDE = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.5, 2.0)
@@ -47,21 +47,36 @@ def _at_the_point(seed: int) -> list[Check]:
     random = np.random.default_rng(seed)
     data = random.standard_normal((5, 3))
     vae = local_minimum.SoftThresholdVAE(
-        random.standard_normal((3, 2)), random.standard_normal(3), 0.7, random.standard_normal((5, 2)),
+        random.standard_normal((3, 2)),
+        random.standard_normal(3),
+        0.7,
+        random.standard_normal((5, 2)),
         random.uniform(0.3, 1.5, (5, 2)),
-    )  # fmt: skip
+    )
     exact = local_minimum.energy(vae, data, 0.4)
     sampled, error = local_minimum.sampled_energy(vae, data, 0.4, 200_000, seed)
     return [
         equal("eq. (6) at (7): n (d + kappa)", 6.0, local_minimum.energy(point, PAPER_DATA, alpha), absolute=1e-12),
         equal("gradient at (7): largest entry", 0.0, float(np.abs(slope).max()), absolute=1e-12),
-        equal("Hessian at (7) against B.2's blocks 0, (2 n / gamma) I, n d / gamma^2, 2 and 4: largest difference", 0.0,
-              float(np.abs(second - blocks).max()), absolute=1e-12),
-        true("alpha = 0: negative eigenvalues there", "1: an affine decoder has a saddle",
-             f"{int((affine < -1e-12).sum())}, lowest {affine[0]:.6g}", int((affine < -1e-12).sum()) == 1),
-        equal("exact energy of a random model, n = 5, d = 3, kappa = 2, against 200,000 samples, in standard errors", 0.0,
-              (sampled - exact) / error, absolute=5.0),
-    ]  # fmt: skip
+        equal(
+            "Hessian at (7) against B.2's blocks 0, (2 n / gamma) I, n d / gamma^2, 2 and 4: largest difference",
+            0.0,
+            float(np.abs(second - blocks).max()),
+            absolute=1e-12,
+        ),
+        true(
+            "alpha = 0: negative eigenvalues there",
+            "1: an affine decoder has a saddle",
+            f"{int((affine < -1e-12).sum())}, lowest {affine[0]:.6g}",
+            int((affine < -1e-12).sum()) == 1,
+        ),
+        equal(
+            "exact energy of a random model, n = 5, d = 3, kappa = 2, against 200,000 samples, in standard errors",
+            0.0,
+            (sampled - exact) / error,
+            absolute=5.0,
+        ),
+    ]
 
 
 def _along_the_weights(curves: dict[str, Any]) -> list[Check]:
@@ -78,10 +93,14 @@ def _along_the_weights(curves: dict[str, Any]) -> list[Check]:
     push = float(local_minimum.gradient(tiny, PAPER_DATA, 1.0).weights[0, 0])
     curves["push at W = alpha / 10"] = push
     return [
-        true("derivative along W alone, 24 directions, |W| from 0.1 to 3, alpha = 1: the smallest", "> 0",
-             f"{lowest:.3g}", lowest > 0),
+        true(
+            "derivative along W alone, 24 directions, |W| from 0.1 to 3, alpha = 1: the smallest",
+            "> 0",
+            f"{lowest:.3g}",
+            lowest > 0,
+        ),
         true("it is far below what sampling could see: dL/dW at W = alpha / 10", "> 0", f"{push:.3g}", push > 0),
-    ]  # fmt: skip
+    ]
 
 
 def _jointly(seed: int, curves: dict[str, Any]) -> list[Check]:
@@ -101,13 +120,23 @@ def _jointly(seed: int, curves: dict[str, Any]) -> list[Check]:
             inside[d + n :] = np.log1p(inside[d + n :])
             worst = min(worst, basin.relative_energy(inside, data, alpha)[0])
     return [
-        true("proved radius over alpha, all parameters jointly", "> 0 for every alpha",
-             ", ".join(f"{radius:.3g}" for radius in proved), min(proved) > 0),
-        true("radius at which a search finds lower energy", "above the proved one",
-             ", ".join(f"{radius:.3g}" for radius in found), all(np.array(found) >= proved)),
-        true("any data set: least proved radius of 40 random ones, n 2 to 6, d 2 to 4", "> 0", f"{least:.3g}", least > 0),
+        true(
+            "proved radius over alpha, all parameters jointly",
+            "> 0 for every alpha",
+            ", ".join(f"{radius:.3g}" for radius in proved),
+            min(proved) > 0,
+        ),
+        true(
+            "radius at which a search finds lower energy",
+            "above the proved one",
+            ", ".join(f"{radius:.3g}" for radius in found),
+            all(np.array(found) >= proved),
+        ),
+        true(
+            "any data set: least proved radius of 40 random ones, n 2 to 6, d 2 to 4", "> 0", f"{least:.3g}", least > 0
+        ),
         at_least("energy relative to (7) at 800 random points within those radii: the lowest", -1e-9, float(worst)),
-    ]  # fmt: skip
+    ]
 
 
 def _barriers(curves: dict[str, Any]) -> list[Check]:
@@ -125,15 +154,22 @@ def _barriers(curves: dict[str, Any]) -> list[Check]:
         equal("barrier height at alpha = 1 (known: about 0.023)", 0.023, at_one.height, absolute=0.0005),
         at_most("lower bound on the height of any way out, alpha = 1", at_one.height, bounds[4]),
         at_least("the same bound: the pass is the lowest way out but for 2%", 0.98 * at_one.height, bounds[4]),
-        true("negative eigenvalues of the Hessian at the passes, all nine parameters", "1 at each",
-             ", ".join(str(found.negative) for found in passes), all(found.negative == 1 for found in passes)),
+        true(
+            "negative eigenvalues of the Hessian at the passes, all nine parameters",
+            "1 at each",
+            ", ".join(str(found.negative) for found in passes),
+            all(found.negative == 1 for found in passes),
+        ),
         equal("height as a power of alpha, alpha <= 0.1", 2.0, _power(inside, heights, small), absolute=0.01),
         equal("width as a power of alpha, alpha <= 0.1", 1.0, _power(inside, widths, small), absolute=0.01),
-        true("alpha = 1: a second bad minimum, half reconstructed", "no negative eigenvalue, gradient 0",
-             f"{behind.negative} negative, gradient {behind.slope:.1e}, energy {behind.height:+.4f} against (7)'s, "
-             f"W = {behind.weight:.3f}, mu = {behind.mean:.3f}, sigma = {behind.sigma:.3f}",
-             behind.negative == 0 and behind.slope < 1e-10),
-    ]  # fmt: skip
+        true(
+            "alpha = 1: a second bad minimum, half reconstructed",
+            "no negative eigenvalue, gradient 0",
+            f"{behind.negative} negative, gradient {behind.slope:.1e}, energy {behind.height:+.4f} against (7)'s, "
+            f"W = {behind.weight:.3f}, mu = {behind.mean:.3f}, sigma = {behind.sigma:.3f}",
+            behind.negative == 0 and behind.slope < 1e-10,
+        ),
+    ]
 
 
 def _descent(curves: dict[str, Any]) -> list[Check]:
@@ -162,10 +198,18 @@ def _map(curves: dict[str, Any]) -> list[Check]:
         checks.append(true(name, "0" if alpha == 0 else "> 0", f"{inner:.1%}", allowed))
         if alpha == 1.0:
             caught = float((ends == gradient_flow.PARTIAL).mean())
-            checks.append(true("alpha = 1, from sigma = 1: share that the second minimum catches", "> 0", f"{caught:.1%}",
-                               caught > 0))  # fmt: skip
+            checks.append(
+                true(
+                    "alpha = 1, from sigma = 1: share that the second minimum catches",
+                    "> 0",
+                    f"{caught:.1%}",
+                    caught > 0,
+                )
+            )
         undecided = int((ends == gradient_flow.UNDECIDED).sum())
-        checks.append(at_most(f"alpha = {alpha:g}: starts of {ends.size} whose flow has not ended", 0.01 * ends.size, undecided))
+        checks.append(
+            at_most(f"alpha = {alpha:g}: starts of {ends.size} whose flow has not ended", 0.01 * ends.size, undecided)
+        )
     curves["map"] = {"weight": weights.tolist(), "mean": means.tolist(), "ends": maps}
     return checks
 

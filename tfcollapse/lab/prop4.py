@@ -20,9 +20,10 @@ from tfcollapse.theory.stationary import SADDLE, curvature
 from tfcollapse.training.trainer import build
 
 READING = (
-    "A unit whose weights are zero is a stationary point in every architecture, if its heads' biases are zero too, which the "
-    "paper does not say. Whether it is a saddle or a minimum the paper leaves open for deep networks. The extreme eigenvalues "
-    "of the Hessian restricted to the unit answer it for the models at hand: a negative one is a way out."
+    "A unit whose weights are zero is a stationary point in every architecture, if its heads' biases are zero too, "
+    "which the paper does not say. Whether it is a saddle or a minimum the paper leaves open for deep networks. The "
+    "extreme eigenvalues of the Hessian restricted to the unit answer it for the models at hand: a negative one is "
+    "a way out."
 )
 DEPTHS = (1, 2, 4, 6, 8, 10)
 _SHAPES = {"dense": (12, 12, 1)}
@@ -33,10 +34,12 @@ _ARCHITECTURES = (
     Network(architecture="residual", depth=1, base_channels=2, latent_dim=6),
     Network(architecture="residual", depth=1, base_channels=2, latent_dim=6, shortcut="projection", batch_norm=True),
 )
-_STEPS = 24
+_STEPS = 20
 
 
-def prop4_section(data: str, runs: str | None = None, images: int = 128, seed: int = 0) -> Section:
+def prop4_section(
+    data: str, runs: str | None = None, images: int = 64, seed: int = 0, data_dir: str | None = None
+) -> Section:
     """Check Proposition 4, and find the kind of a collapsed unit at depths 1 to 10.
 
     Args:
@@ -46,16 +49,16 @@ def prop4_section(data: str, runs: str | None = None, images: int = 128, seed: i
     """
     curves: dict[str, Any] = {"kinds": []}
     checks = [*_gradients(seed), *_lanczos(seed)]
-    models, source = (_short(data, seed), "400 steps each") if runs is None else (_trained(runs), f"those under {runs}")
-    chosen = load(Data(name=data)).train
-    chosen = chosen[np.linspace(0, len(chosen) - 1, min(images, len(chosen))).astype(int)] / 255.0
+    whole = load(Data(name=data), data_dir=data_dir).train
+    models = _short(data, whole, seed) if runs is None else _trained(runs)
+    chosen = whole[np.linspace(0, len(whole) - 1, min(images, len(whole))).astype(int)] / 255.0
     for run, model in models:
         curves["kinds"] += _kinds(run, model, chosen)
     checks += _answers(curves["kinds"])
+    depths = ", ".join(str(run.network.depth) for run, _ in models)
+    trainings = sorted({f"{run.training.steps:,} steps on {run.data.name}" for run, _ in models})
     settings = {
-        "models": f"dense VAEs, width 512, 64 latents, depths {', '.join(str(run.network.depth) for run, _ in models)}: "
-        f"{source}",
-        "steps": ", ".join(sorted({f"{run.training.steps:,}" for run, _ in models})),
+        "models": f"dense VAEs, width 512, 64 latents, depths {depths}: {', '.join(trainings)}",
         "images": f"{len(chosen):,} of {data} in each Hessian",
         "seed": seed,
     }
@@ -70,8 +73,10 @@ def _gradients(seed: int) -> list[Check]:
         images = random.uniform(size=(4, *shape))
         kind = f"{network.architecture}, depth {network.depth}{', batch norm' if network.batch_norm else ''}"
         zero, mean_bias, variance_bias, alive = [], [], [], []
+        model = in_float64(build(Run(network=network, seed=seed), shape))
+        start = model.get_weights()
         for unit in range(network.latent_dim):
-            model = in_float64(build(Run(network=network, seed=seed), shape))
+            model.set_weights(start)
             alive.append(unit_gradient(model, unit, images, 0.1).largest)
             collapse(model, unit)
             zero.append(unit_gradient(model, unit, images, 0.1).largest)
@@ -81,13 +86,22 @@ def _gradients(seed: int) -> list[Check]:
             collapse(model, unit, log_variance_bias=0.1)
             variance_bias.append(np.abs(unit_gradient(model, unit, images, 0.1).log_variance).max())
         checks += [
-            at_most(f"{kind}: largest derivative by a collapsed unit, against an active one's, all units", 1e-12,
-                    max(zero) / min(alive)),
-            at_least(f"{kind}: the same with a mean bias of 0.1 (decoder and mean head), the smallest", 1e-6,
-                     float(min(mean_bias)) / max(alive)),
-            at_least(f"{kind}: with a log-variance bias of 0.1 (its head), the smallest", 1e-6,
-                     float(min(variance_bias)) / max(alive)),
-        ]  # fmt: skip
+            at_most(
+                f"{kind}: largest derivative by a collapsed unit, against an active one's, all units",
+                1e-12,
+                max(zero) / min(alive),
+            ),
+            at_least(
+                f"{kind}: the same with a mean bias of 0.1 (decoder and mean head), the smallest",
+                1e-6,
+                float(min(mean_bias)) / max(alive),
+            ),
+            at_least(
+                f"{kind}: with a log-variance bias of 0.1 (its head), the smallest",
+                1e-6,
+                float(min(variance_bias)) / max(alive),
+            ),
+        ]
     return checks
 
 
@@ -105,14 +119,14 @@ def _lanczos(seed: int) -> list[Check]:
     ]
 
 
-def _short(data: str, seed: int) -> list[tuple[Run, Autoencoder]]:
-    images, found = load(Data(name=data)).train, []
+def _short(data: str, images: np.ndarray, seed: int) -> list[tuple[Run, Autoencoder]]:
+    found = []
     for depth in DEPTHS:
         run = Run(
             data=Data(name=data),
             network=Network(depth=depth),
             objective=Objective(gamma="optimal"),
-            training=Training(steps=400),
+            training=Training(steps=250),
             seed=seed,
         )
         found.append((run, descend(run, images)[0]))

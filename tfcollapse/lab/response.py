@@ -13,8 +13,9 @@ from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.lab.precise import in_float64
 from tfcollapse.theory.thresholding import Response
 
-_OPTIONS = {"maxiter": 400, "maxcor": 20, "ftol": 1e-12, "gtol": 1e-7}
-_EXACT = {"maxiter": 1_500, "maxfun": 3_000, "maxcor": 40, "ftol": 0.0, "gtol": 1e-9}
+_RESTARTS = 6
+_OPTIONS = {"maxiter": 300, "maxcor": 20, "ftol": 1e-12, "gtol": 1e-7}
+_EXACT = {"maxiter": 800, "maxcor": 30, "ftol": 0.0, "gtol": 1e-8}
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Scaled:
 class DecoderResponse:
     """How a decoder would best be used at each gamma.
 
-    The expectation over z is over fixed draws in pairs (z and its mirror image), the same for every gamma. A constant is
-    added to the decoder's output and kept at its optimum, so that z ignored is exactly the mean predictor.
+    The expectation over z is over fixed draws in pairs (z and its mirror image), the same for every gamma. A constant
+    is added to the decoder's output and kept at its optimum, so that z ignored is exactly the mean predictor.
 
     Args:
       model: a VAE of this package.
@@ -87,13 +88,20 @@ class DecoderResponse:
     def _descend(self, start: np.ndarray, gamma: float, options: dict, bounds: list | None) -> np.ndarray:
         def function(point: np.ndarray) -> tuple[float, np.ndarray]:
             mean, log_variance, scale = self._parts(point)
-            value, slopes = self._slopes(*(tf.constant(each, tf.float64) for each in (mean, log_variance, scale, gamma)))
+            value, slopes = self._slopes(
+                *(tf.constant(each, tf.float64) for each in (mean, log_variance, scale, gamma))
+            )
             slope = np.concatenate([np.ravel(each) for each in slopes])
             return float(value), slope[: len(point)]
 
-        return scipy.optimize.minimize(
-            function, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options
-        ).x
+        for _ in range(_RESTARTS):  # a kink of a ReLU network ends a line search; a fresh metric goes on
+            found = scipy.optimize.minimize(
+                function, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options
+            )
+            start = found.x
+            if bounds is None or found.success:
+                break
+        return start
 
     def _parts(self, point: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         size = self.shape[0] * self.shape[1]

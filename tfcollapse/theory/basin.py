@@ -100,8 +100,8 @@ def _log_excess(h: np.ndarray) -> np.ndarray:
 def escape_radius(alpha: float, data: np.ndarray = PAPER_DATA, starts: int = 4, seed: int = 0) -> float:
     """The smallest r such that a search finds lower energy than (7)'s where |W_j|, |mu_i|, |sigma_i - 1| <= r.
 
-    For one latent. Descents from random starts and from corners of the box, bisected in r: an upper bound on the radius of the basin as
-    `certified_radius` is a lower one.
+    For one latent. Descents from random starts and from corners of the box, bisected in r: an upper bound on the radius
+    of the basin as `certified_radius` is a lower one.
     """
     data = arguments.points("data", data)
     arguments.non_negative("alpha", alpha)

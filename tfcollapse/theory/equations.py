@@ -51,15 +51,16 @@ class Gap:
         return self.found / self.expected - 1
 
 
+def pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """Every finished VAE of a table behind the AE of the same network, data, seed and training, where there is one."""
+    done = [row for row in rows if row.get("train_error") is not None]
+    twins = {_twin(row): row for row in done if row["objective"] == "AE"}
+    return [(twins[_twin(row)], row) for row in done if row["objective"] != "AE" and _twin(row) in twins]
+
+
 def error_gaps(rows: Sequence[Row]) -> list[Gap]:
-    """Eq. (8) for every VAE of a table and the AE of the same network, data, seed and training, where there is one."""
-    twins = {_twin(row): row for row in rows if row["objective"] == "AE" and row.get("train_error") is not None}
-    found = []
-    for row in rows:
-        twin = twins.get(_twin(row))
-        if row["objective"] != "AE" and row.get("train_error") is not None and twin is not None:
-            found.append(Gap(row["run_id"], twin["run_id"], twin["train_error"], row["train_error"]))
-    return found
+    """Eq. (8) for each of the `pairs`."""
+    return [Gap(vae["run_id"], ae["run_id"], ae["train_error"], vae["train_error"]) for ae, vae in pairs(rows)]
 
 
 def gamma_gaps(rows: Sequence[Row]) -> list[Gap]:

@@ -1,0 +1,228 @@
+"""The theory lab's figures: a section's findings in, a matplotlib Figure out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from tfcollapse.figures.style import OTHER, SERIES, dress, plain_log
+
+Findings = Mapping[str, Any]
+
+_ENDS = {
+    "collapsed": ("#1b1b1b", "collapsed: ends at (7)"),
+    "partial minimum": ("#b2182b", "second bad minimum"),
+    "reconstructed": ("#d9e4ef", "perfect reconstruction"),
+    "undecided": ("#ffffff", "not ended"),
+}
+_FONT = 8
+
+
+def affine_figure(findings: Findings) -> Figure:
+    """The staircase at fixed gamma, the saddles, and what training reaches."""
+    curves = findings["curves"]
+    figure = Figure(figsize=(10.4, 7.6), layout="constrained")
+    (steps, saddles), (gammas, sigmas) = figure.subplots(2, 2)
+    _staircase(steps, curves["staircase"])
+    _saddles(saddles, curves["stationary"])
+    trained = {name.removeprefix("trained "): curves[name] for name in curves if name.startswith("trained ")}
+    for (name, found), style in zip(trained.items(), SERIES, strict=False):
+        at = found["every"] * np.arange(1, len(found["gamma"]) + 1)
+        gammas.plot(
+            at,
+            np.array(found["gamma"]) / found["optimal_gamma"],
+            color=style["color"],
+            linestyle=style["linestyle"],
+            label=name,
+        )
+        sigmas.plot(found["predicted_sigma"], found["sigma"], style["marker"], color=style["color"], label=name)
+    gammas.axhline(1, color="#555555", linewidth=0.8)
+    plain_log(gammas)
+    gammas.set(xlabel="steps of Adam", ylabel="learned gamma / gamma*")
+    ends = [0, 1.1 * max(max(found["predicted_sigma"]) for found in trained.values())]
+    sigmas.plot(ends, ends, color="#999999", linewidth=0.8)
+    sigmas.set(xlabel="sigma_z predicted, sqrt(gamma* / lambda)", ylabel="sigma_z trained")
+    for axes in (gammas, sigmas):
+        axes.legend(fontsize=_FONT, edgecolor="none")
+    panels = [
+        (steps, "Units that a fixed gamma keeps"),
+        (saddles, "Every stationary point, d = 5, kappa = 3"),
+        (gammas, "Gamma under training"),
+        (sigmas, "Posterior standard deviations"),
+    ]
+    return dress(figure, panels, _caption(findings))
+
+
+def _staircase(axes: Axes, found: Mapping[str, Any]) -> None:
+    known = sorted(found["eigenvalues"])
+    grid = np.geomspace(min(found["gamma"]) / 1.5, 1.5 * max(found["gamma"]), 400)
+    axes.plot(
+        grid, [(np.array(known) > gamma).sum() for gamma in grid], color="#777777", label="eigenvalues above gamma"
+    )
+    axes.plot(found["gamma"], found["trained"], "o", color=SERIES[1]["color"], label="trained by Adam")
+    axes.set_xscale("log")
+    axes.set(xlabel="gamma, the decoder variance", ylabel="active units", yticks=range(len(known) + 1))
+    axes.legend(fontsize=_FONT, edgecolor="none")
+
+
+def _saddles(axes: Axes, rows: list[Mapping[str, Any]]) -> None:
+    for row in rows:
+        axes.plot(row["directions"], row["energy"], "o", color=SERIES[0]["color"])
+        served = "none" if not row["active"] else ", ".join(map(str, row["active"]))
+        axes.annotate(f" serves {served}", (row["directions"], row["energy"]), fontsize=_FONT)
+    axes.set(xlabel="ways down: negative eigenvalues of the Hessian", ylabel="energy, eq. (4)")
+    axes.set_xlim(-0.3, 1.3 * max(row["directions"] for row in rows))
+
+
+def prop1_figure(findings: Findings) -> Figure:
+    """Where the gradient flow ends, how wide and high the basin is, and the way down beyond it."""
+    curves = findings["curves"]
+    figure = Figure(figsize=(10.8, 7.4), layout="constrained")
+    axes = figure.subplots(2, 3)
+    flow, titles = curves["map"], []
+    for panel, (name, ends) in zip((*axes[0], axes[1, 0]), flow["ends"].items(), strict=True):
+        codes = np.array([[list(_ENDS).index(end) for end in row] for row in ends])
+        panel.pcolormesh(
+            flow["mean"],
+            flow["weight"],
+            codes,
+            cmap=ListedColormap([c for c, _ in _ENDS.values()]),
+            vmin=-0.5,
+            vmax=len(_ENDS) - 0.5,
+            rasterized=True,
+        )
+        panel.set(xlabel="start of mu_1 = -mu_2", ylabel="start of W_1 = W_2")
+        titles.append((panel, f"Gradient flow, {name}"))
+    seen = {end for ends in flow["ends"].values() for row in ends for end in row}
+    patches = [Patch(facecolor=c, edgecolor="#555555", label=t) for end, (c, t) in _ENDS.items() if end in seen]
+    axes[0, 0].legend(handles=patches, fontsize=_FONT, loc="upper right", framealpha=0.95)
+    _basin(axes[1, 1], curves)
+    path = curves["path"]
+    for (alpha, energies), style in zip(path["energy"].items(), SERIES, strict=False):
+        axes[1, 2].plot(path["delta"], energies, label=f"alpha {alpha}", **style)
+    axes[1, 2].set_xscale("log")
+    axes[1, 2].set(xlabel="delta = sigma_z on the path of B.1", ylabel="energy, eq. (6)")
+    axes[1, 2].legend(fontsize=_FONT, edgecolor="none")
+    titles += [(axes[1, 1], "The basin of (7)"), (axes[1, 2], "Beyond it: slope 4 in log delta")]
+    return dress(figure, titles, _caption(findings))
+
+
+def _basin(axes: Axes, curves: Mapping[str, Any]) -> None:
+    radius, barrier = curves["radius"], curves["barrier"]
+    axes.plot(radius["alpha"], radius["found"], label="radius: lower energy found", **SERIES[1])
+    axes.plot(radius["alpha"], radius["proved"], label="radius: proved", **SERIES[0])
+    axes.plot(barrier["alpha"], barrier["height"], label="barrier: pass", **SERIES[2])
+    axes.plot(barrier["bounded"], barrier["bound"], label="barrier: least height of any way out", **OTHER)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    axes.set(xlabel="alpha", ylabel="radius; energy above (7)'s", ylim=(1e-8, None))
+    axes.legend(fontsize=_FONT, edgecolor="none", loc="lower right")
+
+
+def prop2_figure(findings: Findings) -> Figure:
+    """Latents collapsing as gamma grows, where the proof's conditions fail, and the penalties that prune."""
+    curves = findings["curves"]
+    figure = Figure(figsize=(10.4, 7.4), layout="constrained")
+    (steps, scales), (conditions, pruning) = figure.subplots(2, 2)
+    stairs = curves["staircase"]
+    steps.step(stairs["gamma"], stairs["collapsed"], where="post", color=SERIES[0]["color"], marker="o")
+    steps.set(ylabel="latents at the prior to 1e-6", ylim=(-0.2, stairs["latent_dim"] + 0.4))
+    scales.plot(stairs["gamma"], stairs["scale"], marker="o", markersize=3)
+    scales.set(ylabel="scale w_j on each latent")
+    for axes in (steps, scales):
+        axes.set_xscale("log")
+        axes.set_xlabel("gamma, the decoder variance")
+        for name, dashes in (("trained_gamma", ":"), ("gamma'", "--"), ("lambda_max", "-.")):
+            axes.axvline(stairs[name], color="#777777", linestyle=dashes, linewidth=1, label=name.replace("_", " "))
+    steps.legend(fontsize=_FONT, edgecolor="none")
+    relu = curves["conditions"]
+    conditions.loglog(relu["sigma"], relu["curvature"], **SERIES[1])
+    conditions.set(xlabel="sigma_z", ylabel="second derivative of f at the kink")
+    shrunk = curves["shrinkage"]
+    for (name, kept), style in zip(shrunk["kept"].items(), SERIES, strict=True):
+        pruning.plot(shrunk["gamma"], kept, label=name, **{**style, "markersize": 3})
+    pruning.set_xscale("log")
+    pruning.set(xlabel="gamma", ylabel="coefficients that are not 0")
+    pruning.legend(fontsize=_FONT, edgecolor="none")
+    panels = [
+        (steps, "A trained dense VAE: exact collapse"),
+        (scales, "Its latents, scaled down one by one"),
+        (conditions, "A ReLU unit has no Lipschitz constant"),
+        (pruning, "min |x - Au|^2 + gamma eta(u): what prunes"),
+    ]
+    return dress(figure, panels, _caption(findings))
+
+
+def prop4_figure(findings: Findings) -> Figure:
+    """Extreme eigenvalues of the Hessian restricted to a collapsed unit, by depth."""
+    figure = Figure(figsize=(10.4, 4.8), layout="constrained")
+    low, ratio = figure.subplots(1, 2)
+    rows = findings["curves"]["kinds"]
+    for when, style in zip(dict.fromkeys(row["when"] for row in rows), SERIES, strict=False):
+        chosen = [row for row in rows if row["when"] == when]
+        depths = [row["depth"] for row in chosen]
+        low.plot(depths, [row["lowest"] for row in chosen], label=when, **style)
+        ratio.plot(depths, [-row["lowest"] / row["highest"] for row in chosen], label=when, **style)
+        for axes, places in (
+            (low, [row["lowest"] for row in chosen]),
+            (ratio, [-row["lowest"] / row["highest"] for row in chosen]),
+        ):
+            hollow = [(d, y) for d, y, row in zip(depths, places, chosen, strict=True) if row["kind"] != "saddle"]
+            if hollow:
+                axes.plot(*zip(*hollow, strict=True), "o", markersize=11, markerfacecolor="none", color=style["color"])
+    low.set_yscale("symlog", linthresh=0.1)
+    low.axhline(0, color="#555555", linewidth=0.8)
+    low.set(ylabel="lowest eigenvalue (below 0: a way out)")
+    ratio.set(ylabel="- lowest / highest eigenvalue")
+    for axes in (low, ratio):
+        axes.set(xlabel="hidden layers in encoder and in decoder", xticks=sorted({row["depth"] for row in rows}))
+    low.legend(fontsize=_FONT, edgecolor="none")
+    panels = [(low, "Is a collapsed unit stuck? A circle: no way out"), (ratio, "How much of a saddle it is")]
+    return dress(figure, panels, _caption(findings))
+
+
+def equations_figure(findings: Findings) -> Figure:
+    """The gaps of eqs. (8) and (10), pair by pair."""
+    figure = Figure(figsize=(10.4, 4.2), layout="constrained")
+    panels = []
+    for axes, name, title in zip(
+        figure.subplots(1, 2), ("error", "gamma"), ("VAE error / AE error - 1", "gamma / VAE error - 1"), strict=True
+    ):
+        rows = findings["curves"][name]
+        for objective, style in zip(dict.fromkeys(row["objective"] for row in rows), SERIES[1:], strict=False):
+            chosen = [row for row in rows if row["objective"] == objective]
+            axes.plot(
+                [row["depth"] for row in chosen],
+                [row["gap"] for row in chosen],
+                label=objective,
+                **{**style, "linestyle": "none"},
+            )
+        axes.axhline(0, color="#555555", linewidth=0.8)
+        axes.set(xlabel="depth", ylabel=title)
+        if rows:
+            axes.legend(fontsize=_FONT, edgecolor="none")
+        panels.append((axes, "Eq. (8): at least 0" if name == "error" else "Eq. (10): 0"))
+    return dress(figure, panels, _caption(findings))
+
+
+def _caption(findings: Findings) -> str:
+    facts = "; ".join(f"{name}: {value}" for name, value in findings["settings"].items())
+    failed = sum(check["verdict"] == "fails" for check in findings["checks"])
+    count = len(findings["checks"])
+    return f"{facts}\n{count} checks, {failed or 'none'} of them fail{'s' if failed == 1 else ''}"
+
+
+FIGURES = {
+    "affine": affine_figure,
+    "prop1": prop1_figure,
+    "prop2": prop2_figure,
+    "prop4": prop4_figure,
+    "equations": equations_figure,
+}
+"""By section, in the paper's order."""

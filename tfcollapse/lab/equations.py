@@ -1,0 +1,52 @@
+"""Equations (8) and (10) over the table of any sweep."""
+
+from __future__ import annotations
+
+import pathlib
+
+from tfcollapse.errors import ConfigError
+from tfcollapse.lab.section import Section
+from tfcollapse.table import read_table
+from tfcollapse.theory import equations
+from tfcollapse.theory.checks import Check, not_applicable, true
+from tfcollapse.theory.equations import Gap
+
+READING = (
+    "The paper never found a VAE that reconstructs better than its AE twin, eq. (8), and a learned gamma ends at "
+    "the VAE's own error, eq. (10). Intervals are bootstrapped over the pairs of the table, not over seeds where it "
+    "has but one."
+)
+
+
+def equations_section(table: str) -> Section:
+    """Check eqs. (8) and (10) on the pairs of a table that `tfcollapse sweep` wrote."""
+    path = pathlib.Path(table)
+    rows = read_table(path)
+    pairs, gammas = equations.error_gaps(rows), equations.gamma_gaps(rows)
+    if not pairs and not gammas:
+        raise ConfigError(f"--table '{table}': expected VAEs with AE twins, or with a learned gamma, found neither")
+    places = {row["run_id"]: (row["depth"], row["objective"].split(" (")[0]) for row in rows}
+    curves = {
+        name: [
+            {"depth": places[gap.run_id][0], "objective": places[gap.run_id][1], "gap": gap.relative} for gap in gaps
+        ]
+        for name, gaps in (("error", pairs), ("gamma", gammas))
+    }
+    checks = [
+        _check("eq. (8): VAE error over AE error, minus 1", pairs, ">= 0 for every pair", lambda gap: gap >= 0),
+        _check("eq. (10): gamma over training error, minus 1", gammas, "within 0.05", lambda gap: abs(gap) <= 0.05),
+    ]
+    settings = {"table": str(path), "pairs": f"{len(pairs)} for eq. (8), {len(gammas)} for eq. (10)"}
+    return Section("equations", "Equations (8) and (10)", READING, checks, curves, settings)
+
+
+def _check(claim: str, gaps: list[Gap], expected: str, fits) -> Check:
+    if not gaps:
+        return not_applicable(claim, expected, "no such run in the table")
+    values = [gap.relative for gap in gaps]
+    found = f"{min(values):+.4g} to {max(values):+.4g}"
+    if len(values) > 1:
+        mean = equations.bootstrap(values)
+        found += f"; mean {mean.value:+.4g}, 95% {mean.low:+.4g} to {mean.high:+.4g} over {len(values)} pairs"
+    misses = sum(not fits(value) for value in values)
+    return true(claim, expected, found + (f"; {misses} miss" if misses else ""), misses == 0)

@@ -1,0 +1,63 @@
+"""Which sections there are, and each run with its provenance."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from tfcollapse.errors import ConfigError
+from tfcollapse.lab.affine import affine_section
+from tfcollapse.lab.equations import equations_section
+from tfcollapse.lab.prop1 import prop1_section
+from tfcollapse.lab.prop2 import prop2_section
+from tfcollapse.lab.prop4 import prop4_section
+from tfcollapse.lab.section import Section
+from tfcollapse.record import environment
+
+Options = Mapping[str, Any]
+
+
+def sections(wanted: str, table: str | None) -> list[str]:
+    """The sections that a command names; "all" has equations where there is a table. Raises ConfigError."""
+    if wanted == "equations" and table is None:
+        raise ConfigError("equations: expected --table CSV, the table of a sweep, such as results/fig1_left.csv")
+    if wanted != "all":
+        return [wanted]
+    return ["affine", "prop1", "prop2", "prop4", *(["equations"] if table else [])]
+
+
+def find(name: str, options: Options) -> dict[str, Any]:
+    """Run one section: its findings with what made them, as JSON has them.
+
+    Args:
+      name: one of `sections`.
+      options: data, data_dir, runs, images, table, seed and command_line.
+    """
+    begun = time.monotonic()
+    section = _section(name, options)
+    made = environment(command=options["command_line"])
+    kept = {key: made[key] for key in ("command", "commit", "machine", "python")}
+    kept["versions"] = " ".join(f"{package} {version}" for package, version in made["versions"].items())
+    kept["seconds"] = round(time.monotonic() - begun, 1)
+    return dataclasses.asdict(section) | {"made": kept}
+
+
+def _section(name: str, options: Options) -> Section:
+    if options["images"] < 1:
+        raise ConfigError(f"--images: expected >= 1, received {options['images']}")
+    if options["seed"] < 0:
+        raise ConfigError(f"--seed: expected >= 0, received {options['seed']}")
+    images = {"data": options["data"], "data_dir": options["data_dir"], "seed": options["seed"]}
+    match name:
+        case "affine":
+            return affine_section(**images)
+        case "prop1":
+            return prop1_section(options["seed"])
+        case "prop2":
+            return prop2_section(**images)
+        case "prop4":
+            return prop4_section(**images, runs=options["runs"], images=options["images"])
+        case _:
+            return equations_section(options["table"])
