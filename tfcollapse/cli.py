@@ -203,12 +203,13 @@ def _theory(parsed: argparse.Namespace) -> int:
     from tfcollapse.record import check_writable
 
     out = pathlib.Path(parsed.out)
-    check_writable(out)
     import_tensorflow()
     from tfcollapse.lab import laboratory
 
-    found = []
-    for name in laboratory.sections(parsed.section, parsed.table):
+    names, found = laboratory.sections(parsed.section, parsed.table), []
+    laboratory.check(names, vars(parsed))
+    check_writable(out)
+    for name in names:
         found.append(laboratory.find(name, vars(parsed)))
         if not parsed.json:
             print("\n".join(findings.lines(found[-1])), flush=True)

@@ -50,7 +50,7 @@ def affine_section(data: str, seed: int = 0, data_dir: str | None = None) -> Sec
 
 
 def known_images(eigenvalues: np.ndarray, seed: int) -> np.ndarray:
-    """uint8 images [4096, 4, 4, 1] whose centred covariance has these eigenvalues, but for rounding to 1/255."""
+    """uint8 images [4096, 4, 4, 1] whose centred covariance has these 16 eigenvalues, to 0.2%."""
     random = np.random.default_rng(seed)
     d = len(eigenvalues)
     draws = random.uniform(-1, 1, (_COUNT, d))

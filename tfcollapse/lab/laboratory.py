@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tfcollapse.config import Data
+from tfcollapse.data import load
 from tfcollapse.errors import ConfigError
 from tfcollapse.lab.affine import affine_section
 from tfcollapse.lab.equations import equations_section
 from tfcollapse.lab.prop1 import prop1_section
 from tfcollapse.lab.prop2 import prop2_section
-from tfcollapse.lab.prop4 import prop4_section
+from tfcollapse.lab.prop4 import prop4_section, trained_models
 from tfcollapse.lab.section import Section
 from tfcollapse.record import environment
 
@@ -26,6 +28,19 @@ def sections(wanted: str, table: str | None) -> list[str]:
     if wanted != "all":
         return [wanted]
     return ["affine", "prop1", "prop2", "prop4", *(["equations"] if table else [])]
+
+
+def check(names: Sequence[str], options: Options) -> None:
+    """Refuse what no section can run with, before anything is computed or written. Raises UserError."""
+    for option, least in (("images", 1), ("seed", 0)):
+        if options[option] < least:
+            raise ConfigError(f"--{option}: expected >= {least}, received {options[option]}")
+    if set(names) & {"affine", "prop2", "prop4"}:
+        load(Data(name=options["data"]), data_dir=options["data_dir"])
+    if "prop4" in names and options["runs"] is not None:
+        trained_models(options["runs"])
+    if "equations" in names:
+        equations_section(options["table"])
 
 
 def find(name: str, options: Options) -> dict[str, Any]:
@@ -45,10 +60,6 @@ def find(name: str, options: Options) -> dict[str, Any]:
 
 
 def _section(name: str, options: Options) -> Section:
-    if options["images"] < 1:
-        raise ConfigError(f"--images: expected >= 1, received {options['images']}")
-    if options["seed"] < 0:
-        raise ConfigError(f"--seed: expected >= 0, received {options['seed']}")
     images = {"data": options["data"], "data_dir": options["data_dir"], "seed": options["seed"]}
     match name:
         case "affine":

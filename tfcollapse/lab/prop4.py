@@ -50,7 +50,7 @@ def prop4_section(
     curves: dict[str, Any] = {"kinds": []}
     checks = [*_gradients(seed), *_lanczos(seed)]
     whole = load(Data(name=data), data_dir=data_dir).train
-    models = _short(data, whole, seed) if runs is None else _trained(runs)
+    models = _short(data, whole, seed) if runs is None else trained_models(runs)
     chosen = whole[np.linspace(0, len(whole) - 1, min(images, len(whole))).astype(int)] / 255.0
     for run, model in models:
         curves["kinds"] += _kinds(run, model, chosen)
@@ -133,7 +133,7 @@ def _short(data: str, images: np.ndarray, seed: int) -> list[tuple[Run, Autoenco
     return found
 
 
-def _trained(runs: str) -> list[tuple[Run, Autoencoder]]:
+def trained_models(runs: str) -> list[tuple[Run, Autoencoder]]:
     """The finished dense VAEs under a directory, by depth; those with warm-up are left out."""
     found = {}
     for path in sorted(pathlib.Path(runs).glob("*/model.keras")):

@@ -1,0 +1,267 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from conftest import command, tiny
+
+from tfcollapse import findings
+from tfcollapse.cli import main
+from tfcollapse.config import Data, Network, Objective, Run, Training
+from tfcollapse.data import MINI, load
+from tfcollapse.lab import affine as affine_lab
+from tfcollapse.lab import laboratory, prop4
+from tfcollapse.lab.descent import descend
+from tfcollapse.lab.precise import in_float64
+from tfcollapse.lab.response import DecoderResponse
+from tfcollapse.lab.unit import UnitHessian, collapse, unit_gradient
+from tfcollapse.theory import affine, stationary, thresholding
+from tfcollapse.theory.affine import Spectrum
+from tfcollapse.training.trainer import build, train
+
+
+def _images(count, shape=(6, 6, 1), seed=0):
+    return np.random.default_rng(seed).uniform(size=(count, *shape))
+
+
+def _vae(depth=2, width=16, latent_dim=4, shape=(6, 6, 1)):
+    return build(Run(network=Network(depth=depth, width=width, latent_dim=latent_dim)), shape)
+
+
+def test_depth_0_is_the_affine_vae():
+    model = _vae(depth=0)
+    latents = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
+    zero = np.zeros_like(latents)
+    affine_sum = (
+        np.array(model.decode(latents[:1])) + np.array(model.decode(latents[1:2])) - np.array(model.decode(zero[:1]))
+    )
+    assert np.array(model.decode(latents[:1] + latents[1:2])) == pytest.approx(affine_sum, abs=1e-5)
+    # flatten and reshape hold no parameters: the pixels' weights and two heads
+    assert model.count_params() == (4 * 36 + 36) + 2 * (36 * 4 + 4) + 1
+
+
+def test_the_designed_images_have_the_designed_spectrum():
+    images = affine_lab.known_images(affine_lab._KNOWN, seed=3)
+    found = affine.spectrum(images.reshape(len(images), -1) / 255.0)
+    # rounding to 1/255 adds (1/255)^2 / 12 = 1.3e-6 to each eigenvalue; a few pixels in a thousand are clipped
+    assert found.eigenvalues == pytest.approx(np.sort(affine_lab._KNOWN)[::-1], rel=2e-3, abs=1e-5)
+
+
+def test_the_lab_trains_as_the_trainer_does(tmp_path):
+    run = tiny()
+    images = load(Data(name=MINI, train=200)).train
+    model, metrics = descend(run, images)
+    result = train(run, tmp_path)
+    rows = (tmp_path / result["run_id"] / "metrics.csv").read_text().splitlines()
+    names = rows[0].split(",")
+    last = dict(zip(names, rows[-1].split(","), strict=True))
+    assert len(metrics) == len(rows) - 1
+    assert metrics[-1]["reconstruction_error"] == pytest.approx(float(last["reconstruction_error"]), rel=1e-6)
+    assert model.variational
+
+
+def test_a_short_training_of_the_affine_vae_fails_the_checks_that_a_long_one_passes():
+    images = affine_lab.known_images(affine_lab._KNOWN, 0)
+    known = Spectrum.of(affine_lab._KNOWN)
+    run = affine_lab._synthetic_run(0)
+    short = dataclasses.replace(run, training=Training(steps=300, learning_rate=1e-3))
+    failed = [
+        check.claim for check in affine_lab._trained("short", images, known, short, {}) if check.verdict == "fails"
+    ]
+    assert any("gamma*" in claim for claim in failed)
+    assert any("principal angle" in claim for claim in failed)
+
+
+def test_a_copy_in_float64_computes_the_same():
+    model = _vae()
+    copy = in_float64(model)
+    images = _images(5)
+    mean, log_variance = copy.encode(images)
+    assert np.asarray(mean).dtype == np.asarray(log_variance).dtype == np.float64
+    assert np.asarray(mean) == pytest.approx(np.asarray(model.encode(images.astype(np.float32)).mean), abs=1e-5)
+    assert np.asarray(build(tiny(), (6, 6, 1)).encode(images.astype(np.float32)).mean).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        Network(depth=1, width=8, latent_dim=3),
+        Network(architecture="convolutional", depth=1, base_channels=1, latent_dim=3),
+        Network(architecture="residual", depth=1, base_channels=1, latent_dim=3),
+        Network(
+            architecture="residual", depth=1, base_channels=1, latent_dim=3, batch_norm=True, shortcut="projection"
+        ),
+    ],
+    ids=lambda network: f"{network.architecture}{'-normed' if network.batch_norm else ''}",
+)
+def test_a_collapsed_unit_is_stationary_only_with_its_biases_at_zero(network):
+    shape = (6, 6, 1) if network.architecture == "dense" else (32, 32, 3)
+    model, images = in_float64(build(Run(network=network), shape)), _images(3, shape)
+    scale = unit_gradient(model, 1, images, 0.1).largest
+    collapse(model, 1)
+    assert unit_gradient(model, 1, images, 0.1).largest < 1e-12 * scale
+    collapse(model, 1, mean_bias=0.1)
+    found = unit_gradient(model, 1, images, 0.1)
+    # 2 mu_z by the bias of the mean: the KL's own derivative, as no signal leaves the unit
+    assert found.mean[-1] == pytest.approx(0.2, rel=1e-9)
+    assert np.abs(found.decoder).max() > 1e-4 * scale
+    collapse(model, 1, log_variance_bias=0.1)
+    found = unit_gradient(model, 1, images, 0.1)
+    assert found.log_variance[-1] == pytest.approx(np.exp(0.1) - 1, rel=1e-9)
+    assert np.abs(found.decoder).max() < 1e-12 * scale  # z_j has mean 0 still
+
+
+def test_the_unit_gradient_is_that_of_the_training_loss():
+    # At a unit that is not collapsed the two nodes are one sample each: compare with loss_terms on the same noise.
+    import tensorflow as tf
+
+    model, images = in_float64(_vae()), _images(4)
+    model.log_gamma.assign(np.log(0.3))
+    noise = np.random.default_rng(5).standard_normal((4, 4))
+    noise = np.concatenate([noise, noise])
+    noise[:, 2] = np.repeat([1.0, -1.0], 4)
+    with tf.GradientTape() as tape:
+        terms = model.loss_terms(tf.constant(np.concatenate([images, images])), tf.constant(noise), 0)
+        loss = tf.reduce_mean(terms.loss)
+    kernel = model.decoder.body[0].kernel
+    expected = tape.gradient(loss, kernel.value)[2]
+    assert unit_gradient(model, 2, images, 0.3, seed=5).decoder == pytest.approx(np.asarray(expected), rel=1e-9)
+
+
+def test_products_with_the_unit_hessian_are_differences_of_its_gradient():
+    import tensorflow as tf
+
+    hessian = UnitHessian(_vae(), 2, _images(6), gamma=0.2)
+    direction = np.random.default_rng(0).standard_normal(hessian.size)
+
+    def slope(at):
+        point = tf.constant(at)
+        with tf.GradientTape() as tape:
+            tape.watch(point)
+            energy = hessian._energy(point)
+        return tape.gradient(energy, point).numpy()
+
+    assert np.abs(slope(np.zeros(hessian.size))).max() < 1e-12
+    step = 1e-5
+    difference = (slope(step * direction) - slope(-step * direction)) / (2 * step)
+    assert hessian.product(direction) == pytest.approx(difference, abs=1e-6 * np.abs(difference).max())
+
+
+def test_the_affine_unit_is_a_saddle_exactly_below_its_top_residual_eigenvalue():
+    # Section 4: a collapsed unit can grow along directions that the others leave, iff their eigenvalue is above gamma.
+    images = _images(60)
+    points = images.reshape(60, -1)
+    best = affine.optimum(points, 3)
+    model = in_float64(_vae(depth=0))
+    weights = np.zeros((4, 36))
+    weights[:3] = best.weights.T
+    model.decoder.body[0].kernel.assign(weights)
+    model.decoder.body[0].bias.assign(best.bias)
+    encoder = np.zeros((36, 4))
+    encoder[:, :3] = best.encoder.T
+    model.encoder.mean.kernel.assign(encoder)
+    model.encoder.mean.bias.assign(-encoder.T @ best.bias)
+    # The other units send their means without noise, as one draw of it would blur where the threshold lies.
+    model.encoder.log_variance.kernel.assign(np.zeros((36, 4)))
+    model.encoder.log_variance.bias.assign(np.full(4, -60.0))
+    top = affine.spectrum(points).eigenvalues[3]
+    kinds = []
+    for share in (0.97, 1.03):
+        hessian = UnitHessian(model, 3, images, gamma=share * top)
+        kinds.append(stationary.curvature(hessian.product, hessian.size, steps=80).kind)
+    assert kinds[0] == stationary.SADDLE
+    assert kinds[1] != stationary.SADDLE
+
+
+def test_the_best_posterior_found_by_descent_is_the_closed_form_of_an_affine_decoder():
+    images = _images(12)
+    model = _vae(depth=0, latent_dim=2)
+    response = DecoderResponse(model, images, pairs=64)
+    points = images.reshape(12, -1)
+    weights = np.asarray(response.model.decoder.body[0].kernel).T
+    # The constant is optimised too: for an affine decoder that centres the data, as the optimal bias does.
+    exact = thresholding.affine_response(weights, points.mean(axis=0), points, 0.5)
+    found = response.best(0.5)
+    cost, wanted = found.f / 0.5 + 2 * found.kl, exact.f / 0.5 + 2 * exact.kl
+    assert cost == pytest.approx(wanted, rel=0.02)  # 128 draws stand for the expectation
+
+
+def test_latents_that_a_scale_cuts_off_are_at_the_prior():
+    model = _vae(width=8, latent_dim=2)
+    response = DecoderResponse(model, _images(6), pairs=2)
+    low, high = response.staircase([1e-3, 1e4])
+    assert low.collapsed().sum() == 0
+    assert high.collapsed().all()
+    assert np.abs(high.mean).max() < 1e-6
+
+
+def test_trained_models_are_read_by_depth_and_a_folder_without_any_is_a_clear_mistake(tmp_path):
+    for depth in (2, 1):
+        run = dataclasses.replace(tiny(), network=Network(depth=depth, width=8, latent_dim=2))
+        train(run, tmp_path)
+    train(tiny(objective=Objective(kind="ae")), tmp_path)
+    assert [run.network.depth for run, _ in prop4.trained_models(str(tmp_path))] == [1, 2]
+    with pytest.raises(ValueError, match="--runs 'nowhere': expected run directories of finished dense VAEs"):
+        prop4.trained_models("nowhere")
+
+
+OPTIONS = {"data": MINI, "data_dir": None, "runs": None, "images": 8, "table": None, "seed": 0, "command_line": "here"}
+
+
+@pytest.fixture(scope="module")
+def found():
+    return json.loads(json.dumps(laboratory.find("prop1", OPTIONS)))
+
+
+def test_every_check_of_proposition_1_holds(found):
+    assert {check["verdict"] for check in found["checks"]} == {"holds"}
+    assert found["made"]["command"] == "here"
+
+
+def test_findings_are_redrawn_from_their_json_alone(found, tmp_path):
+    findings.write(tmp_path, [found])
+    first = (tmp_path / "theory.md").read_text()
+    assert "## The soft-threshold decoder (Proposition 1)" in first
+    for check in found["checks"]:
+        assert check["claim"].split("|")[0] in first
+    (tmp_path / "prop1.png").unlink()
+    assert main(["figure", "--out", str(tmp_path)]) == 0
+    assert (tmp_path / "prop1.png").stat().st_size > 10_000
+    assert (tmp_path / "theory.md").read_text() == first
+
+
+def test_a_check_that_fails_makes_the_command_fail(tmp_path, capsys):
+    # fig1_middle's short AEs end above their VAEs, against eq. (8)
+    assert main(["theory", "equations", "--table", "results/fig1_middle.csv", "--out", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert "tfcollapse: 1 of 2 checks fail" in said.err
+    assert "fails          eq. (8)" in said.out
+    assert "does not apply eq. (10)" in said.out
+
+
+def test_the_command_prints_json_alone_and_compares_pairs_of_a_table(tmp_path):
+    table = "results/learned-gamma/fig1_left.csv"
+    answer = command("theory", "equations", "--json", "--table", table, "--out", str(tmp_path / "o"))
+    assert answer.returncode == 0, answer.stderr
+    (section,) = json.loads(answer.stdout)
+    assert [check["verdict"] for check in section["checks"]] == ["holds", "holds"]
+    assert len(section["curves"]["error"]) == 12
+    assert (tmp_path / "o" / "equations.pdf").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["equations"], "equations: expected --table CSV"),
+        (["equations", "--table", "nowhere.csv"], "table 'nowhere.csv'"),
+        (["prop4", "--images", "0"], "--images: expected >= 1, received 0"),
+        (["prop4", "--seed", "-1"], "--seed: expected >= 0, received -1"),
+        (["affine", "--data", "fashion_mnits"], "unknown dataset 'fashion_mnits'"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(arguments, message, tmp_path, capfd):
+    assert main(["theory", *arguments, "--out", str(tmp_path / "out")]) == 2
+    said = capfd.readouterr()
+    assert message in said.err
+    assert said.err.count("\n") == 1
+    assert not (tmp_path / "out").exists()
