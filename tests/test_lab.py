@@ -219,7 +219,8 @@ def test_every_check_of_proposition_1_holds(found):
 
 
 def test_findings_are_redrawn_from_their_json_alone(found, tmp_path):
-    findings.write(tmp_path, [found])
+    findings.write(tmp_path, found)
+    findings.draw(tmp_path)
     first = (tmp_path / "theory.md").read_text()
     assert "## The soft-threshold decoder (Proposition 1)" in first
     for check in found["checks"]:

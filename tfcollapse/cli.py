@@ -213,7 +213,8 @@ def _theory(parsed: argparse.Namespace) -> int:
         found.append(laboratory.find(name, vars(parsed)))
         if not parsed.json:
             print("\n".join(findings.lines(found[-1])), flush=True)
-    paths = findings.write(out, found)
+        findings.write(out, found[-1])
+    paths = findings.draw(out)
     if parsed.json:
         print(json.dumps(found, indent=1))
     else:

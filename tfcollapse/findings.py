@@ -21,14 +21,12 @@ _INTRODUCTION = (
 )
 
 
-def write(out: pathlib.Path, findings: Sequence[Findings]) -> list[pathlib.Path]:
-    """Write each section's JSON, then every figure and the page of what now lies in `out`. Raises RunError."""
+def write(out: pathlib.Path, findings: Findings) -> None:
+    """Write a section's JSON, in place of the one before. Raises RunError."""
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-    for each in findings:
-        with replacing(out / f"{each['name']}.json") as partial:
-            partial.write_text(json.dumps(each, indent=1) + "\n")
-    return draw(out)
+    with replacing(out / f"{findings['name']}.json") as partial:
+        partial.write_text(json.dumps(findings, indent=1) + "\n")
 
 
 def draw(out: pathlib.Path) -> list[pathlib.Path]:

@@ -32,16 +32,7 @@ def parser() -> argparse.ArgumentParser:
     figure = _command(commands, "figure", "redraw figures and pages from their tables")
     figure.add_argument("study", nargs="?", help="one study; without it, every study whose table --out holds")
     figure.add_argument("--out", required=True, help="the directory that holds STUDY.csv")
-    theory = _command(commands, "theory", "check the paper's propositions numerically")
-    theory.add_argument("section", choices=["affine", "prop1", "prop2", "prop4", "equations", "all"])
-    theory.add_argument("--json", action="store_true", help="print the findings as JSON")
-    theory.add_argument("--out", default="out/theory", help="directory of findings and figures (default: out/theory)")
-    theory.add_argument("--data", default="fashion_mnist_mini", help="images to train on (default: the packaged ones)")
-    theory.add_argument("--data-dir", help="TFDS' directory (default: TFDS_DATA_DIR)")
-    theory.add_argument("--runs", metavar="DIR", help="prop4: trained dense VAEs, instead of short trainings")
-    theory.add_argument("--images", type=int, default=64, metavar="N", help="prop4: images in each Hessian")
-    theory.add_argument("--table", metavar="CSV", help="equations: the table of a sweep")
-    theory.add_argument("--seed", type=int, default=0)
+    _theory(commands)
     describe = _command(commands, "describe", "parameters, FLOPs and layers of a network")
     describe.add_argument("--image-shape", default="28,28,1", metavar="H,W,C", help="default: 28,28,1")
     describe.add_argument("--json", action="store_true")
@@ -55,6 +46,19 @@ def parser() -> argparse.ArgumentParser:
     bench.add_argument("--steps", type=int, default=300, help="timed steps of each (default: 300)")
     _settings(bench)
     return parser
+
+
+def _theory(commands: Any) -> None:
+    theory = _command(commands, "theory", "check the paper's propositions numerically")
+    theory.add_argument("section", choices=["affine", "prop1", "prop2", "prop4", "equations", "all"])
+    theory.add_argument("--json", action="store_true", help="print the findings as JSON")
+    theory.add_argument("--out", default="out/theory", help="directory of findings and figures (default: out/theory)")
+    theory.add_argument("--data", default="fashion_mnist_mini", help="images to train on (default: the packaged ones)")
+    theory.add_argument("--data-dir", help="TFDS' directory (default: TFDS_DATA_DIR)")
+    theory.add_argument("--runs", metavar="DIR", help="prop4: trained dense VAEs, instead of short trainings")
+    theory.add_argument("--images", type=int, default=64, metavar="N", help="prop4: images in each Hessian")
+    theory.add_argument("--table", metavar="CSV", help="equations: the table of a sweep")
+    theory.add_argument("--seed", type=int, default=0)
 
 
 def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:

@@ -14,7 +14,6 @@ from tfcollapse.lab.response import DecoderResponse
 from tfcollapse.lab.section import Section
 from tfcollapse.theory import affine, shrinkage, thresholding
 from tfcollapse.theory.checks import Check, at_least, at_most, equal, not_applicable, true
-from tfcollapse.theory.thresholding import Crossing
 
 READING = (
     "For every decoder there is a finite gamma' above which the collapsed solution costs less than any use of it, and "
@@ -113,28 +112,13 @@ def _deep(run: Run, images: np.ndarray, curves: dict[str, Any]) -> list[Check]:
     chosen = images[np.linspace(0, len(images) - 1, _IMAGES).astype(int)] / 255.0
     decoder = DecoderResponse(model, chosen, _PAIRS, run.seed)
     trained = float(np.mean([row["gamma"] for row in metrics[-10:]]))  # in closed form on each batch
-    crossing: Crossing = thresholding.direct_gamma(decoder.best, decoder.ceiling, trained, tolerance=1e-3, most=6)
+    crossing = thresholding.direct_gamma(decoder.best, decoder.ceiling, trained, tolerance=1e-3, most=6)
     near = [
         _difference(decoder.best(share * crossing.gamma), decoder.ceiling, share * crossing.gamma)
         for share in (0.9, 1.1)
     ]
     top = float(affine.spectrum(chosen.reshape(_IMAGES, -1)).eigenvalues[0])
-    gammas = np.geomspace(trained, 2 * top, 7).tolist()
-    steps = decoder.staircase(gammas)
-    counts = [int(step.collapsed().sum()) for step in steps]
-    kl = [step.response.kl / _IMAGES for step in steps]
-    off = np.concatenate([np.abs(step.mean[:, step.collapsed()]).ravel() for step in steps if step.collapsed().any()])
-    curves["staircase"] = {
-        "gamma": gammas,
-        "collapsed": counts,
-        "kl": kl,
-        "scale": [step.scale.tolist() for step in steps],
-        "trained_gamma": trained,
-        "gamma'": crossing.gamma,
-        "lambda_max": top,
-        "latent_dim": run.network.latent_dim,
-    }
-    rising = all(a <= b for a, b in zip(counts, counts[1:], strict=False))
+    curves["staircase"] = {"trained_gamma": trained, "gamma'": crossing.gamma, "lambda_max": top}
     return [
         true(
             "trained dense VAE: the same difference of costs at 0.9 and 1.1 gamma', by descent",
@@ -148,13 +132,31 @@ def _deep(run: Run, images: np.ndarray, curves: dict[str, Any]) -> list[Check]:
             f"{crossing.gamma:.4g} against {trained:.4g}",
             crossing.gamma > trained,
         ),
+        *_staircase(decoder, np.geomspace(trained, 2 * top, 7).tolist(), curves["staircase"]),
+    ]
+
+
+def _staircase(decoder: DecoderResponse, gammas: list[float], curves: dict[str, Any]) -> list[Check]:
+    """Exact collapse of one latent after another, scales and posterior optimised at each gamma."""
+    steps = decoder.staircase(gammas)
+    counts, latents = [int(step.collapsed().sum()) for step in steps], len(steps[0].scale)
+    off = [np.abs(step.mean[:, step.collapsed()]).max(initial=0.0) for step in steps]
+    curves |= {
+        "gamma": gammas,
+        "collapsed": counts,
+        "kl": [step.response.kl / len(step.mean) for step in steps],
+        "scale": [step.scale.tolist() for step in steps],
+        "latent_dim": latents,
+    }
+    rising = all(a <= b for a, b in zip(counts, counts[1:], strict=False))
+    return [
         true(
             "latents at the prior to 1e-6 as gamma grows to 2 lambda_max, scales and posterior optimised",
             "never fewer, 0 first, all at last",
             ", ".join(map(str, counts)),
-            rising and counts[0] == 0 and counts[-1] == run.network.latent_dim,
+            rising and counts[0] == 0 and counts[-1] == latents,
         ),
-        at_most("those latents: largest |mu_z|", 1e-6, float(off.max(initial=0.0))),
+        at_most("those latents: largest |mu_z|", 1e-6, float(max(off))),
     ]
 
 

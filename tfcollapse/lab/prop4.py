@@ -52,14 +52,15 @@ def prop4_section(
     whole = load(Data(name=data), data_dir=data_dir).train
     models = _short(data, whole, seed) if runs is None else trained_models(runs)
     chosen = whole[np.linspace(0, len(whole) - 1, min(images, len(whole))).astype(int)] / 255.0
+    unseen = load(Data(name=data), data_dir=data_dir).test[: len(chosen)] / 255.0
     for run, model in models:
-        curves["kinds"] += _kinds(run, model, chosen)
+        curves["kinds"] += _kinds(run, model, chosen, unseen)
     checks += _answers(curves["kinds"])
     depths = ", ".join(str(run.network.depth) for run, _ in models)
     trainings = sorted({f"{run.training.steps:,} steps on {run.data.name}" for run, _ in models})
     settings = {
         "models": f"dense VAEs, width 512, 64 latents, depths {depths}: {', '.join(trainings)}",
-        "images": f"{len(chosen):,} of {data} in each Hessian",
+        "images": f"{len(chosen):,} training images of {data} in each Hessian, {len(unseen):,} test images beside it",
         "seed": seed,
     }
     return Section("prop4", "Collapsed units as stationary points (Proposition 4)", READING, checks, curves, settings)
@@ -146,7 +147,7 @@ def trained_models(runs: str) -> list[tuple[Run, Autoencoder]]:
     return [found[depth] for depth in sorted(found)]
 
 
-def _kinds(run: Run, model: Autoencoder, images: np.ndarray) -> list[dict[str, Any]]:
+def _kinds(run: Run, model: Autoencoder, images: np.ndarray, unseen: np.ndarray) -> list[dict[str, Any]]:
     """One unit of the untrained network; after training the one that says least, and the one that says most."""
     variance = np.asarray(model.encode(images.astype(np.float32)).mean).var(axis=0)
     untrained = build(run, images.shape[1:])
@@ -158,10 +159,16 @@ def _kinds(run: Run, model: Autoencoder, images: np.ndarray) -> list[dict[str, A
     ):
         hessian = UnitHessian(each, unit, images)
         found = curvature(hessian.product, hessian.size, steps=_STEPS)
-        own = None if each is untrained else float(variance[unit])
+        other = UnitHessian(each, unit, unseen, hessian.gamma)
         rows.append(
-            {"depth": run.network.depth, "when": when, "gamma": hessian.gamma, "variance of its mean": own}
-            | found._asdict()
+            {
+                "depth": run.network.depth,
+                "when": when,
+                "gamma": hessian.gamma,
+                "variance of its mean": None if each is untrained else float(variance[unit]),
+                "unseen": float(found.direction @ other.product(found.direction)),
+                **{name: value for name, value in found._asdict().items() if name != "direction"},
+            }
         )
     return rows
 
@@ -174,4 +181,8 @@ def _answers(rows: list[dict[str, Any]]) -> list[Check]:
         decided = all(row["error"] < 0.1 * abs(row["lowest"]) or row["kind"] != SADDLE for row in chosen)
         name = f"kind of the collapsed unit {when}, and lowest eigenvalue, by depth"
         checks.append(true(name, "open; the eigenvalue known to 10%", found, decided))
+        saddles = [row for row in chosen if row["kind"] == SADDLE]
+        unseen = ", ".join(f"{row['depth']}: {row['unseen']:.3g}" for row in saddles)
+        name = f"the way out {when}: curvature along it on images that the Hessian has not seen"
+        checks.append(true(name, "negative too", unseen or "no way out", all(row["unseen"] < 0 for row in saddles)))
     return checks

@@ -47,14 +47,18 @@ def basin_map(
         running = running[(value - base > _DEEP) & (speed > 1e-7)]
         if running.size == 0:
             break
+    return _ends(state, alpha, base).reshape(len(weights), len(means))
+
+
+def _ends(state: np.ndarray, alpha: float, base: float) -> np.ndarray:
     slope, value = _slope(state, alpha)
     still = np.linalg.norm(slope, axis=0) < 1e-4
     signal = np.abs(state[1]) > 0.05
-    ends = np.full(w.shape, UNDECIDED, dtype="<U16")
+    ends = np.full(value.shape, UNDECIDED, dtype="<U16")
     ends[still & ~signal] = COLLAPSED
     ends[still & signal] = PARTIAL
     ends[value - base <= _DEEP + 0.1] = RECONSTRUCTED
-    return ends.reshape(len(weights), len(means))
+    return ends
 
 
 def _slope(state: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:

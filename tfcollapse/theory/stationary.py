@@ -22,12 +22,14 @@ class Curvature(NamedTuple):
       error: each of the two has an eigenvalue of the matrix within this distance.
       kind: SADDLE where the lowest is below 0 by more than its error; MINIMUM where it is above 0 by more; FLAT
         between the two: no direction falls at second order, and some do not rise either.
+      direction: [size], of unit length, along which the matrix is `lowest`.
     """
 
     lowest: float
     highest: float
     error: float
     kind: str
+    direction: np.ndarray
 
 
 def curvature(product: Callable[[np.ndarray], np.ndarray], size: int, *, steps: int = 60, seed: int = 0) -> Curvature:
@@ -63,7 +65,8 @@ def curvature(product: Callable[[np.ndarray], np.ndarray], size: int, *, steps: 
     error = beside[-1] * float(max(abs(vectors[-1, 0]), abs(vectors[-1, -1]))) + _ROUND_OFF * max(abs(values))
     low_error = beside[-1] * float(abs(vectors[-1, 0])) + _ROUND_OFF * max(abs(values))
     kind = SADDLE if lowest < -low_error else MINIMUM if lowest > low_error else FLAT
-    return Curvature(lowest, highest, error, kind)
+    direction = np.array(basis[: len(values)]).T @ vectors[:, 0]
+    return Curvature(lowest, highest, error, kind, direction)
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:
