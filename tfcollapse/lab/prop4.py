@@ -34,7 +34,7 @@ _ARCHITECTURES = (
     Network(architecture="residual", depth=1, base_channels=2, latent_dim=6),
     Network(architecture="residual", depth=1, base_channels=2, latent_dim=6, shortcut="projection", batch_norm=True),
 )
-_STEPS = 20
+_STEPS = 120
 
 
 def prop4_section(
@@ -158,7 +158,7 @@ def _kinds(run: Run, model: Autoencoder, images: np.ndarray, unseen: np.ndarray)
         ("after, most active unit", model, int(variance.argmax())),
     ):
         hessian = UnitHessian(each, unit, images)
-        found = curvature(hessian.product, hessian.size, steps=_STEPS)
+        found = curvature(hessian.product, hessian.size, steps=_STEPS, tolerance=0.02)
         other = UnitHessian(each, unit, unseen, hessian.gamma)
         rows.append(
             {

@@ -42,13 +42,14 @@ class Scaled:
 class DecoderResponse:
     """How a decoder would best be used at each gamma.
 
-    The expectation over z is over fixed draws in pairs (z and its mirror image), the same for every gamma. A constant
-    is added to the decoder's output and kept at its optimum, so that z ignored is exactly the mean predictor.
+    The expectation over z is over fixed draws in pairs (z and its mirror image), the same for every gamma and every image:
+    draws of its own would tell an image from the others at no KL. A constant is added to the decoder's output and kept at
+    its optimum, so that z ignored is exactly the mean predictor.
 
     Args:
       model: a VAE of this package.
       images: float [n, h, w, c] in [0, 1].
-      pairs: of draws for each image.
+      pairs: of draws.
 
     Attributes:
       ceiling: n d gamma-bar of these images.
@@ -58,7 +59,7 @@ class DecoderResponse:
         self.model = in_float64(model)
         self.images = np.asarray(images, np.float64)
         self.shape = (len(images), model.latent_dim)
-        draws = np.random.default_rng(seed).standard_normal((pairs, *self.shape))
+        draws = np.random.default_rng(seed).standard_normal((pairs, 1, model.latent_dim))
         self.noise = tf.constant(np.concatenate([draws, -draws]))
         self.ceiling = float(np.square(self.images - self.images.mean(axis=0)).sum())
         self._slopes = tf.function(self._value_and_slopes, jit_compile=True)
@@ -70,7 +71,7 @@ class DecoderResponse:
         starts = [np.concatenate([mean.ravel(), log_variance.ravel()])]
         starts.append(0.1 * starts[0])
         found = [self._descend(start, gamma, _OPTIONS, bounds=None) for start in starts]
-        return min((self._read(point) for point in found), key=lambda each: each.f / gamma + 2 * each.kl)
+        return self._read(min(found, key=lambda point: self._cost(point, gamma)))
 
     def staircase(self, gammas: Sequence[float]) -> list[Scaled]:
         """The best scales and posterior at each gamma, ascending, each from where the one before ended."""
@@ -79,11 +80,24 @@ class DecoderResponse:
         bounds = [(None, None)] * (2 * mean.size) + [(0.0, 1.0)] * self.shape[1]
         found = []
         for gamma in gammas:
-            point = self._descend(point, gamma, _EXACT, bounds)
+            point = self._pruned(self._descend(point, gamma, _EXACT, bounds), gamma)
             mean, log_variance, scale = self._parts(point)
-            mean[:, scale == 0], log_variance[:, scale == 0] = 0.0, 0.0  # cut off, they follow the KL alone
             found.append(Scaled(self._read(point), scale.copy(), mean.copy(), np.exp(log_variance / 2)))
         return found
+
+    def _pruned(self, point: np.ndarray, gamma: float) -> np.ndarray:
+        """The point with each latent cut off, scale 0 and posterior the prior, where that costs no more."""
+        for latent in np.argsort(self._parts(point)[2]):
+            candidate = point.copy()
+            for part in self._parts(candidate):  # views
+                part[..., latent] = 0.0
+            if self._cost(candidate, gamma) <= self._cost(point, gamma):
+                point = candidate
+        return point
+
+    def _cost(self, point: np.ndarray, gamma: float) -> float:
+        response = self._read(point)
+        return response.f / gamma + 2 * response.kl
 
     def _descend(self, start: np.ndarray, gamma: float, options: dict, bounds: list | None) -> np.ndarray:
         def function(point: np.ndarray) -> tuple[float, np.ndarray]:

@@ -32,7 +32,14 @@ class Curvature(NamedTuple):
     direction: np.ndarray
 
 
-def curvature(product: Callable[[np.ndarray], np.ndarray], size: int, *, steps: int = 60, seed: int = 0) -> Curvature:
+def curvature(
+    product: Callable[[np.ndarray], np.ndarray],
+    size: int,
+    *,
+    steps: int = 60,
+    tolerance: float = 0.0,
+    seed: int = 0,
+) -> Curvature:
     """The extreme eigenvalues of a symmetric matrix known by its products with vectors, by Lanczos' method.
 
     SciPy's eigsh wants a relative accuracy, which the many eigenvalues at 0 here never reach; a fixed number of steps
@@ -41,32 +48,38 @@ def curvature(product: Callable[[np.ndarray], np.ndarray], size: int, *, steps: 
     Args:
       product: [size] to [size].
       steps: at most so many products.
+      tolerance: stop earlier where both ends are known to this relative accuracy.
     """
     arguments.whole("steps", steps, 1, 10**6, "Lanczos steps")
     basis = [_unit(np.random.default_rng(seed).standard_normal(size))]
-    diagonal, beside = [], []
+    diagonal, beside = list[float](), list[float]()
     for _ in range(min(steps, size)):
         image = np.asarray(product(basis[-1]), np.float64)
         if image.shape != (size,) or not np.isfinite(image).all():
-            raise ConfigError(
-                f"product: expected {size} finite numbers, received shape {image.shape} or not finite ones"
-            )
+            raise ConfigError(f"product: expected {size} finite numbers, received shape {image.shape}, or not finite")
         diagonal.append(float(basis[-1] @ image))
         known = np.array(basis)
         for _ in range(2):
             image = image - known.T @ (known @ image)
         beside.append(float(np.linalg.norm(image)))
-        if beside[-1] <= _ROUND_OFF * max(map(abs, diagonal)):
+        ends = _ends(diagonal, beside)
+        if beside[-1] <= _ROUND_OFF * max(map(abs, diagonal)) or all(
+            error <= tolerance * abs(value) for value, error in (ends[:2], ends[2:4])
+        ):
             break
         basis.append(image / beside[-1])
-    inner = np.diag(diagonal) + np.diag(beside[: len(diagonal) - 1], 1) + np.diag(beside[: len(diagonal) - 1], -1)
-    values, vectors = np.linalg.eigh(inner)
-    lowest, highest = float(values[0]), float(values[-1])
-    error = beside[-1] * float(max(abs(vectors[-1, 0]), abs(vectors[-1, -1]))) + _ROUND_OFF * max(abs(values))
-    low_error = beside[-1] * float(abs(vectors[-1, 0])) + _ROUND_OFF * max(abs(values))
+    lowest, low_error, highest, high_error, weights = ends
     kind = SADDLE if lowest < -low_error else MINIMUM if lowest > low_error else FLAT
-    direction = np.array(basis[: len(values)]).T @ vectors[:, 0]
-    return Curvature(lowest, highest, error, kind, direction)
+    return Curvature(lowest, highest, max(low_error, high_error), kind, np.array(basis[: len(weights)]).T @ weights)
+
+
+def _ends(diagonal: list[float], beside: list[float]) -> tuple[float, float, float, float, np.ndarray]:
+    """Lowest and highest eigenvalue of the tridiagonal matrix, each with its error, and the lowest one's vector."""
+    inner = np.diag(diagonal) + np.diag(beside[:-1], 1) + np.diag(beside[:-1], -1)
+    values, vectors = np.linalg.eigh(inner)
+    floor = _ROUND_OFF * float(np.abs(values).max())
+    errors = beside[-1] * np.abs(vectors[-1]) + floor
+    return float(values[0]), float(errors[0]), float(values[-1]), float(errors[-1]), vectors[:, 0]
 
 
 def _unit(vector: np.ndarray) -> np.ndarray:
