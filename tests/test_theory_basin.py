@@ -134,23 +134,23 @@ def test_the_excess_over_a_threshold_is_bounded_closely_from_below(h):
     assert found >= exact - (1e-8 if h < 30 else 46 / h**4 + 1e-8)
 
 
-def test_the_certified_radius_is_below_every_escape_and_falls_to_nothing():
+def test_the_certified_radius_is_below_every_escape():
     skewed = np.array([[0.4, 2.0], [-1.0, -0.5], [0.3, 0.1]])
     for alpha, data in ((0.02, PAPER_DATA), (0.3, PAPER_DATA), (1.5, PAPER_DATA), (0.5, skewed)):
-        proved, found = certified_radius(alpha, data), escape_radius(alpha, data)
+        proved, found = certified_radius(alpha, data), escape_radius(alpha, data, starts=1)
         assert 0 < proved <= found
+        # A lower point does lie within the one, and others look in vain a little below it.
+        assert basin._lowest(found, alpha, data, 1, 0) < -1e-10
+        assert basin._lowest(0.99 * found, alpha, data, 1, 1) > -1e-10
+
+
+def test_without_a_threshold_there_is_no_radius_and_with_a_small_one_a_small():
     assert certified_radius(0.0) == 0.0
     assert escape_radius(0.0) < 1e-4  # a saddle: lower points lie at any distance that round-off lets us see
     alphas = np.array([1e-6, 1e-3, 0.03, 0.3, 1.0])
     radii = [certified_radius(alpha) for alpha in alphas]
     assert (np.diff(radii) > 0).all()
     assert (np.diff(radii / alphas) < 0).all()  # less than in proportion
-
-
-def test_a_lower_point_does_lie_at_the_escape_radius_and_none_was_found_within():
-    radius = escape_radius(0.3)
-    assert basin._lowest(radius, 0.3, PAPER_DATA, 4, 0) < -1e-10
-    assert basin._lowest(0.99 * radius, 0.3, PAPER_DATA, 4, 1) > -1e-10
 
 
 @pytest.mark.parametrize("alpha", [0.01, 0.1, 0.5, 1.0, 1.15])
@@ -181,7 +181,7 @@ def test_height_goes_as_alpha_squared_and_width_as_alpha():
 @pytest.mark.parametrize("alpha", [0.1, 1.0])
 def test_the_pass_is_the_lowest_way_out_but_for_a_twentieth(alpha):
     height = mountain_pass(alpha).height
-    assert 0.95 * height <= barrier_bound(alpha) <= height
+    assert 0.95 * height <= barrier_bound(alpha, starts=1) <= height
 
 
 @pytest.mark.parametrize(("alpha", "behind"), [(0.3, RECONSTRUCTED), (1.0, PARTIAL)])

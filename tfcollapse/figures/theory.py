@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +23,8 @@ _ENDS = {
     "undecided": ("#ffffff", "not ended"),
 }
 _FONT = 8
+_CAPTION = 150
+"""Characters a line."""
 
 
 def affine_figure(findings: Findings) -> Figure:
@@ -110,7 +113,10 @@ def prop1_figure(findings: Findings) -> Figure:
     axes[1, 2].set(xlabel="delta = sigma_z on the path of B.1", ylabel="energy, eq. (6)")
     axes[1, 2].legend(fontsize=_FONT, edgecolor="none")
     titles += [(axes[1, 1], "The basin of (7)"), (axes[1, 2], "Beyond it: slope 4 in log delta")]
-    return dress(figure, titles, _caption(findings))
+    figure = dress(figure, titles, _caption(findings))
+    for panel, _ in titles[: len(flow["ends"])]:
+        panel.grid(False)
+    return figure
 
 
 def _basin(axes: Axes, curves: Mapping[str, Any]) -> None:
@@ -215,7 +221,8 @@ def _caption(findings: Findings) -> str:
     facts = "; ".join(f"{name}: {value}" for name, value in findings["settings"].items())
     failed = sum(check["verdict"] == "fails" for check in findings["checks"])
     count = len(findings["checks"])
-    return f"{facts}\n{count} checks, {failed or 'none'} of them fail{'s' if failed == 1 else ''}"
+    wrapped = textwrap.fill(facts, _CAPTION)
+    return f"{wrapped}\n{count} checks, {failed or 'none'} of them fail{'s' if failed == 1 else ''}"
 
 
 FIGURES = {

@@ -42,9 +42,9 @@ class Scaled:
 class DecoderResponse:
     """How a decoder would best be used at each gamma.
 
-    The expectation over z is over fixed draws in pairs (z and its mirror image), the same for every gamma and every image:
-    draws of its own would tell an image from the others at no KL. A constant is added to the decoder's output and kept at
-    its optimum, so that z ignored is exactly the mean predictor.
+    The expectation over z is over fixed draws in pairs (z and its mirror image), the same for every gamma and image:
+    draws of its own would tell an image from the others at no KL. A constant is added to the decoder's output and
+    kept at its optimum, so that z ignored is exactly the mean predictor.
 
     Args:
       model: a VAE of this package.

@@ -108,7 +108,7 @@ class UnitHessian:
         self.size = sum(self._sizes)
         error = tf.square(images - self._decode(self._before))
         self.gamma = float(tf.reduce_mean(error)) if gamma is None else gamma
-        self._compiled = tf.function(self._product)
+        self._compiled = tf.function(self._product).get_concrete_function(tf.TensorSpec([self.size], tf.float64))
 
     def product(self, vector: np.ndarray) -> np.ndarray:
         """The Hessian times a vector, [size]."""
