@@ -11,12 +11,12 @@ from tfcollapse.config import Data, Network, Objective, Run, Training
 from tfcollapse.data import MINI, load
 from tfcollapse.lab import affine as affine_lab
 from tfcollapse.lab import laboratory, prop4
-from tfcollapse.lab.descent import descend
 from tfcollapse.lab.precise import in_float64
 from tfcollapse.lab.response import DecoderResponse
 from tfcollapse.lab.unit import UnitHessian, collapse, unit_gradient
 from tfcollapse.theory import affine, stationary, thresholding
 from tfcollapse.theory.affine import Spectrum
+from tfcollapse.training.descent import descend
 from tfcollapse.training.trainer import build, train
 
 

@@ -189,7 +189,10 @@ def prop4_figure(findings: Findings) -> Figure:
     for axes in (low, ratio):
         axes.set(xlabel="hidden layers in encoder and in decoder", xticks=sorted({row["depth"] for row in rows}))
     low.legend(fontsize=_FONT, edgecolor="none")
-    panels = [(low, "Is a collapsed unit stuck? A circle: no way out"), (ratio, "How much of a saddle it is")]
+    panels = [
+        (low, "Is a collapsed unit stuck? A ring: no way out on unseen images"),
+        (ratio, "How much of a saddle it is"),
+    ]
     return dress(figure, panels, _caption(findings))
 
 

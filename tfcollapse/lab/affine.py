@@ -12,11 +12,11 @@ from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config import Data, Network, Objective, Run, Training
 from tfcollapse.data import load
 from tfcollapse.diagnostics.posterior import active_units
-from tfcollapse.lab.descent import descend, descend_at
 from tfcollapse.lab.section import Section
 from tfcollapse.theory import affine, affine_energy, equations
 from tfcollapse.theory.affine import Spectrum
 from tfcollapse.theory.checks import Check, at_most, equal, true
+from tfcollapse.training.descent import descend, descend_at
 
 READING = (
     "With an affine decoder everything follows from the eigenvalues of the centred covariance: every descent ends "

@@ -9,11 +9,11 @@ from scipy.special import ndtr
 
 from tfcollapse.config import Data, Network, Objective, Run, Training
 from tfcollapse.data import load
-from tfcollapse.lab.descent import descend
 from tfcollapse.lab.response import DecoderResponse
 from tfcollapse.lab.section import Section
 from tfcollapse.theory import affine, shrinkage, thresholding
 from tfcollapse.theory.checks import Check, at_least, at_most, equal, not_applicable, true
+from tfcollapse.training.descent import descend
 
 READING = (
     "For every decoder there is a finite gamma' above which the collapsed solution costs less than any use of it, and "

@@ -18,13 +18,19 @@ def descend(run: Run, images: np.ndarray) -> tuple[Autoencoder, list[dict[str, f
     Returns:
       The model, and for each chunk of `log_every` steps the means that metrics.csv would hold.
     """
-    engine = _engine(run, images)
-    return engine.model, _advance(engine, run, images)
+    model = build(run, images.shape[1:])
+    return model, descend_model(model, run, images)
+
+
+def descend_model(model: Autoencoder, run: Run, images: np.ndarray) -> list[dict[str, float]]:
+    """Train a model in place, whoever built its parts, as `run.training` and `run.seed` say; returns those means."""
+    model.reconstruct(images[:1].astype(np.float32))  # its variables are there from the first call on
+    return _advance(_engine(model, run), run, images)
 
 
 def descend_at(run: Run, images: np.ndarray, gammas: list[float], measure: Callable[[Autoencoder], float]) -> list:
     """`measure` of the model that `run` trains at each fixed gamma, every time from the same start; compiled once."""
-    engine = _engine(run, images)
+    engine = _engine(build(run, images.shape[1:]), run)
     start, found = engine.state(), []
     for gamma in gammas:
         engine.restore(start)
@@ -34,8 +40,8 @@ def descend_at(run: Run, images: np.ndarray, gammas: list[float], measure: Calla
     return found
 
 
-def _engine(run: Run, images: np.ndarray) -> TensorFlowEngine:
-    return TensorFlowEngine(build(run, images.shape[1:]), run.training, jit=use_xla(run.training, run.network))
+def _engine(model: Autoencoder, run: Run) -> TensorFlowEngine:
+    return TensorFlowEngine(model, run.training, jit=use_xla(run.training, run.network))
 
 
 def _advance(engine: TensorFlowEngine, run: Run, images: np.ndarray) -> list[dict[str, float]]:
