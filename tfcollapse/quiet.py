@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ def import_tensorflow() -> None:
 
         tf.config.list_physical_devices()
         tf.constant(0.0)
+    # It warns of functions compiled again and again; here one process trains many models, each compiled once.
+    logging.getLogger("tensorflow").addFilter(lambda record: "tf.function retracing" not in record.getMessage())
 
 
 @contextlib.contextmanager

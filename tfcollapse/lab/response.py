@@ -86,11 +86,15 @@ class DecoderResponse:
         return found
 
     def _pruned(self, point: np.ndarray, gamma: float) -> np.ndarray:
-        """The point with each latent cut off, scale 0 and posterior the prior, where that costs no more."""
-        for latent in np.argsort(self._parts(point)[2]):
+        """The point with latents cut off, scale 0 and posterior the prior, where that costs no more.
+
+        Each alone, then the weakest together, up to all of them: a descent may end where every one helps the others.
+        """
+        order = np.argsort(self._parts(point)[2])
+        for cut in [*([latent] for latent in order), *(order[:count] for count in range(2, len(order) + 1))]:
             candidate = point.copy()
             for part in self._parts(candidate):  # views
-                part[..., latent] = 0.0
+                part[..., cut] = 0.0
             if self._cost(candidate, gamma) <= self._cost(point, gamma):
                 point = candidate
         return point
