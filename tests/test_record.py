@@ -97,6 +97,6 @@ def test_an_unfinished_run_has_a_row_that_says_so(tmp_path):
 
 def test_the_environment_names_what_a_result_must_name():
     facts = record.environment(extra=1)
-    assert set(facts["versions"]) == {"tensorflow", "keras", "numpy", "tensorflow-datasets"}
+    assert set(facts["versions"]) == {"tensorflow", "keras", "numpy", "scipy", "tensorflow-datasets"}
     assert f"of {os.cpu_count()} cores" in facts["machine"]
     assert facts["extra"] == 1

@@ -155,7 +155,7 @@ from tfcollapse.claims import depth_claims
 from tfcollapse.figures import depth_figure
 from tfcollapse.study import Study
 often = {"log_every": 50, "evaluate_every": 500, "checkpoint_every": 500}
-runs = [tiny(steps=steps, **often) for steps in (3_000, 3_500)]
+runs = [tiny(steps=steps, **often) for steps in (9_000, 9_500)]
 STUDY = Study(title="t", presets={"quick": runs}, draw=depth_figure, claims=depth_claims)
 """
     )
