@@ -15,7 +15,7 @@ from tfcollapse.lab.precise import in_float64
 from tfcollapse.lab.response import DecoderResponse
 from tfcollapse.lab.unit import UnitHessian, collapse, unit_gradient
 from tfcollapse.theory import affine, stationary, thresholding
-from tfcollapse.theory.affine import Spectrum
+from tfcollapse.theory.affine import Spectrum, known_images
 from tfcollapse.training.descent import descend
 from tfcollapse.training.trainer import build, train
 
@@ -41,7 +41,7 @@ def test_depth_0_is_the_affine_vae():
 
 
 def test_the_designed_images_have_the_designed_spectrum():
-    images = affine_lab.known_images(affine_lab._KNOWN, seed=3)
+    images = known_images(affine_lab._KNOWN, seed=3)
     found = affine.spectrum(images.reshape(len(images), -1) / 255.0)
     # rounding to 1/255 adds (1/255)^2 / 12 = 1.3e-6 to each eigenvalue; a few pixels in a thousand are clipped
     assert found.eigenvalues == pytest.approx(np.sort(affine_lab._KNOWN)[::-1], rel=2e-3, abs=1e-5)
@@ -61,7 +61,7 @@ def test_the_lab_trains_as_the_trainer_does(tmp_path):
 
 
 def test_a_short_training_of_the_affine_vae_fails_the_checks_that_a_long_one_passes():
-    images = affine_lab.known_images(affine_lab._KNOWN, 0)
+    images = known_images(affine_lab._KNOWN, 0)
     known = Spectrum.of(affine_lab._KNOWN)
     run = affine_lab._synthetic_run(0)
     short = dataclasses.replace(run, training=Training(steps=300, learning_rate=1e-3))

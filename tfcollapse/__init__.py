@@ -21,6 +21,10 @@ _PUBLIC = {
     "Claim": "tfcollapse.study",
     "build": "tfcollapse.training.trainer",
     "train": "tfcollapse.training.trainer",
+    "diagnose": "tfcollapse.diagnosis.diagnose",
+    "blame": "tfcollapse.diagnosis.blame",
+    "blame_build": "tfcollapse.diagnosis.blame",
+    "CollapseMonitor": "tfcollapse.diagnosis.monitor",
     "UserError": "tfcollapse.errors",
 }
 __all__ = ["__version__", *_PUBLIC]

@@ -225,6 +225,22 @@ def _theory(parsed: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
+def _diagnose(parsed: argparse.Namespace) -> int:
+    from tfcollapse.quiet import import_tensorflow
+
+    import_tensorflow()
+    from tfcollapse.diagnosis import commands
+
+    return commands.diagnose_command(parsed) if parsed.command == "diagnose" else commands.blame_command(parsed)
+
+
+def _report(parsed: argparse.Namespace) -> int:
+    from tfcollapse.webpage import report
+
+    print(f"wrote {report(pathlib.Path(parsed.directory), pathlib.Path(parsed.output))}")
+    return 0
+
+
 def _describe(parsed: argparse.Namespace) -> int:
     from tfcollapse.config import Run
     from tfcollapse.quiet import import_tensorflow
@@ -281,6 +297,9 @@ _COMMANDS = {
     "train": _train,
     "figure": _figure,
     "theory": _theory,
+    "diagnose": _diagnose,
+    "blame": _diagnose,
+    "report": _report,
     "describe": _describe,
     "data": _data,
     "bench": _bench,

@@ -33,6 +33,7 @@ def parser() -> argparse.ArgumentParser:
     figure.add_argument("study", nargs="?", help="one study; without it, every study whose table --out holds")
     figure.add_argument("--out", required=True, help="the directory that holds STUDY.csv")
     _theory(commands)
+    _diagnosis(commands)
     describe = _command(commands, "describe", "parameters, FLOPs and layers of a network")
     describe.add_argument("--image-shape", default="28,28,1", metavar="H,W,C", help="default: 28,28,1")
     describe.add_argument("--json", action="store_true")
@@ -59,6 +60,38 @@ def _theory(commands: Any) -> None:
     theory.add_argument("--images", type=int, default=64, metavar="N", help="prop4: images in each Hessian")
     theory.add_argument("--table", metavar="CSV", help="equations: the table of a sweep")
     theory.add_argument("--seed", type=int, default=0)
+
+
+def _diagnosis(commands: Any) -> None:
+    diagnose = _command(commands, "diagnose", "say whether a VAE's posterior has collapsed, which way, and why")
+    diagnose.add_argument("run", nargs="?", metavar="RUN_DIR", help="a finished run's directory")
+    diagnose.add_argument("--encoder", metavar="FILE.keras", help="images to (mean, log_variance)")
+    diagnose.add_argument("--decoder", metavar="FILE.keras", help="z to images")
+    diagnose.add_argument("--data", metavar="NAME|FILE.npy", help="a dataset's training images, or an array of images")
+    diagnose.add_argument("--gamma", type=float, help="decoder variance in the loss (default: from the active units)")
+    diagnose.add_argument("--beta", type=float, default=1.0, help="weight on the KL (default: 1)")
+    diagnose.add_argument("--images", type=_count, metavar="N", help="only the first N images")
+    diagnose.add_argument("--json", action="store_true")
+    diagnose.add_argument("--data-dir", help="TFDS' directory (default: TFDS_DATA_DIR)")
+    blame = _command(commands, "blame", "train the AE twin and other arms that tell who is to blame for a collapse")
+    blame.add_argument("--config", metavar="FILE", help="a run's config.json to start from")
+    blame.add_argument(
+        "--build", metavar="FILE.py:FUNCTION", help="an architecture of your own: seed to two Keras models"
+    )
+    blame.add_argument("--data", metavar="NAME|FILE.npy", help="with --build: images (default: those of the run)")
+    blame.add_argument("--out", default="out/blame", help="directory of the arms' runs (default: out/blame)")
+    blame.add_argument("--page", metavar="FILE.md", help="write the tables and every diagnosis as a page")
+    blame.add_argument("--json", action="store_true")
+    _common(blame)
+    report = _command(commands, "report", "one HTML page of a sweep: figures, cells, verdicts, curves, commands")
+    report.add_argument("directory", metavar="DIR", help="a sweep's directory, with its table and its runs")
+    report.add_argument("-o", "--output", default="report.html", metavar="FILE", help="default: report.html")
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"expected a whole number >= 2, received '{text}'")
+    return int(text)
 
 
 def _command(commands: Any, name: str, text: str) -> argparse.ArgumentParser:

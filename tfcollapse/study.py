@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import pathlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -73,7 +74,7 @@ def depth_sweep(
 
 def study_names() -> list[str]:
     """The studies in ./runs and those installed with the package."""
-    return sorted({path.stem for folder in _folders() for path in folder.glob("*.py") if path.stem != "__init__"})
+    return sorted({path.stem for folder in _folders() for path in folder.glob("*.py") if _declares(path)})
 
 
 def load_study(name: str) -> Study:
@@ -95,6 +96,10 @@ def load_study(name: str) -> Study:
     if not isinstance(study, Study):
         raise ConfigError(f"study file '{path}': expected it to assign STUDY = Study(...), received {study!r}")
     return study
+
+
+def _declares(path: pathlib.Path) -> bool:
+    return re.search(r"^STUDY = ", path.read_text(), re.MULTILINE) is not None
 
 
 def _folders() -> list[pathlib.Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 ACTIVE_VARIANCE = 0.01
+ACTIVE_KL = 0.01
 SIGMA_BINS = np.linspace(0.0, 1.2, 49)
 
 
@@ -38,3 +39,20 @@ def sigma_histogram(log_variance: np.ndarray, bins: np.ndarray = SIGMA_BINS) -> 
     """
     sigma = np.clip(np.exp(0.5 * log_variance.astype(np.float64)), bins[0], bins[-1])
     return np.histogram(sigma, bins)[0] / sigma.size
+
+
+def effective_rank(covariance: np.ndarray) -> float:
+    """How many directions the means fill: exp of the entropy of the covariance's eigenvalues (Roy & Vetterli 2007).
+
+    Args:
+      covariance: [latent, latent], of the posterior mean over a data set.
+
+    Returns:
+      1 to latent; 0 where nothing varies.
+    """
+    values = np.clip(np.linalg.eigvalsh(covariance), 0.0, None)
+    total = values.sum()
+    if total <= 0:
+        return 0.0
+    shares = values[values > 0] / total
+    return float(np.exp(-(shares * np.log(shares)).sum()))

@@ -13,7 +13,7 @@ _OVERSAMPLING, _ITERATIONS = 32, 8
 
 
 def spectrum(images: np.ndarray, latent_dim: int) -> Spectrum:
-    """The spectrum of uint8 images [n, ...].
+    """The spectrum of images [n, ...], uint8 (0 to 255 taken as 0 to 1) or float.
 
     Up to d = 4,096 all eigenvalues, from the d x d covariance in float64. Above it (64x64x3 has 12,288) the largest
     `latent_dim`, by subspace iteration: relative error of their sum below 1e-4, in ten passes over the images.
@@ -34,15 +34,16 @@ def spectrum(images: np.ndarray, latent_dim: int) -> Spectrum:
 
 
 def _moments(images: np.ndarray) -> tuple[np.ndarray, float]:
-    """The mean image [d] and the variance summed over pixels, exact: sums of whole numbers."""
-    dimensions = int(np.prod(images.shape[1:]))
-    sums, squares = np.zeros(dimensions, np.int64), np.zeros(dimensions, np.int64)
+    """The mean image [d] and the variance summed over pixels, both of images in [0, 1]; exact sums where uint8."""
+    dimensions, whole = int(np.prod(images.shape[1:])), images.dtype == np.uint8
+    kind, scale = (np.int64, 255.0) if whole else (np.float64, 1.0)
+    sums, squares = np.zeros(dimensions, kind), np.zeros(dimensions, kind)
     for block in blocks(images, max(1, _BLOCK_PIXELS // dimensions)):
-        flat = block.reshape(len(block), -1).astype(np.int64)
+        flat = block.reshape(len(block), -1).astype(kind)
         sums += flat.sum(axis=0)
         squares += np.einsum("ij,ij->j", flat, flat)
     mean = sums / len(images)
-    return mean / 255.0, float((squares / len(images) - mean**2).sum()) / 255.0**2
+    return mean / scale, float((squares / len(images) - mean**2).sum()) / scale**2
 
 
 def _times_covariance(images: np.ndarray, mean: np.ndarray, basis: np.ndarray | None) -> np.ndarray:
@@ -51,8 +52,9 @@ def _times_covariance(images: np.ndarray, mean: np.ndarray, basis: np.ndarray | 
     product = np.zeros((len(mean), columns))
     # Half the memory and twice the speed where only a product is wanted, of which 1e-4 is asked.
     kind = np.float64 if basis is None else np.float32
+    scale = 255.0 if images.dtype == np.uint8 else 1.0
     factor = None if basis is None else basis.astype(kind)
     for block in blocks(images, max(1, _BLOCK_PIXELS // len(mean))):
-        centred = block.reshape(len(block), -1) / kind(255.0) - mean.astype(kind)
+        centred = block.reshape(len(block), -1) / kind(scale) - mean.astype(kind)
         product += centred.T @ (centred if factor is None else centred @ factor)
     return product / len(images)

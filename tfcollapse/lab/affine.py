@@ -14,7 +14,7 @@ from tfcollapse.data import load
 from tfcollapse.diagnostics.posterior import active_units
 from tfcollapse.lab.section import Section
 from tfcollapse.theory import affine, affine_energy, equations
-from tfcollapse.theory.affine import Spectrum
+from tfcollapse.theory.affine import Spectrum, known_images
 from tfcollapse.theory.checks import Check, at_most, equal, true
 from tfcollapse.training.descent import descend, descend_at
 
@@ -25,7 +25,7 @@ READING = (
 )
 # A spectrum in the units of pixels: three directions that matter, the rest alike.
 _KNOWN = np.array([0.16, 0.08, 0.04, *[0.002] * 13])
-_SIDE, _COUNT, _LATENT = 4, 4_096, 3
+_LATENT = 3
 _STARTS = 12
 
 
@@ -47,18 +47,6 @@ def affine_section(data: str, seed: int = 0, data_dir: str | None = None) -> Sec
         "seed": seed,
     }
     return Section("affine", "The affine decoder (section 4)", READING, checks, curves, settings)
-
-
-def known_images(eigenvalues: np.ndarray, seed: int) -> np.ndarray:
-    """uint8 images [4096, 4, 4, 1] whose centred covariance has these 16 eigenvalues, to 0.2%."""
-    random = np.random.default_rng(seed)
-    d = len(eigenvalues)
-    draws = random.uniform(-1, 1, (_COUNT, d))
-    draws = draws - draws.mean(axis=0)
-    whitener = np.linalg.inv(np.linalg.cholesky(draws.T @ draws / _COUNT)).T
-    axes = np.linalg.qr(random.standard_normal((d, d)))[0]
-    pixels = 0.5 + draws @ whitener * np.sqrt(eigenvalues) @ axes.T
-    return np.clip(np.rint(255 * pixels), 0, 255).astype(np.uint8).reshape(_COUNT, _SIDE, _SIDE, 1)
 
 
 def _points(seed: int, n: int, scales: list[float]) -> np.ndarray:

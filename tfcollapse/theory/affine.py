@@ -11,6 +11,7 @@ Energies are eq. (4): nats times two, averaged over data points, without d log 2
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -193,6 +194,18 @@ def principal_angles(weights: np.ndarray, data: np.ndarray) -> np.ndarray:
     span = np.linalg.qr(weights)[0]
     # The sine is accurate where the angle is small, the cosine is not.
     return np.arcsin(np.clip(np.linalg.svd(span - vectors @ (vectors.T @ span), compute_uv=False), 0.0, 1.0))
+
+
+def known_images(eigenvalues: Sequence[float] | np.ndarray, seed: int, count: int = 4_096) -> np.ndarray:
+    """uint8 images [count, side, side, 1] whose centred covariance has these side^2 eigenvalues, to 0.2%."""
+    random, d = np.random.default_rng(seed), len(eigenvalues)
+    draws = random.uniform(-1, 1, (count, d))
+    draws = draws - draws.mean(axis=0)
+    whitener = np.linalg.inv(np.linalg.cholesky(draws.T @ draws / count)).T
+    axes = np.linalg.qr(random.standard_normal((d, d)))[0]
+    pixels = 0.5 + draws @ whitener * np.sqrt(eigenvalues) @ axes.T
+    side = math.isqrt(d)
+    return np.round(255 * np.clip(pixels, 0, 1)).astype(np.uint8).reshape(count, side, side, 1)
 
 
 def _covariance(data: np.ndarray) -> np.ndarray:

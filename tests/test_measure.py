@@ -1,0 +1,148 @@
+"""Measurements of affine VAEs, whose every number is known in closed form (section 4)."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfcollapse.diagnosis.measure import measure
+from tfcollapse.diagnosis.refinement import refinement
+from tfcollapse.diagnosis.subject import Subject
+from tfcollapse.theory import affine
+
+EIGENVALUES = np.array([0.02, 0.012, 0.008, 0.004, *[0.001] * 8])
+LATENT = 4
+
+
+def points(count=3_000, seed=0):
+    """[n, 12] in [0, 1], whose covariance has exactly these eigenvalues."""
+    random = np.random.default_rng(seed)
+    draws = random.standard_normal((count, len(EIGENVALUES)))
+    draws -= draws.mean(axis=0)
+    white = draws @ np.linalg.inv(np.linalg.cholesky(draws.T @ draws / count)).T
+    axes = np.linalg.qr(random.standard_normal((len(EIGENVALUES),) * 2))[0]
+    return np.clip(0.5 + white * np.sqrt(EIGENVALUES) @ axes.T, 0, 1)
+
+
+def affine_vae(data, gamma, latent=LATENT, scale=1.0):
+    """The optimal affine VAE as TensorFlow functions; `scale` spoils the encoder's mean."""
+    best = affine.optimum(data, latent, gamma)
+
+    def encoder(x):
+        mean = (x - best.bias) @ best.encoder.T * scale
+        return mean, np.broadcast_to(np.log(best.latent_variance), mean.shape)
+
+    def decoder(z):
+        return tf.cast(tf.matmul(tf.cast(z, tf.float64), best.weights.T) + best.bias, tf.float32)
+
+    return best, encoder, decoder
+
+
+@pytest.fixture(scope="module")
+def data():
+    return points().astype(np.float32)
+
+
+def measured(data, gamma, declared=None, **spoilt):
+    best, encoder, decoder = affine_vae(data.astype(np.float64), gamma, **spoilt)
+    return best, measure(Subject(encoder, decoder, data[:2]), data, declared)
+
+
+@pytest.mark.parametrize("gamma", [0.002, 0.006])
+def test_of_the_optimal_affine_vae(data, gamma):
+    best, found = measured(data, gamma, gamma)
+    known = affine.spectrum(data.astype(np.float64))
+    kept = best.latent_variance < 1
+    assert found.error == pytest.approx(known.error(LATENT, gamma), rel=0.01)
+    # The mean leaves gamma^2 / lambda of a kept direction.
+    left = np.where(kept, gamma**2 / EIGENVALUES[:LATENT], EIGENVALUES[:LATENT]).sum() + EIGENVALUES[LATENT:].sum()
+    assert found.error_at_mean == pytest.approx(left / 12, rel=0.01)
+    assert found.latent_variance == pytest.approx(np.where(kept, 1 - best.latent_variance, 0), abs=0.01)
+    kl = np.where(kept, -0.5 * np.log(best.latent_variance), 0)  # E mu^2 + sigma^2 = 1
+    assert found.kl_per_dimension == pytest.approx(kl, abs=0.01)
+    assert found.sigma == pytest.approx(np.sqrt(best.latent_variance), rel=1e-3)
+    assert found.sigma_histogram.sum() == pytest.approx(1)
+    assert found.predicted_active_units == kept.sum()
+    assert found.mean_predictor_error == pytest.approx(known.mean_predictor, rel=1e-5)
+    assert found.pca_error == pytest.approx(known.pca(LATENT), rel=1e-5)
+    assert found.optimal_gamma == found.error
+
+
+@pytest.mark.parametrize("gamma", [0.002, 0.006])
+def test_the_encoder_gives_away_the_gamma_it_was_trained_under(data, gamma):
+    found = measured(data, gamma)[1]
+    assert found.implied_gamma == pytest.approx(gamma, rel=1e-3)
+    assert found.gamma_in_force == found.implied_gamma
+
+
+def test_no_active_unit_gives_nothing_away(data):
+    found = measured(data, 0.05)[1]
+    assert found.implied_gamma is None
+    assert found.gamma_in_force is None
+    assert found.smallest_singular_value == (pytest.approx(0, abs=1e-3), None)
+    assert found.information.nats == pytest.approx(0, abs=1e-6)
+
+
+def test_the_residual_holds_what_was_not_served(data):
+    # At gamma 0.006: 0.02, 0.012 and 0.008 are served, each leaving 0.006^2 / lambda; 0.004 is not.
+    found = measured(data, 0.006)[1]
+    assert found.residual_variances[0] == pytest.approx(0.006**2 / 0.008, rel=0.1)
+    assert found.residual_variances[1] == pytest.approx(0.004, rel=0.1)
+
+
+def test_the_decoder_s_response(data):
+    best, found = measured(data, 0.006)
+    lengths = np.linalg.norm(best.weights, axis=0)
+    assert found.smallest_singular_value[0] == pytest.approx(0, abs=1e-3)
+    assert found.smallest_singular_value[1] == pytest.approx(lengths[lengths > 0].min(), rel=0.01)
+    assert found.use[3] == pytest.approx(0, abs=1e-6)
+    # |x - x_hat - w_j (z' - z)|^2 with z' another's: twice |w_j|^2 more, within what 256 images tell.
+    assert found.use[:3] == pytest.approx(2 * lengths[:3] ** 2, rel=0.35)
+    assert found.shuffled_error > found.mean_predictor_error
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.7, 0.0])
+def test_the_gain_of_refinement_is_the_kl_to_the_true_posterior(data, scale):
+    best, encoder, decoder = affine_vae(data.astype(np.float64), 0.006, scale=scale)
+    # The optimal posterior is the true one: a mean that is off by delta costs delta^2 / (2 sigma^2) nats a unit.
+    images = data[:64]
+    off = (1 - scale) * (images - best.bias) @ best.encoder.T
+    expected = (off**2 / (2 * best.latent_variance)).sum(axis=1).mean()
+    found = refinement(Subject(encoder, decoder, images), images, 0.006, seed=0)
+    assert found == pytest.approx(expected, rel=0.01, abs=1e-5)
+
+
+def test_a_decoder_of_numpy_cannot_be_refined_through(data):
+    _, encoder, decoder = affine_vae(data.astype(np.float64), 0.006)
+    plain = Subject(encoder, lambda z: decoder(z).numpy(), data[:2])
+    assert refinement(plain, data[:64], 0.006, seed=0) is None
+
+
+def test_blocks_and_the_kind_of_numbers_change_nothing(data):
+    bytes_ = np.round(255 * data).astype(np.uint8)
+    best, encoder, decoder = affine_vae(data.astype(np.float64), 0.006)
+    as_bytes, as_floats = (
+        measure(Subject(encoder, decoder, data[:2]), each, 0.006) for each in (bytes_, bytes_.astype(np.float32) / 255)
+    )
+    assert as_bytes.error == pytest.approx(as_floats.error, rel=1e-5)
+    assert as_bytes.pca_error == pytest.approx(as_floats.pca_error, rel=1e-6)
+    assert as_bytes.kl_per_dimension == pytest.approx(as_floats.kl_per_dimension, rel=1e-5, abs=1e-7)
+    few = data[:1_500]
+    whole = measure(Subject(encoder, decoder, few[:2]), few, 0.006)
+    mean, log_variance = encoder(few)
+    assert whole.latent_variance == pytest.approx(mean.var(axis=0), rel=1e-4, abs=1e-9)
+    assert whole.sigma == pytest.approx(np.exp(log_variance / 2).mean(axis=0), rel=1e-4)
+
+
+def test_more_latents_than_pixels():
+    data = points()[:, :3].astype(np.float32)
+    random = np.random.default_rng(0).standard_normal((3, 5)).astype(np.float32)
+
+    def encoder(x):
+        return x @ random, np.full((len(x), 5), -3.0)
+
+    found = measure(Subject(encoder, lambda z: z @ random.T, data[:2]), data)
+    assert found.pca_error == pytest.approx(0, abs=1e-12)
+    assert found.smallest_singular_value[0] == 0
+    assert math.isfinite(found.error)

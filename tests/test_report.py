@@ -1,0 +1,171 @@
+"""The HTML page: what is on it, and what a real browser makes of it without a network."""
+
+import html.parser
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from tfcollapse.cli import main
+from tfcollapse.config import Data, Network, Run
+from tfcollapse.diagnosis.run import diagnose_run
+from tfcollapse.errors import RunError
+from tfcollapse.table import read_table
+from tfcollapse.webpage import report
+
+FINDS_NOTHING = "expected the table of a study or run directories"
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    """A real sweep of the smoke preset, one of its VAEs diagnosed."""
+    out = tmp_path_factory.mktemp("sweep")
+    assert main(["sweep", "fig1_left", "--preset", "smoke", "--out", str(out), "--jobs", "1"]) == 0
+    vae = next(path for path in sorted((out / "runs").iterdir()) if "-vae-" in path.name)
+    diagnose_run(vae, images=128)
+    report(out, out / "report.html")
+    return out
+
+
+class Outline(html.parser.HTMLParser):
+    """Ids, links, everything that could be fetched, and the text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.ids, self.links, self.fetched, self.words = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        values = dict(attributes)
+        if "id" in values:
+            self.ids.append(values["id"])
+        if tag == "a":
+            self.links.append(values["href"])
+        self.fetched += [values[name] for name in ("src", "srcset", "data", "poster", "action") if name in values]
+        if tag == "link":
+            self.fetched.append(values["href"])
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def test_the_page_holds_every_run_and_fetches_nothing(swept):
+    text = (swept / "report.html").read_text()
+    outline = Outline(text)
+    rows = read_table(swept / "fig1_left.csv")
+    assert {row["run_id"] for row in rows} <= set(outline.ids)
+    assert len(outline.ids) == len(set(outline.ids))
+    assert not outline.fetched
+    assert "url(http" not in text
+    assert "@import" not in text
+    assert all(
+        link.startswith("#") and link[1:] in outline.ids for link in outline.links if not link.startswith("http")
+    )
+    words = " ".join(outline.words)
+    assert rows[0]["command"] in words
+    assert "tfcollapse diagnose" in words  # how to get the verdicts that are not there
+
+
+def test_a_verdict_stands_with_its_evidence(swept):
+    vae = next(path for path in sorted((swept / "runs").iterdir()) if (path / "diagnosis.json").exists())
+    verdict = json.loads((vae / "diagnosis.json").read_text())["verdict"]
+    words = " ".join(Outline((swept / "report.html").read_text()).words)
+    assert verdict["meaning"][0] in words
+    assert all(each["reading"] in words for each in verdict["evidence"])
+
+
+def test_what_a_config_says_cannot_become_markup(tmp_path):
+    run = Run(data=Data(name="x"), network=Network(width=8))
+    nasty = tmp_path / "runs" / "<img src=x onerror=alert(1)>"
+    nasty.mkdir(parents=True)
+    (nasty / "config.json").write_text(run.to_json())
+    text = report(tmp_path, tmp_path / "report.html").read_text()
+    assert "<img" not in text
+    assert "&lt;img" in text
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: None, FINDS_NOTHING),
+        (lambda path: (path / "fig1_left.csv").write_text("a,b\n1,2\n"), "expected a column run_id"),
+    ],
+)
+def test_a_directory_without_a_sweep_is_refused_in_one_line(tmp_path, capsys, make, message):
+    make(tmp_path)
+    with pytest.raises(RunError, match=message):
+        report(tmp_path, tmp_path / "report.html")
+    assert main(["report", str(tmp_path), "-o", str(tmp_path / "report.html")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_a_directory_of_runs_without_a_table_will_do(swept, tmp_path):
+    shutil.copytree(swept / "runs", tmp_path / "runs")
+    text = report(tmp_path, tmp_path / "report.html").read_text()
+    assert text.count("<details") == len(list((swept / "runs").iterdir()))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium with the network taken away."""
+    selenium = pytest.importorskip("selenium.webdriver", reason="selenium drives the browser")
+    if not (shutil.which("chromium") and shutil.which("chromedriver")):
+        pytest.skip("needs chromium and chromedriver")
+    options = selenium.ChromeOptions()
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1200,900"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = selenium.Chrome(options=options, service=selenium.ChromeService(shutil.which("chromedriver")))
+    driver.set_network_conditions(offline=True, latency=0, throughput=0)
+    yield driver
+    driver.quit()
+
+
+def depths(browser):
+    column = "[...document.querySelectorAll('table.sortable tbody tr')].map(row => row.cells[%d].textContent)"
+    heads = browser.execute_script("return [...document.querySelectorAll('table.sortable th')].map(h => h.textContent)")
+    return [
+        float(text) if text != "-" else None
+        for text in browser.execute_script(f"return {column}" % heads.index("gamma"))
+    ]
+
+
+def test_in_a_browser_the_table_sorts_by_keyboard_and_links_open_runs(swept, browser):
+    from selenium.webdriver.common.keys import Keys
+
+    browser.get((swept / "report.html").as_uri())
+    head = browser.find_element("xpath", "//th/button[text()='gamma']")
+    for order, key in (("ascending", Keys.ENTER), ("descending", Keys.SPACE)):
+        head.send_keys(key)
+        assert head.find_element("xpath", "..").get_attribute("aria-sort") == order
+        values = [value for value in depths(browser) if value is not None]
+        assert len(values) > 1
+        assert values == sorted(values, reverse=order == "descending")
+        assert depths(browser)[-1] is None  # an AE has no gamma
+    link = browser.find_element("css selector", "table.sortable a")
+    name = link.get_attribute("href").rpartition("#")[2]
+    assert not browser.find_element("id", name).get_attribute("open")
+    link.send_keys(Keys.ENTER)
+    assert browser.find_element("id", name).get_attribute("open")
+    assert browser.execute_script("return document.querySelectorAll('figure svg').length") > 1
+    assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_in_a_browser_text_stands_out_in_light_and_dark(swept, browser, scheme):
+    features = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", features)
+    browser.get((swept / "report.html").as_uri())
+    colours = browser.execute_script("const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]")
+    ink, paper = (luminance(colour) for colour in colours)
+    assert (max(ink, paper) + 0.05) / (min(ink, paper) + 0.05) > 7  # WCAG 2 AAA
+    assert (paper < ink) == (scheme == "dark")
+
+
+def luminance(colour):
+    channels = np.array([float(part) for part in colour[colour.index("(") + 1 : -1].split(",")[:3]]) / 255
+    linear = np.where(channels <= 0.03928, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])

@@ -1,0 +1,157 @@
+"""The rules of section 3's categories on measurements made up to stand on either side of every threshold."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tfcollapse.diagnostics.information import Information
+from tfcollapse.diagnostics.measurements import Measurements
+from tfcollapse.diagnostics.verdict import MEANING, Thresholds, decide
+
+
+def measurements(active=2, dead=2, gamma=0.01, optimal=0.01, residual=(), **changed):
+    latent = active + dead
+    values = {
+        "images": 1_000,
+        "dimensions": 16,
+        "latent_dim": latent,
+        "gamma": gamma,
+        "implied_gamma": None,
+        "optimal_gamma": optimal,
+        "kl_per_dimension": np.array([2.0] * active + [0.001 * (i + 1) for i in range(dead)]),
+        "latent_variance": np.array([0.9] * active + [1e-4] * dead),
+        "sigma": np.array([0.3] * active + [1.0] * dead),
+        "sigma_histogram": np.full(48, 1 / 48),
+        "information": Information(2.0, 0.1, math.log(1_000), 1.0),
+        "effective_rank": float(active),
+        "error": optimal,
+        "error_at_mean": optimal,
+        "shuffled_error": 0.12,
+        "mean_predictor_error": 0.08,
+        "pca_error": 0.02,
+        "predicted_active_units": latent,
+        "residual_variances": np.array([*residual, *[0.0] * (latent - len(residual))]),
+        "use": np.zeros(latent),
+        "smallest_singular_value": (0.0, 0.1),
+        "refinement": None,
+        "reads_images": False,
+        "own_variances": None,
+    }
+    return Measurements(**(values | changed))
+
+
+def test_all_units_in_use_is_health_whatever_else():
+    verdict = decide(measurements(dead=0, gamma=10.0, residual=(5.0,)))
+    assert verdict.categories == ("healthy",)
+    assert verdict.per_dimension == ("active", "active")
+
+
+@pytest.mark.parametrize(
+    ("residual", "counts"),
+    [
+        ((), {"i": 2}),
+        ((0.0149,), {"i": 2}),
+        ((0.0151,), {"v": 1, "i": 1}),
+        ((0.1, 0.1), {"v": 2}),
+        ((0.1, 0.1, 0.1, 0.1), {"v": 2}),
+    ],
+)
+def test_what_the_residual_would_pay_for_at_the_gamma_in_force_is_stuck(residual, counts):
+    assert decide(measurements(residual=residual)).counts == {"active": 2, **counts}
+
+
+@pytest.mark.parametrize(
+    ("gamma", "counts"),
+    [
+        (0.01, {"v": 2}),
+        (0.019, {"v": 2}),  # not large: within a factor of 2
+        (0.05, {"v": 1, "ii": 1}),
+        (0.12, {"ii": 2}),
+    ],
+)
+def test_what_it_would_pay_for_at_a_smaller_gamma_is_gamma_s_doing(gamma, counts):
+    assert decide(measurements(gamma=gamma, residual=(0.1, 0.06))).counts == {"active": 2, **counts}
+
+
+def test_the_active_units_are_believed_before_the_user():
+    m = measurements(gamma=0.01, residual=(0.1,), implied_gamma=0.5)
+    verdict = decide(m)
+    assert verdict.category == "ii" or verdict.counts["ii"] == 1
+    assert any("behave as under gamma 0.5" in note for note in verdict.notes)
+    near = decide(dataclasses.replace(m, implied_gamma=0.015))
+    assert near.counts["v"] == 1
+    assert not any("behave as under" in note for note in near.notes)
+
+
+def test_without_a_gamma_it_does_not_guess():
+    verdict = decide(measurements(active=0, gamma=None, residual=(0.1,)))
+    assert verdict.counts == {"active": 0, "undecided": 1, "i": 1}
+    assert "declare gamma" in decide(measurements(active=0, dead=1, gamma=None, residual=(0.1,))).change
+    # Where nothing would pay at the best gamma, it need not be known.
+    assert decide(measurements(active=0, gamma=None)).categories == ("i",)
+
+
+@pytest.mark.parametrize(("shuffled", "category"), [(0.039, "iv"), (0.041, "v")])
+def test_a_decoder_that_knows_the_images_without_z(shuffled, category):
+    m = measurements(residual=(0.1, 0.1), reads_images=True, shuffled_error=shuffled)
+    assert decide(m).categories == (category,)
+    assert decide(dataclasses.replace(m, reads_images=False)).categories == ("v",)
+
+
+@pytest.mark.parametrize(
+    ("variances", "error", "categories"),
+    [
+        ((0.9e-4, 1e-2, 1e-2, 1e-2), 0.06, ("iii",)),
+        ((1.1e-4, 1e-2, 1e-2, 1e-2), 0.06, ("i",)),
+        ((0.9e-4, 1e-2, 1e-2, 1e-2), 0.03, ("i",)),
+    ],
+)
+def test_a_covariance_that_has_run_off(variances, error, categories):
+    m = measurements(own_variances=variances, gamma=variances[2], error_at_mean=error)
+    assert decide(m).categories == categories
+
+
+@given(
+    st.integers(0, 6),
+    st.integers(0, 6),
+    st.floats(1e-4, 10),
+    st.floats(1e-4, 10),
+    st.lists(st.floats(0, 10), max_size=8),
+    st.booleans(),
+    st.one_of(st.none(), st.floats(1e-4, 10)),
+)
+def test_every_unit_has_one_label_and_every_number_its_place(active, dead, gamma, optimal, residual, known, implied):
+    if active + dead == 0:
+        return
+    m = measurements(active, dead, gamma if known else None, optimal, residual[: active + dead], implied_gamma=implied)
+    verdict = decide(m)
+    assert sum(verdict.counts.values()) == active + dead == len(verdict.per_dimension)
+    assert verdict.per_dimension.count("active") == active == verdict.counts["active"]
+    for name in verdict.categories:
+        assert name in MEANING
+        assert name == "healthy" or verdict.per_dimension.count(name) == verdict.counts[name] > 0
+    assert all(each.distance >= 1 for each in verdict.evidence)
+    assert verdict.change
+
+
+def test_a_dead_unit_s_label_goes_by_its_kl():
+    verdict = decide(measurements(residual=(0.1,)))
+    assert verdict.per_dimension == ("active", "active", "i", "v")  # the last has the larger KL
+
+
+def test_thresholds_can_be_moved():
+    m = measurements(residual=(0.014,))
+    assert decide(m).categories == ("i",)
+    assert "v" in decide(m, Thresholds(margin=1.3)).categories
+    assert decide(m, Thresholds(active_variance=1e-5)).categories == ("healthy",)
+
+
+def test_evidence_says_how_far_from_the_threshold():
+    evidence = {each.name: each for each in decide(measurements(residual=(0.06,))).evidence}
+    margin = next(each for name, each in evidence.items() if "in force" in name and "margin" in name)
+    assert margin.value == pytest.approx(6.0)
+    assert margin.distance == pytest.approx(4.0)

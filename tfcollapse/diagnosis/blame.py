@@ -1,0 +1,225 @@
+"""`tfcollapse blame`: the experiment that tells who is to blame for a collapse (section 5)."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfcollapse.autoencoder import Autoencoder
+from tfcollapse.config import Network, Objective, Run, Training
+from tfcollapse.data import load
+from tfcollapse.diagnosis.diagnose import Diagnosis, diagnose
+from tfcollapse.diagnosis.run import diagnose_run
+from tfcollapse.diagnosis.subject import as_float, check_images
+from tfcollapse.diagnostics import suspects
+from tfcollapse.diagnostics.reconstruction import spectrum
+from tfcollapse.diagnostics.suspects import AE, LEARNED, SHALLOW_AE, SHALLOW_VAE, VAE, WARMUP, Arm, Finding
+from tfcollapse.errors import ConfigError, RunError
+from tfcollapse.mapped import blocks
+from tfcollapse.report import markdown_table
+from tfcollapse.theory.affine import Spectrum
+from tfcollapse.training.descent import descend_model
+from tfcollapse.training.trainer import train
+from tfcollapse.variants import replace
+
+Say = Callable[[str], None]
+_WARMUP_SHARE = 0.4
+"""100K of 250K steps, as Appendix A has it."""
+
+Build = Callable[[int], tuple[keras.Model, keras.Model]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Blame:
+    """The experiment's arms, and a finding for each suspect.
+
+    Attributes:
+      arms: one training each.
+      diagnoses: of the arms that are VAEs, by name.
+      findings: of the autoencoder base, the KL weight, gamma, and the decoder.
+    """
+
+    arms: list[Arm]
+    diagnoses: dict[str, Diagnosis]
+    findings: list[Finding]
+
+    @property
+    def responsible(self) -> list[str]:
+        """The suspects that are."""
+        return [each.suspect for each in self.findings if each.verdict == suspects.RESPONSIBLE]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain numbers, lists and text."""
+        plain = {name: [dataclasses.asdict(each) for each in getattr(self, name)] for name in ("arms", "findings")}
+        return plain | {"diagnoses": {name: each.as_json() for name, each in self.diagnoses.items()}}
+
+    def markdown(self) -> str:
+        """Both tables."""
+        findings = [(each.suspect, f"**{each.verdict}**", each.evidence) for each in self.findings]
+        return "\n\n".join(
+            [
+                markdown_table(("suspect", "finding", "evidence"), findings),
+                markdown_table(suspects.COLUMNS, suspects.as_rows(self.arms)),
+            ]
+        )
+
+
+def arms_of(run: Run) -> dict[str, Run]:
+    """The trainings that settle the matter for a VAE of ours.
+
+    Raises:
+      ConfigError: the run is an AE's.
+    """
+    if run.objective.kind != "vae":
+        raise ConfigError("blame: expected a VAE, received an AE, which has no latent distribution to collapse")
+    found = {VAE: run} | _objectives(run)
+    shallow = min(2, run.network.depth - 1)
+    if shallow >= 1:
+        for name, deep in ((SHALLOW_AE, found[AE]), (SHALLOW_VAE, run)):
+            found[name] = replace(deep, {"network.depth": shallow})
+    return found
+
+
+def blame(
+    run: Run,
+    out: str | os.PathLike[str],
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    command: str = "",
+    say: Say = lambda line: None,
+) -> Blame:
+    """Train the arms that a VAE of ours needs, all with its budget, and judge.
+
+    The AE twin; the VAE; with KL warm-up; with gamma learned where it was fixed; and a shallower AE and VAE where depth
+    is more than 1. Every arm is an ordinary run in `out`: it resumes, and is not trained again. The VAEs' diagnoses are
+    left there too.
+
+    Raises:
+      UserError: an AE, bad data, a directory that cannot be written, an arm that diverges.
+    """
+    arms: list[Arm] = []
+    diagnoses: dict[str, Diagnosis] = {}
+    images = load(run.data, data_dir=data_dir).train
+    for name, each in arms_of(run).items():
+        say(f"{name}: {each.run_id}, {each.training.steps:,} steps")
+        result = train(each, out, data_dir=data_dir)
+        if result["status"] != "finished":
+            raise RunError(f"blame: the arm '{name}' did not finish: {result.get('reason')}")
+        if each.objective.kind == "ae":
+            arms.append(Arm(name, result["train"]["reconstruction_error"]))
+        else:
+            diagnoses[name] = diagnose_run(pathlib.Path(out) / each.run_id, data_dir, command=command)
+            arms.append(_arm(name, diagnoses[name]))
+        say(f"{'':4}error {arms[-1].error:.4g}, active units {arms[-1].active_units}, {arms[-1].counts}")
+    return _judged(arms, diagnoses, spectrum(images, run.network.latent_dim), run.network.latent_dim)
+
+
+def blame_build(
+    build: Build,
+    images: np.ndarray,
+    *,
+    objective: Objective | None = None,
+    training: Training | None = None,
+    shallower: Build | None = None,
+    seed: int = 0,
+    say: Say = lambda line: None,
+) -> Blame:
+    """The same for an architecture of one's own, trained here by eq. (4) with the squared error.
+
+    Args:
+      build: seed to a fresh (encoder, decoder), Keras models; the encoder gives (mean, log_variance), a third output
+        is left alone.
+      images: [n, h, w, c], uint8 or in [0, 1].
+      objective: of the VAE; by default gamma in closed form, eq. (10), on each batch.
+      training: the budget of every arm; by default 5,000 steps.
+      shallower: builds a shallower architecture, where there is one.
+
+    Raises:
+      ConfigError: images or parts that do not fit.
+    """
+    objective, training = objective or Objective(gamma="optimal"), training or Training(steps=5_000)
+    images = check_images(images)
+    if images.dtype != np.uint8:
+        images = np.round(images * 255).astype(np.uint8)
+    arms: list[Arm] = []
+    diagnoses: dict[str, Diagnosis] = {}
+    # The engine asks the architecture only whether XLA suits it; a stranger's may hold convolutions, which it does not.
+    base = Run(network=Network(latent_dim=_latent_dim(build(seed)[0], images)), objective=objective, training=training)
+    base = replace(base, {"seed": seed, "training.jit": "off" if training.jit == "auto" else training.jit})
+    wanted = {name: (build, each) for name, each in ({VAE: base} | _objectives(base)).items()}
+    if shallower is not None:
+        wanted |= {SHALLOW_AE: (shallower, wanted[AE][1]), SHALLOW_VAE: (shallower, base)}
+    for name, (make, each) in wanted.items():
+        say(f"{name}: {each.training.steps:,} steps")
+        model = _own(make, each, images.shape[1:])
+        descend_model(model, each, images)
+        if each.objective.kind == "ae":
+            arms.append(Arm(name, _error(model, images)))
+            continue
+        gamma, beta = float(model.gamma), each.objective.beta
+        diagnoses[name] = diagnose(model.encoder, model.decoder, images, gamma, beta=beta, seed=seed)
+        arms.append(_arm(name, diagnoses[name]))
+    return _judged(arms, diagnoses, spectrum(images, base.network.latent_dim), base.network.latent_dim)
+
+
+def _objectives(run: Run) -> dict[str, Run]:
+    found = {AE: dataclasses.replace(run, objective=Objective(kind="ae"))}
+    if run.objective.warmup == "none":
+        steps = max(1, math.ceil(_WARMUP_SHARE * run.training.steps))
+        found[WARMUP] = replace(run, {"objective.warmup": "kl", "objective.warmup_steps": steps})
+    if run.objective.gamma == "fixed":
+        found[LEARNED] = dataclasses.replace(run, objective=Objective(gamma="optimal", beta=run.objective.beta))
+    return found
+
+
+def _arm(name: str, found: Diagnosis) -> Arm:
+    m, counts = found.measurements, found.verdict.counts
+    return Arm(name, m.error, m.gamma, counts["active"], m.kl, counts)
+
+
+def _error(model: Autoencoder, images: np.ndarray) -> float:
+    total = 0.0
+    for block in blocks(images, 256):
+        batch = as_float(block)
+        total += float(np.square(batch - np.asarray(model.reconstruct(batch)), dtype=np.float64).sum())
+    return total / images.size
+
+
+def _judged(arms: list[Arm], diagnoses: dict[str, Diagnosis], known: Spectrum, latent_dim: int) -> Blame:
+    floor = known.pca(min(latent_dim, known.dimensions))
+    return Blame(arms, diagnoses, suspects.judge(arms, floor, known.mean_predictor))
+
+
+class _Parts(keras.Model):
+    """A stranger's encoder with the outputs that `Autoencoder` takes: the mean alone for an AE."""
+
+    def __init__(self, encoder: keras.Model, variational: bool):
+        super().__init__(name="moments")
+        self.encoder, self.variational = encoder, variational
+
+    def call(self, images: Any) -> Any:
+        mean, log_variance = self.encoder(images)[:2]
+        # An AE has no use for the log variance; times 0, its weights have the gradient that an optimiser expects.
+        return (mean, log_variance) if self.variational else mean + 0.0 * log_variance
+
+
+def _own(make: Build, run: Run, shape: tuple[int, ...]) -> Autoencoder:
+    encoder, decoder = make(run.seed)
+    parts = _Parts(encoder, run.objective.kind == "vae")
+    return Autoencoder(
+        parts, decoder, run.objective, image_shape=shape, latent_dim=run.network.latent_dim, seed=run.seed
+    )
+
+
+def _latent_dim(encoder: keras.Model, images: np.ndarray) -> int:
+    found = encoder(as_float(images[:2]))
+    if not isinstance(found, (tuple, list)) or len(found) not in (2, 3):
+        raise ConfigError("build: expected an encoder that gives (mean, log_variance), received one output")
+    return int(found[0].shape[-1])

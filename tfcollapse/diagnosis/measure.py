@@ -1,0 +1,132 @@
+"""One pass over the images, and what it leaves: `Measurements`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from tfcollapse.diagnosis.probes import response, shuffled_error, smallest_singular_values, squared_errors
+from tfcollapse.diagnosis.refinement import refinement
+from tfcollapse.diagnosis.subject import BLOCK, Subject, as_float
+from tfcollapse.diagnostics import posterior, revival
+from tfcollapse.diagnostics.information import AggregatePosterior
+from tfcollapse.diagnostics.measurements import Measurements
+from tfcollapse.diagnostics.reconstruction import spectrum
+from tfcollapse.errors import ConfigError
+from tfcollapse.mapped import blocks
+
+_DRAWS = 2_048
+_RESIDUAL_IMAGES, _RESIDUAL_PIXELS = 8_192, 1 << 24
+_QUANTILES, _MEDIAN = (0.0, 0.01, 0.5, 1.0), 2
+
+
+def measure(subject: Subject, images: np.ndarray, gamma: float | None = None, seed: int = 0) -> Measurements:
+    """Measure a VAE on images.
+
+    Memory is bounded by the block of 1,024 images, the d x d covariance up to d = 4,096, and 2^24 numbers of residuals.
+
+    Args:
+      images: [n, ...], as `subject.check_images` returns them.
+      gamma: the decoder variance, times beta; None where it is not known.
+      seed: of every draw.
+
+    Raises:
+      ConfigError: outputs that do not fit or are not finite, images all the same.
+    """
+    known = spectrum(images, subject.latent_dim)
+    if known.mean_predictor <= 1e-12:
+        raise ConfigError("images: expected some that differ, received images all the same")
+    few = as_float(images[_spread(len(images), BLOCK)])
+    seen = _Pass(subject, images, seed)
+    for number, block in enumerate(blocks(images, BLOCK)):
+        seen.add(number, as_float(block))
+    found = seen.numbers()
+    latent = min(subject.latent_dim, known.dimensions)
+    answer = response(subject, few, found["latent_variance"], seed)
+    if subject.own_variance:  # then there is no one gamma
+        answer, gamma = answer._replace(implied_gamma=None), found["own_variances"][_MEDIAN]
+    in_force = answer.implied_gamma if answer.implied_gamma is not None else gamma
+    return Measurements(
+        dimensions=known.dimensions,
+        latent_dim=subject.latent_dim,
+        gamma=gamma,
+        optimal_gamma=found["error"],
+        implied_gamma=answer.implied_gamma,
+        use=answer.use,
+        shuffled_error=shuffled_error(subject, few, seed),
+        mean_predictor_error=known.mean_predictor,
+        pca_error=known.pca(latent),
+        predicted_active_units=None if in_force is None else known.active_units(latent, in_force),
+        smallest_singular_value=smallest_singular_values(subject, few, found["latent_variance"]),
+        refinement=refinement(subject, few, in_force or found["error"], seed),
+        reads_images=subject.reads_images,
+        **found,
+    )
+
+
+def _spread(count: int, wanted: int) -> np.ndarray:
+    return np.unique(np.linspace(0, count - 1, min(count, wanted)).astype(int))
+
+
+class _Pass:
+    """Sums over blocks, in float64, and the residuals of some images."""
+
+    def __init__(self, subject: Subject, images: np.ndarray, seed: int):
+        self.subject, self.seed, self.count = subject, seed, 0
+        drawn = images[_spread(len(images), _DRAWS)]
+        moments = [subject.encode(as_float(block)) for block in blocks(drawn, BLOCK)]
+        mean, log_variance = (np.concatenate(part) for part in zip(*moments, strict=True))
+        noise = np.random.default_rng(seed).standard_normal(mean.shape)
+        self.aggregate = AggregatePosterior(mean, log_variance, noise)
+        self.sums: dict[str, Any] = {}
+        # Sums of squares about a point near the mean lose no digits.
+        self.about = mean.mean(axis=0, dtype=np.float64)
+        dimensions = math.prod(images.shape[1:])
+        self.kept = np.zeros(len(images), bool)
+        self.kept[_spread(len(images), min(_RESIDUAL_IMAGES, max(2, _RESIDUAL_PIXELS // dimensions)))] = True
+        self.residuals: list[np.ndarray] = []
+        self.own: list[np.ndarray] = []
+
+    def add(self, number: int, images: np.ndarray) -> None:
+        mean, log_variance = self.subject.encode(images)
+        random = np.random.default_rng((self.seed, number + 1))
+        sigma = np.exp(0.5 * log_variance)
+        sample = mean + sigma * random.standard_normal(mean.shape, np.float32)
+        at_mean, at_sample = (self.subject.decode(latents, images) for latents in (mean, sample))
+        self.aggregate.add(mean, log_variance)
+        centred = mean - self.about
+        flat = images.reshape(len(images), -1)
+        parts = {
+            "error": squared_errors(flat, at_sample.mean).sum() / flat.shape[1],
+            "error_at_mean": squared_errors(flat, at_mean.mean).sum() / flat.shape[1],
+            "kl": len(images) * posterior.kl_per_dimension(mean, log_variance),
+            "sigma": sigma.sum(axis=0, dtype=np.float64),
+            "histogram": len(images) * posterior.sigma_histogram(log_variance),
+            "first": centred.sum(axis=0),
+            "second": centred.T @ centred,
+        }
+        self.sums = {name: self.sums.get(name, 0.0) + part for name, part in parts.items()}
+        self.residuals.append((flat - at_mean.mean)[self.kept[self.count : self.count + len(images)]])
+        if at_mean.log_variance is not None:
+            self.own.append(np.exp(at_mean.log_variance.astype(np.float64)).mean(axis=1))
+        self.count += len(images)
+
+    def numbers(self) -> dict[str, Any]:
+        total = {name: part / self.count for name, part in self.sums.items()}
+        covariance = total["second"] - np.outer(total["first"], total["first"])
+        residuals = np.concatenate(self.residuals)
+        return {
+            "images": self.count,
+            "error": float(total["error"]),
+            "error_at_mean": float(total["error_at_mean"]),
+            "kl_per_dimension": total["kl"],
+            "latent_variance": np.diag(covariance).copy(),
+            "sigma": total["sigma"],
+            "sigma_histogram": total["histogram"],
+            "information": self.aggregate.information(),
+            "effective_rank": posterior.effective_rank(covariance),
+            "residual_variances": revival.held_out_variances(residuals, self.subject.latent_dim),
+            "own_variances": tuple(np.quantile(np.concatenate(self.own), _QUANTILES)) if self.own else None,
+        }

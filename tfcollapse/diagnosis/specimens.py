@@ -1,0 +1,117 @@
+"""Encoders and decoders of the constructed cases, and a VAE around them as a user would write it: nothing of ours."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+
+def encoder(image_shape: tuple[int, ...], latent_dim: int, width: int) -> keras.Model:
+    """Images to (mean, log_variance); one hidden layer, or none where width is 0."""
+    images = keras.Input(image_shape)
+    hidden = layers.Flatten()(images)
+    if width:
+        hidden = layers.Dense(width, activation="relu")(hidden)
+    return keras.Model(images, [layers.Dense(latent_dim)(hidden), layers.Dense(latent_dim)(hidden)])
+
+
+class OwnVarianceDecoder(keras.Model):
+    """Z to (mean, log_variance), one variance an image: category (iii) where nothing holds it up.
+
+    Args:
+      floor: the least variance.
+    """
+
+    def __init__(self, image_shape: tuple[int, ...], floor: float):
+        super().__init__()
+        self.shape, self.floor = image_shape, floor
+        self.hidden = layers.Dense(32, activation="relu")
+        self.mean = layers.Dense(math.prod(image_shape))
+        self.log_variance = layers.Dense(1)
+
+    def call(self, latents: Any) -> tuple[Any, Any]:
+        hidden = self.hidden(latents)
+        mean = ops.reshape(self.mean(hidden), (-1, *self.shape))
+        # The factor speeds Adam up; the clip keeps what runs off to 0 a number.
+        variance = self.floor + ops.exp(ops.clip(3.0 * self.log_variance(hidden), -25.0, 5.0))
+        return mean, ops.broadcast_to(ops.log(variance)[:, :, None, None], ops.shape(mean))
+
+
+class CausalDecoder(keras.Model):
+    """(z, images) to images: every pixel from z, and from those above it and to its left: category (iv).
+
+    Args:
+      blind: give the convolution nothing to see.
+    """
+
+    def __init__(self, image_shape: tuple[int, ...], blind: bool):
+        super().__init__()
+        self.shape, self.blind = image_shape, blind
+        self.from_latents = layers.Dense(math.prod(image_shape))
+        self.kernel = self.add_weight(shape=(2, 2, image_shape[-1], image_shape[-1]), name="kernel")
+        self.mask = ops.reshape(ops.convert_to_tensor([1.0, 1.0, 1.0, 0.0]), (2, 2, 1, 1))
+
+    def build(self, latents_shape: Any, images_shape: Any) -> None:
+        self.from_latents.build(latents_shape)
+
+    def call(self, latents: Any, images: Any) -> Any:
+        mean = ops.reshape(self.from_latents(latents), (-1, *self.shape))
+        if self.blind:
+            return mean
+        before = ops.pad(images - 0.5, ((0, 0), (1, 0), (1, 0), (0, 0)))
+        return mean + ops.conv(before, self.kernel * self.mask, padding="valid")
+
+
+class SoftThresholdDecoder(keras.Model):
+    """Eq. (5): the soft threshold of W z, plus b.
+
+    Args:
+      alpha: the threshold.
+      start: of every weight.
+    """
+
+    def __init__(self, image_shape: tuple[int, ...], alpha: float, start: float):
+        super().__init__()
+        self.shape, self.alpha = image_shape, alpha
+        d = math.prod(image_shape)
+        self.weight = layers.Dense(d, use_bias=False, kernel_initializer=keras.initializers.Constant(start))
+        self.offset = self.add_weight(shape=(d,), initializer=keras.initializers.Constant(0.5), name="offset")
+
+    def call(self, latents: Any) -> Any:
+        u = self.weight(latents)
+        threshold = ops.sign(u) * ops.maximum(ops.abs(u) - self.alpha, 0.0)
+        return ops.reshape(threshold + self.offset, (-1, *self.shape))
+
+
+class Specimen(keras.Model):
+    """A VAE in the manner of the keras.io example: its own train_step; gamma is eq. (10) on each batch."""
+
+    def __init__(self, encoder: keras.Model, decoder: keras.Model):
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self.log_gamma = self.add_weight(shape=(), initializer="zeros", trainable=False, name="log_gamma")
+        self.random = keras.random.SeedGenerator(0)
+
+    def train_step(self, images: Any) -> dict[str, Any]:
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            mean, log_variance = self.encoder(images)
+            latents = mean + ops.exp(0.5 * log_variance) * keras.random.normal(ops.shape(mean), seed=self.random)
+            kl = ops.sum(ops.square(mean) + ops.exp(log_variance) - log_variance, axis=-1)
+            loss = ops.mean(self._data_term(latents, images) + kl)
+        self.optimizer.apply(tape.gradient(loss, self.trainable_variables), self.trainable_variables)
+        return {"loss": loss}
+
+    def _data_term(self, latents: Any, images: Any) -> Any:
+        if isinstance(self.decoder, OwnVarianceDecoder):
+            output, log_variance = self.decoder(latents)
+            return ops.sum(ops.square(images - output) / ops.exp(log_variance) + log_variance, axis=(1, 2, 3))
+        causal = isinstance(self.decoder, CausalDecoder)
+        output = self.decoder(latents, images) if causal else self.decoder(latents)
+        error = ops.sum(ops.square(images - output), axis=(1, 2, 3))
+        self.log_gamma.assign(ops.stop_gradient(ops.log(ops.mean(error) / math.prod(images.shape[1:]))))
+        return error / ops.exp(self.log_gamma)

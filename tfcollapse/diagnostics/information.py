@@ -1,0 +1,63 @@
+"""I_q(x; z): how many nats a sample of z tells about which image it came from."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Information(NamedTuple):
+    """An estimate of I_q(x; z) = E log q(z | x) - log q(z), q(z) the aggregate posterior over all n images.
+
+    Attributes:
+      nats: the estimate, a mean over draws; at most `cap`.
+      standard_error: of that mean.
+      cap: log n. An estimate near it says that z tells the n images apart, and nothing of how much more it knows.
+      marginal_kl: KL[q(z) || N(0, I)] in nats, what is left of the KL term: KL = I_q + marginal_kl
+        (Hoffman & Johnson 2016), from the same draws.
+    """
+
+    nats: float
+    standard_error: float
+    cap: float
+    marginal_kl: float
+
+
+class AggregatePosterior:
+    """log q(z_s) of some draws z_s, summed over images block by block, in float64.
+
+    Args:
+      mean, log_variance: [s, latent], q(z | x) of the images that the draws come from; they must be among those added.
+      noise: [s, latent], standard normal.
+    """
+
+    def __init__(self, mean: np.ndarray, log_variance: np.ndarray, noise: np.ndarray):
+        mean, log_variance = mean.astype(np.float64), log_variance.astype(np.float64)
+        latents = mean + np.exp(0.5 * log_variance) * noise
+        constant = 0.5 * latents.shape[1] * math.log(2 * math.pi)
+        self._own = -0.5 * (noise**2 + log_variance).sum(axis=1) - constant
+        self._prior = -0.5 * (latents**2).sum(axis=1) - constant
+        self._constant = constant
+        self._features = np.concatenate([latents**2, latents, np.ones((len(latents), 1))], axis=1)
+        self._sum, self._largest = np.zeros(len(latents)), np.full(len(latents), -np.inf)
+        self._count = 0
+
+    def add(self, mean: np.ndarray, log_variance: np.ndarray) -> None:
+        """Add the posteriors of a block of images, [n, latent] each."""
+        mean, log_variance = mean.astype(np.float64), log_variance.astype(np.float64)
+        precision = np.exp(-log_variance)
+        last = -0.5 * (mean**2 * precision + log_variance).sum(axis=1, keepdims=True) - self._constant
+        logs = self._features @ np.concatenate([-0.5 * precision, mean * precision, last], axis=1).T
+        largest = np.maximum(self._largest, logs.max(axis=1))
+        self._sum = self._sum * np.exp(self._largest - largest) + np.exp(logs - largest[:, None]).sum(axis=1)
+        self._largest, self._count = largest, self._count + len(mean)
+
+    def information(self) -> Information:
+        """Of the images added so far."""
+        cap = math.log(self._count)
+        aggregate = self._largest + np.log(self._sum) - cap
+        ratio = self._own - aggregate
+        error = ratio.std(ddof=1) / math.sqrt(len(ratio)) if len(ratio) > 1 else math.inf
+        return Information(float(ratio.mean()), float(error), cap, float((aggregate - self._prior).mean()))

@@ -1,0 +1,49 @@
+"""Figures as SVG within a page, and a run's training curves."""
+
+from __future__ import annotations
+
+import csv
+import io
+import pathlib
+import re
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from tfcollapse.figures.style import SERIES, dress
+
+_POINTS = 200
+_PANELS = (("loss", "loss"), ("reconstruction_error", "error per pixel"), ("gamma", "gamma"), ("kl", "KL (nats)"))
+
+
+def svg(figure: Figure, salt: str) -> str:
+    """A figure as an SVG element with text as text; ids that nothing uses are dropped, and the others salted."""
+    written = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": salt, "svg.fonttype": "none"}):
+        figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
+    text = written.getvalue()
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text[text.index("<svg") :], flags=re.DOTALL)
+    used = set(re.findall(r'(?:href="|url\()#([^")]+)', text))
+    return re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in used else "", text)
+
+
+def curves(path: pathlib.Path) -> Figure | None:
+    """The curves of metrics.csv, thinned to 200 points; None where there is nothing to draw."""
+    if not path.exists():
+        return None
+    with path.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if None not in row.values()]
+    if len(rows) < 2:
+        return None
+    chosen = [rows[i] for i in np.unique(np.linspace(0, len(rows) - 1, _POINTS).astype(int))]
+    figure = Figure(figsize=(10.4, 2.6), layout="constrained")
+    panels = []
+    for axes, (name, title) in zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True):
+        values = np.array([float(row[name]) for row in chosen])
+        axes.plot([int(row["step"]) for row in chosen], values, color=SERIES[0]["color"], linewidth=1.2)
+        axes.set_xlabel("steps")
+        if name in ("reconstruction_error", "gamma") and (values > 0).all():
+            axes.set_yscale("log")
+        panels.append((axes, title))
+    return dress(figure, panels, "")
