@@ -77,6 +77,20 @@ def test_the_kind_does_not_wait_for_the_highest_eigenvalue():
     assert found.lowest == pytest.approx(-1.0, abs=0.1)
 
 
+def test_a_tolerance_saves_products_whatever_the_scale():
+    values = np.linspace(-1, 2, 200)
+
+    def products(scale, tolerance):
+        seen = []
+        curvature(lambda v: seen.append(0) or scale * values * v, 200, steps=200, tolerance=tolerance)
+        return len(seen)
+
+    loose, tight = products(1.0, 0.1), products(1.0, 1e-6)
+    assert loose < tight < 200
+    assert products(1e3, 0.1) == loose
+    assert products(1e-3, 1e-6) == tight
+
+
 def test_a_matrix_of_zeros_is_flat():
     assert curvature(np.zeros_like, 7)[:4] == (0.0, 0.0, 0.0, FLAT)
 
