@@ -236,3 +236,36 @@ def test_an_ae_and_a_directory_of_nothing_are_refused(runs, tmp_path, capsys):
     assert "received an AE" in capsys.readouterr().err
     assert main(["diagnose", str(tmp_path)]) == 2
     assert "is not a run's directory" in capsys.readouterr().err
+
+
+COST = """
+import resource, sys, time
+import numpy as np
+from tfcollapse.quiet import import_tensorflow
+import_tensorflow()
+import keras
+from keras import layers
+import tfcollapse as tc
+count = int(sys.argv[2])
+images = np.load(sys.argv[1], mmap_mode="r")[:count]
+x, z = keras.Input((28, 28, 1)), keras.Input((64,))
+hidden = layers.Dense(512, activation="relu")(layers.Flatten()(x))
+encoder = keras.Model(x, [layers.Dense(64)(hidden), layers.Dense(64)(hidden)])
+decoder = keras.Model(z, layers.Reshape((28, 28, 1))(layers.Dense(784)(layers.Dense(512, activation="relu")(z))))
+begun = time.perf_counter()
+tc.diagnose(encoder, decoder, images, gamma=0.01)
+print(time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_60_000_images_take_less_than_a_minute_and_no_memory_that_grows_with_them(tmp_path):
+    np.save(tmp_path / "images.npy", np.random.default_rng(0).integers(0, 256, (60_000, 28, 28, 1), np.uint8))
+    found = {}
+    for count in (20_000, 60_000):
+        given = [sys.executable, "-c", COST, str(tmp_path / "images.npy"), str(count)]
+        answer = subprocess.run(given, capture_output=True, text=True, timeout=300, check=True)
+        found[count] = [float(number) for number in answer.stdout.split()]
+    seconds, kilobytes = found[60_000]
+    assert seconds < 60
+    # The file's own pages, 31 MB more of them, stay in memory while there is room.
+    assert kilobytes - found[20_000][1] < 60_000
