@@ -151,7 +151,7 @@ def test_a_stranger_s_architecture_with_a_gamma_too_large(tmp_path, capsys):
         (["--build", "nowhere.py:build"], "expected FILE.py:FUNCTION"),
         (["--build", "theirs.py"], "expected FILE.py:FUNCTION"),
         (["--set", "objective.kind=ae"], "received an AE"),
-        (["--config", "nowhere.json"], "cannot be read"),
+        (["--config", "nowhere.json"], "--config 'nowhere.json'"),
         (["--set", "network.depht=2"], "depth"),
     ],
 )

@@ -117,17 +117,9 @@ def _jobs(text: str) -> int | None:
 
 
 def _train(parsed: argparse.Namespace) -> int:
-    from tfcollapse.config import Run
-    from tfcollapse.variants import apply_settings
+    from tfcollapse.variants import configured
 
-    run = Run()
-    if parsed.config:
-        try:
-            run = Run.from_json(pathlib.Path(parsed.config).read_text())
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"--config '{parsed.config}': {error}") from None
-    (run,) = apply_settings([run], parsed.settings)
-    return _train_one(run, pathlib.Path(parsed.out), parsed.data_dir)
+    return _train_one(configured(parsed.config, parsed.settings), pathlib.Path(parsed.out), parsed.data_dir)
 
 
 def _train_one(run, out: pathlib.Path, data_dir: str | None) -> int:
@@ -242,11 +234,10 @@ def _report(parsed: argparse.Namespace) -> int:
 
 
 def _describe(parsed: argparse.Namespace) -> int:
-    from tfcollapse.config import Run
     from tfcollapse.quiet import import_tensorflow
-    from tfcollapse.variants import apply_settings
+    from tfcollapse.variants import configured
 
-    (run,) = apply_settings([Run()], parsed.settings)
+    run = configured(None, parsed.settings)
     try:
         height, width, channels = (int(part) for part in parsed.image_shape.split(","))
         if min(height, width, channels) < 1:
@@ -276,11 +267,10 @@ def _data(parsed: argparse.Namespace) -> int:
 
 
 def _bench(parsed: argparse.Namespace) -> int:
-    from tfcollapse.config import Run
     from tfcollapse.quiet import import_tensorflow
-    from tfcollapse.variants import apply_settings
+    from tfcollapse.variants import configured
 
-    (run,) = apply_settings([Run()], parsed.settings)
+    run = configured(None, parsed.settings)
     if parsed.steps < 1:
         raise ConfigError(f"--steps: expected >= 1, received {parsed.steps}")
     import_tensorflow()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import pathlib
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -47,6 +48,18 @@ def parse(key: str, text: str) -> Any:
     if hint is int and isinstance(value, float) and value.is_integer():
         value = int(value)  # 2e4 steps
     return checked(key, tuple(value) if isinstance(value, list) else value, hint)
+
+
+def configured(path: str | None, settings: Iterable[str]) -> Run:
+    """The run of a config.json, or the default one, with settings applied. Raises ConfigError."""
+    start = Run()
+    if path is not None:
+        try:
+            start = Run.from_json(pathlib.Path(path).read_text())
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"--config '{path}': {error}") from None
+    (run,) = apply_settings([start], settings)
+    return run
 
 
 def apply_settings(runs: Sequence[Run], settings: Iterable[str]) -> list[Run]:

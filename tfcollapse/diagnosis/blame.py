@@ -148,25 +148,28 @@ def blame_build(
     images = check_images(images)
     if images.dtype != np.uint8:
         images = np.round(images * 255).astype(np.uint8)
-    arms: list[Arm] = []
-    diagnoses: dict[str, Diagnosis] = {}
     # The engine asks the architecture only whether XLA suits it; a stranger's may hold convolutions, which it does not.
     base = Run(network=Network(latent_dim=_latent_dim(build(seed)[0], images)), objective=objective, training=training)
     base = replace(base, {"seed": seed, "training.jit": "off" if training.jit == "auto" else training.jit})
     wanted = {name: (build, each) for name, each in ({VAE: base} | _objectives(base)).items()}
     if shallower is not None:
         wanted |= {SHALLOW_AE: (shallower, wanted[AE][1]), SHALLOW_VAE: (shallower, base)}
+    arms: list[Arm] = []
+    diagnoses: dict[str, Diagnosis] = {}
     for name, (make, each) in wanted.items():
         say(f"{name}: {each.training.steps:,} steps")
-        model = _own(make, each, images.shape[1:])
-        descend_model(model, each, images)
-        if each.objective.kind == "ae":
-            arms.append(Arm(name, _error(model, images)))
-            continue
-        gamma, beta = float(model.gamma), each.objective.beta
-        diagnoses[name] = diagnose(model.encoder, model.decoder, images, gamma, beta=beta, seed=seed)
-        arms.append(_arm(name, diagnoses[name]))
+        arm, found = _trained(name, _own(make, each, images.shape[1:]), each, images)
+        arms.append(arm)
+        diagnoses |= {} if found is None else {name: found}
     return _judged(arms, diagnoses, spectrum(images, base.network.latent_dim), base.network.latent_dim)
+
+
+def _trained(name: str, model: Autoencoder, run: Run, images: np.ndarray) -> tuple[Arm, Diagnosis | None]:
+    gamma = descend_model(model, run, images)[-1]["gamma"]
+    if run.objective.kind == "ae":
+        return Arm(name, _error(model, images)), None
+    found = diagnose(model.encoder, model.decoder, images, gamma, beta=run.objective.beta, seed=run.seed)
+    return _arm(name, found), found
 
 
 def _objectives(run: Run) -> dict[str, Run]:

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfcollapse.config import Data, Run
+from tfcollapse.config import Data
 from tfcollapse.data import load
 from tfcollapse.diagnosis.blame import Blame, Build, blame, blame_build
 from tfcollapse.diagnosis.blame_page import blame_page
@@ -19,7 +19,7 @@ from tfcollapse.diagnosis.diagnose import diagnose
 from tfcollapse.diagnosis.run import diagnose_run
 from tfcollapse.errors import ConfigError
 from tfcollapse.record import environment, replacing
-from tfcollapse.variants import apply_settings
+from tfcollapse.variants import configured
 
 
 def diagnose_command(parsed: argparse.Namespace) -> int:
@@ -40,8 +40,7 @@ def diagnose_command(parsed: argparse.Namespace) -> int:
 
 def blame_command(parsed: argparse.Namespace) -> int:
     """A run of ours by its settings, or a builder of a user's own. Raises UserError."""
-    start = Run() if parsed.config is None else Run.from_json(_text(parsed.config))
-    (run,) = apply_settings([start], parsed.settings)
+    run = configured(parsed.config, parsed.settings)
 
     def say(line: str) -> None:
         if not parsed.json:
@@ -51,8 +50,8 @@ def blame_command(parsed: argparse.Namespace) -> int:
         found = blame(run, parsed.out, data_dir=parsed.data_dir, command=parsed.command_line, say=say)
     else:
         made = {"objective": run.objective, "training": run.training, "seed": run.seed}
-        images = load(run.data, data_dir=parsed.data_dir).train if parsed.data is None else None
-        images = _images(parsed.data, parsed.data_dir) if images is None else images
+        here = parsed.data_dir
+        images = load(run.data, data_dir=here).train if parsed.data is None else _images(parsed.data, here)
         found = blame_build(_builder(parsed.build), images, say=say, **made)
     if parsed.page is not None:
         with replacing(pathlib.Path(parsed.page)) as partial:
@@ -64,13 +63,6 @@ def blame_command(parsed: argparse.Namespace) -> int:
 def _said(found: Blame) -> str:
     named = " and ".join(found.responsible) or "none of the suspects"
     return f"\n{found.markdown()}\n\nresponsible: {named}"
-
-
-def _text(path: str) -> str:
-    try:
-        return pathlib.Path(path).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--config: '{path}' cannot be read: {error}") from None
 
 
 def _keras_model(path: str) -> Any:

@@ -12,7 +12,7 @@ from tfcollapse.diagnosis.refinement import refinement
 from tfcollapse.diagnosis.subject import BLOCK, Subject, as_float
 from tfcollapse.diagnostics import posterior, revival
 from tfcollapse.diagnostics.information import AggregatePosterior
-from tfcollapse.diagnostics.measurements import Measurements
+from tfcollapse.diagnostics.measurements import Measurements, in_force
 from tfcollapse.diagnostics.reconstruction import spectrum
 from tfcollapse.errors import ConfigError
 from tfcollapse.mapped import blocks
@@ -38,32 +38,43 @@ def measure(subject: Subject, images: np.ndarray, gamma: float | None = None, se
     known = spectrum(images, subject.latent_dim)
     if known.mean_predictor <= 1e-12:
         raise ConfigError("images: expected some that differ, received images all the same")
-    few = as_float(images[_spread(len(images), BLOCK)])
     seen = _Pass(subject, images, seed)
     for number, block in enumerate(blocks(images, BLOCK)):
         seen.add(number, as_float(block))
     found = seen.numbers()
     latent = min(subject.latent_dim, known.dimensions)
-    answer = response(subject, few, found["latent_variance"], seed)
     if subject.own_variance:  # then there is no one gamma
-        answer, gamma = answer._replace(implied_gamma=None), found["own_variances"][_MEDIAN]
-    in_force = answer.implied_gamma if answer.implied_gamma is not None else gamma
+        gamma = found["own_variances"][_MEDIAN]
+    probed = _probed(subject, as_float(images[_spread(len(images), BLOCK)]), gamma, found, seed)
+    gamma_in_force = in_force(gamma, probed["implied_gamma"])
     return Measurements(
         dimensions=known.dimensions,
         latent_dim=subject.latent_dim,
         gamma=gamma,
         optimal_gamma=found["error"],
-        implied_gamma=answer.implied_gamma,
-        use=answer.use,
-        shuffled_error=shuffled_error(subject, few, seed),
         mean_predictor_error=known.mean_predictor,
         pca_error=known.pca(latent),
-        predicted_active_units=None if in_force is None else known.active_units(latent, in_force),
-        smallest_singular_value=smallest_singular_values(subject, few, found["latent_variance"]),
-        refinement=refinement(subject, few, in_force or found["error"], seed),
+        predicted_active_units=None if gamma_in_force is None else known.active_units(latent, gamma_in_force),
         reads_images=subject.reads_images,
         **found,
+        **probed,
     )
+
+
+def _probed(
+    subject: Subject, images: np.ndarray, gamma: float | None, found: dict[str, Any], seed: int
+) -> dict[str, Any]:
+    """What is tried on some images alone, float32 [n <= BLOCK, ...]."""
+    variance = found["latent_variance"]
+    implied, use = response(subject, images, variance, seed)
+    implied = None if subject.own_variance else implied
+    return {
+        "implied_gamma": implied,
+        "use": use,
+        "shuffled_error": shuffled_error(subject, images, seed),
+        "smallest_singular_value": smallest_singular_values(subject, images, variance),
+        "refinement": refinement(subject, images, in_force(gamma, implied) or found["error"], seed),
+    }
 
 
 def _spread(count: int, wanted: int) -> np.ndarray:

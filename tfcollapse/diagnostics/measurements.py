@@ -13,6 +13,13 @@ AGREEMENT = 2.0
 """The implied gamma is exact where training has converged: 7% off at 20,000 steps of a dense VAE, 50% at 1,000."""
 
 
+def in_force(gamma: float | None, implied_gamma: float | None) -> float | None:
+    """The declared gamma, or the implied one where that is not known or they disagree by more than AGREEMENT."""
+    if gamma is None or implied_gamma is None:
+        return implied_gamma if gamma is None else gamma
+    return gamma if 1 / AGREEMENT <= implied_gamma / gamma <= AGREEMENT else implied_gamma
+
+
 @dataclasses.dataclass(frozen=True)
 class Measurements:
     """What was measured of one VAE on n images of d pixels times channels.
@@ -37,7 +44,7 @@ class Measurements:
       shuffled_error: at a sample of z that belongs to another image: what the decoder does without z's help.
       mean_predictor_error: the ceiling, gamma-bar of Prop. 1: z ignored by a decoder that knows nothing else.
       pca_error: the floor of linear decoders with as many latents.
-      predicted_active_units: eigenvalues of the data above the gamma in force (section 4).
+      predicted_active_units: eigenvalues of the data above the gamma in force (section 4); None where it is not known.
       residual_variances: of what the reconstructions leave, along its main directions, descending: see
         `tfcollapse.diagnostics.revival`; summed squares over pixels.
       use: [latent], squared error summed over pixels that is added when z_j is another image's.
@@ -81,17 +88,8 @@ class Measurements:
 
     @property
     def gamma_in_force(self) -> float | None:
-        """What the units were trained under: the declared gamma, or the implied one where they disagree."""
-        if self.gamma is None or self.implied_gamma is None:
-            return self.implied_gamma if self.gamma is None else self.gamma
-        return self.gamma if self.gammas_agree else self.implied_gamma
-
-    @property
-    def gammas_agree(self) -> bool:
-        """Whether the declared gamma and the implied one are within a factor of 2, or one is not known."""
-        if self.gamma is None or self.implied_gamma is None:
-            return True
-        return 1 / AGREEMENT <= self.implied_gamma / self.gamma <= AGREEMENT
+        """What the units were trained under: see `in_force`."""
+        return in_force(self.gamma, self.implied_gamma)
 
     def as_json(self) -> dict[str, Any]:
         """Plain numbers, lists and text."""

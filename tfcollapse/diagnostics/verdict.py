@@ -231,7 +231,7 @@ def _per_dimension(m: Measurements, alive: np.ndarray, counts: dict[str, int]) -
 
 def _notes(m: Measurements, t: Thresholds, alive: np.ndarray) -> list[str]:
     notes = []
-    if m.gamma is not None and m.implied_gamma is not None and not m.gammas_agree:
+    if m.gamma is not None and m.implied_gamma is not None and m.gamma_in_force != m.gamma:
         notes.append(
             f"the active units behave as under gamma {m.implied_gamma:.3g}, {m.implied_gamma / m.gamma:.3g} times the "
             f"declared {m.gamma:.3g}, and the verdict goes by that: is the squared error averaged over the "
