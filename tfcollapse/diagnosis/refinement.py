@@ -65,7 +65,7 @@ def _descend(tf, energy, variables, draws, held_out) -> float | None:
         before = float(energy(held_out))
         for _ in range(_STEPS):
             step()
-    except Exception:  # a stranger's decoder is free not to take tensors of a graph, which have no values
+    except Exception:  # noqa: BLE001 - a stranger's decoder is free not to take tensors of a graph, which have no values
         return None
     return max(0.0, before - float(energy(held_out)))
 
