@@ -74,8 +74,8 @@ def judge(arms: Sequence[Arm], pca_error: float, mean_predictor_error: float) ->
     decoder = base.counts.get("iv", 0) + base.counts.get("iii", 0)
     return [
         _base(found, pca_error, mean_predictor_error),
-        _relief("KL weight", base, found.get(WARMUP), "warmed up"),
-        _relief("gamma", base, found.get(LEARNED), "learned"),
+        _relief("KL weight", base, found.get(WARMUP), "warmed up", "it was warmed up"),
+        _relief("gamma", base, found.get(LEARNED), "learned", "it was not fixed: it follows the error"),
         Finding(
             "decoder",
             RESPONSIBLE if decoder else CLEARED,
@@ -104,9 +104,9 @@ def _base(found: dict[str, Arm], floor: float, ceiling: float) -> Finding:
     return Finding(name, RESPONSIBLE if worse and explains else CLEARED, "; ".join(texts))
 
 
-def _relief(suspect: str, base: Arm, arm: Arm | None, done: str) -> Finding:
+def _relief(suspect: str, base: Arm, arm: Arm | None, done: str, already: str) -> Finding:
     if arm is None:
-        return Finding(suspect, UNTESTED, "it is as the arm would make it already")
+        return Finding(suspect, UNTESTED, already)
     relieved = arm.harmed <= SHARE * base.harmed
     text = (
         f"wrongly dead units {base.harmed}, with it {done} {arm.harmed}; active {base.active_units}, {arm.active_units}"
