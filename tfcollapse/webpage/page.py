@@ -89,7 +89,7 @@ def _script() -> str:
 def _study(name: str, rows: Sequence[Row], runs: Mapping[str, pathlib.Path]) -> str:
     study = load_study(name) if name else None
     parts = [
-        f"<h2>{html.escape(study.title if study else 'Runs')}</h2>",
+        f"<h2>{html.escape(study.title if study else 'Overview')}</h2>",
         f"<p>{html.escape(caption(rows).replace(chr(10), '; '))}.</p>",
     ]
     if study:
