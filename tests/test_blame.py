@@ -103,6 +103,8 @@ def test_a_network_that_is_too_deep_is_blamed_on_its_autoencoder(tmp_path, capsy
     arms = {arm["name"]: arm for arm in found["arms"]}
     assert arms[AE]["error"] > 1.5 * arms[SHALLOW_AE]["error"]
     assert arms[VAE]["counts"]["v"] > 0
+    ends = {name: gains[-1]["signal"] / gains[0]["signal"] for name, gains in found["starts"].items()}
+    assert ends[VAE] < 0.01 * ends[SHALLOW_VAE]
     runs = sorted(path.name for path in tmp_path.iterdir())
     assert len(runs) == 5
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/result.json")}
@@ -143,6 +145,7 @@ def test_a_stranger_s_architecture_with_a_gamma_too_large(tmp_path, capsys):
     arms = {arm["name"]: arm for arm in found["arms"]}
     assert arms[VAE]["counts"] == {"active": 0, "ii": 3}
     assert arms[LEARNED]["counts"] == {"active": 3}
+    assert [gain["part"] for gain in found["starts"][VAE]] == ["encoder", "encoder", "decoder"]
 
 
 @pytest.mark.parametrize(

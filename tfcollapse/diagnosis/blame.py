@@ -16,6 +16,7 @@ from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config import Network, Objective, Run, Training
 from tfcollapse.data import load
 from tfcollapse.diagnosis.diagnose import Diagnosis, diagnose
+from tfcollapse.diagnosis.gains import LayerGain, layer_gains
 from tfcollapse.diagnosis.run import diagnose_run
 from tfcollapse.diagnosis.subject import as_float, check_images
 from tfcollapse.diagnostics import suspects
@@ -26,12 +27,21 @@ from tfcollapse.mapped import blocks
 from tfcollapse.report import markdown_table
 from tfcollapse.theory.affine import Spectrum
 from tfcollapse.training.descent import descend_model
+from tfcollapse.training.trainer import build as untrained
 from tfcollapse.training.trainer import train
 from tfcollapse.variants import replace
 
 Say = Callable[[str], None]
 _WARMUP_SHARE = 0.4
 """100K of 250K steps, as Appendix A has it."""
+_PROBE = 256
+_START = (
+    "before training",
+    "signal, first layer",
+    "of z",
+    "of the output",
+    "gradient at the output over the first layer's",
+)
 
 Build = Callable[[int], tuple[keras.Model, keras.Model]]
 
@@ -43,11 +53,13 @@ class Blame:
     Attributes:
       arms: one training each.
       diagnoses: of the arms that are VAEs, by name.
+      starts: signal and gradient at every layer before training, of the VAE and of the shallower one.
       findings: of the autoencoder base, the KL weight, gamma, and the decoder.
     """
 
     arms: list[Arm]
     diagnoses: dict[str, Diagnosis]
+    starts: dict[str, list[LayerGain]]
     findings: list[Finding]
 
     @property
@@ -58,7 +70,8 @@ class Blame:
     def as_json(self) -> dict[str, Any]:
         """Plain numbers, lists and text."""
         plain = {name: [dataclasses.asdict(each) for each in getattr(self, name)] for name in ("arms", "findings")}
-        return plain | {"diagnoses": {name: each.as_json() for name, each in self.diagnoses.items()}}
+        starts = {name: [each._asdict() for each in gains] for name, gains in self.starts.items()}
+        return plain | {"diagnoses": {name: each.as_json() for name, each in self.diagnoses.items()}, "starts": starts}
 
     def markdown(self) -> str:
         """Both tables."""
@@ -67,8 +80,15 @@ class Blame:
             [
                 markdown_table(("suspect", "finding", "evidence"), findings),
                 markdown_table(suspects.COLUMNS, suspects.as_rows(self.arms)),
+                markdown_table(_START, [_start(name, gains) for name, gains in self.starts.items()]),
             ]
         )
+
+
+def _start(name: str, gains: list[LayerGain]) -> list[str]:
+    latent = [each for each in gains if each.part == "encoder"][-1]
+    signals = [f"{each.signal:.3g}" for each in (gains[0], latent, gains[-1])]
+    return [name, *signals, f"{gains[-1].gradient / max(gains[0].gradient, 1e-300):.3g}"]
 
 
 def arms_of(run: Run) -> dict[str, Run]:
@@ -107,7 +127,8 @@ def blame(
     arms: list[Arm] = []
     diagnoses: dict[str, Diagnosis] = {}
     images = load(run.data, data_dir=data_dir).train
-    for name, each in arms_of(run).items():
+    found = arms_of(run)
+    for name, each in found.items():
         say(f"{name}: {each.run_id}, {each.training.steps:,} steps")
         result = train(each, out, data_dir=data_dir)
         if result["status"] != "finished":
@@ -118,7 +139,12 @@ def blame(
             diagnoses[name] = diagnose_run(pathlib.Path(out) / each.run_id, data_dir, command=command)
             arms.append(_arm(name, diagnoses[name]))
         say(f"{'':4}error {arms[-1].error:.4g}, active units {arms[-1].active_units}, {arms[-1].counts}")
-    return _judged(arms, diagnoses, spectrum(images, run.network.latent_dim), run.network.latent_dim)
+    starts = {}
+    for name in (VAE, SHALLOW_VAE):
+        if name in found:
+            fresh = untrained(found[name], images.shape[1:])
+            starts[name] = layer_gains(fresh.encoder, fresh.decoder, images[:_PROBE])
+    return _judged(arms, diagnoses, starts, spectrum(images, run.network.latent_dim), run.network.latent_dim)
 
 
 def blame_build(
@@ -151,9 +177,7 @@ def blame_build(
     # The engine asks the architecture only whether XLA suits it; a stranger's may hold convolutions, which it does not.
     base = Run(network=Network(latent_dim=_latent_dim(build(seed)[0], images)), objective=objective, training=training)
     base = replace(base, {"seed": seed, "training.jit": "off" if training.jit == "auto" else training.jit})
-    wanted = {name: (build, each) for name, each in ({VAE: base} | _objectives(base)).items()}
-    if shallower is not None:
-        wanted |= {SHALLOW_AE: (shallower, wanted[AE][1]), SHALLOW_VAE: (shallower, base)}
+    wanted = _own_arms(build, shallower, base)
     arms: list[Arm] = []
     diagnoses: dict[str, Diagnosis] = {}
     for name, (make, each) in wanted.items():
@@ -161,7 +185,17 @@ def blame_build(
         arm, found = _trained(name, _own(make, each, images.shape[1:]), each, images)
         arms.append(arm)
         diagnoses |= {} if found is None else {name: found}
-    return _judged(arms, diagnoses, spectrum(images, base.network.latent_dim), base.network.latent_dim)
+    starts = {
+        name: layer_gains(*wanted[name][0](seed), images[:_PROBE]) for name in (VAE, SHALLOW_VAE) if name in wanted
+    }
+    return _judged(arms, diagnoses, starts, spectrum(images, base.network.latent_dim), base.network.latent_dim)
+
+
+def _own_arms(build: Build, shallower: Build | None, base: Run) -> dict[str, tuple[Build, Run]]:
+    found = {name: (build, each) for name, each in ({VAE: base} | _objectives(base)).items()}
+    if shallower is not None:
+        found |= {SHALLOW_AE: (shallower, found[AE][1]), SHALLOW_VAE: (shallower, base)}
+    return found
 
 
 def _trained(name: str, model: Autoencoder, run: Run, images: np.ndarray) -> tuple[Arm, Diagnosis | None]:
@@ -195,9 +229,15 @@ def _error(model: Autoencoder, images: np.ndarray) -> float:
     return total / images.size
 
 
-def _judged(arms: list[Arm], diagnoses: dict[str, Diagnosis], known: Spectrum, latent_dim: int) -> Blame:
+def _judged(
+    arms: list[Arm],
+    diagnoses: dict[str, Diagnosis],
+    starts: dict[str, list[LayerGain]],
+    known: Spectrum,
+    latent_dim: int,
+) -> Blame:
     floor = known.pca(min(latent_dim, known.dimensions))
-    return Blame(arms, diagnoses, suspects.judge(arms, floor, known.mean_predictor))
+    return Blame(arms, diagnoses, starts, suspects.judge(arms, floor, known.mean_predictor))
 
 
 class _Parts(keras.Model):
