@@ -24,6 +24,7 @@ _PUBLIC = {
     "diagnose": "tfcollapse.diagnosis.diagnose",
     "blame": "tfcollapse.diagnosis.blame",
     "blame_build": "tfcollapse.diagnosis.blame",
+    "layer_gains": "tfcollapse.diagnosis.gains",
     "CollapseMonitor": "tfcollapse.diagnosis.monitor",
     "UserError": "tfcollapse.errors",
 }
