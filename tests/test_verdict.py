@@ -90,9 +90,19 @@ def test_the_active_units_are_believed_before_the_user():
 def test_without_a_gamma_it_does_not_guess():
     verdict = decide(measurements(active=0, gamma=None, residual=(0.1,)))
     assert verdict.counts == {"active": 0, "undecided": 1, "i": 1}
-    assert "declare gamma" in decide(measurements(active=0, dead=1, gamma=None, residual=(0.1,))).change
+    assert any("declare gamma" in each.reading for each in verdict.evidence)
     # Where nothing would pay at the best gamma, it need not be known.
     assert decide(measurements(active=0, gamma=None)).categories == ("i",)
+
+
+def test_too_few_images_decide_nothing_unless_what_they_show_suffices():
+    m = measurements(dead=3, residual=(0.1,))
+    few = dataclasses.replace(m, images=4, residual_variances=np.array([0.1]))
+    assert decide(few).counts == {"active": 2, "undecided": 3}
+    assert any(each.name == "images" for each in decide(few).evidence)
+    assert decide(dataclasses.replace(few, residual_variances=np.zeros(0))).categories == ("undecided",)
+    assert decide(dataclasses.replace(few, residual_variances=np.array([0.001]))).categories == ("i",)
+    assert decide(m).counts == {"active": 2, "v": 1, "i": 2}
 
 
 @pytest.mark.parametrize(("shuffled", "category"), [(0.039, "iv"), (0.041, "v")])

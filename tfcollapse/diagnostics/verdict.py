@@ -190,6 +190,9 @@ def _without_z(m: Measurements, t: Thresholds, dead: int) -> tuple[dict[str, int
 def _by_gamma(m: Measurements, t: Thresholds, dead: int) -> tuple[dict[str, int], list[Evidence]]:
     """(v), (ii) and (i): what the residual would pay for at the gamma in force, and at eq. (10)'s."""
     best = m.optimal_gamma
+    if _too_few(m, t, dead):
+        reading = f"too few images to measure the residual's directions for {dead} dead units"
+        return {UNDECIDED: dead}, [Evidence("images", float(m.images), 2.0 * (dead + 1), reading)]
     would = min(dead, revival.revivable(m.residual_variances, best, t.margin))
     top = float(m.residual_variances[0]) if len(m.residual_variances) else 0.0
     at_best = Evidence(
@@ -200,7 +203,8 @@ def _by_gamma(m: Measurements, t: Thresholds, dead: int) -> tuple[dict[str, int]
     )
     in_force = m.gamma_in_force
     if in_force is None:
-        return ({UNDECIDED: would, "i": dead - would}, [at_best])
+        unknown = Evidence("units that show gamma, which is not declared", 0.0, 1.0, "declare gamma, times beta")
+        return {UNDECIDED: would, "i": dead - would}, [at_best, unknown]
     stuck = min(dead, revival.revivable(m.residual_variances, in_force, t.margin))
     large = in_force > t.gamma_excess * best
     reading = _side(large, "gamma is too large for the error", "gamma fits the error")
@@ -214,6 +218,14 @@ def _by_gamma(m: Measurements, t: Thresholds, dead: int) -> tuple[dict[str, int]
     )
     lost = max(0, would - stuck) if large else 0
     return {"v": stuck, "ii": lost, "i": dead - stuck - lost}, [at_force, at_best, excess]
+
+
+def _too_few(m: Measurements, t: Thresholds, dead: int) -> bool:
+    """Whether directions beyond the measured ones (half the images, less one) might pay for a dead unit."""
+    measured = m.residual_variances
+    if len(measured) >= min(dead, m.dimensions):
+        return False
+    return len(measured) == 0 or bool(measured[-1] > t.margin * m.optimal_gamma)
 
 
 def _side(so: bool, then: str, otherwise: str) -> str:
@@ -264,5 +276,5 @@ def _change(first: str, m: Measurements, t: Thresholds) -> str:
         "iii": "one gamma for all pixels and images, or a floor under the decoder's variances",
         "iv": "a decoder that sees less of the image (a smaller receptive field, dropout on its input)",
         "v": f"run `tfcollapse blame`; a gamma above {top / t.margin:.3g} would make the collapse gamma's doing",
-        UNDECIDED: "declare gamma (times beta): no active unit shows it",
+        UNDECIDED: "more images, or gamma (times beta) declared: what the evidence says is missing",
     }[first]

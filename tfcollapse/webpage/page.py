@@ -51,8 +51,11 @@ def report(directory: pathlib.Path, output: pathlib.Path) -> pathlib.Path:
     if not tables:
         tables = [("", [tidy_row(RunDirectory(path, read_config(path))) for path in runs.values()])]
     title = f"tfcollapse: {directory.resolve().name}"
-    parts = [_head(title), *(_study(name, rows, runs) for name, rows in tables)]
-    parts += ['<h2 id="runs">Runs</h2>', *(_run(path) for path in runs.values()), "</main>", _script(), "</html>"]
+    parts = [_head(title), '<a class="skip" href="#runs">to the runs</a>' if runs else ""]
+    parts += [f"<main>\n<h1>{html.escape(title)}</h1>", *(_study(name, rows, runs) for name, rows in tables)]
+    if runs:
+        parts += ['<h2 id="runs">Runs</h2>', *(_run(path) for path in runs.values())]
+    parts += ["</main>", _script(), "</html>"]
     with disk_errors(output):
         output.parent.mkdir(parents=True, exist_ok=True)
     with replacing(output) as partial:
@@ -76,8 +79,7 @@ def _head(title: str) -> str:
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{html.escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        f'<a class="skip" href="#runs">to the runs</a>\n<main>\n<h1>{html.escape(title)}</h1>'
+        f"<title>{html.escape(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>"
     )
 
 
