@@ -153,6 +153,14 @@ def test_a_dead_unit_s_label_goes_by_its_kl():
     assert verdict.per_dimension == ("active", "active", "i", "v")  # the last has the larger KL
 
 
+@pytest.mark.parametrize(
+    ("error", "note"), [(0.09, "training has hardly begun"), (0.05, "below a linear one's capacity"), (0.01, None)]
+)
+def test_an_error_above_the_ceiling_or_the_floor_is_noted(error, note):
+    notes = " ".join(decide(measurements(error_at_mean=error)).notes)
+    assert (note in notes) if note else ("error" not in notes)
+
+
 def test_thresholds_can_be_moved():
     m = measurements(residual=(0.014,))
     assert decide(m).categories == ("i",)

@@ -256,7 +256,9 @@ def _notes(m: Measurements, t: Thresholds, alive: np.ndarray) -> list[str]:
     off = int((~alive & (m.kl_per_dimension > posterior.ACTIVE_KL)).sum())
     if off:
         notes.append(f"{off} dead units are not at the prior: their mu_j is constant, but their KL is above 0.01 nats")
-    if m.error_at_mean > m.pca_error:
+    if m.error_at_mean > m.mean_predictor_error:
+        notes.append("the error is above the mean predictor's: training has hardly begun, or has failed")
+    elif m.error_at_mean > m.pca_error:
         notes.append(
             f"the error at the mean, {m.error_at_mean:.4g}, is above that of PCA with {m.latent_dim} components, "
             f"{m.pca_error:.4g}: the autoencoder is below a linear one's capacity"
