@@ -8,7 +8,7 @@ from conftest import python, tiny
 
 from tfcollapse import Autoencoder, Network, Objective, draws, networks
 from tfcollapse.training.adam import adam
-from tfcollapse.training.trainer import build
+from tfcollapse.training.ingredients import build
 
 SHAPE = (28, 28, 1)
 
@@ -113,7 +113,7 @@ import keras, numpy as np
 sys.path.insert(0, "tests")
 from conftest import tiny
 from tfcollapse.config import Objective
-from tfcollapse.training.trainer import build
+from tfcollapse.training.ingredients import build
 images = np.random.default_rng(0).random((32, 6, 6, 1)).astype(np.float32)
 objective = Objective(**json.loads(sys.argv[1]))
 found = {}

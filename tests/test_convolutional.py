@@ -10,8 +10,9 @@ from tfcollapse.data import MINI, load
 from tfcollapse.describe import describe
 from tfcollapse.errors import ConfigError
 from tfcollapse.networks.convolutional import scales
+from tfcollapse.training.ingredients import build
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
-from tfcollapse.training.trainer import build, train
+from tfcollapse.training.trainer import train
 from tfcollapse.variants import replace
 
 

@@ -13,8 +13,8 @@ from tfcollapse.diagnostics import posterior, reconstruction
 from tfcollapse.diagnostics.signal import signal
 from tfcollapse.theory import affine
 from tfcollapse.training.evaluation import Block, evaluate, initial_signal
+from tfcollapse.training.ingredients import build
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine
-from tfcollapse.training.trainer import build
 
 
 def test_active_units_are_those_whose_mean_varies():

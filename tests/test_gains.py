@@ -10,7 +10,7 @@ from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.diagnosis.gains import layer_gains
 from tfcollapse.errors import ConfigError
 from tfcollapse.training.evaluation import initial_signal
-from tfcollapse.training.trainer import build
+from tfcollapse.training.ingredients import build
 
 
 def constant(value, name):

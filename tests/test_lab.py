@@ -17,7 +17,8 @@ from tfcollapse.lab.unit import UnitHessian, collapse, unit_gradient
 from tfcollapse.theory import affine, stationary, thresholding
 from tfcollapse.theory.affine import Spectrum, known_images
 from tfcollapse.training.descent import descend
-from tfcollapse.training.trainer import build, train
+from tfcollapse.training.ingredients import build
+from tfcollapse.training.trainer import train
 
 
 def _images(count, shape=(6, 6, 1), seed=0):

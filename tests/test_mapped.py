@@ -4,7 +4,8 @@ from conftest import python, tiny
 
 from tfcollapse import mapped
 from tfcollapse.data import load
-from tfcollapse.training.trainer import chunk, train
+from tfcollapse.training.ingredients import chunk
+from tfcollapse.training.trainer import train
 
 
 @pytest.fixture

@@ -18,8 +18,9 @@ from tfcollapse.data import load
 from tfcollapse.errors import RunError
 from tfcollapse.record import RunDirectory, read_json
 from tfcollapse.training import checkpoint
+from tfcollapse.training.ingredients import build
 from tfcollapse.training.tensorflow_engine import METRICS, TensorFlowEngine
-from tfcollapse.training.trainer import build, train
+from tfcollapse.training.trainer import train
 from tfcollapse.variants import replace
 
 

@@ -19,7 +19,7 @@ _PUBLIC = {
     "load": "tfcollapse.data",
     "Study": "tfcollapse.study",
     "Claim": "tfcollapse.study",
-    "build": "tfcollapse.training.trainer",
+    "build": "tfcollapse.training.ingredients",
     "train": "tfcollapse.training.trainer",
     "diagnose": "tfcollapse.diagnosis.diagnose",
     "blame": "tfcollapse.diagnosis.blame",

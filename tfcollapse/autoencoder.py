@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
@@ -117,11 +118,12 @@ class Autoencoder(keras.Model):
     def encode(self, images: Any, training: bool = False) -> Posterior:
         """q(z | x) of float images [batch, h, w, c] in [0, 1]."""
         encoded = self.encoder(images, training=training)
-        return Posterior(*encoded) if self.variational else Posterior(encoded)
+        # float32 whatever the networks compute in: the KL, the errors and gamma need the digits.
+        return Posterior(*(ops.cast(value, "float32") for value in (encoded if self.variational else (encoded,))))
 
     def decode(self, latents: Any, training: bool = False) -> Any:
         """mu_x(z): [batch, latent] to [batch, h, w, c]."""
-        return self.decoder(latents, training=training)
+        return ops.cast(self.decoder(latents, training=training), "float32")
 
     def reconstruct(self, images: Any, noise: Any = None) -> Any:
         """mu_x at the posterior's mean, or at its sample where standard normal `noise` is given."""
@@ -140,14 +142,22 @@ class Autoencoder(keras.Model):
     def call(self, images: Any) -> Any:
         return self.reconstruct(images)
 
-    def loss_terms(self, images: Any, noise: Any, step: Any, training: bool = True) -> LossTerms:
-        """The objective on one batch.
+    def loss_terms(
+        self,
+        images: Any,
+        noise: Any,
+        step: Any,
+        training: bool = True,
+        batch_mean: Callable[[Any], Any] = ops.mean,
+    ) -> LossTerms:
+        """The objective on one batch, or on one replica's share of it.
 
         Args:
           images: float [batch, h, w, c] in [0, 1].
           noise: standard normal [batch, latent].
           step: updates done so far, an integer scalar; what warm-up depends on.
           training: what batch normalisation, where a network has it, is told.
+          batch_mean: [batch] to the mean over the whole batch, where these images are a share; eq. (10) needs it.
         """
         posterior = self.encode(images, training)
         error = objectives.squared_error(images, self.decode(posterior.sample(noise), training))
@@ -157,15 +167,15 @@ class Autoencoder(keras.Model):
         kl = ops.sum(objectives.kl_per_dimension(*posterior), axis=-1)
         share = one if self.objective.warmup == "none" else objectives.warmup(step, self.objective.warmup_steps)
         kl_weight = self.objective.beta * (share if self.objective.warmup == "kl" else one)
-        gamma = self._gamma_for(error) * (share if self.objective.warmup == "gamma" else one)
+        gamma = self._gamma_for(error, batch_mean) * (share if self.objective.warmup == "gamma" else one)
         loss = objectives.vae_energy(error, kl, gamma, self.dimensions, self.latent_dim, kl_weight)
         return LossTerms(loss, error, kl, gamma, kl_weight)
 
-    def _gamma_for(self, squared_error: Any) -> Any:
+    def _gamma_for(self, squared_error: Any, batch_mean: Callable[[Any], Any]) -> Any:
         if self.objective.gamma != "optimal":
             return ops.exp(self.log_gamma)
         # At the minimum over gamma the gradient through it vanishes, so it may be taken as a constant.
-        return ops.stop_gradient(objectives.optimal_gamma(squared_error, self.dimensions))
+        return objectives.optimal_gamma(ops.stop_gradient(squared_error), self.dimensions, batch_mean)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -180,7 +190,9 @@ class Autoencoder(keras.Model):
         seed = tf.stack([self.seed + 1_000_003 * context.replica_id_in_sync_group, tf.cast(step, tf.int32)])
         noise = tf.random.stateless_normal((tf.shape(images)[0], self.latent_dim), seed, alg="philox")
         with tf.GradientTape() as tape:
-            terms = self.loss_terms(images, noise, step)
+            terms = self.loss_terms(
+                images, noise, step, batch_mean=lambda values: context.all_reduce("mean", ops.mean(values))
+            )
             loss = ops.mean(terms.loss) / context.num_replicas_in_sync
         variables = self.trainable_variables
         self.optimizer.apply(tape.gradient(loss, variables), variables)

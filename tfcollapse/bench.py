@@ -16,8 +16,8 @@ from tfcollapse.data import MINI, load
 from tfcollapse.describe import describe
 from tfcollapse.record import environment
 from tfcollapse.training.adam import adam
+from tfcollapse.training.ingredients import build, chunk
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
-from tfcollapse.training.trainer import build, chunk
 from tfcollapse.variants import replace
 
 _WINDOWS = 5

@@ -6,10 +6,12 @@ import argparse
 import json
 import pathlib
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
-from tfcollapse.errors import ConfigError, RunError, UserError
+from tfcollapse.errors import ConfigError, RunError, Terminated, UserError
 from tfcollapse.grammar import parser
 
 
@@ -17,11 +19,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Exit status: 0; 1 where some runs of a sweep did not finish, or a check of the theory lab fails; 2 for a user's
-    mistake, a single run that diverges among them; 130 for Ctrl-C.
+    mistake, a single run that diverges among them; 130 for Ctrl-C, 143 for SIGTERM, what was trained saved.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     parsed = parser().parse_args(arguments)
     parsed.command_line = shlex.join(["tfcollapse", *arguments])
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         return _COMMANDS[parsed.command](parsed)
     except UserError as error:
@@ -33,8 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"tfcollapse: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("tfcollapse: stopped; the same command goes on from the last checkpoints", file=sys.stderr)
+        print(_STOPPED, file=sys.stderr)
         return 130
+    except Terminated as error:
+        print(_STOPPED, file=sys.stderr)
+        return int(error.code)
+
+
+_STOPPED = "tfcollapse: stopped; the same command goes on from the last checkpoints"
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    raise Terminated
 
 
 def _place(parsed: argparse.Namespace) -> tuple[str, pathlib.Path]:
@@ -66,7 +79,7 @@ def _sweep(parsed: argparse.Namespace) -> int:
     if parsed.index is not None:
         if not 0 <= parsed.index < len(runs):
             raise ConfigError(f"--index: expected 0 to {len(runs) - 1}, received {parsed.index}")
-        return _train_one(runs[parsed.index], out / "runs", parsed.data_dir)
+        return _train_one(runs[parsed.index], out / "runs", parsed)
     rows = _train_all(runs, out, f"{name}.csv", parsed)
     missing = [row for row in rows if row["status"] != "finished"]
     if len(missing) < len(rows):
@@ -85,8 +98,13 @@ def _train_all(runs, out: pathlib.Path, table: str, parsed: argparse.Namespace):
     from tfcollapse.record import check_writable
     from tfcollapse.sweep import sweep, unfinished
     from tfcollapse.table import check_same_sweep, write_table
+    from tfcollapse.training.strategy import workers
 
     jobs = _jobs(parsed.jobs)
+    if workers() is not None:
+        raise ConfigError("TF_CONFIG names several workers, and a sweep runs on one machine: train with --index I")
+    if parsed.ray is not None and (parsed.strategy, parsed.devices) != ("auto", None):
+        raise ConfigError("--strategy, --devices: not with --ray, which gives every run its devices: --cpus, --gpus")
     if parsed.ray is None and (parsed.cpus, parsed.gpus) != (None, None):
         raise ConfigError("--cpus, --gpus: expected --ray beside them; without it, --jobs says how many runs at a time")
     check_same_sweep(out / table, runs)
@@ -99,7 +117,8 @@ def _train_all(runs, out: pathlib.Path, table: str, parsed: argparse.Namespace):
     with Display(waiting) as display:
         watch = {"data_dir": parsed.data_dir, "report": display.update, "ended": display.ended}
         if parsed.ray is None:
-            rows = sweep(runs, out / "runs", jobs=jobs, **watch)
+            placement = {"strategy": parsed.strategy, "devices": parsed.devices}
+            rows = sweep(runs, out / "runs", jobs=jobs, placement=placement, **watch)
         else:
             rows = ray_sweep(runs, out / "runs", address=parsed.ray, cpus=parsed.cpus, gpus=parsed.gpus, **watch)
     rows = [row | {"command": parsed.command_line} for row in rows]
@@ -119,23 +138,30 @@ def _jobs(text: str) -> int | None:
 def _train(parsed: argparse.Namespace) -> int:
     from tfcollapse.variants import configured
 
-    return _train_one(configured(parsed.config, parsed.settings), pathlib.Path(parsed.out), parsed.data_dir)
+    return _train_one(configured(parsed.config, parsed.settings), pathlib.Path(parsed.out), parsed)
 
 
-def _train_one(run, out: pathlib.Path, data_dir: str | None) -> int:
+def _train_one(run, out: pathlib.Path, parsed: argparse.Namespace) -> int:
     from tfcollapse.display import Display
-    from tfcollapse.quiet import import_tensorflow
     from tfcollapse.record import RunDirectory
     from tfcollapse.table import tidy_row
+    from tfcollapse.training import strategy
 
-    import_tensorflow()
+    here = strategy.workers()
+    if here is not None:
+        print(f"worker {here[0]} of {here[1]} starts, and waits for the others", flush=True)
+    strategy.make(parsed.strategy, parsed.devices)  # before TensorFlow's first operation
     from tfcollapse.training.trainer import train
 
+    placement = {"data_dir": parsed.data_dir, "strategy": parsed.strategy, "devices": parsed.devices}
     with Display([run]) as display:
-        result = train(run, out, data_dir=data_dir, report=display.update)
+        result = train(run, out, report=display.update, **placement)
         display.ended(run, result)
-    display.table([tidy_row(RunDirectory(out / run.run_id, run))])
-    print(f"{out / run.run_id}")
+    if here is not None and here[0] > 0:
+        print(f"worker {here[0]} of {here[1]} is done; worker 0 holds the record")
+    else:
+        display.table([tidy_row(RunDirectory(out / run.run_id, run))])
+        print(f"{out / run.run_id}")
     if result["status"] != "finished":
         raise RunError(f"{run.run_id}: {result['reason']}")
     return 0

@@ -145,6 +145,9 @@ class Training:
       log_every: steps of one compiled chunk, and of one row of metrics.csv.
       evaluate_every, checkpoint_every: steps, multiples of `log_every`.
       jit: compile with XLA; "auto" is the policy of the engine.
+      precision: of the networks' arithmetic. "float32" as in the paper; "tf32" takes the shorter products of NVIDIA
+        GPUs; "bfloat16" and "float16" are mixed: weights, gamma, the KL and every reduction stay float32, and float16
+        scales its loss.
     """
 
     steps: int = bounded(250_000, least=1)
@@ -158,6 +161,7 @@ class Training:
     evaluate_every: int = bounded(1_000, least=1)
     checkpoint_every: int = bounded(5_000, least=1)
     jit: Literal["auto", "on", "off"] = "auto"
+    precision: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
 
     def validate(self) -> None:
         """Check the fields against each other. Raises ConfigError."""

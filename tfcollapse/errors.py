@@ -39,6 +39,13 @@ class NonFiniteError(RunError):
         )
 
 
+class Terminated(SystemExit):
+    """SIGTERM: what was to be saved has been. Exit status 143, as a shell gives it."""
+
+    def __init__(self) -> None:
+        super().__init__(143)
+
+
 def unknown(kind: str, received: object, choices: Iterable[str]) -> str:
     """The message for a name that is none of `choices`, with the nearest one suggested."""
     names = [str(name) for name in choices]

@@ -23,12 +23,14 @@ def parser() -> argparse.ArgumentParser:
         "--gpus", type=float, metavar="N", help="with --ray: GPUs of one run (default: 1 where there are)"
     )
     sweep.add_argument("--index", type=int, metavar="I", help="train only the run of this index (job arrays)")
+    _placement(sweep)
     pictures = _command(commands, "pictures", "a sweep's reconstructions and samples as a picture")
     _study(pictures)
     train = _command(commands, "train", "train one run")
     train.add_argument("--out", default="out/runs", help="directory of run directories (default: out/runs)")
     train.add_argument("--config", metavar="FILE", help="a run's config.json to start from")
     _common(train)
+    _placement(train)
     figure = _command(commands, "figure", "redraw figures and pages from their tables")
     figure.add_argument("study", nargs="?", help="one study; without it, every study whose table --out holds")
     figure.add_argument("--out", required=True, help="the directory that holds STUDY.csv")
@@ -114,6 +116,13 @@ def _settings(parser: argparse.ArgumentParser) -> None:
 def _common(parser: argparse.ArgumentParser) -> None:
     _settings(parser)
     parser.add_argument("--data-dir", help="TFDS' directory (default: TFDS_DATA_DIR)")
+
+
+def _placement(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--strategy", default="auto", help="devices of one run: auto (all GPUs), one, mirrored or multiworker"
+    )
+    parser.add_argument("--devices", metavar="N|LIST", help="how many, or which, e.g. GPU:0,GPU:1 (CPU:0,CPU:1 to try)")
 
 
 def _study(parser: argparse.ArgumentParser) -> None:

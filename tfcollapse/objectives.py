@@ -62,9 +62,9 @@ def negative_elbo(squared_error, kl, gamma, dimensions: int):
     return 0.5 * (gaussian_energy(squared_error, gamma, dimensions) + dimensions * math.log(2 * math.pi)) + kl
 
 
-def optimal_gamma(squared_error, dimensions: int):
+def optimal_gamma(squared_error, dimensions: int, batch_mean=ops.mean):
     """The gamma that minimises eq. (4) with all else fixed, eq. (10): the mean of [batch], over d."""
-    return ops.mean(squared_error) / dimensions
+    return batch_mean(squared_error) / dimensions
 
 
 def warmup(step, length: int):

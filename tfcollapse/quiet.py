@@ -7,20 +7,32 @@ import functools
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tfcollapse.errors import UserError
 
 
 @functools.cache
-def import_tensorflow() -> None:
-    """Import TensorFlow and start its devices. What it prints meanwhile is shown only if that fails."""
+def import_tensorflow(first: Callable[[], Any] = lambda: None) -> Any:
+    """Import TensorFlow, do `first`, start its devices. What it prints meanwhile is shown only if that fails.
+
+    Args:
+      first: what must be said to TensorFlow before its devices start.
+
+    Returns:
+      What `first` returned.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _held_back():
         import tensorflow as tf
 
+        made = first()
         tf.config.list_physical_devices()
         tf.constant(0.0)
     # It warns of functions compiled again and again; here one process trains many models, each compiled once.
     logging.getLogger("tensorflow").addFilter(lambda record: "tf.function retracing" not in record.getMessage())
+    return made
 
 
 @contextlib.contextmanager
@@ -35,9 +47,10 @@ def _held_back() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except BaseException as error:
             os.dup2(kept, 2)
-            held.seek(0)
-            os.write(2, held.read())
+            if not isinstance(error, UserError):  # which says all there is to say
+                held.seek(0)
+                os.write(2, held.read())
             raise
         os.dup2(kept, 2)

@@ -119,10 +119,7 @@ def _train_there(run: Run, out: pathlib.Path, data_dir: Any, cache: pathlib.Path
     """What a worker does. Threads are set before TensorFlow counts the node's cores."""
     os.environ["TFCOLLAPSE_CACHE"] = str(cache)
     os.environ["TF_NUM_INTRAOP_THREADS"] = str(max(1, round(cpus)))
-    from tfcollapse.quiet import import_tensorflow
-
-    import_tensorflow()
-    return attempt(run, out, data_dir, lambda progress: None)
+    return attempt(run, out, lambda progress: None, data_dir=data_dir)
 
 
 def _result(ray: Any, task: Any) -> Row:

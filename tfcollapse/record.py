@@ -20,7 +20,7 @@ import platform
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import IO, Any
 
 import tfcollapse
 from tfcollapse.config import Run
@@ -55,19 +55,28 @@ class RunDirectory:
         """
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / "lock").open("w")
+            lock = (self.path / "lock").open("a+")
         with lock:
-            try:
-                # The kernel drops the lock with its holder, so a killed process leaves nothing stale.
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunError(
-                    f"run directory '{self.path}': another process is writing it; wait for it to end"
-                ) from None
+            with disk_errors(self.path):
+                self._lock(lock)
             if not (self.path / "config.json").exists():
                 self.write_json("config.json", json.loads(self.run.to_json()))
             self._check_config()
             yield self
+
+    def _lock(self, lock: IO[str]) -> None:
+        """Take the lock and sign it. The kernel drops it with its holder, so a killed process leaves none behind."""
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise RunError(
+                f"run directory '{self.path}': another process is writing it ({lock.read(200).strip() or 'unknown'}); "
+                "wait for it to end"
+            ) from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {platform.node()}")
+        lock.flush()
 
     def _check_config(self) -> None:
         if read_config(self.path) != self.run:

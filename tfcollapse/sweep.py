@@ -9,7 +9,7 @@ import os
 import pathlib
 import signal
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tfcollapse.config import Run
@@ -70,6 +70,7 @@ def sweep(
     data_dir: str | os.PathLike[str] | None = None,
     report: Callable[[Any], None] = lambda progress: None,
     ended: Callable[[Run, Row], None] = lambda run, result: None,
+    placement: Mapping[str, str | None] | None = None,
 ) -> list[Row]:
     """Train what of `runs` is not finished, and return a tidy row for each, in their order.
 
@@ -79,18 +80,20 @@ def sweep(
       out: where the run directories lie.
       jobs: worker processes; None is `auto_jobs`.
       report: receives each `Progress`; ended: each run's result.
+      placement: `strategy` and `devices` of every run, as `train` takes them.
     """
     out = pathlib.Path(out)
     waiting = longest_last(unfinished(runs, out))
     cores = sorted(os.sched_getaffinity(0))
     count = min(jobs or auto_jobs(waiting, len(cores)), len(waiting))
     share = max(1, len(cores) // max(1, count))
+    options = {"data_dir": data_dir, **(placement or {})}
     lost: dict[str, str] = {}
     workers: dict[Any, _Worker] = {}
     try:
         for number in range(count):
             first = number * share % len(cores)
-            worker = _Worker(cores[first : first + share], out, data_dir)
+            worker = _Worker(cores[first : first + share], out, options)
             if worker.take(waiting):
                 workers[worker.connection] = worker
         while workers:
@@ -100,18 +103,20 @@ def sweep(
                     workers[worker.connection] = worker
     finally:
         for worker in workers.values():
-            worker.stop()
+            worker.process.terminate()  # it saves its run, which goes on from there another time
+        for worker in workers.values():
+            worker.process.join()
     return rows_of(runs, out, lost)
 
 
 class _Worker:
     """A process that trains the runs it is sent, on its own cores."""
 
-    def __init__(self, cores: list[int], out: pathlib.Path, data_dir: Any):
-        self.cores, self.out, self.data_dir = cores, out, data_dir
+    def __init__(self, cores: list[int], out: pathlib.Path, options: Mapping[str, Any]):
+        self.cores, self.out, self.options = cores, out, options
         self.run: Run | None = None
         self.connection, theirs = _SPAWN.Pipe()
-        self.process = _SPAWN.Process(target=_work, args=(theirs, cores, out, data_dir), daemon=True)
+        self.process = _SPAWN.Process(target=_work, args=(theirs, cores, out, options), daemon=True)
         self.process.start()
         theirs.close()
 
@@ -142,33 +147,28 @@ class _Worker:
         if self.process.exitcode is not None:
             if not waiting:
                 return None
-            fresh = _Worker(self.cores, self.out, self.data_dir)
+            fresh = _Worker(self.cores, self.out, self.options)
             return fresh if fresh.take(waiting) else None
         return self if self.take(waiting) else None
 
-    def stop(self) -> None:
-        """End the process now; its run goes on from its last checkpoint another time."""
-        self.process.terminate()
-        self.process.join()
 
-
-def _work(connection: Any, cores: list[int], out: pathlib.Path, data_dir: Any) -> None:
+def _work(connection: Any, cores: list[int], out: pathlib.Path, options: Mapping[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends us
     os.sched_setaffinity(0, cores)  # before TensorFlow counts its threads
-    from tfcollapse.quiet import import_tensorflow
-
     commit()  # now: what is committed while the sweep goes on is not what it runs
-    import_tensorflow()
     while (run := connection.recv()) is not None:
-        connection.send(attempt(run, out, data_dir, connection.send))
+        connection.send(attempt(run, out, connection.send, **options))
 
 
-def attempt(run: Run, out: pathlib.Path, data_dir: Any, report: Callable[[Any], None]) -> Row:
+def attempt(run: Run, out: pathlib.Path, report: Callable[[Any], None], **options: Any) -> Row:
     """Train one run in this process; whatever stops it is a result of status "error", and not the sweep's end."""
-    from tfcollapse.training.trainer import train
+    from tfcollapse.training import strategy
 
     try:
-        return train(run, out, data_dir=data_dir, report=report)
+        strategy.make(options.get("strategy", "auto"), options.get("devices"))
+        from tfcollapse.training.trainer import train
+
+        return train(run, out, report=report, **options)
     except UserError as error:
         return {"status": "error", "reason": str(error)}
     except Exception as error:  # noqa: BLE001 - one broken run must not end the sweep

@@ -27,7 +27,7 @@ from tfcollapse.mapped import blocks
 from tfcollapse.report import markdown_table
 from tfcollapse.theory.affine import Spectrum
 from tfcollapse.training.descent import descend_model
-from tfcollapse.training.trainer import build as untrained
+from tfcollapse.training.ingredients import build as untrained
 from tfcollapse.training.trainer import train
 from tfcollapse.variants import replace
 

@@ -17,7 +17,7 @@ from tfcollapse.lab.unit import UnitHessian, collapse, unit_gradient
 from tfcollapse.theory.checks import Check, at_least, at_most, equal, true
 from tfcollapse.theory.stationary import SADDLE, curvature
 from tfcollapse.training.descent import descend
-from tfcollapse.training.trainer import build
+from tfcollapse.training.ingredients import build
 
 READING = (
     "A unit whose weights are zero is a stationary point in every architecture, if its heads' biases are zero too, "

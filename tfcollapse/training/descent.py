@@ -8,8 +8,8 @@ import numpy as np
 
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config import Run
+from tfcollapse.training.ingredients import build, chunk
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
-from tfcollapse.training.trainer import build, chunk
 
 
 def descend(run: Run, images: np.ndarray) -> tuple[Autoencoder, list[dict[str, float]]]:

@@ -1,17 +1,21 @@
-"""The TensorFlow engine: K training steps as one compiled program, on one device."""
+"""The TensorFlow engine: K training steps as one program, on one device or over the replicas of a strategy."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import keras
 import numpy as np
 import tensorflow as tf
 
 from tfcollapse import draws
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config import Network, Training
-from tfcollapse.errors import RunError
+from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.objectives import squared_error
 from tfcollapse.training.adam import adam
 from tfcollapse.training.evaluation import Block
+from tfcollapse.training.precision import full_precision, set_precision, synchronise
 
 METRICS = ("loss", "reconstruction_error", "kl", "gamma", "kl_weight", "learning_rate")
 
@@ -29,22 +33,57 @@ def use_xla(training: Training, network: Network) -> bool:
 
 
 class TensorFlowEngine:
-    """Model, optimiser and the compiled loop over them.
+    """Model, optimiser and the compiled loop over them, on the devices of the strategy in whose scope it is made.
+
+    Over several replicas the batch is cut by position: every image has the noise that it has on one device, losses are
+    divided by the whole batch, and gradients, metrics and what eq. (10) and batch normalisation average are summed over
+    replicas. So any number of replicas follows one trajectory, but for the order of float sums.
+
+    Args:
+      model: an autoencoder made in that scope; its layers are told what precision to compute in.
+      training: the declaration.
+      jit: compile with XLA; over several replicas, forward and backward passes alone.
+      optimizer: in place of Appendix A's Adam.
 
     Attributes:
       step: updates done.
+      strategy: that `tf.distribute.Strategy`.
       device: what computes them.
+
+    Raises:
+      ConfigError: more replicas than images in a batch.
     """
 
-    def __init__(self, model: Autoencoder, training: Training, *, jit: bool):
-        self.model, self.training = model, training
-        self.optimizer = adam(training)
+    def __init__(
+        self,
+        model: Autoencoder,
+        training: Training,
+        *,
+        jit: bool,
+        optimizer: keras.optimizers.Optimizer | None = None,
+    ):
+        self.model, self.training, self.jit = model, training, jit
+        self.strategy = tf.distribute.get_strategy()
+        self.replicas = self.strategy.num_replicas_in_sync
+        if self.replicas > training.batch:
+            raise ConfigError(
+                f"training.batch: expected an image for each of {self.replicas} replicas, received {training.batch}: "
+                "take fewer --devices"
+            )
+        self.optimizer = optimizer or adam(training)
+        if training.precision == "float16":
+            self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer, name="scaled_adam")
         self.optimizer.build(model.trainable_variables)
         self.step = 0
-        gpus = tf.config.list_physical_devices("GPU")
-        self.device = tf.config.experimental.get_device_details(gpus[0])["device_name"] if gpus else "CPU"
-        self._chunk = tf.function(self._steps, jit_compile=jit)
-        self._block = tf.function(self._evaluate, jit_compile=jit)
+        self.device = _device()
+        set_precision(model, training.precision)
+        self._normalised = synchronise(model) if self.replicas > 1 else False
+        if self.replicas == 1:
+            compiled = tf.function(self._steps, jit_compile=jit)
+            self._chunk = lambda *values: self.strategy.run(compiled, values)
+        else:
+            self._chunk = tf.function(self._replicated_steps, reduce_retracing=True)
+        self._block = tf.function(self._evaluate, jit_compile=jit and self.replicas == 1)
 
     def advance(self, images: np.ndarray, noise: np.ndarray) -> dict[str, np.ndarray]:
         """Do one update per leading index.
@@ -54,43 +93,81 @@ class TensorFlowEngine:
           noise: float32 [steps, batch, latent].
 
         Returns:
-          Each of METRICS as float32 [steps]: means over the batch, the error per pixel, the KL in nats.
+          Each of METRICS as float32 [steps]: means over the whole batch, the error per pixel, the KL in nats.
         """
         count, most = len(images), self.training.log_every
-        if count < most:  # padded, so that a short last chunk needs no second compilation
+        if self.jit and count < most:  # padded, so that a short chunk needs no compilation of its own
             images, noise = (np.pad(a, [(0, most - count)] + [(0, 0)] * (a.ndim - 1)) for a in (images, noise))
-        values = self._chunk(tf.constant(images), tf.constant(noise), tf.constant(count)).numpy()[:count]
+        values = self._chunk(self._shares(images), self._shares(noise), tf.constant(count)).numpy()[:count]
         self.step += count
         return dict(zip(METRICS, values.T, strict=True))
 
+    def _shares(self, values: np.ndarray) -> tf.Tensor:
+        """`values` [steps, batch, ...], each replica of this process with its positions of the batch."""
+        if self.replicas == 1:
+            return tf.constant(values)
+        cuts = np.array_split(np.arange(values.shape[1]), self.replicas)
+
+        def share(context: tf.distribute.distribute_lib.ValueContext) -> tf.Tensor:
+            own = cuts[context.replica_id_in_sync_group]
+            return tf.constant(values[:, own[0] : own[-1] + 1])
+
+        return self.strategy.experimental_distribute_values_from_function(share)
+
     def _steps(self, images: tf.Tensor, noise: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-        rows = tf.TensorArray(tf.float32, size=images.shape[0], element_shape=(len(METRICS),))
+        size = count if images.shape[0] is None else images.shape[0]  # XLA asks for a constant
+        return _loop(size, count, lambda i: self._update(images, noise, i))
 
-        def body(i: tf.Tensor, rows: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
-            return i + 1, rows.write(i, self._update(as_float(images[i]), noise[i]))
+    def _replicated_steps(self, images: tf.Tensor, noise: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
+        def update(i: tf.Tensor) -> tf.Tensor:
+            rows = self.strategy.run(self._update, (images, noise, i))
+            return self.strategy.experimental_local_results(rows)[0]  # the same on every replica
 
-        _, rows = tf.while_loop(lambda i, _: i < count, body, (tf.constant(0), rows))
-        return rows.stack()
+        return _loop(count, count, update)
 
-    def _update(self, images: tf.Tensor, noise: tf.Tensor) -> tf.Tensor:
-        step = self.optimizer.iterations
-        rate = self.optimizer.learning_rate
+    def _update(self, images: tf.Tensor, noise: tf.Tensor, i: tf.Tensor) -> tf.Tensor:
+        """One step on a replica's share of batch `i`; returns METRICS of the whole batch."""
+        compute = self._gradients
+        if self.jit and self.replicas > 1 and not self._meets_halfway:
+            compute = tf.function(compute, jit_compile=True)
+        rate = tf.cast(self.optimizer.learning_rate, tf.float32)
+        gradients, sums, gamma, kl_weight = compute(as_float(images[i]), noise[i])
+        means = self._over_replicas(sums) / self.training.batch
+        self.optimizer.apply(self._all_or_none(gradients), self.model.trainable_variables)
+        return tf.concat([means, tf.stack([gamma, kl_weight, rate])], axis=0)
+
+    @property
+    def _meets_halfway(self) -> bool:
+        """Whether replicas exchange numbers inside the forward pass, which XLA cannot hold."""
+        return self._normalised or (self.model.variational and self.model.objective.gamma == "optimal")
+
+    def _gradients(
+        self, images: tf.Tensor, noise: tf.Tensor
+    ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor]:
+        def batch_mean(values: tf.Tensor) -> tf.Tensor:
+            return self._over_replicas(tf.reduce_sum(values)) / self.training.batch
+
         with tf.GradientTape() as tape:
-            terms = self.model.loss_terms(images, noise, step)
-            loss = tf.reduce_mean(terms.loss)
-        variables = self.model.trainable_variables
-        gradients = tape.gradient(loss, variables)
-        values = [
-            loss,
-            tf.reduce_mean(terms.squared_error) / self.model.dimensions,
-            tf.reduce_mean(terms.kl),
-            terms.gamma,
-            terms.kl_weight,
-            rate,
-        ]
-        row = tf.stack([tf.cast(value, tf.float32) for value in values])
-        self.optimizer.apply(gradients, variables)
-        return row
+            terms = self.model.loss_terms(images, noise, self.optimizer.iterations, batch_mean=batch_mean)
+            # Keras sums the gradients of replicas, so each one's loss is its part of the batch's mean.
+            loss = self.optimizer.scale_loss(tf.reduce_sum(terms.loss) / self.training.batch)
+        errors = terms.squared_error / self.model.dimensions
+        sums = tf.stack([tf.reduce_sum(values) for values in (terms.loss, errors, terms.kl)])
+        scalars = [tf.cast(value, tf.float32) for value in (terms.gamma, terms.kl_weight)]
+        return tape.gradient(loss, self.model.trainable_variables), sums, *scalars
+
+    def _over_replicas(self, values: tf.Tensor) -> tf.Tensor:
+        if self.replicas == 1:
+            return values
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+    def _all_or_none(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        """Under loss scaling, a replica whose float16 overflows makes every replica skip the step."""
+        if self.replicas == 1 or self.training.precision != "float16":
+            return gradients
+        finite = tf.stack([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients])
+        broken = self._over_replicas(tf.cast(~tf.reduce_all(finite), tf.float32))
+        return [tf.where(broken > 0, np.nan, gradient) for gradient in gradients]
 
     def evaluate(self, images: np.ndarray, noise: np.ndarray) -> Block:
         """The model on a block of images: see `tfcollapse.training.evaluation.Engine`."""
@@ -99,7 +176,10 @@ class TensorFlowEngine:
         return Block(*(value.numpy()[:count] for value in self._block(tf.constant(padded), tf.constant(noise))))
 
     def _evaluate(self, images: tf.Tensor, noise: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        images = as_float(images)
+        with full_precision(self.model):
+            return self._evaluate_in_full(as_float(images), noise)
+
+    def _evaluate_in_full(self, images: tf.Tensor, noise: tf.Tensor) -> tuple[tf.Tensor, ...]:
         posterior = self.model.encode(images)
         at_mean = squared_error(images, self.model.decode(posterior.mean))
         if posterior.log_variance is None:
@@ -126,6 +206,22 @@ class TensorFlowEngine:
         named = model | {f"optimizer/{variable.path}": variable for variable in self.optimizer.variables}
         assert len(named) == len(self.model.weights) + len(self.optimizer.variables), "two variables share a path"
         return named
+
+
+def _loop(size: int | tf.Tensor, count: tf.Tensor, update: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+    """`update(i)` for i < `count`, stacked and padded to `size`: float32 [size, len(METRICS)]."""
+    rows = tf.TensorArray(tf.float32, size=size, element_shape=(len(METRICS),))
+
+    def body(i: tf.Tensor, rows: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
+        return i + 1, rows.write(i, update(i))
+
+    _, rows = tf.while_loop(lambda i, _: i < count, body, (tf.constant(0), rows))
+    return rows.stack()
+
+
+def _device() -> str:
+    gpus = tf.config.list_physical_devices("GPU")
+    return tf.config.experimental.get_device_details(gpus[0])["device_name"] if gpus else "CPU"
 
 
 def as_float(images: tf.Tensor) -> tf.Tensor:

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import functools
+import json
 import math
 import os
 import pathlib
-import time
-import warnings
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from tfcollapse import draws, networks, objectives
-from tfcollapse.autoencoder import Autoencoder
+from tfcollapse import objectives
 from tfcollapse.config import Data, Run
 from tfcollapse.data import Dataset, load
 from tfcollapse.diagnostics.reconstruction import spectrum
 from tfcollapse.errors import NonFiniteError
-from tfcollapse.mapped import gather
-from tfcollapse.record import Row, RunDirectory, environment, replacing
+from tfcollapse.record import Row, RunDirectory, replacing
 from tfcollapse.theory.affine import Spectrum
-from tfcollapse.training import checkpoint
+from tfcollapse.training import strategy as strategies
 from tfcollapse.training.evaluation import evaluate, initial_signal
+from tfcollapse.training.ingredients import build
 from tfcollapse.training.progress import Progress
-
-PROBE = draws.EVALUATION_BLOCK
-"""Training images on which diagnostics.csv is measured while a run goes on."""
+from tfcollapse.training.session import Session
+from tfcollapse.training.workers import Workers
 
 SIGNAL_PROBE = 256
 """Training images on which the signal of an untrained network is measured."""
@@ -39,55 +34,70 @@ def train(
     *,
     data_dir: str | os.PathLike[str] | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
+    strategy: str = "auto",
+    devices: str | None = None,
 ) -> Row:
     """Train `run` in `out`/<run_id>, or go on where it stopped, and return its result.
 
-    A finished run is not trained again. A run whose loss stops being finite ends with status "failed".
+    A finished run is not trained again. A run whose loss stops being finite ends with status "failed". SIGTERM and
+    Ctrl-C save a checkpoint first. The devices change no more than the order of float sums.
 
     Args:
-      out: a directory that holds run directories.
+      out: a directory that holds run directories; of several workers, the first alone uses it.
       data_dir: TFDS' directory, see `tfcollapse.data.load`.
       report: called after every chunk of `log_every` steps.
+      strategy, devices: see `tfcollapse.training.strategy.make`.
 
     Raises:
-      UserError: bad data, a directory that is locked, full or another run's.
+      UserError: bad data, a directory that is locked, full or another run's, devices that there are not, a worker lost.
     """
     directory = RunDirectory(pathlib.Path(out) / run.run_id, run)
-    if directory.result is not None:
+    if strategies.workers() is None and directory.result is not None:  # before TensorFlow is even started
         return directory.result
+    workers = Workers(strategies.make(strategy, devices))
+    with workers.together():
+        ended = directory.result if workers.chief else None
+        if workers.gather(ended is not None)[0, 0]:
+            return _shared(workers, ended)
     dataset = load(run.data, data_dir=data_dir)  # bad data stop here, before a directory is made
-    with directory.open():
-        if directory.result is not None:  # another process ended it meanwhile
-            return directory.result
-        session = _Session(run, directory, dataset, report)
-        try:
-            session.train()
-            result = session.finish(data_dir)
-        except NonFiniteError as error:
-            result = {
-                "status": "failed",
-                "run_id": run.run_id,
-                "step": error.step,
-                "last_finite": error.last_finite,
-                "reason": str(error),
-            }
-        directory.write_json("result.json", result)
-        return result
+    with workers.together():
+        workers.check_same("run and images", run.to_json().encode(), dataset.train[:256].tobytes())
+        if not workers.chief:
+            return _shared(workers, _trained(run, directory, dataset, workers, report, data_dir))
+        with directory.open():
+            # another process may have ended it meanwhile
+            result = directory.result or _trained(run, directory, dataset, workers, report, data_dir)
+            if directory.result is None:
+                directory.write_json("result.json", result)
+            return _shared(workers, result)
 
 
-def build(run: Run, image_shape: tuple[int, int, int]) -> Autoencoder:
-    """The untrained model that `run` declares."""
-    variational = run.objective.kind == "vae"
-    encoder, decoder = networks.build(run.network, image_shape, variational=variational, seed=run.seed)
-    # Named, as the variables' paths in a checkpoint must not depend on what else the process built before.
-    return Autoencoder(encoder, decoder, run.objective, seed=run.seed, name="autoencoder")
+def _shared(workers: Workers, result: Row | None) -> Row:
+    """The chief's result in every worker; the others wait for it here."""
+    return result if workers.count == 1 else json.loads(workers.text_from_chief(json.dumps(result)))
 
 
-def chunk(run: Run, images: np.ndarray, step: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """What an engine's `advance` takes for `count` steps from `step` on: images and noise, a row a step."""
-    batch = run.training.batch
-    indices = draws.batch_indices(run.seed, step, count, batch, len(images))
-    return gather(images, indices), draws.noise(run.seed, step, count, batch, run.network.latent_dim)
+def _trained(
+    run: Run,
+    directory: RunDirectory,
+    dataset: Dataset,
+    workers: Workers,
+    report: Callable[[Progress], None],
+    data_dir: Any,
+) -> Row | None:
+    """The run's result in the chief; None in the other workers."""
+    session = Session(run, directory, dataset, workers, report)
+    try:
+        session.train()
+        return _finish(session, data_dir) if workers.chief else None
+    except NonFiniteError as error:
+        return {
+            "status": "failed",
+            "run_id": run.run_id,
+            "step": error.step,
+            "last_finite": error.last_finite,
+            "reason": str(error),
+        }
 
 
 @functools.lru_cache(maxsize=2)  # a worker trains many runs on the same images
@@ -105,123 +115,35 @@ def _reference_lines(run: Run, gamma: float | None, data_dir: Any) -> Row:
     return lines
 
 
-class _Session:
-    """One process' work on a run."""
-
-    def __init__(self, run: Run, directory: RunDirectory, dataset: Dataset, report: Callable[[Progress], None]):
-        from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
-
-        self.run, self.directory, self.dataset, self.report = run, directory, dataset, report
-        jit = use_xla(run.training, run.network)
-        self.engine = TensorFlowEngine(build(run, dataset.image_shape), run.training, jit=jit)
-        self.seconds_before = 0.0
-        self.active_units: int | None = None
-        saved = checkpoint.newest(directory.checkpoints, lambda text: warnings.warn(text, stacklevel=2))
-        if saved is not None:
-            self.seconds_before = float(saved.pop("seconds"))
-            self.engine.restore(saved)
-        directory.rewind(self.engine.step)
-        facts = environment(jit=jit, device=self.engine.device, replicas=1, resumed_from=self.engine.step)
-        directory.write_json("environment.json", facts | {"earlier": directory.sessions})
-        self.last_values: dict[str, float] = {}
-        self.first_step, self.started = self.engine.step, time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        """Training time over all sessions that led here."""
-        return self.seconds_before + time.monotonic() - self.started
-
-    def train(self) -> None:
-        training, engine = self.run.training, self.engine
-        while engine.step < training.steps:
-            count = min(training.log_every, training.steps - engine.step)
-            row = self._chunk(count)
-            if engine.step % training.evaluate_every == 0:
-                self._probe()
-            if engine.step % training.checkpoint_every == 0 and engine.step < training.steps:
-                self._save()
-            self._report(row)
-
-    def _chunk(self, count: int) -> Row:
-        step = self.engine.step
-        values = self.engine.advance(*chunk(self.run, self.dataset.train, step, count))
-        self._check_finite(step, values)
-        self.last_values = {name: float(value[-1]) for name, value in values.items()}
-        row = {"step": step + count, "seconds": round(self.seconds, 3)}
-        row |= {name: float(np.mean(value, dtype=np.float64)) for name, value in values.items()}
-        self.directory.append("metrics.csv", [row])
-        return row
-
-    def _check_finite(self, step: int, values: dict[str, np.ndarray]) -> None:
-        finite = np.all([np.isfinite(value) for value in values.values()], axis=0)
-        if finite.all():
-            return
-        bad = int(np.argmin(finite))
-        last = {name: float(value[bad - 1]) for name, value in values.items()} if bad else self.last_values
-        raise NonFiniteError(step + bad + 1, last)
-
-    def _probe(self) -> None:
-        images = self.dataset.train[:PROBE]
-        numbers = evaluate(self.engine, self.run, images)
-        self.active_units = numbers.get("active_units")
-        rows = []
-        for measure, value in numbers.items():
-            for dimension, item in enumerate(value) if isinstance(value, list) else [("", value)]:
-                place = {"step": self.engine.step, "split": "probe", "measure": measure, "dimension": dimension}
-                rows.append(place | {"value": item})
-        self.directory.append("diagnostics.csv", rows)
-
-    def _save(self) -> None:
-        state = self.engine.state() | {"seconds": np.float64(self.seconds)}
-        checkpoint.save(self.directory.checkpoints, self.engine.step, state)
-
-    def _report(self, row: Row) -> None:
-        speed = (self.engine.step - self.first_step) / (time.monotonic() - self.started)
-        self.report(
-            Progress(
-                self.run.run_id,
-                self.engine.step,
-                self.run.training.steps,
-                speed,
-                row["reconstruction_error"],
-                row["gamma"] if self.engine.model.variational else None,
-                self.active_units,
-            )
-        )
-
-    def _keep_model(self) -> None:
-        with replacing(self.directory.path / "model.keras") as partial:
-            self.engine.model.save(partial)
-
-    def finish(self, data_dir: Any) -> Row:
-        """Evaluate both splits, keep the model, and say what came out."""
-        seconds, run, model = self.seconds, self.run, self.engine.model
-        self._save()
-        dimensions = math.prod(self.dataset.image_shape)
-        splits = {"train": self.dataset.train, "test": self.dataset.test}
-        result: Row = {name: evaluate(self.engine, run, images) for name, images in splits.items()}
-        numbers = [value for name in splits for value in result[name].values() if isinstance(value, float)]
-        if not all(map(math.isfinite, numbers)):  # the last update broke what the loss before it does not show
-            raise NonFiniteError(run.training.steps, self.last_values)
-        if model.variational:
-            if run.objective.gamma == "optimal":  # eq. (10) over the whole training set, not over a last batch
-                model.log_gamma.assign(math.log(result["train"]["reconstruction_error"]))
-            result["gamma"] = float(model.gamma)
-            for split in splits:
-                error, kl = result[split]["reconstruction_error"] * dimensions, result[split]["kl"]
-                result[split]["negative_elbo"] = float(objectives.negative_elbo(error, kl, result["gamma"], dimensions))
-        self._keep_model()
-        # beta times the energy of an ordinary VAE at beta * gamma: that is the gamma which prunes
-        pruning = result["gamma"] * run.objective.beta if model.variational else None
-        result |= _reference_lines(run, pruning, data_dir)
-        untrained = build(run, self.dataset.image_shape)
-        return result | {
-            "status": "finished",
-            "run_id": run.run_id,
-            "source": self.dataset.source,
-            "image_shape": list(self.dataset.image_shape),
-            "parameters": model.count_params(),
-            "signal": initial_signal(untrained, self.dataset.train[:SIGNAL_PROBE]),
-            "seconds": seconds,
-            "steps_per_second": run.training.steps / seconds,
-        }
+def _finish(session: Session, data_dir: Any) -> Row:
+    """Evaluate both splits, keep the model, and say what came out."""
+    seconds, run, model, dataset = session.seconds, session.run, session.engine.model, session.dataset
+    session.save()
+    dimensions = math.prod(dataset.image_shape)
+    splits = {"train": dataset.train, "test": dataset.test}
+    result: Row = {name: evaluate(session.engine, run, images) for name, images in splits.items()}
+    numbers = [value for name in splits for value in result[name].values() if isinstance(value, float)]
+    if not all(map(math.isfinite, numbers)):  # the last update broke what the loss before it does not show
+        raise NonFiniteError(run.training.steps, session.last_values)
+    if model.variational:
+        if run.objective.gamma == "optimal":  # eq. (10) over the whole training set, not over a last batch
+            model.log_gamma.assign(math.log(result["train"]["reconstruction_error"]))
+        result["gamma"] = float(model.gamma)
+        for split in splits:
+            error, kl = result[split]["reconstruction_error"] * dimensions, result[split]["kl"]
+            result[split]["negative_elbo"] = float(objectives.negative_elbo(error, kl, result["gamma"], dimensions))
+    with replacing(session.directory.path / "model.keras") as partial:
+        model.save(partial)
+    # beta times the energy of an ordinary VAE at beta * gamma: that is the gamma which prunes
+    pruning = result["gamma"] * run.objective.beta if model.variational else None
+    result |= _reference_lines(run, pruning, data_dir)
+    return result | {
+        "status": "finished",
+        "run_id": run.run_id,
+        "source": dataset.source,
+        "image_shape": list(dataset.image_shape),
+        "parameters": model.count_params(),
+        "signal": initial_signal(build(run, dataset.image_shape), dataset.train[:SIGNAL_PROBE]),
+        "seconds": seconds,
+        "steps_per_second": run.training.steps / seconds,
+    }

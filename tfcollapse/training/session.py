@@ -1,0 +1,172 @@
+"""One process' work on a run: the loop from checkpoint to checkpoint."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+
+from tfcollapse import draws
+from tfcollapse.config import Run
+from tfcollapse.data import Dataset
+from tfcollapse.errors import NonFiniteError
+from tfcollapse.record import Row, RunDirectory, environment
+from tfcollapse.training import checkpoint
+from tfcollapse.training import strategy as strategies
+from tfcollapse.training.evaluation import evaluate
+from tfcollapse.training.ingredients import build, chunk
+from tfcollapse.training.progress import Progress
+from tfcollapse.training.stopping import Stopping
+from tfcollapse.training.workers import Workers
+
+PROBE = draws.EVALUATION_BLOCK
+"""Training images on which diagnostics.csv is measured while a run goes on."""
+
+_CALL_SECONDS = 1.0
+"""What one call of the engine is to take, at most twice this: a signal is heard between calls."""
+
+_PENDING = "pending/"
+
+
+class Session:
+    """Trains a run from where it stands. Every worker has one; the chief's alone reads and writes the directory."""
+
+    def __init__(
+        self,
+        run: Run,
+        directory: RunDirectory,
+        dataset: Dataset,
+        workers: Workers,
+        report: Callable[[Progress], None],
+    ):
+        from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
+
+        self.run, self.directory, self.dataset = run, directory, dataset
+        self.workers, self.report = workers, report
+        jit = use_xla(run.training, run.network)
+        with workers.strategy.scope():
+            self.engine = TensorFlowEngine(build(run, dataset.image_shape), run.training, jit=jit)
+        self.seconds_before = 0.0
+        self.active_units: int | None = None
+        self.pending: dict[str, np.ndarray] = {}
+        self.pace = 1
+        self._restore()
+        if workers.chief:
+            directory.rewind(self.engine.step)
+            facts = strategies.describe(workers.strategy) | {"jit": jit, "device": self.engine.device}
+            facts = environment(**facts, resumed_from=self.engine.step)
+            directory.write_json("environment.json", facts | {"earlier": directory.sessions})
+        self.last_values: dict[str, float] = {}
+        self.first_step, self.started = self.engine.step, time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Training time over all sessions that led here."""
+        return self.seconds_before + time.monotonic() - self.started
+
+    def train(self) -> None:
+        """Go on to the last step, or until a signal asks to stop: then save, and raise what it stands for."""
+        training, engine = self.run.training, self.engine
+        with Stopping() as stopping, self.workers.together():
+            while engine.step < training.steps:
+                if not self._advance(stopping):
+                    self.save()
+                    stopping.stop()
+                row = self._row()
+                if not self.workers.chief:
+                    continue
+                self.directory.append("metrics.csv", [row])
+                if engine.step % training.evaluate_every == 0:
+                    self._probe()
+                if engine.step % training.checkpoint_every == 0 and engine.step < training.steps:
+                    self.save()
+                self._report(row)
+
+    def _advance(self, stopping: Stopping) -> bool:
+        """Train to the next multiple of `log_every`, a second or two at a time; False where a signal came first."""
+        training, engine = self.run.training, self.engine
+        end = min(engine.step // training.log_every * training.log_every + training.log_every, training.steps)
+        while engine.step < end:
+            asked, slowest = self.workers.gather(stopping.asked or 0, -self.pace).max(axis=0)
+            if asked:
+                stopping.asked = int(asked)
+                return False
+            start = time.monotonic()
+            step, count = engine.step, min(int(-slowest), end - engine.step)
+            values = engine.advance(*chunk(self.run, self.dataset.train, step, count))
+            self._check_finite(step, values)
+            self._set_pace(time.monotonic() - start)
+            self.pending = {n: np.concatenate([self.pending.get(n, value[:0]), value]) for n, value in values.items()}
+        return True
+
+    def _set_pace(self, seconds: float) -> None:
+        if seconds < _CALL_SECONDS:
+            self.pace = min(2 * self.pace, self.run.training.log_every)
+        elif seconds > 2 * _CALL_SECONDS:
+            self.pace = max(1, self.pace // 2)
+
+    def _row(self) -> Row:
+        row = {"step": self.engine.step, "seconds": round(self.seconds, 3)}
+        row |= {name: float(np.mean(value, dtype=np.float64)) for name, value in self.pending.items()}
+        self.pending = {}
+        return row
+
+    def _check_finite(self, step: int, values: dict[str, np.ndarray]) -> None:
+        finite = np.all([np.isfinite(value) for value in values.values()], axis=0)
+        bad = int(np.argmin(finite)) if not finite.all() else None
+        if bad != 0:  # the values of the last step that was finite
+            self.last_values = {name: float(value[-1 if bad is None else bad - 1]) for name, value in values.items()}
+        if bad is not None:
+            raise NonFiniteError(step + bad + 1, self.last_values)
+
+    def _probe(self) -> None:
+        numbers = evaluate(self.engine, self.run, self.dataset.train[:PROBE])
+        self.active_units = numbers.get("active_units")
+        rows = []
+        for measure, value in numbers.items():
+            for dimension, item in enumerate(value) if isinstance(value, list) else [("", value)]:
+                place = {"step": self.engine.step, "split": "probe", "measure": measure, "dimension": dimension}
+                rows.append(place | {"value": item})
+        self.directory.append("diagnostics.csv", rows)
+
+    def save(self) -> None:
+        """Write a checkpoint of where the run stands."""
+        if self.workers.chief:
+            state = self.engine.state() | {"seconds": np.float64(self.seconds)}
+            # What the steps since the last row of metrics.csv gave, for the row to come.
+            state |= {_PENDING + name: values for name, values in self.pending.items()}
+            checkpoint.save(self.directory.checkpoints, self.engine.step, state)
+
+    def _restore(self) -> None:
+        """Take the newest checkpoint's state, in every worker from the chief, who alone can see the directory."""
+        saved = None
+        if self.workers.chief:
+            saved = checkpoint.newest(self.directory.checkpoints, lambda text: warnings.warn(text, stacklevel=2))
+            if saved is not None:
+                self.seconds_before = float(saved.pop("seconds"))
+                kept = [name for name in saved if name.startswith(_PENDING)]
+                self.pending = {name.removeprefix(_PENDING): saved.pop(name) for name in kept}
+        if not self.workers.gather(saved is not None)[0, 0]:
+            return
+        if not self.workers.chief:
+            saved = self.engine.state()
+        assert saved is not None
+        if self.workers.count > 1:
+            saved = {name: self.workers.from_chief(saved[name]) for name in sorted(saved)}
+        self.engine.restore(saved)
+
+    def _report(self, row: Row) -> None:
+        speed = (self.engine.step - self.first_step) / (time.monotonic() - self.started)
+        self.report(
+            Progress(
+                self.run.run_id,
+                self.engine.step,
+                self.run.training.steps,
+                speed,
+                row["reconstruction_error"],
+                row["gamma"] if self.engine.model.variational else None,
+                self.active_units,
+            )
+        )

@@ -1,0 +1,154 @@
+"""Which devices share a run: names to tf.distribute strategies, on one machine or on several."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+from typing import Any
+
+from tfcollapse.errors import ConfigError
+from tfcollapse.quiet import import_tensorflow
+
+NAMES = ("auto", "one", "mirrored", "multiworker")
+
+
+def make(name: str = "auto", devices: str | None = None) -> Any:
+    """The strategy `name`; TensorFlow is started with it, if it has not been.
+
+    Args:
+      name: "auto" is "multiworker" where TF_CONFIG names several workers, else "mirrored" over all GPUs of the machine
+        where there are several, else "one".
+      devices: a number, or names such as "GPU:0,GPU:1" ("CPU:0,CPU:1" share the machine's cores: to try it).
+
+    Returns:
+      A `tf.distribute.Strategy`; for one device that is not named, TensorFlow's default one.
+
+    Raises:
+      ConfigError: a strategy or a device that there is not, a TF_CONFIG that is none, or TensorFlow has been started
+        already without what this needs.
+    """
+    if name not in NAMES:
+        raise ConfigError(f"--strategy: expected one of {', '.join(NAMES)}, received '{name}'")
+    return _made(name, _named(devices), os.environ.get("TF_CONFIG", ""))
+
+
+def workers(text: str | None = None) -> tuple[int, int] | None:
+    """(this worker's number, how many there are), as TF_CONFIG has it, or None where it names fewer than two.
+
+    Raises:
+      ConfigError: it is not what TensorFlow takes.
+    """
+    text = os.environ.get("TF_CONFIG", "") if text is None else text
+    if not text.strip():
+        return None
+    example = '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
+    try:
+        config = json.loads(text)
+        cluster, task = config.get("cluster", {}), config.get("task", {})
+        order = [(kind, index) for kind in ("chief", "worker") for index in range(len(cluster.get(kind, [])))]
+        if len(order) < 2:
+            return None
+        addresses = [address for kind in ("chief", "worker") for address in cluster.get(kind, [])]
+        if not all(re.fullmatch(r"\S+:\d+", address) for address in addresses):
+            raise ValueError("an address is not HOST:PORT")
+        return order.index((task["type"], int(task["index"]))), len(order)
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ConfigError(f"TF_CONFIG: expected such as {example}, received '{text[:200]}' ({error})") from None
+
+
+def describe(strategy: Any) -> dict[str, Any]:
+    """What a record says of a strategy: its name, replicas and workers."""
+    here = workers() if "MultiWorker" in type(strategy).__name__ else None
+    return {
+        "strategy": type(strategy).__name__.strip("_"),
+        "replicas": strategy.num_replicas_in_sync,
+        "workers": here[1] if here else 1,
+    }
+
+
+def _named(devices: str | None) -> tuple[str, ...] | int | None:
+    if devices is None:
+        return None
+    if devices.isdigit() and int(devices) > 0:
+        return int(devices)
+    names = tuple(name.strip().upper() for name in devices.split(","))
+    if not all(re.fullmatch(r"(CPU|GPU):\d{1,3}", name) for name in names) or len(set(names)) < len(names):
+        raise ConfigError(f"--devices: expected a number, or names such as GPU:0,GPU:1, received '{devices}'")
+    return names
+
+
+@functools.cache  # a process starts TensorFlow once, and trains many runs on the same devices
+def _made(name: str, devices: tuple[str, ...] | int | None, tf_config: str) -> Any:
+    here = workers(tf_config)
+    if name == "multiworker" and here is None:
+        raise ConfigError("--strategy multiworker: expected TF_CONFIG to name two workers or more, received none")
+    if name == "multiworker" or name == "auto" and here is not None:
+        return import_tensorflow(functools.partial(_multiworker, devices))
+    import_tensorflow(functools.partial(_split_cpu, devices))
+    import tensorflow as tf
+
+    names = _local(devices, name)
+    if len(names) > 1:
+        return tf.distribute.MirroredStrategy(names)
+    # A one-device MirroredStrategy would forbid the compiled loop.
+    return tf.distribute.OneDeviceStrategy(names[0]) if names else tf.distribute.get_strategy()
+
+
+def _local(devices: tuple[str, ...] | int | None, name: str) -> list[str]:
+    """The devices of this machine that are meant, none for TensorFlow's own choice of one."""
+    import tensorflow as tf
+
+    gpus, cpus = ([d.name.removeprefix("/device:") for d in tf.config.list_logical_devices(k)] for k in ("GPU", "CPU"))
+    there = gpus or cpus
+    if devices is None:
+        return gpus if name in ("auto", "mirrored") and len(gpus) > 1 else []
+    wanted = there[:devices] if isinstance(devices, int) else list(devices)
+    count = devices if isinstance(devices, int) else len(devices)
+    if len(wanted) < count or set(wanted) - {*gpus, *cpus}:
+        raise ConfigError(f"--devices: expected among {', '.join([*gpus, *cpus])}, received {_said(devices)}")
+    if name == "one" and count > 1:
+        raise ConfigError(f"--strategy one: expected one device, received {_said(devices)}")
+    return wanted
+
+
+def _said(devices: tuple[str, ...] | int) -> str:
+    return str(devices) if isinstance(devices, int) else ",".join(devices)
+
+
+def _split_cpu(devices: tuple[str, ...] | int | None) -> None:
+    """Have TensorFlow see the CPU as several devices, where several are asked for. It must not have begun."""
+    import tensorflow as tf
+
+    if isinstance(devices, int):
+        count = 1 if tf.config.list_physical_devices("GPU") else devices
+    else:
+        count = 1 + max([int(name[4:]) for name in devices or () if name.startswith("CPU")], default=0)
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    if count <= len(tf.config.get_logical_device_configuration(cpu) or [None]):
+        return
+    try:
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+    except RuntimeError:
+        raise ConfigError(
+            f"--devices: expected one CPU, as TensorFlow was started with, received {_said(devices or 1)}: say so "
+            "before its first operation"
+        ) from None
+
+
+def _multiworker(devices: tuple[str, ...] | int | None) -> Any:
+    import tensorflow as tf
+
+    if devices is not None:
+        raise ConfigError("--devices: every worker takes all its GPUs, or its CPU; set CUDA_VISIBLE_DEVICES instead")
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    except RuntimeError as error:
+        raise ConfigError(f"--strategy multiworker: make it before TensorFlow's first operation ({error})") from None
+    except tf.errors.OpError as error:
+        reason = (error.message or type(error).__name__).splitlines()[0][:200]
+        raise ConfigError(
+            f"--strategy multiworker: the workers of TF_CONFIG did not find each other ({reason}): start the same "
+            "command on each of them"
+        ) from None
