@@ -60,12 +60,19 @@ def workers(text: str | None = None) -> tuple[int, int] | None:
 
 def describe(strategy: Any) -> dict[str, Any]:
     """What a record says of a strategy: its name, replicas and workers."""
-    here = workers() if "MultiWorker" in type(strategy).__name__ else None
+    replicas = strategy.num_replicas_in_sync
     return {
-        "strategy": type(strategy).__name__.strip("_"),
-        "replicas": strategy.num_replicas_in_sync,
-        "workers": here[1] if here else 1,
+        "strategy": "multiworker" if workers_of(strategy) else "mirrored" if replicas > 1 else "one",
+        "replicas": replicas,
+        "workers": (workers_of(strategy) or (0, 1))[1],
     }
+
+
+def workers_of(strategy: Any) -> tuple[int, int] | None:
+    """`workers()` where the strategy spans them, else None."""
+    import tensorflow as tf
+
+    return workers() if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) else None
 
 
 def _named(devices: str | None) -> tuple[str, ...] | int | None:
@@ -85,6 +92,7 @@ def _made(name: str, devices: tuple[str, ...] | int | None, tf_config: str) -> A
     if name == "multiworker" and here is None:
         raise ConfigError("--strategy multiworker: expected TF_CONFIG to name two workers or more, received none")
     if name == "multiworker" or name == "auto" and here is not None:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # of a lost worker C++ says twelve lines, we one
         return import_tensorflow(functools.partial(_multiworker, devices))
     import_tensorflow(functools.partial(_split_cpu, devices))
     import tensorflow as tf

@@ -77,7 +77,7 @@ class TensorFlowEngine:
         self.step = 0
         self.device = _device()
         set_precision(model, training.precision)
-        self._normalised = synchronise(model) if self.replicas > 1 else False
+        self._normalised = synchronise(model)
         if self.replicas == 1:
             compiled = tf.function(self._steps, jit_compile=jit)
             self._chunk = lambda *values: self.strategy.run(compiled, values)

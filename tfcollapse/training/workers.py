@@ -23,8 +23,7 @@ class Workers:
 
     def __init__(self, strategy: Any):
         self.strategy = strategy
-        here = strategies.workers() if "MultiWorker" in type(strategy).__name__ else None
-        self.number, self.count = here or (0, 1)
+        self.number, self.count = strategies.workers_of(strategy) or (0, 1)
 
     @property
     def chief(self) -> bool:
@@ -81,13 +80,13 @@ class Workers:
             return
         import tensorflow as tf
 
+        lost = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError)
         try:
             yield
-        except tf.errors.OpError as error:
-            reason = (error.message or type(error).__name__).strip().splitlines()[0][:160]
+        except lost as error:
             raise RunError(
-                f"worker {self.number} of {self.count}: another worker has stopped ({type(error).__name__}: {reason}): "
-                "start the same command on every worker again; it goes on from the last checkpoint"
+                f"worker {self.number} of {self.count}: another worker has stopped ({type(error).__name__}); see what "
+                "it printed, and start the same command on every worker again: it goes on from the last checkpoint"
             ) from None
 
 

@@ -1,0 +1,127 @@
+"""1, 2, 3 and 4 replicas follow one trajectory, but for the order of float sums."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import ROOT, command, python, tiny
+
+from tfcollapse.errors import ConfigError
+from tfcollapse.training import strategy
+
+METRICS_BOUND = 1e-4
+"""Of every metric of 200 steps, relative to its largest; measured: at most 1.4e-5. Stated in the README."""
+
+WEIGHTS_BOUND = 1e-3
+"""Of every weight, relative to the largest of its array; measured: at most 3.3e-4, under eq. (10)'s gamma."""
+
+CASES = {
+    "2": ["ae", "gamma optimal"],
+    "3": ["ae", "gamma learned", "gamma optimal", "gamma fixed", "convolutional", "batch norm"],  # 16 = 6 + 5 + 5
+    "4": ["gamma learned"],
+}
+
+
+@pytest.mark.parametrize("devices", CASES)
+def test_replicas_follow_one_trajectory(devices):
+    ran = subprocess.run(
+        [sys.executable, "tests/trajectory.py", devices, *CASES[devices]],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": "tests"},
+        capture_output=True,
+        text=True,
+        timeout=900,
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    for name, found in json.loads(ran.stdout).items():
+        assert found["loss"][1] < found["loss"][0], name
+        if name.startswith("batch norm"):
+            # Biases before a normalisation have no gradient but rounding's: the same sums reversed are as far away.
+            assert found["metrics"]["replicas"] < 5 * found["metrics"]["reversed"], name
+        else:
+            assert found["metrics"]["replicas"] < METRICS_BOUND, name
+            assert found["weights"]["replicas"] < WEIGHTS_BOUND, name
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--strategy", "sideways"], "--strategy: expected one of auto, one, mirrored, multiworker, received 'sideways'"),
+        (["--devices", "GPU:77"], "--devices: expected among CPU:0, received GPU:77"),
+        (["--devices", "two"], "--devices: expected a number, or names such as GPU:0,GPU:1, received 'two'"),
+        (["--devices", "0"], "--devices: expected a number"),
+        (["--strategy", "one", "--devices", "2"], "--strategy one: expected one device, received 2"),
+        (["--strategy", "multiworker"], "expected TF_CONFIG to name two workers or more, received none"),
+        (["--devices", "3", "--set", "training.batch=2"], "expected an image for each of 3 replicas, received 2"),
+    ],
+)
+def test_devices_that_cannot_be_are_one_line(arguments, line, tmp_path):
+    settings = ["--set", "data.name=fashion_mnist_mini", "--set", "training.steps=10"]
+    ran = command("train", *settings, *arguments, "--out", str(tmp_path / "runs"), CUDA_VISIBLE_DEVICES="-1")
+    assert ran.returncode == 2
+    assert line in ran.stderr
+    assert ran.stderr.count("\n") == 1
+    assert not list(tmp_path.rglob("result.json"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "not json",
+        '{"cluster": {"worker": ["a:1", "b:2"]}}',
+        '{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 2}}',
+        '{"cluster": {"worker": ["a", "b"]}, "task": {"type": "worker", "index": 0}}',
+        '["cluster"]',
+        '{"cluster": 3}',
+    ],
+)
+def test_a_tf_config_that_is_none_is_one_line(text):
+    with pytest.raises(ConfigError, match="TF_CONFIG: expected such as"):
+        strategy.workers(text)
+
+
+def test_tf_config_names_this_worker_among_all_of_them():
+    cluster = '"cluster": {"chief": ["h0:1"], "worker": ["h1:1", "h2:1"]}'
+    assert strategy.workers("{%s, %s}" % (cluster, '"task": {"type": "worker", "index": 1}')) == (2, 3)
+    assert strategy.workers("{%s, %s}" % (cluster, '"task": {"type": "chief", "index": 0}')) == (0, 3)
+    assert strategy.workers('{"cluster": {"worker": ["h0:1"]}, "task": {"type": "worker", "index": 0}}') is None
+    assert strategy.workers("") is None
+
+
+def test_devices_must_be_named_before_tensorflow_s_first_operation():
+    code = "import tensorflow as tf; tf.constant(0); from tfcollapse.training import strategy; strategy.make('auto', '2')"
+    ran = python(code, CUDA_VISIBLE_DEVICES="-1")
+    assert "say so before its first operation" in ran.stderr
+
+
+def test_a_run_goes_on_with_another_number_of_replicas(tmp_path):
+    """And its record says on what it ran, each time; its result is that of one device."""
+    run = tiny(steps=400, log_every=20, evaluate_every=100, checkpoint_every=100)
+    (tmp_path / "run.json").write_text(run.to_json())
+    code = f"""
+import sys; sys.path.insert(0, "tests")
+import json, os, pathlib
+from tfcollapse import Run, train
+run = Run.from_json(open({str(tmp_path / "run.json")!r}).read())
+def stop(progress):
+    if progress.step >= int(sys.argv[3]):
+        os._exit(9)
+result = train(run, sys.argv[1], devices=sys.argv[2], report=stop)
+print(json.dumps([result["train"]["reconstruction_error"], result["train"]["active_units"]]))
+"""
+    for devices, until in (("2", "140"), ("3", "260"), ("1", "9999")):
+        ran = python(code, str(tmp_path / "moved"), devices, until, CUDA_VISIBLE_DEVICES="-1")
+        assert ran.returncode in (0, 9), ran.stderr[-2000:]
+    moved = json.loads(ran.stdout)
+    alone = json.loads(python(code, str(tmp_path / "alone"), "1", "9999", CUDA_VISIBLE_DEVICES="-1").stdout)
+    assert moved[0] == pytest.approx(alone[0], rel=1e-3)
+    assert moved[1] == alone[1]
+    facts = json.loads((tmp_path / "moved" / run.run_id / "environment.json").read_text())
+    sessions = [*facts["earlier"], facts]
+    assert [(s["strategy"], s["replicas"], s["resumed_from"]) for s in sessions] == [
+        ("mirrored", 2, 0),
+        ("mirrored", 3, 100),
+        ("one", 1, 200),
+    ]

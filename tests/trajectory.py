@@ -1,0 +1,99 @@
+"""How far N replicas are from one device after 200 steps: `python tests/trajectory.py N [NAME...]`, a JSON object.
+
+A process of its own for each N, as TensorFlow takes one set of devices a process. Beside it stands how far one device
+is from itself where every batch is reversed, images and noise together: the same sums in another order, and so the
+distance that arithmetic in float32 allows.
+"""
+
+import json
+import sys
+
+import keras
+import numpy as np
+from conftest import tiny
+
+from tfcollapse.config import Network, Objective
+from tfcollapse.data import load
+from tfcollapse.training import strategy
+from tfcollapse.training.ingredients import build, chunk
+from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
+from tfcollapse.variants import replace
+
+STEPS = 200
+
+
+def narrow(**own):
+    return replace(tiny(), {"network": Network(depth=1, base_channels=2, latent_dim=6, **own)})
+
+
+RUNS = {
+    "ae": tiny(objective=Objective(kind="ae")),
+    "gamma learned": tiny(objective=Objective(gamma_start=0.1, warmup="kl", warmup_steps=50)),
+    "gamma optimal": tiny(),
+    "gamma fixed": tiny(objective=Objective(gamma="fixed", gamma_start=0.1)),
+    "convolutional": narrow(architecture="convolutional"),
+    "batch norm": narrow(architecture="residual", batch_norm=True),
+}
+OPTIMIZERS = {
+    "adam": lambda run: None,
+    "sgd": lambda run: keras.optimizers.SGD(1e-2 if run.objective.kind == "ae" else 1e-6, name="sgd"),
+}
+
+
+def images_of(run):
+    if run.network.architecture == "dense":
+        return load(run.data).train
+    coarse = np.random.default_rng(0).integers(0, 256, (200, 4, 4, 3), dtype=np.uint8)
+    return coarse.repeat(8, axis=1).repeat(8, axis=2)
+
+
+def engine_on(run, devices, optimizer):
+    """An engine of `run` on so many devices."""
+    with strategy.make("auto", devices).scope():
+        model = build(run, images_of(run).shape[1:])
+        jit = use_xla(run.training, run.network)
+        return TensorFlowEngine(model, run.training, jit=jit, optimizer=OPTIMIZERS[optimizer](run))
+
+
+def trajectory(engine, run, order=slice(None)):
+    """The weights and metrics after STEPS steps, each batch in another order."""
+    images, rows = images_of(run), []
+    for step in range(0, STEPS, 10):
+        batches, noise = chunk(run, images, step, 10)
+        rows.append(engine.advance(batches[:, order], noise[:, order]))
+    weights = {name: value for name, value in engine.state().items() if name.startswith("model/")}
+    return weights, {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+
+def apart(ours, theirs):
+    """The largest difference of two arrays of one name, relative to the largest number in the array."""
+    assert set(ours) == set(theirs)
+    return max(
+        float(np.abs(np.float64(ours[name]) - theirs[name]).max() / max(np.abs(theirs[name]).max(), 1e-12))
+        for name in theirs
+    )
+
+
+def compare(run, devices, optimizer):
+    """The two distances, of weights and of metrics, and the first and last loss."""
+    engine = engine_on(run, None, optimizer)
+    start = engine.state()
+    alone = trajectory(engine, run)
+    engine.restore(start)
+    reversed_ = trajectory(engine, run, order=slice(None, None, -1))
+    several = trajectory(engine_on(run, devices, optimizer), run)
+    loss = alone[1]["loss"]
+    found = {"loss": [float(loss[0]), float(loss[-1])]}
+    for place, name in enumerate(("weights", "metrics")):
+        found[name] = {
+            "replicas": apart(several[place], alone[place]),
+            "reversed": apart(reversed_[place], alone[place]),
+        }
+    return found
+
+
+if __name__ == "__main__":
+    devices, names = sys.argv[1], sys.argv[2:] or list(RUNS)
+    strategy.make("auto", devices)
+    found = {f"{name}, {kind}": compare(RUNS[name], devices, kind) for name in names for kind in OPTIMIZERS}
+    print(json.dumps(found))
