@@ -48,7 +48,10 @@ def test_replicas_follow_one_trajectory(devices):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--strategy", "sideways"], "--strategy: expected one of auto, one, mirrored, multiworker, received 'sideways'"),
+        (
+            ["--strategy", "sideways"],
+            "--strategy: expected one of auto, one, mirrored, multiworker, received 'sideways'",
+        ),
         (["--devices", "GPU:77"], "--devices: expected among CPU:0, received GPU:77"),
         (["--devices", "two"], "--devices: expected a number, or names such as GPU:0,GPU:1, received 'two'"),
         (["--devices", "0"], "--devices: expected a number"),
@@ -83,15 +86,18 @@ def test_a_tf_config_that_is_none_is_one_line(text):
 
 
 def test_tf_config_names_this_worker_among_all_of_them():
-    cluster = '"cluster": {"chief": ["h0:1"], "worker": ["h1:1", "h2:1"]}'
-    assert strategy.workers("{%s, %s}" % (cluster, '"task": {"type": "worker", "index": 1}')) == (2, 3)
-    assert strategy.workers("{%s, %s}" % (cluster, '"task": {"type": "chief", "index": 0}')) == (0, 3)
+    cluster = {"chief": ["h0:1"], "worker": ["h1:1", "h2:1"]}
+    for kind, index, expected in (("chief", 0, 0), ("worker", 0, 1), ("worker", 1, 2)):
+        config = {"cluster": cluster, "task": {"type": kind, "index": index}}
+        assert strategy.workers(json.dumps(config)) == (expected, 3)
     assert strategy.workers('{"cluster": {"worker": ["h0:1"]}, "task": {"type": "worker", "index": 0}}') is None
     assert strategy.workers("") is None
 
 
 def test_devices_must_be_named_before_tensorflow_s_first_operation():
-    code = "import tensorflow as tf; tf.constant(0); from tfcollapse.training import strategy; strategy.make('auto', '2')"
+    code = (
+        "import tensorflow as tf; tf.constant(0); from tfcollapse.training import strategy; strategy.make('auto', '2')"
+    )
     ran = python(code, CUDA_VISIBLE_DEVICES="-1")
     assert "say so before its first operation" in ran.stderr
 

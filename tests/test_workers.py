@@ -1,0 +1,151 @@
+"""Several hosts: real processes on the loopback, one run."""
+
+import csv
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from conftest import ROOT, tiny
+
+from tfcollapse.record import RunDirectory
+from tfcollapse.training import checkpoint
+from tfcollapse.training.trainer import train
+
+RUN = tiny(steps=600, log_every=20, evaluate_every=100, checkpoint_every=100)
+
+
+def _ports(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    found = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return found
+
+
+def start(tmp_path, count, run=RUN, shared=True, others=None):
+    """The same command in `count` processes; where the directory is not shared each has its own."""
+    (tmp_path / "run0.json").write_text(run.to_json())
+    (tmp_path / "run1.json").write_text((others or run).to_json())
+    hosts = [f"127.0.0.1:{port}" for port in _ports(count)]
+    processes = []
+    for index in range(count):
+        config = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
+        declared = tmp_path / f"run{min(index, 1)}.json"
+        out = tmp_path / ("runs" if shared or index == 0 else f"worker{index}")
+        processes.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "tfcollapse", "train", "--config", declared, "--out", out],
+                cwd=ROOT,
+                env=os.environ | {"TF_CONFIG": json.dumps(config)},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        )
+    return processes
+
+
+def ends(processes, seconds=180):
+    """[(exit status, output, errors)] of processes that must end by themselves."""
+    try:
+        said = [process.communicate(timeout=seconds) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    return [(process.returncode, *texts) for process, texts in zip(processes, said, strict=True)]
+
+
+def until(folder, processes, step):
+    """Wait for a checkpoint of `step` or later."""
+    end = time.monotonic() + 120
+    while not any(s >= step for s in checkpoint.steps(folder.checkpoints)):
+        assert all(process.poll() is None for process in processes), "a worker ended before it was to"
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def numbers(path):
+    with path.open() as file:
+        return [{k: float(v) for k, v in row.items() if k != "seconds"} for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The same run in one process."""
+    out = tmp_path_factory.mktemp("alone")
+    train(RUN, out)
+    return RunDirectory(out / RUN.run_id, RUN)
+
+
+@pytest.mark.parametrize(("count", "shared"), [(2, True), (3, False)])
+def test_workers_do_what_one_process_does_and_only_the_first_writes(count, shared, alone, tmp_path):
+    ended = ends(start(tmp_path, count, shared=shared))
+    assert [status for status, _, _ in ended] == [0] * count, ended
+    folder = RunDirectory(tmp_path / "runs" / RUN.run_id, RUN)
+    ours, theirs = (numbers(f.path / "metrics.csv") for f in (folder, alone))
+    assert len(ours) == len(theirs) == 30
+    for row, other in zip(ours, theirs, strict=True):
+        assert row == pytest.approx(other, rel=1e-4), row["step"]
+    assert folder.result["train"]["reconstruction_error"] == pytest.approx(
+        alone.result["train"]["reconstruction_error"], rel=1e-4
+    )
+    facts = folder.sessions[-1]
+    assert (facts["strategy"], facts["workers"], facts["replicas"]) == ("multiworker", count, count)
+    assert not list(tmp_path.glob("worker[0-9]*")), "another worker wrote"
+    assert "worker 0 holds the record" in ended[1][1]
+    # The same command again trains nothing, and every worker knows the result, whatever it can see of the disk.
+    again = ends(start(tmp_path, count, shared=shared))
+    assert [status for status, _, _ in again] == [0] * count, again
+    assert folder.sessions[-1] == facts
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_killed_worker_stops_the_others_with_one_line_and_the_command_resumes(victim, alone, tmp_path):
+    folder = RunDirectory(tmp_path / "runs" / RUN.run_id, RUN)
+    processes = start(tmp_path, 2)
+    until(folder, processes, 200)
+    processes[victim].kill()
+    began = time.monotonic()
+    status, _, errors = ends(processes)[1 - victim]
+    assert status == 2
+    assert time.monotonic() - began < 60
+    assert errors.strip().count("\n") == 0, errors
+    assert "another worker has stopped" in errors
+    assert "start the same command on every worker again" in errors
+    reached = checkpoint.steps(folder.checkpoints)[-1]
+    assert [status for status, _, _ in ends(start(tmp_path, 2))] == [0, 0]
+    assert folder.sessions[-1]["resumed_from"] == reached
+    ours, theirs = numbers(folder.path / "metrics.csv"), numbers(alone.path / "metrics.csv")
+    assert [row["step"] for row in ours] == [row["step"] for row in theirs]
+    assert ours[-1] == pytest.approx(theirs[-1], rel=1e-4)
+
+
+def test_sigterm_at_one_worker_saves_and_stops_all_at_the_same_step(tmp_path):
+    run = tiny(steps=100_000, log_every=100, evaluate_every=100_000, checkpoint_every=100_000)
+    folder = RunDirectory(tmp_path / "runs" / run.run_id, run)
+    processes = start(tmp_path, 2, run)
+    end = time.monotonic() + 120
+    while not (folder.path / "metrics.csv").exists() or not numbers(folder.path / "metrics.csv"):
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    processes[1].send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    ended = ends(processes)
+    assert [status for status, _, _ in ended] == [143, 143], ended
+    assert time.monotonic() - began < 10
+    (reached,) = checkpoint.steps(folder.checkpoints)
+    assert reached >= 100
+    assert np.isfinite([row["loss"] for row in numbers(folder.path / "metrics.csv")]).all()
+
+
+def test_workers_that_hold_different_runs_stop(tmp_path):
+    ended = ends(start(tmp_path, 2, others=tiny(seed=5)))
+    assert [status for status, _, _ in ended] == [2, 2]
+    assert any("expected the same run and images on every worker" in errors for _, _, errors in ended), ended
+    assert not list(tmp_path.rglob("metrics.csv"))
