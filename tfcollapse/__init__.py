@@ -21,6 +21,7 @@ _PUBLIC = {
     "Claim": "tfcollapse.study",
     "build": "tfcollapse.training.ingredients",
     "train": "tfcollapse.training.trainer",
+    "export": "tfcollapse.saved_model",
     "diagnose": "tfcollapse.diagnosis.diagnose",
     "blame": "tfcollapse.diagnosis.blame",
     "blame_build": "tfcollapse.diagnosis.blame",

@@ -252,6 +252,24 @@ def _diagnose(parsed: argparse.Namespace) -> int:
     return commands.diagnose_command(parsed) if parsed.command == "diagnose" else commands.blame_command(parsed)
 
 
+def _export(parsed: argparse.Namespace) -> int:
+    from tfcollapse.quiet import import_tensorflow
+
+    import_tensorflow()
+    from tfcollapse.saved_model import export_run
+
+    run, target = pathlib.Path(parsed.run), pathlib.Path(parsed.target)
+    found = export_run(run, target, input_type=parsed.input, force=parsed.force)
+    for name, signature in found["signatures"].items():
+        print(f"{name}: {_names(signature['inputs'])} -> {_names(signature['outputs'])}")
+    print(f"wrote {found['path']}; a fresh process answers within {found['largest_difference']:.1g} of this one")
+    return 0
+
+
+def _names(tensors: dict[str, str]) -> str:
+    return ", ".join(f"{name} {text}" for name, text in tensors.items())
+
+
 def _report(parsed: argparse.Namespace) -> int:
     from tfcollapse.webpage import report
 
@@ -316,6 +334,7 @@ _COMMANDS = {
     "diagnose": _diagnose,
     "blame": _diagnose,
     "report": _report,
+    "export": _export,
     "describe": _describe,
     "data": _data,
     "bench": _bench,

@@ -1,0 +1,204 @@
+"""An export answers as the model does, in a process that knows nothing of this package."""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import command, python, tiny
+
+import tfcollapse
+from tfcollapse import reload_check
+from tfcollapse.autoencoder import load_model
+from tfcollapse.config import Network, Objective
+from tfcollapse.data import load
+from tfcollapse.errors import ConfigError, RunError
+from tfcollapse.saved_model import METADATA, export, export_run
+from tfcollapse.training.ingredients import build
+from tfcollapse.training.trainer import train
+from tfcollapse.variants import replace
+
+CONVOLUTIONAL = replace(
+    tiny(), {"network": Network(architecture="convolutional", depth=1, base_channels=2, latent_dim=3)}
+)
+
+
+@pytest.fixture(scope="module")
+def run_directory(tmp_path_factory):
+    """A finished VAE."""
+    out = tmp_path_factory.mktemp("runs")
+    train(tiny(objective=Objective(gamma_start=0.1)), out)
+    (found,) = out.iterdir()
+    return found
+
+
+@pytest.mark.parametrize("input_type", ["float32", "uint8"])
+def test_an_export_answers_as_the_model_where_this_package_is_not(input_type, run_directory, tmp_path):
+    found = export_run(run_directory, tmp_path / "vae", input_type=input_type)
+    assert found["largest_difference"] <= 1e-6
+    assert found["imported_of_tfcollapse"] == 0
+    images = f"{input_type} [None, 28, 28, 1]"
+    moments, pixels = "float32 [None, 6]", "float32 [None, 28, 28, 1]"
+    both = {"mean": moments, "log_variance": moments}
+    assert found["signatures"] == {
+        "encode": {"inputs": {"images": images}, "outputs": both},
+        "decode": {"inputs": {"latents": moments}, "outputs": {"reconstructions": pixels}},
+        "reconstruct": {"inputs": {"images": images}, "outputs": {"reconstructions": pixels}},
+        "sample": {"inputs": {"count": "int32 []", "seed": "int32 []"}, "outputs": {"samples": pixels}},
+        "serving_default": {"inputs": {"images": images}, "outputs": both | {"reconstructions": pixels}},
+    }
+    model = load_model(run_directory / "model.keras")
+    given = load(tiny().data).test[:5]
+    if input_type == "float32":
+        given = given / np.float32(255)
+    np.save(tmp_path / "images.npy", given)
+    code = """
+import sys, json, numpy as np, tensorflow as tf
+folder = sys.argv[1]
+model = tf.saved_model.load(folder + "/vae")
+images = tf.constant(np.load(folder + "/images.npy"))
+answers = model.signatures["serving_default"](images=images)
+one, two, other = (model.signatures["sample"](count=tf.constant(4), seed=tf.constant(s))["samples"] for s in (1, 1, 2))
+np.savez(folder + "/answers.npz", one=one, two=two, other=other, **answers)
+assert not any(name.startswith("tfcollapse") for name in sys.modules)
+print(json.dumps(json.load(open(folder + "/vae/assets.extra/tfcollapse.json"))))
+"""
+    ran = subprocess.run(
+        [sys.executable, "-I", "-c", code, str(tmp_path)], capture_output=True, text=True, env=os.environ
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    answers = np.load(tmp_path / "answers.npz")
+    pixels = load(tiny().data).test[:5] / np.float32(255)
+    posterior = model.encode(pixels)
+    for name, wanted in (
+        ("mean", posterior.mean),
+        ("log_variance", posterior.log_variance),
+        ("reconstructions", model.reconstruct(pixels)),
+    ):
+        assert np.abs(answers[name] - wanted).max() < 1e-6, name
+    assert np.array_equal(answers["one"], answers["two"])
+    assert np.abs(answers["one"] - answers["other"]).max() > 1e-3
+    assert np.abs(answers["one"] - model.sample(4, seed=1)).max() < 1e-6
+    facts = json.loads(ran.stdout)
+    assert facts["gamma"] == pytest.approx(float(model.gamma))
+    assert tfcollapse.Run.from_json(json.dumps(facts["config"])).run_id == facts["run_id"] == run_directory.name
+    assert facts["images"].startswith(input_type)
+
+
+def test_saved_model_cli_runs_it(run_directory, tmp_path):
+    export_run(run_directory, tmp_path / "vae")
+    tool = [str(pathlib.Path(sys.executable).with_name("saved_model_cli"))]
+    which = ["--dir", str(tmp_path / "vae"), "--tag_set", "serve", "--signature_def", "decode"]
+    shown = subprocess.run([*tool, "show", *which], capture_output=True, text=True, check=True).stdout
+    assert "inputs['latents']" in shown
+    assert "shape: (-1, 6)" in shown
+    np.save(tmp_path / "latents.npy", np.ones((2, 6), np.float32))
+    values = ["--inputs", f"latents={tmp_path / 'latents.npy'}", "--outdir", str(tmp_path)]
+    subprocess.run([*tool, "run", *which, *values], capture_output=True, text=True, check=True)
+    decoded = np.load(tmp_path / "reconstructions.npy")
+    wanted = load_model(run_directory / "model.keras").decode(np.ones((2, 6), np.float32))
+    assert np.abs(decoded - wanted).max() < 1e-6
+
+
+@pytest.mark.parametrize("objective", [Objective(kind="ae"), Objective(gamma="optimal")])
+@pytest.mark.parametrize("network", [CONVOLUTIONAL.network, Network(architecture="residual", depth=1, base_channels=2)])
+def test_every_architecture_exports_without_training(network, objective, tmp_path):
+    model = build(replace(tiny(objective=objective), {"network": network}), (32, 32, 3))
+    found = tfcollapse.export(model, tmp_path / "model", input_type="uint8")
+    assert ("sample" in found["signatures"]) == model.variational
+    assert ("log_variance" in found["signatures"]["encode"]["outputs"]) == model.variational
+    assert (json.loads((tmp_path / "model" / METADATA).read_text())["gamma"] is None) == (not model.variational)
+
+
+def test_a_keras_file_is_checked_too(run_directory, tmp_path):
+    found = export_run(run_directory, tmp_path / "vae.keras")
+    assert found["largest_difference"] <= 1e-6
+    assert load_model(tmp_path / "vae.keras").objective == load_model(run_directory / "model.keras").objective
+
+
+def test_a_model_trained_on_replicas_exports(tmp_path):
+    code = """
+import sys; sys.path.insert(0, "tests")
+from conftest import tiny
+import tfcollapse, pathlib
+from tfcollapse.training import strategy
+from tfcollapse.saved_model import export_run, export
+out = pathlib.Path(sys.argv[1])
+result = tfcollapse.train(tiny(), out / "runs", devices="2")
+print(export_run(out / "runs" / result["run_id"], out / "run")["largest_difference"])
+with strategy.make(devices="2").scope():
+    model = tfcollapse.load_model(out / "runs" / result["run_id"] / "model.keras")
+print(type(model.log_gamma.value).__name__, export(model, out / "mirrored")["largest_difference"])
+"""
+    ran = python(code, str(tmp_path), CUDA_VISIBLE_DEVICES="-1")
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert ran.stdout.split() == ["0.0", "MirroredVariable", "0.0"]
+
+
+def test_an_existing_target_is_kept_unless_forced_and_nothing_else_is_ever_replaced(run_directory, tmp_path):
+    target = tmp_path / "vae"
+    assert command("export", str(run_directory), str(target)).returncode == 0
+    before = (target / "saved_model.pb").read_bytes()
+    again = command("export", str(run_directory), str(target), "--input", "uint8")
+    assert (again.returncode, again.stderr.count("\n")) == (2, 1)
+    assert "--force to replace it" in again.stderr
+    assert (target / "saved_model.pb").read_bytes() == before
+    assert command("export", str(run_directory), str(target), "--input", "uint8", "--force").returncode == 0
+    assert "uint8" in json.loads((target / METADATA).read_text())["images"]
+    assert [path.name for path in tmp_path.iterdir()] == ["vae"], "something was left behind"
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("all I have")
+    with pytest.raises(ConfigError, match="replaces an earlier export, and this is none"):
+        export_run(run_directory, tmp_path / "mine", force=True)
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_an_export_that_answers_otherwise_is_no_export(run_directory, tmp_path, monkeypatch):
+    """Its weights are moved by a thousandth between the comparison's two sides."""
+    whole = tf.saved_model.save
+
+    def wrong(*arguments, **named):
+        model.encoder.mean.kernel.assign(model.encoder.mean.kernel * 1.001)
+        whole(*arguments, **named)
+        model.encoder.mean.kernel.assign(model.encoder.mean.kernel / 1.001)
+
+    class Kept(tfcollapse.Autoencoder):
+        @classmethod
+        def from_config(cls, config):
+            nonlocal model
+            model = super().from_config(config)
+            return model
+
+    model = load_model(run_directory / "model.keras")
+    monkeypatch.setattr("tfcollapse.saved_model.Autoencoder", Kept)
+    monkeypatch.setattr(tf.saved_model, "save", wrong)
+    with pytest.raises(RunError, match="does not answer as this one does: .*: differs by"):
+        export(Kept(model.encoder, model.decoder, model.objective), tmp_path / "vae")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_has_not_finished_and_a_full_disk_are_one_line(run_directory, tmp_path, small_disk):
+    unfinished = tmp_path / run_directory.name
+    shutil.copytree(run_directory, unfinished)
+    (unfinished / "result.json").unlink()
+    with pytest.raises(RunError, match="expected a finished run"):
+        export_run(unfinished, tmp_path / "vae")
+    with pytest.raises(RunError, match="is not a run's directory"):
+        export_run(tmp_path / "nothing", tmp_path / "vae")
+    (small_disk / "filler").write_bytes(b"x" * (4 << 20))
+    with pytest.raises(RunError, match="No space left on device: free space"):
+        export_run(run_directory, small_disk / "vae")
+    assert [path.name for path in small_disk.iterdir()] == ["filler"]
+    with pytest.raises(ConfigError, match="expected a tfcollapse.Autoencoder, received str"):
+        export("model", tmp_path / "vae")
+
+
+def test_the_check_itself_imports_nothing_of_ours():
+    source = pathlib.Path(reload_check.__file__).read_text().split("def _keras_file")[0]
+    assert "import tfcollapse" not in source
+    assert "from tfcollapse" not in source

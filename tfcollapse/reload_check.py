@@ -1,0 +1,78 @@
+"""Reload an export and compare its answers: run as a script, in a process that imports nothing else of tfcollapse.
+
+Usage: python -I reload_check.py EXPORT FOLDER, with FOLDER/given.npz (inputs by name) and FOLDER/expected.npz
+("signature/output/rows"). Prints a JSON object; exit status 1 and one line where an answer differs.
+"""
+
+import json
+import sys
+
+import numpy as np
+
+TOLERANCE = 1e-6
+"""Largest difference that passes, relative to the largest number of an answer where that is above 1."""
+
+ROWS = (1, 3)
+"""Batches of several sizes, each against its own answer: a product of other size is summed in another order."""
+
+
+def first(value, rows):
+    """The first `rows` of a batch; a scalar as it is."""
+    return value[:rows] if value.ndim else value
+
+
+def _said(specs):
+    return {name: f"{spec.dtype.name} {spec.shape.as_list()}" for name, spec in sorted(specs.items())}
+
+
+def _saved_model(path, given):
+    import tensorflow as tf
+
+    loaded = tf.saved_model.load(path)
+    answers, signatures = {}, {}
+    for name, function in loaded.signatures.items():
+        specs = function.structured_input_signature[1]
+        signatures[name] = {"inputs": _said(specs), "outputs": _said(function.structured_outputs)}
+        for rows in ROWS:
+            said = function(**{key: tf.constant(first(given[key], rows), spec.dtype) for key, spec in specs.items()})
+            answers |= {f"{name}/{key}/{rows}": value.numpy() for key, value in said.items()}
+    return answers, signatures
+
+
+def _keras_file(path, given):
+    from tfcollapse.autoencoder import load_model
+    from tfcollapse.saved_model import endpoints
+
+    model = load_model(path)
+    answers = {}
+    for name, (function, specs) in endpoints(model, "float32").items():
+        for rows in ROWS:
+            said = function(*(first(given[spec.name], rows) for spec in specs))
+            answers |= {f"{name}/{key}/{rows}": value.numpy() for key, value in said.items()}
+    return answers, {}
+
+
+def main(path, folder):
+    """Compare; returns the exit status."""
+    given, expected = (dict(np.load(f"{folder}/{name}.npz")) for name in ("given", "expected"))
+    answers, signatures = (_keras_file if path.endswith(".keras") else _saved_model)(path, given)
+    if set(answers) != set(expected):
+        print(f"expected {sorted(expected)}, received {sorted(answers)}", file=sys.stderr)
+        return 1
+    worst = 0.0
+    for name, received in answers.items():
+        wanted = expected[name]
+        if received.shape != wanted.shape:
+            print(f"{name}: expected shape {wanted.shape}, received {received.shape}", file=sys.stderr)
+            return 1
+        worst = max(worst, float(np.abs(received - wanted).max() / max(1.0, np.abs(wanted).max())))
+        if not worst <= TOLERANCE:
+            print(f"{name}: differs by {worst:.3g}, and at most {TOLERANCE:g} is expected", file=sys.stderr)
+            return 1
+    ours = sorted(name for name in sys.modules if name.split(".")[0] == "tfcollapse")
+    print(json.dumps({"signatures": signatures, "largest_difference": worst, "imported_of_tfcollapse": len(ours)}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
