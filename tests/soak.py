@@ -1,0 +1,192 @@
+"""What a run survives, counted: `python tests/soak.py --kills 30 --corruptions 20 -o results/survival.json`.
+
+A run is killed (-9) at random moments and started again until it has ended, its newest checkpoint is damaged at random
+places, and after each the weights and both CSV files must be those of a run that nothing happened to. CI does a few.
+"""
+
+import argparse
+import csv
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+from conftest import ROOT, tiny
+
+from tfcollapse.config import Network, Objective
+from tfcollapse.record import RunDirectory, environment
+from tfcollapse.training import checkpoint
+from tfcollapse.variants import replace
+
+MOMENTS = ("start", "training", "checkpoint")
+"""When to kill: any time from the process' start on; some time after a new row of metrics.csv; as a checkpoint is being
+written."""
+
+
+def run_of(steps):
+    """A VAE whose checkpoints, 8 MB each, take a while to write."""
+    small = tiny(
+        objective=Objective(gamma_start=0.1), steps=steps, log_every=20, evaluate_every=200, checkpoint_every=100
+    )
+    return replace(small, {"network": Network(depth=1, width=400, latent_dim=8)})
+
+
+def start(run, out, *arguments, **options):
+    """A process that trains `run`, as the command line does."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out.parent / "run.json").write_text(run.to_json())
+    command = [sys.executable, "-m", "tfcollapse", "train", "--config", out.parent / "run.json", "--out", out]
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([*command, *arguments], cwd=ROOT, env=os.environ, **silent | options)
+
+
+def ends(process):
+    """(exit status, errors) of a process that ends by itself."""
+    _, errors = process.communicate(timeout=600)
+    return process.returncode, errors
+
+
+def weights(folder):
+    """Every variable of the newest checkpoint, the optimiser's among them."""
+    path = max((folder / "checkpoints").glob("step-*.npz"))
+    with np.load(path) as arrays:
+        return {name: arrays[name] for name in arrays.files if name != "seconds"}
+
+
+def numbers(path):
+    """A CSV file without the column of seconds."""
+    with path.open(newline="") as file:
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
+
+
+def differences(folder, whole):
+    """What is not the same in two run directories: nothing, after any fault."""
+    ours, theirs = weights(folder), weights(whole)
+    found = [name for name in theirs if not np.array_equal(ours.get(name), theirs[name])]
+    found += [name for name in ("metrics.csv", "diagnostics.csv") if numbers(folder / name) != numbers(whole / name)]
+    results = [json.loads((path / "result.json").read_text()) for path in (folder, whole)]
+    return found + [split for split in ("train", "test") if results[0][split] != results[1][split]]
+
+
+def undisturbed(run, out):
+    """The directory of `run`, trained in one go."""
+    status, errors = ends(start(run, out / "runs"))
+    assert status == 0, errors
+    return out / "runs" / run.run_id
+
+
+def kill(process, folder, moment, draws):
+    """Kill at a moment; returns whether the process was still there, and a checkpoint half written."""
+    rows = folder / "metrics.csv"
+    before = rows.stat().st_size if rows.exists() else 0
+    if moment == "start":
+        time.sleep(draws.uniform(0, 6))
+    if moment == "training":
+        while process.poll() is None and (not rows.exists() or rows.stat().st_size <= before):
+            time.sleep(0.002)
+        time.sleep(draws.uniform(0, 1))
+    if moment == "checkpoint":
+        while process.poll() is None and not list((folder / "checkpoints").glob("*.partial")):
+            time.sleep(0.0002)
+    alive = process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return alive, bool(list((folder / "checkpoints").glob("*.partial")))
+
+
+def kills(run, out, count, seed=0):
+    """Kill `run` `count` times, then let it end. Returns how often at each moment, and the directory."""
+    draws = random.Random(seed)
+    folder, found = out / "runs" / run.run_id, {"kills": 0, "of them while a checkpoint was being written": 0}
+    while found["kills"] < count:
+        moment = MOMENTS[found["kills"] % len(MOMENTS)]
+        alive, torn = kill(start(run, out / "runs"), folder, moment, draws)
+        assert alive, f"ended before it had been killed {count} times: give it more steps"
+        found["kills"] += 1
+        found["of them while a checkpoint was being written"] += torn
+    status, errors = ends(start(run, out / "runs"))
+    assert status == 0, errors
+    return found, folder
+
+
+def damage(path, draws):
+    """Cut a file short, or change some of its bytes. Returns how."""
+    content = bytearray(path.read_bytes())
+    how = draws.choice(["truncated", "bytes flipped"])
+    if how == "truncated":
+        del content[draws.randrange(len(content)) :]
+    else:
+        for _ in range(draws.randint(1, 8)):
+            content[draws.randrange(len(content))] ^= draws.randint(1, 255)
+    path.write_bytes(content)
+    return how
+
+
+def stopped(run, out):
+    """A run stopped by SIGTERM some time after its second checkpoint."""
+    process = start(run, out / "runs")
+    folder = RunDirectory(out / "runs" / run.run_id, run)
+    while len(checkpoint.steps(folder.checkpoints)) < 2 or checkpoint.steps(folder.checkpoints)[-1] < 300:
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.terminate()
+    assert ends(process)[0] == 143
+    return folder.path
+
+
+def corruptions(run, out, count, seed=0):
+    """Damage the newest checkpoint of a stopped run `count` times, each time letting the run end from there.
+
+    Returns how often which way, and the directories.
+    """
+    draws, found, folders = random.Random(seed), {}, []
+    before = stopped(run, out / "stopped")
+    for number in range(count):
+        folder = out / f"damaged{number}" / "runs" / run.run_id
+        shutil.copytree(before, folder)
+        how = damage(max((folder / "checkpoints").glob("step-*.npz")), draws)
+        status, errors = ends(start(run, folder.parent))
+        assert status == 0, errors
+        assert "is damaged: falling back to the one before" in errors, errors
+        found[how] = found.get(how, 0) + 1
+        folders.append(folder)
+    return found, folders
+
+
+def main():
+    """Do both, and write what was counted."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=30)
+    parser.add_argument("--corruptions", type=int, default=20)
+    parser.add_argument("-o", "--output", default="survival.json")
+    parsed = parser.parse_args()
+    with tempfile.TemporaryDirectory() as place:
+        out = pathlib.Path(place)
+        run, short = run_of(800 * parsed.kills), run_of(1500)
+        counted, folder = kills(run, out / "killed", parsed.kills)
+        lost = {"after kills": differences(folder, undisturbed(run, out / "whole"))}
+        flipped, folders = corruptions(short, out, parsed.corruptions)
+        whole = undisturbed(short, out / "short")
+        lost["after corruptions"] = [name for each in folders for name in differences(each, whole)]
+    found = {
+        "command": f"python tests/soak.py --kills {parsed.kills} --corruptions {parsed.corruptions}",
+        "steps": {"killed": run.training.steps, "damaged": short.training.steps},
+        "kills": counted,
+        "corruptions": flipped,
+        "arrays, files or results that differ from an undisturbed run": lost,
+        "environment": environment(),
+    }
+    pathlib.Path(parsed.output).write_text(json.dumps(found, indent=1) + "\n")
+    print(json.dumps(found, indent=1))
+    return 1 if any(lost.values()) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,193 @@
+"""What happens to long runs: kills, damage, signals, two processes, a directory that is taken away."""
+
+import os
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+import soak
+from conftest import tiny
+
+from tfcollapse.errors import RunError
+from tfcollapse.record import RunDirectory
+from tfcollapse.training import checkpoint, stopping
+from tfcollapse.training.trainer import train
+
+SHORT = soak.run_of(2400)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """SHORT, undisturbed."""
+    return soak.undisturbed(SHORT, tmp_path_factory.mktemp("whole"))
+
+
+def test_kills_at_any_moment_leave_no_trace(whole, tmp_path):
+    """A part of the soak: each moment once."""
+    found, folder = soak.kills(SHORT, tmp_path, len(soak.MOMENTS), seed=1)
+    assert found["of them while a checkpoint was being written"] >= 1
+    assert soak.differences(folder, whole) == []
+
+
+def test_damaged_checkpoints_leave_no_trace(whole, tmp_path):
+    found, folders = soak.corruptions(SHORT, tmp_path, 3, seed=3)
+    assert set(found) == {"truncated", "bytes flipped"}
+    for folder in folders:
+        assert soak.differences(folder, whole) == []
+
+
+def test_a_difference_would_be_seen(whole, tmp_path):
+    other = soak.undisturbed(soak.replace(SHORT, {"seed": 1, "training.steps": 200}), tmp_path)
+    assert {"metrics.csv", "diagnostics.csv", "train", "step"} <= set(soak.differences(other, whole))
+
+
+def _begun(folder):
+    return (folder / "metrics.csv").exists() and len(soak.numbers(folder / "metrics.csv")) > 1
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_between_rows_and_the_command_goes_on_without_a_trace(number, status, tmp_path):
+    """The slow chunk is stopped in its middle: what it had measured is in the checkpoint, not lost."""
+    run = tiny(steps=8_000, log_every=8_000, evaluate_every=8_000, checkpoint_every=8_000)
+    folder = tmp_path / "runs" / run.run_id
+    process = soak.start(run, tmp_path / "runs")
+    while not (folder / "environment.json").exists():
+        time.sleep(0.005)
+    time.sleep(2)  # compiled by then, and on its way to the only row
+    process.send_signal(number)
+    began = time.monotonic()
+    ended, errors = soak.ends(process)
+    assert time.monotonic() - began < 10
+    assert ended == status
+    assert errors.strip() == "tfcollapse: stopped; the same command goes on from the last checkpoints"
+    (step,) = checkpoint.steps(folder / "checkpoints")
+    assert 0 < step < 8_000
+    assert soak.ends(soak.start(run, tmp_path / "runs"))[0] == 0
+    assert RunDirectory(folder, run).sessions[-1]["resumed_from"] == step
+    assert soak.differences(folder, soak.undisturbed(run, tmp_path / "whole")) == []
+
+
+def test_sigterm_ends_a_step_that_does_not(tmp_path):
+    """A step that outlasts the deadline is not waited for; here an endless one."""
+    code = """
+import time
+from tfcollapse.training import stopping
+stopping.DEADLINE = 0.5
+with stopping.Stopping():
+    print("in", flush=True)
+    while True:  # the loop never asks `due`: as an operation of TensorFlow that does not end
+        time.sleep(0.1)
+"""
+    process = subprocess.Popen(
+        [soak.sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.readline()
+    process.terminate()
+    began = time.monotonic()
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 143
+    assert 0.4 < time.monotonic() - began < 5
+    assert b"run again to resume" in errors
+    assert stopping.DEADLINE <= 9
+
+
+def test_a_sweep_that_is_terminated_saves_its_runs(tmp_path):
+    settings = ["--set", "training.steps=200000", "--set", "training.log_every=50", "--jobs", "2"]
+    every = ["--set", "training.checkpoint_every=200000", "--set", "training.evaluate_every=200000"]
+    process = subprocess.Popen(
+        [soak.sys.executable, "-m", "tfcollapse", "sweep", "fig1_left", "--preset", "smoke", "--out", tmp_path]
+        + [*settings, *every],
+        cwd=soak.ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    runs = tmp_path / "runs"
+    end = time.monotonic() + 120
+    while not (runs.exists() and sum(_begun(folder) for folder in runs.iterdir()) == 2):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    process.terminate()
+    began = time.monotonic()
+    status, errors = soak.ends(process)
+    assert time.monotonic() - began < 10
+    assert status == 143
+    assert "the same command goes on" in errors
+    saved = [checkpoint.steps(folder / "checkpoints") for folder in runs.iterdir() if _begun(folder)]
+    assert all(len(steps) == 1 and steps[0] > 50 for steps in saved), saved
+
+
+def test_two_processes_on_one_run_and_a_dead_one_s_lock(tmp_path):
+    run = tiny(steps=200_000, log_every=100, evaluate_every=200_000, checkpoint_every=500)
+    folder = tmp_path / "runs" / run.run_id
+    first = soak.start(run, tmp_path / "runs")
+    while not _begun(folder):
+        time.sleep(0.01)
+    second = soak.start(run, tmp_path / "runs")
+    status, errors = soak.ends(second)
+    assert status == 2
+    assert f"another process is writing it (process {first.pid} on " in errors
+    assert errors.count("\n") == 1
+    first.kill()
+    soak.ends(first)
+    third = soak.start(run, tmp_path / "runs")  # the lock file is still there
+    assert str(first.pid) in (folder / "lock").read_text()
+    while str(third.pid) not in (folder / "lock").read_text():
+        assert third.poll() is None, third.stderr.read()
+        time.sleep(0.01)
+    third.kill()
+    soak.ends(third)
+
+
+@pytest.fixture
+def read_only(tmp_path):
+    """A real file system, and what makes it read-only or writable, as root needs."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a file system cannot be mounted here: " + mounted.stderr.decode().strip())
+    yield folder, lambda how: subprocess.run(["mount", "-o", f"remount,{how}", folder], check=True)
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_a_read_only_directory_is_one_line_and_loses_nothing(read_only, tmp_path):
+    folder, turn = read_only
+    run = tiny(steps=60)
+
+    def ask(progress):
+        if progress.step == 30:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(run, folder, report=ask)
+    turn("ro")
+    with pytest.raises(RunError, match="Read-only file system: free space or choose another --out"):
+        train(run, folder)
+    turn("rw")
+    result = train(run, folder)
+    train(run, tmp_path / "whole")
+    assert soak.differences(folder / run.run_id, tmp_path / "whole" / run.run_id) == []
+    turn("ro")
+    assert train(run, folder)["train"] == result["train"]  # a finished run is read, not written
+
+
+def test_rows_of_an_interrupted_chunk_are_those_of_a_whole_one(tmp_path):
+    """Stopped at a step that is no multiple of log_every, in this process, and gone on."""
+    run = tiny(steps=40, log_every=20)
+
+    def ask(progress):
+        if progress.step == 20:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(run, tmp_path / "a", report=ask)
+    folder = tmp_path / "a" / run.run_id
+    assert checkpoint.steps(folder / "checkpoints")[-1] == 20
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    train(run, tmp_path / "a")
+    train(run, tmp_path / "b")
+    assert soak.differences(folder, tmp_path / "b" / run.run_id) == []
+    assert np.isfinite([float(row["loss"]) for row in soak.numbers(folder / "metrics.csv")]).all()
