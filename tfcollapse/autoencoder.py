@@ -12,6 +12,7 @@ import keras
 from keras import ops
 
 from tfcollapse import (
+    keras_file,
     networks,  # noqa: F401 - registers the classes that a saved model names
     objectives,
 )
@@ -239,10 +240,7 @@ def load_model(path: str | os.PathLike[str]) -> Autoencoder:
     Raises:
       RunError: the file is missing, damaged, or holds something else.
     """
-    try:
-        model = keras.saving.load_model(path, safe_mode=True)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise RunError(f"model '{path}': expected a .keras file of an Autoencoder: {str(error)[:160]}") from None
+    model = keras_file.read(path)
     if not isinstance(model, Autoencoder):
         raise RunError(f"model '{path}': expected an Autoencoder, received {type(model).__name__}")
     return model

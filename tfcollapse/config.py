@@ -14,6 +14,8 @@ from typing import Any, Literal
 from tfcollapse.errors import ConfigError
 from tfcollapse.fields import bounded, changed, construct, declaration
 
+_LARGEST_SIDE = 1 << 14
+
 
 @declaration
 class Data:
@@ -38,8 +40,10 @@ class Data:
         """Check the fields against each other. Raises ConfigError."""
         for name, length in (("crop", 4), ("resize", 2)):
             value = getattr(self, name)
-            if value is not None and len(value) != length:
-                raise ConfigError(f"Data.{name}: expected {length} whole numbers, received {value}")
+            if value is not None and (len(value) != length or max(value) > _LARGEST_SIDE):
+                raise ConfigError(
+                    f"Data.{name}: expected {length} whole numbers, at most {_LARGEST_SIDE}, received {value}"
+                )
 
 
 @declaration
@@ -59,13 +63,13 @@ class Network:
     """
 
     architecture: Literal["dense", "convolutional", "residual"] = "dense"
-    depth: int = bounded(2, least=0)
-    width: int = bounded(512, least=1)
-    base_channels: int = bounded(64, least=1)
-    block_depth: int = bounded(2, least=1)
+    depth: int = bounded(2, least=0, most=1_000)
+    width: int = bounded(512, least=1, most=1 << 20)
+    base_channels: int = bounded(64, least=1, most=1 << 14)
+    block_depth: int = bounded(2, least=1, most=1_000)
     shortcut: Literal["identity", "projection"] = "identity"
     batch_norm: bool = False
-    latent_dim: int = bounded(64, least=1)
+    latent_dim: int = bounded(64, least=1, most=1 << 20)
     initializer: Literal["glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal", "orthogonal"] = (
         "glorot_uniform"
     )
@@ -112,7 +116,7 @@ class Objective:
     gamma_start: float = bounded(1.0, above=0)
     beta: float = bounded(1.0, least=0)
     warmup: Literal["none", "kl", "gamma"] = "none"
-    warmup_steps: int = bounded(100_000, least=1)
+    warmup_steps: int = bounded(100_000, least=1, most=1 << 31)
 
     def validate(self) -> None:
         """Check the fields against each other. Raises ConfigError."""
@@ -150,16 +154,16 @@ class Training:
         scales its loss.
     """
 
-    steps: int = bounded(250_000, least=1)
-    batch: int = bounded(64, least=1)
+    steps: int = bounded(250_000, least=1, most=999_999_999)
+    batch: int = bounded(64, least=1, most=1 << 20)
     learning_rate: float = bounded(2e-4, above=0)
-    halve_every: int = bounded(100_000, least=1)
+    halve_every: int = bounded(100_000, least=1, most=1 << 31)
     beta_1: float = bounded(0.9, least=0)
     beta_2: float = bounded(0.999, least=0)
     epsilon: float = bounded(1e-8, above=0)
-    log_every: int = bounded(100, least=1)
-    evaluate_every: int = bounded(1_000, least=1)
-    checkpoint_every: int = bounded(5_000, least=1)
+    log_every: int = bounded(100, least=1, most=1 << 31)
+    evaluate_every: int = bounded(1_000, least=1, most=1 << 31)
+    checkpoint_every: int = bounded(5_000, least=1, most=1 << 31)
     jit: Literal["auto", "on", "off"] = "auto"
     precision: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
 
@@ -184,12 +188,7 @@ class Run:
     network: Network = Network()
     objective: Objective = Objective()
     training: Training = Training()
-    seed: int = bounded(0, least=0)
-
-    def validate(self) -> None:
-        """Check the fields against each other. Raises ConfigError."""
-        if self.seed >= 2**63:
-            raise ConfigError(f"Run.seed: expected < 2^63, received {self.seed}")
+    seed: int = bounded(0, least=0, most=2**63 - 1)
 
     @property
     def run_id(self) -> str:
@@ -212,6 +211,6 @@ class Run:
         """The run that `to_json` wrote. Raises ConfigError for anything else."""
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ConfigError(f"not a run's configuration: {error}") from None
         return construct(cls, values, "run")

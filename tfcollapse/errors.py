@@ -9,6 +9,10 @@ from collections.abc import Iterable
 class UserError(Exception):
     """The command line prints it as one line, without a traceback, and exits with status 2."""
 
+    def __str__(self) -> str:
+        """The message with what is not printable escaped: part of it may come from somebody else's file."""
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in super().__str__())
+
 
 class ConfigError(UserError, ValueError):
     """A declaration or a setting that cannot be right."""

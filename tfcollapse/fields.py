@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 import types
 import typing
 from dataclasses import dataclass, field
+from sys import float_info
 from typing import Any, Literal, TypeVar
 
 from tfcollapse.errors import ConfigError, unknown
 
 T = TypeVar("T")
+_LARGEST = float_info.max
 
 
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
@@ -38,9 +39,9 @@ def declaration(cls: type[T]) -> type[T]:
     return made
 
 
-def bounded(default: Any, *, least: float | None = None, above: float | None = None) -> Any:
-    """A field whose value must be >= `least` or > `above`."""
-    return field(default=default, metadata={"least": least, "above": above})
+def bounded(default: Any, *, least: float | None = None, above: float | None = None, most: float | None = None) -> Any:
+    """A field whose value must be >= `least`, > `above`, <= `most`."""
+    return field(default=default, metadata={"least": least, "above": above, "most": most})
 
 
 def changed(declared: Any) -> dict[str, Any]:
@@ -64,6 +65,9 @@ def _check_fields(declared: Any) -> None:
             raise ConfigError(f"{name}: expected >= {least}, received {value}")
         if value is not None and above is not None and value <= above:
             raise ConfigError(f"{name}: expected > {above}, received {value}")
+        most = f.metadata.get("most")
+        if value is not None and most is not None and value > most:
+            raise ConfigError(f"{name}: expected <= {most}, received {value}")
 
 
 def checked(name: str, value: Any, hint: Any) -> Any:
@@ -75,7 +79,7 @@ def checked(name: str, value: Any, hint: Any) -> Any:
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     for option in options:
         if option is float:
-            if type(value) in (int, float) and math.isfinite(value):
+            if type(value) in (int, float) and abs(value) < _LARGEST:  # nor NaN, nor an int that is no float
                 return float(value)
         elif typing.get_origin(option) is tuple:
             if isinstance(value, (tuple, list)) and all(type(item) is int and item >= 0 for item in value):

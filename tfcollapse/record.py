@@ -27,6 +27,8 @@ from tfcollapse.config import Run
 from tfcollapse.errors import ConfigError, RunError
 
 Row = dict[str, Any]
+_JSON_BYTES = 64 << 20
+"""No record is larger; what is cut there is no JSON."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,9 +107,9 @@ class RunDirectory:
             path = self.path / name
             if not path.exists():
                 continue
-            with path.open(newline="") as file:
+            with _foreign(path), path.open(newline="") as file:
                 header, *lines = list(csv.reader(file)) or [[]]
-            kept = [line for line in lines if len(line) == len(header) and int(line[0]) <= step]
+                kept = [line for line in lines if len(line) == len(header) and int(line[0]) <= step]
             with replacing(path) as partial, partial.open("w", newline="") as file:
                 if kept:  # with no row left the header may be torn too
                     csv.writer(file).writerows([header, *kept])
@@ -122,14 +124,14 @@ class RunDirectory:
         return read_json(path)
 
     @property
-    def last_metrics(self) -> dict[str, str] | None:
-        """The last whole row of metrics.csv as text, or None before the first."""
+    def last_metrics(self) -> dict[str, float] | None:
+        """The last whole row of metrics.csv, or None before the first. Raises RunError where it holds no numbers."""
         path = self.path / "metrics.csv"
         if not path.exists():
             return None
-        with path.open(newline="") as file:
-            whole = [row for row in csv.DictReader(file) if None not in row.values()]
-        return whole[-1] if whole else None
+        with _foreign(path), path.open(newline="") as file:
+            whole = [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
+            return {name: float(value) for name, value in whole[-1].items()} if whole else None
 
     @property
     def sessions(self) -> list[Row]:
@@ -139,6 +141,15 @@ class RunDirectory:
             return []
         latest = read_json(path)
         return [*latest.pop("earlier", []), latest]
+
+
+@contextlib.contextmanager
+def _foreign(path: pathlib.Path) -> Iterator[None]:
+    """Turn a CSV file that no run wrote into one clear line."""
+    try:
+        yield
+    except (ValueError, KeyError, IndexError, csv.Error) as error:
+        raise RunError(f"'{path}' is not as a run writes it ({error}): restore it, or choose another --out") from None
 
 
 @contextlib.contextmanager
@@ -176,8 +187,9 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
 def read_json(path: pathlib.Path) -> Row:
     """A JSON object from `path`. Raises RunError for anything else."""
     try:
-        values = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        with path.open() as file:
+            values = json.loads(file.read(_JSON_BYTES))
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"'{path}' cannot be read: {error}") from None
     if not isinstance(values, dict):
         raise RunError(f"'{path}': expected a JSON object, received {type(values).__name__}")
@@ -187,7 +199,8 @@ def read_json(path: pathlib.Path) -> Row:
 def read_config(path: pathlib.Path) -> Run:
     """The configuration of the run in directory `path`. Raises RunError where there is none."""
     try:
-        return Run.from_json((path / "config.json").read_text())
+        with (path / "config.json").open() as file:
+            return Run.from_json(file.read(_JSON_BYTES))
     except (OSError, ConfigError, UnicodeDecodeError) as error:
         raise RunError(f"'{path}' is not a run's directory: {error}") from None
 

@@ -15,9 +15,17 @@ from tfcollapse.record import Row, RunDirectory, disk_errors, replacing
 
 
 def tidy_row(directory: RunDirectory) -> Row:
-    """One row of the study's table: what the run was, what came out, and where it ran."""
-    result = directory.result or {"status": "unfinished"}
-    sessions = directory.sessions
+    """One row of the study's table: what the run was, what came out, and where it ran. Raises RunError."""
+    try:
+        return _tidy(directory, directory.result or {"status": "unfinished"}, directory.sessions)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise RunError(
+            f"run directory '{directory.path}': its result or environment is not as a run writes it "
+            f"({type(error).__name__}: {error}): delete them, and the same command makes them anew"
+        ) from None
+
+
+def _tidy(directory: RunDirectory, result: Row, sessions: list[Row]) -> Row:
     return {
         "run_id": directory.run.run_id,
         "status": result["status"],

@@ -8,16 +8,16 @@ import json
 import pathlib
 from typing import Any
 
-import keras
 import numpy as np
 
+from tfcollapse import keras_file
 from tfcollapse.config import Data
 from tfcollapse.data import load
 from tfcollapse.diagnosis.blame import Blame, Build, blame, blame_build
 from tfcollapse.diagnosis.blame_page import blame_page
 from tfcollapse.diagnosis.diagnose import diagnose
 from tfcollapse.diagnosis.run import diagnose_run
-from tfcollapse.errors import ConfigError
+from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.record import environment, replacing
 from tfcollapse.variants import configured
 
@@ -68,13 +68,9 @@ def _said(found: Blame) -> str:
 def _keras_model(path: str) -> Any:
     """A stranger's .keras file, in safe mode: nothing in it is executed."""
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
-        raise ConfigError(
-            f"'{path}': expected a .keras file of layers that Keras knows, without code in it: {line}; load a model of "
-            "your own classes in Python and call tfcollapse.diagnose"
-        ) from None
+        return keras_file.read(path)
+    except RunError as error:
+        raise ConfigError(f"{error}; load a model of your own classes in Python and call tfcollapse.diagnose") from None
 
 
 def _images(named: str, data_dir: Any) -> np.ndarray:

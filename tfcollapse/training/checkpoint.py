@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import pathlib
 import re
 import zipfile
+import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -64,15 +66,36 @@ def newest(folder: pathlib.Path, warn: Callable[[str], None]) -> dict[str, np.nd
     for path in reversed(_files(folder)):
         try:
             if path.name == f"{path.name[:14]}-{_digest(path)}.npz":
-                with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                    return {name: arrays[name] for name in arrays.files}
+                return _read(path)
         except OSError as error:
             raise RunError(f"checkpoint '{path}': {error.strerror}") from None
-        except (ValueError, zipfile.BadZipFile):
+        except (ValueError, EOFError, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error):
             pass  # whole, and yet no archive of arrays: somebody else's file
         warn(f"checkpoint '{path.name}' is damaged: falling back to the one before")
         path.rename(path.with_suffix(".damaged"))
     return None
+
+
+def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
+    """The arrays of a file whose digest is right. Raises ValueError where one claims more bytes than the file has."""
+    size = path.stat().st_size
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        for member in archive.infolist():
+            with archive.open(member) as opened:
+                if np.lib.format.read_magic(opened) != (1, 0) or member.compress_type != zipfile.ZIP_STORED:
+                    raise ValueError(f"'{member.filename}' is not as `save` writes it")
+                shape, _, kind = np.lib.format.read_array_header_1_0(opened)
+            claimed = math.prod(shape) * kind.itemsize
+            if (
+                kind.kind not in "fiu"
+                or min(shape, default=0) < 0
+                or claimed > member.file_size
+                or member.file_size > size
+            ):
+                raise ValueError(f"'{member.filename}' claims what it does not hold")
+        file.seek(0)
+        with np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
 
 
 def _files(folder: pathlib.Path) -> list[pathlib.Path]:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from tfcollapse import draws, networks
+from tfcollapse.allocation import TRAINING_COPIES, check_fits
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config import Run
 from tfcollapse.mapped import gather
 
 
 def build(run: Run, image_shape: tuple[int, int, int]) -> Autoencoder:
-    """The untrained model that `run` declares."""
+    """The untrained model that `run` declares. Raises ConfigError where training it would not fit into memory."""
+    check_fits("network", lambda: _made(run, image_shape), TRAINING_COPIES)
+    return _made(run, image_shape)
+
+
+def _made(run: Run, image_shape: tuple[int, int, int]) -> Autoencoder:
     variational = run.objective.kind == "vae"
     encoder, decoder = networks.build(run.network, image_shape, variational=variational, seed=run.seed)
     # Named, as the variables' paths in a checkpoint must not depend on what else the process built before.

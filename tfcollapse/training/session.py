@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tfcollapse import draws
+from tfcollapse.allocation import check_batch
 from tfcollapse.config import Run
 from tfcollapse.data import Dataset
 from tfcollapse.errors import NonFiniteError
@@ -19,6 +20,7 @@ from tfcollapse.training.evaluation import evaluate
 from tfcollapse.training.ingredients import build, chunk
 from tfcollapse.training.progress import Progress
 from tfcollapse.training.stopping import Stopping
+from tfcollapse.training.tensorflow_engine import METRICS, TensorFlowEngine, use_xla
 from tfcollapse.training.workers import Workers
 
 PROBE = draws.EVALUATION_BLOCK
@@ -41,10 +43,9 @@ class Session:
         workers: Workers,
         report: Callable[[Progress], None],
     ):
-        from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
-
         self.run, self.directory, self.dataset = run, directory, dataset
         self.workers, self.report = workers, report
+        check_batch(run.training.log_every * run.training.batch, dataset.image_shape)
         jit = use_xla(run.training, run.network)
         with workers.strategy.scope():
             self.engine = TensorFlowEngine(build(run, dataset.image_shape), run.training, jit=jit)
@@ -145,9 +146,8 @@ class Session:
         if self.workers.chief:
             saved = checkpoint.newest(self.directory.checkpoints, lambda text: warnings.warn(text, stacklevel=2))
             if saved is not None:
-                self.seconds_before = float(saved.pop("seconds"))
-                kept = [name for name in saved if name.startswith(_PENDING)]
-                self.pending = {name.removeprefix(_PENDING): saved.pop(name) for name in kept}
+                self.seconds_before = float(saved.pop("seconds", np.zeros(())).sum())
+                self.pending = {name: saved.pop(_PENDING + name) for name in METRICS if _PENDING + name in saved}
         if not self.workers.gather(saved is not None)[0, 0]:
             return
         if not self.workers.chief:

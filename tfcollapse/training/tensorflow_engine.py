@@ -195,11 +195,13 @@ class TensorFlowEngine:
         """Take the state of another engine of the same run. Raises RunError where it does not fit."""
         variables = self._variables()
         shapes = {name: tuple(value.shape) for name, value in state.items() if name != "step"}
-        if shapes != {name: tuple(variable.shape) for name, variable in variables.items()}:
+        expected = {name: tuple(variable.shape) for name, variable in variables.items()}
+        step = state.get("step", np.array(-1))
+        if shapes != expected or np.shape(step) != () or not 0 <= step <= self.training.steps:
             raise RunError("the checkpoint is of another network: expected the variables of this run's configuration")
         for name, variable in variables.items():
             variable.assign(state[name])
-        self.step = int(state["step"])
+        self.step = int(step)
 
     def _variables(self) -> dict[str, object]:
         model = {f"model/{variable.path}": variable for variable in self.model.weights}

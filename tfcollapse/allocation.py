@@ -1,0 +1,45 @@
+"""Whether a network fits into memory, known before any of it is allocated."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+
+import keras
+from keras.src.backend.common import global_state
+
+from tfcollapse.errors import ConfigError
+
+TRAINING_COPIES = 4
+"""Weights, their gradients, and Adam's two moments."""
+
+
+def parameters(make: Callable[[], keras.Model]) -> int:
+    """How many numbers the variables of the model that `make` builds hold; none of them is made."""
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            return sum(math.prod(variable.shape) for variable in make().variables)
+    finally:  # else the next such scope would make them after all
+        global_state.set_global_attribute("uninitialized_variables", [])
+
+
+def check_fits(what: str, make: Callable[[], keras.Model], copies: int = 1) -> None:
+    """Raise ConfigError where float32 variables of the model, `copies` times, are more than this machine's memory."""
+    count = parameters(make)
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if 4 * copies * count > memory:
+        raise ConfigError(
+            f"{what}: expected a network that fits into this machine's {memory / 1e9:.0f} GB, received one of "
+            f"{count:.3g} parameters: make it smaller"
+        )
+
+
+def check_batch(images: int, shape: tuple[int, ...]) -> None:
+    """Raise ConfigError where so many uint8 images of `shape` at once are more than a quarter of the memory."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if images * math.prod(shape) > memory // 4:
+        raise ConfigError(
+            f"training: expected images of log_every steps that fit into a quarter of {memory / 1e9:.0f} GB, received "
+            f"{images} images: lower training.log_every or training.batch"
+        )
