@@ -6,7 +6,7 @@ import matplotlib.colors
 import pytest
 from conftest import ROOT, python, table_row
 
-from tfcollapse import cli, figures, report
+from tfcollapse import cli, figures, report, run_commands
 from tfcollapse.claims import depth_claims
 from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED
 from tfcollapse.figures import style
@@ -169,7 +169,7 @@ def assert_rows_are_declared(table):
     rows = read_table(table)
     (line,) = {row["command"] for row in rows}
     parsed = cli.parser().parse_args(shlex.split(line)[1:])
-    assert [row["run_id"] for row in rows] == [run.run_id for run in cli.declared_runs(parsed)[1]]
+    assert [row["run_id"] for row in rows] == [run.run_id for run in run_commands.declared_runs(parsed)[1]]
     assert all(row["commit"] and "dirty" not in row["commit"] for row in rows)
 
 

@@ -1,7 +1,5 @@
 """Files from somebody else: data that cannot execute, cannot be larger than it says, and never a traceback."""
 
-import contextlib
-import copy
 import hashlib
 import io
 import json
@@ -9,18 +7,15 @@ import shutil
 import time
 import zipfile
 
-import keras
 import numpy as np
 import pytest
 from conftest import tiny
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from strangers import FUZZ, changed, one_line, values
 
-import tfcollapse
-from tfcollapse import keras_file
-from tfcollapse.allocation import parameters
 from tfcollapse.cli import main
-from tfcollapse.config import Network, Run
+from tfcollapse.config import Run
 from tfcollapse.data import load
 from tfcollapse.errors import ConfigError, RunError, UserError
 from tfcollapse.record import RunDirectory, read_config
@@ -30,56 +25,6 @@ from tfcollapse.training.ingredients import build
 from tfcollapse.training.trainer import train
 from tfcollapse.variants import replace
 from tfcollapse.webpage import report
-
-FUZZ = settings(max_examples=150, deadline=5_000, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-scalars = st.one_of(
-    st.none(),
-    st.booleans(),
-    st.integers(-(10**400), 10**400),
-    st.integers(-3, 3),
-    st.floats(allow_nan=True),
-    st.text(max_size=20),
-    st.sampled_from(["../../etc/passwd", "/dev/zero", "__import__('os').system('id')", "\x00", "fashion_mnist"]),
-)
-values = st.recursive(
-    scalars, lambda v: st.lists(v, max_size=4) | st.dictionaries(st.text(max_size=8), v, max_size=4), max_leaves=8
-)
-
-
-def _paths(tree, here=()):
-    """Every place in a JSON tree."""
-    yield here
-    items = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
-    for key, value in items:
-        yield from _paths(value, (*here, key))
-
-
-@st.composite
-def changed(draw, tree):
-    """The tree with one to three places replaced by anything, or removed."""
-    tree = copy.deepcopy(tree)
-    for _ in range(draw(st.integers(1, 3))):
-        *parents, last = draw(st.sampled_from([path for path in _paths(tree) if path] or [("nothing",)]))
-        place = tree
-        for key in parents:
-            place = place[key]
-        if draw(st.booleans()) or not isinstance(place, dict):
-            place[last] = draw(values)
-        else:
-            place.pop(last, None)
-    return tree
-
-
-@contextlib.contextmanager
-def one_line():
-    """Passes where nothing is raised, or a UserError of one line, which it hands out; anything else is a traceback."""
-    said = []
-    try:
-        yield said
-    except UserError as error:
-        said.append(str(error))
-    assert all(text.isprintable() for text in said)
 
 
 @pytest.fixture(scope="module")
@@ -137,16 +82,6 @@ def test_sizes_are_refused_before_anything_is_allocated(changes, message, tmp_pa
     with pytest.raises(ConfigError, match=message):
         train(replace(tiny(), changes), tmp_path)
     assert time.monotonic() - start < 20
-
-
-def test_parameters_are_counted_without_making_them():
-    model = build(tiny(), (28, 28, 1))
-    assert parameters(lambda: build(tiny(), (28, 28, 1))) == model.count_params()
-    huge = replace(tiny(), {"network": Network(width=1 << 20, depth=50)})
-    with pytest.raises(ConfigError):
-        build(huge, (28, 28, 1))
-    with keras.StatelessScope():  # nothing is left behind that this would allocate
-        pass
 
 
 def _archive(arrays, **options):
@@ -258,56 +193,6 @@ def test_any_csv_is_read_or_one_line(finished, tmp_path_factory, content):
         for read in (lambda: directory.last_metrics, lambda: directory.rewind(20), lambda: read_table(table)):
             with one_line():
                 read()
-
-
-@settings(FUZZ, max_examples=40)
-@given(st.data())
-def test_any_keras_file_is_a_model_or_one_line(finished, tmp_path_factory, data):
-    path = tmp_path_factory.mktemp("model", numbered=True) / "model.keras"
-    with zipfile.ZipFile(finished / "model.keras") as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    if data.draw(st.booleans()):
-        tree = json.loads(members["config.json"])
-        members["config.json"] = json.dumps(data.draw(changed(tree))).encode()
-    else:
-        name = data.draw(st.sampled_from(sorted(members)))
-        content = bytearray(members[name])
-        for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=20)):
-            content[place] ^= data.draw(st.integers(1, 255))
-        members[name] = bytes(content)
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    with one_line():
-        tfcollapse.load_model(path)
-
-
-def test_a_keras_file_with_code_or_of_a_huge_layer_is_refused_and_does_nothing(tmp_path):
-    marker = tmp_path / "executed"
-    code = f"__import__('pathlib').Path({str(marker)!r}).touch()"
-    inputs = keras.Input((4,))
-    outputs = keras.layers.Lambda(eval(f"lambda x: (x, {code})[0]"), output_shape=(4,))(inputs)
-    marker.unlink(missing_ok=True)
-    keras.Model(inputs, outputs).save(tmp_path / "code.keras")
-    marker.unlink(missing_ok=True)
-    with pytest.raises(RunError, match="without code in it"):
-        keras_file.read(tmp_path / "code.keras")
-    assert not marker.exists()
-    small = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
-    small.save(tmp_path / "small.keras")
-    assert keras_file.read(tmp_path / "small.keras").count_params() == 15
-    with zipfile.ZipFile(tmp_path / "small.keras") as archive, zipfile.ZipFile(tmp_path / "huge.keras", "w") as huge:
-        for name in archive.namelist():
-            text = archive.read(name)
-            huge.writestr(
-                name, text.replace(b'"units": 3', b'"units": 300000000000') if name == "config.json" else text
-            )
-    with pytest.raises(RunError, match="expected a network that fits"):
-        keras_file.read(tmp_path / "huge.keras")
-    with zipfile.ZipFile(tmp_path / "bomb.keras", "w", zipfile.ZIP_DEFLATED) as bomb:
-        bomb.writestr("config.json", b"{" + b" " * (64 << 20) + b"}")
-    with pytest.raises(RunError, match="unpack to"):
-        keras_file.read(tmp_path / "bomb.keras")
 
 
 def test_a_declaration_s_settings_are_data(tmp_path, capsys):

@@ -119,12 +119,13 @@ class Autoencoder(keras.Model):
     def encode(self, images: Any, training: bool = False) -> Posterior:
         """q(z | x) of float images [batch, h, w, c] in [0, 1]."""
         encoded = self.encoder(images, training=training)
-        # float32 whatever the networks compute in: the KL, the errors and gamma need the digits.
-        return Posterior(*(ops.cast(value, "float32") for value in (encoded if self.variational else (encoded,))))
+        # In full, whatever the networks compute in: the KL, the errors and gamma need the digits.
+        values = encoded if self.variational else (encoded,)
+        return Posterior(*(ops.cast(value, self.variable_dtype) for value in values))
 
     def decode(self, latents: Any, training: bool = False) -> Any:
         """mu_x(z): [batch, latent] to [batch, h, w, c]."""
-        return ops.cast(self.decoder(latents, training=training), "float32")
+        return ops.cast(self.decoder(latents, training=training), self.variable_dtype)
 
     def reconstruct(self, images: Any, noise: Any = None) -> Any:
         """mu_x at the posterior's mean, or at its sample where standard normal `noise` is given."""

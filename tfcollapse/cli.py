@@ -8,10 +8,11 @@ import pathlib
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from typing import NoReturn
 
-from tfcollapse.errors import ConfigError, RunError, Terminated, UserError
+from tfcollapse.errors import ConfigError, Terminated, UserError
 from tfcollapse.grammar import parser
 
 
@@ -24,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     parsed = parser().parse_args(arguments)
     parsed.command_line = shlex.join(["tfcollapse", *arguments])
-    signal.signal(signal.SIGTERM, _terminate)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         return _COMMANDS[parsed.command](parsed)
     except UserError as error:
@@ -50,169 +52,10 @@ def _terminate(number: int, frame: object) -> NoReturn:
     raise Terminated
 
 
-def _place(parsed: argparse.Namespace) -> tuple[str, pathlib.Path]:
-    """The study's name and its directory."""
-    name = pathlib.Path(parsed.study).stem
-    return name, pathlib.Path(parsed.out or f"out/{name}-{parsed.preset}")
+def _runs(parsed: argparse.Namespace) -> int:
+    from tfcollapse import run_commands
 
-
-def declared_runs(parsed: argparse.Namespace):
-    """The study that a sweep's arguments name, and the runs they make of it."""
-    from tfcollapse.study import load_study
-    from tfcollapse.variants import apply_settings, shorten
-
-    study = load_study(parsed.study)
-    runs = study.runs(parsed.preset, parsed.seeds)
-    if parsed.steps is not None:
-        runs = [shorten(run, parsed.steps) for run in runs]
-    return study, apply_settings(runs, parsed.settings)
-
-
-def _sweep(parsed: argparse.Namespace) -> int:
-    study, runs = declared_runs(parsed)
-    name, out = _place(parsed)
-    if parsed.list:
-        from tfcollapse.listing import lines
-
-        print("\n".join(lines(runs, out / "runs", parsed.data_dir)))
-        return 0
-    if parsed.index is not None:
-        if not 0 <= parsed.index < len(runs):
-            raise ConfigError(f"--index: expected 0 to {len(runs) - 1}, received {parsed.index}")
-        return _train_one(runs[parsed.index], out / "runs", parsed)
-    rows = _train_all(runs, out, f"{name}.csv", parsed)
-    missing = [row for row in rows if row["status"] != "finished"]
-    if len(missing) < len(rows):
-        _draw(name, study, out)
-    for row in missing:
-        print(f"tfcollapse: {row['run_id']}: {row['status']}: {row['reason']}", file=sys.stderr)
-    if missing:
-        print(f"tfcollapse: {len(missing)} of {len(rows)} runs did not finish", file=sys.stderr)
-    return 1 if missing else 0
-
-
-def _train_all(runs, out: pathlib.Path, table: str, parsed: argparse.Namespace):
-    from tfcollapse import data
-    from tfcollapse.display import Display
-    from tfcollapse.ray_sweep import ray_sweep
-    from tfcollapse.record import check_writable
-    from tfcollapse.sweep import sweep, unfinished
-    from tfcollapse.table import check_same_sweep, write_table
-    from tfcollapse.training.strategy import workers
-
-    jobs = _jobs(parsed.jobs)
-    if workers() is not None:
-        raise ConfigError("TF_CONFIG names several workers, and a sweep runs on one machine: train with --index I")
-    if parsed.ray is not None and (parsed.strategy, parsed.devices) != ("auto", None):
-        raise ConfigError("--strategy, --devices: not with --ray, which gives every run its devices: --cpus, --gpus")
-    if parsed.ray is None and (parsed.cpus, parsed.gpus) != (None, None):
-        raise ConfigError("--cpus, --gpus: expected --ray beside them; without it, --jobs says how many runs at a time")
-    check_same_sweep(out / table, runs)
-    waiting = unfinished(runs, out / "runs")
-    for wanted in {run.data for run in waiting}:  # once, before any worker, so that a bad one stops the sweep here
-        data.load(wanted, data_dir=parsed.data_dir)
-    check_writable(out)
-    if len(waiting) < len(runs):
-        print(f"{len(runs) - len(waiting)} of {len(runs)} runs have ended before and are kept")
-    with Display(waiting) as display:
-        watch = {"data_dir": parsed.data_dir, "report": display.update, "ended": display.ended}
-        if parsed.ray is None:
-            placement = {"strategy": parsed.strategy, "devices": parsed.devices}
-            rows = sweep(runs, out / "runs", jobs=jobs, placement=placement, **watch)
-        else:
-            rows = ray_sweep(runs, out / "runs", address=parsed.ray, cpus=parsed.cpus, gpus=parsed.gpus, **watch)
-    rows = [row | {"command": parsed.command_line} for row in rows]
-    write_table(out / table, rows)
-    display.table(rows)
-    return rows
-
-
-def _jobs(text: str) -> int | None:
-    if text == "auto":
-        return None
-    if not text.isdigit() or int(text) < 1:
-        raise ConfigError(f"--jobs: expected 'auto' or a whole number >= 1, received '{text}'")
-    return int(text)
-
-
-def _train(parsed: argparse.Namespace) -> int:
-    from tfcollapse.variants import configured
-
-    return _train_one(configured(parsed.config, parsed.settings), pathlib.Path(parsed.out), parsed)
-
-
-def _train_one(run, out: pathlib.Path, parsed: argparse.Namespace) -> int:
-    from tfcollapse.display import Display
-    from tfcollapse.record import RunDirectory
-    from tfcollapse.table import tidy_row
-    from tfcollapse.training import strategy
-
-    here = strategy.workers()
-    if here is not None:
-        print(f"worker {here[0]} of {here[1]} starts, and waits for the others", flush=True)
-    strategy.make(parsed.strategy, parsed.devices)  # before TensorFlow's first operation
-    from tfcollapse.training.trainer import train
-
-    placement = {"data_dir": parsed.data_dir, "strategy": parsed.strategy, "devices": parsed.devices}
-    with Display([run]) as display:
-        result = train(run, out, report=display.update, **placement)
-        display.ended(run, result)
-    if here is not None and here[0] > 0:
-        print(f"worker {here[0]} of {here[1]} is done; worker 0 holds the record")
-    else:
-        display.table([tidy_row(RunDirectory(out / run.run_id, run))])
-        print(f"{out / run.run_id}")
-    if result["status"] != "finished":
-        raise RunError(f"{run.run_id}: {result['reason']}")
-    return 0
-
-
-def _figure(parsed: argparse.Namespace) -> int:
-    from tfcollapse.study import load_study, study_names
-
-    out = pathlib.Path(parsed.out)
-    from tfcollapse import findings
-
-    if not parsed.study and findings.read(out):
-        print("wrote", ", ".join(map(str, findings.draw(out))))
-        return 0
-    studies = [parsed.study] if parsed.study else [name for name in study_names() if (out / f"{name}.csv").exists()]
-    if not studies:
-        raise ConfigError(f"--out '{out}': expected the table of a study, such as fig1_left.csv, found none")
-    for study in studies:
-        _draw(pathlib.Path(study).stem, load_study(study), out)
-    return 0
-
-
-def _pictures(parsed: argparse.Namespace) -> int:
-    from tfcollapse.figures.style import save
-    from tfcollapse.quiet import import_tensorflow
-
-    _, runs = declared_runs(parsed)
-    name, out = _place(parsed)
-    import_tensorflow()
-    from tfcollapse.pictures import pictures
-
-    paths = save(pictures(runs, out / "runs", data_dir=parsed.data_dir), out / f"{name}-pictures")
-    print("wrote", ", ".join(map(str, paths)))
-    return 0
-
-
-def _draw(name: str, study, out: pathlib.Path) -> None:
-    from tfcollapse import report
-    from tfcollapse.figures.style import save
-    from tfcollapse.record import replacing
-    from tfcollapse.table import read_table
-
-    rows = read_table(out / f"{name}.csv")
-    try:
-        figure, page = study.draw(rows), report.page(name, study, rows)
-    except KeyError as error:
-        raise RunError(f"table '{out / name}.csv': expected a column {error}; run the sweep again") from None
-    paths = save(figure, out / name)
-    with replacing(out / f"{name}.md") as partial:
-        partial.write_text(page)
-    print("wrote", ", ".join(str(path) for path in [*paths, out / f"{name}.md", out / f"{name}.csv"]))
+    return getattr(run_commands, parsed.command)(parsed)
 
 
 def _theory(parsed: argparse.Namespace) -> int:
@@ -326,10 +169,10 @@ def _bench(parsed: argparse.Namespace) -> int:
 
 
 _COMMANDS = {
-    "sweep": _sweep,
-    "pictures": _pictures,
-    "train": _train,
-    "figure": _figure,
+    "sweep": _runs,
+    "pictures": _runs,
+    "train": _runs,
+    "figure": _runs,
     "theory": _theory,
     "diagnose": _diagnose,
     "blame": _diagnose,

@@ -19,17 +19,17 @@ def set_precision(model: Autoencoder, precision: str) -> None:
     TensorFlow rounds the factors of float32 products to 10 bits on NVIDIA GPUs unless it is told otherwise; here it is.
     """
     tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
-    for layer in _layers(model):
-        layer.dtype_policy = keras.DTypePolicy(_POLICY.get(precision, "float32"))
+    for layer in _layers(model) if precision in _POLICY else []:
+        layer.dtype_policy = keras.DTypePolicy(_POLICY[precision])
 
 
 @contextlib.contextmanager
 def full_precision(model: Autoencoder) -> Iterator[None]:
-    """Encoder and decoder compute in float32 inside: what is reported is of the weights that are kept."""
+    """Inside, they compute in the type of their weights: what is reported is of the weights that are kept."""
     before = [(layer, layer.dtype_policy) for layer in _layers(model)]
     try:
         for layer, _ in before:
-            layer.dtype_policy = keras.DTypePolicy("float32")
+            layer.dtype_policy = keras.DTypePolicy(layer.variable_dtype)
         yield
     finally:
         for layer, policy in before:
