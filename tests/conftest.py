@@ -34,6 +34,16 @@ def own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("TFCOLLAPSE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A finished run's directory, for reading."""
+    from tfcollapse.training.trainer import train
+
+    run, out = tiny(), tmp_path_factory.mktemp("finished")
+    train(run, out)
+    return out / run.run_id
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """A real file system of 4 MiB, where one may be mounted."""

@@ -16,17 +16,7 @@ from tfcollapse.allocation import parameters
 from tfcollapse.config import Network
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.training.ingredients import build
-from tfcollapse.training.trainer import train
 from tfcollapse.variants import replace
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A finished run's directory."""
-    run = tiny()
-    out = tmp_path_factory.mktemp("runs")
-    train(run, out)
-    return out / run.run_id
 
 
 def test_parameters_are_counted_without_making_them():

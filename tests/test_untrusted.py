@@ -27,15 +27,6 @@ from tfcollapse.variants import replace
 from tfcollapse.webpage import report
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    """A finished run's directory."""
-    run = tiny()
-    out = tmp_path_factory.mktemp("runs")
-    train(run, out)
-    return out / run.run_id
-
-
 @FUZZ
 @given(values | st.text(max_size=40) | changed(json.loads(tiny().to_json())))
 def test_any_configuration_is_a_run_or_one_line(tree):
