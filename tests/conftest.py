@@ -1,5 +1,6 @@
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -25,6 +26,8 @@ real_data = pytest.mark.skipif(
 
 
 def pytest_sessionstart(session):
+    # Started in the background, a shell has Ctrl-C ignored, in every process that follows.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     import_tensorflow()
 
 

@@ -6,8 +6,8 @@ from tfcollapse.diagnosis.cases import CASES
 from tfcollapse.diagnosis.diagnose import diagnose
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("near", [False, True], ids=["case", "near miss"])
+# The near misses at one seed, for time; `python runs/taxonomy.py --seeds 3` holds them at three.
+@pytest.mark.parametrize(("near", "seed"), [(False, 0), (False, 1), (False, 2), (True, 0)])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_the_verdict_is_the_case_s_own(case, near, seed):
     trained = case.train(seed, near)

@@ -78,11 +78,13 @@ class TensorFlowEngine:
         self.device = _device()
         set_precision(model, training.precision)
         self._normalised = synchronise(model)
+        # Traced once: XLA and strategies are given chunks of one length, the rest a length that is left open.
+        self._padded = jit or self.replicas > 1
         if self.replicas == 1:
-            compiled = tf.function(self._steps, jit_compile=jit)
+            compiled = tf.function(self._steps, jit_compile=jit, input_signature=None if jit else self._open())
             self._chunk = lambda *values: self.strategy.run(compiled, values)
         else:
-            self._chunk = tf.function(self._replicated_steps, reduce_retracing=True)
+            self._chunk = tf.function(self._replicated_steps)
         self._block = tf.function(self._evaluate, jit_compile=jit and self.replicas == 1)
 
     def advance(self, images: np.ndarray, noise: np.ndarray) -> dict[str, np.ndarray]:
@@ -96,11 +98,21 @@ class TensorFlowEngine:
           Each of METRICS as float32 [steps]: means over the whole batch, the error per pixel, the KL in nats.
         """
         count, most = len(images), self.training.log_every
-        if self.jit and count < most:  # padded, so that a short chunk needs no compilation of its own
+        if self._padded and count < most:
             images, noise = (np.pad(a, [(0, most - count)] + [(0, 0)] * (a.ndim - 1)) for a in (images, noise))
         values = self._chunk(self._shares(images), self._shares(noise), tf.constant(count)).numpy()[:count]
         self.step += count
         return dict(zip(METRICS, values.T, strict=True))
+
+    def _open(self) -> list[tf.TensorSpec]:
+        """The chunk's arguments, of any number of steps."""
+        batch, model = self.training.batch, self.model
+        shapes = {
+            tf.uint8: (None, batch, *model.image_shape),
+            tf.float32: (None, batch, model.latent_dim),
+            tf.int32: (),
+        }
+        return [tf.TensorSpec(shape, kind) for kind, shape in shapes.items()]
 
     def _shares(self, values: np.ndarray) -> tf.Tensor:
         """`values` [steps, batch, ...], each replica of this process with its positions of the batch."""
