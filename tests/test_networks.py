@@ -1,9 +1,14 @@
+import zlib
+
+import keras
 import numpy as np
 import pytest
+import scipy.stats
 
 from tfcollapse import networks
 from tfcollapse.config import Network, Objective, Run
 from tfcollapse.describe import describe
+from tfcollapse.networks.initializers import Drawn
 
 DEPTHS = (1, 2, 3, 4, 6, 8, 10)
 
@@ -70,6 +75,39 @@ def test_initializers_have_their_variance(initializer, variance):
     # 120,000 draws: the sample variance is within 3% of the truth at more than five standard errors.
     assert kernel.var() == pytest.approx(variance, rel=0.03)
     assert not encoder.body[1].bias.numpy().any()
+
+
+SCHEMES = ["glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal"]
+
+
+@pytest.mark.parametrize("shape", [(150, 400), (3, 3, 40, 60)])
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_scheme_draws_from_what_keras_draws_from(scheme, shape):
+    own = np.array(Drawn(scheme, 3, "layer")(shape))
+    keras_own = np.array(keras.initializers.get({"class_name": scheme, "config": {"seed": 0}})(shape))
+    assert own.dtype == np.float32
+    assert own.std() == pytest.approx(keras_own.std(), rel=0.03)
+    assert np.abs(own).max() == pytest.approx(np.abs(keras_own).max(), rel=0.01)
+    # Two samples of 20,000 and more from one distribution: Kolmogorov's distance has a p-value of its own.
+    assert scipy.stats.ks_2samp(own.ravel(), keras_own.ravel()).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("shape", [(40, 24), (24, 40), (3, 3, 4, 20), (3, 3, 4, 80)])
+def test_an_orthogonal_start_is_orthonormal(shape):
+    kernel = np.array(Drawn("orthogonal", 3, "layer")(shape), np.float64).reshape(-1, shape[-1])
+    small = kernel.T @ kernel if kernel.shape[0] >= kernel.shape[1] else kernel @ kernel.T
+    np.testing.assert_allclose(small, np.eye(len(small)), atol=1e-6)
+
+
+def test_starts_are_of_the_seed_and_the_name_alone_and_keep_their_bits():
+    start = np.array(Drawn("glorot_uniform", 0, "encoder_1")((2, 3)))
+    assert np.array_equal(start, np.array(Drawn("glorot_uniform", 0, "encoder_1")((2, 3))))
+    assert not np.isin(start, np.array(Drawn("glorot_uniform", 0, "encoder_2")((2, 3)))).any()
+    again = keras.initializers.deserialize(keras.initializers.serialize(Drawn("glorot_uniform", 0, "encoder_1")))
+    assert np.array_equal(start, np.array(again((2, 3))))
+    generator = np.random.Generator(np.random.Philox(key=[0, 3], counter=[0, zlib.crc32(b"encoder_1"), 0, 0]))
+    limit = np.sqrt(6 / 5)
+    np.testing.assert_array_equal(start, generator.uniform(-limit, limit, (2, 3)).astype(np.float32))
 
 
 def test_describe_counts_what_the_closed_form_counts():

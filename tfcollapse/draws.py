@@ -12,7 +12,7 @@ import functools
 
 import numpy as np
 
-_SHUFFLE, _NOISE, _EVALUATION = range(3)
+_SHUFFLE, _NOISE, _EVALUATION, _WEIGHTS = range(4)
 EVALUATION_BLOCK = 1_024
 
 
@@ -62,3 +62,8 @@ def noise(seed: int, first_step: int, steps: int, batch: int, latent_dim: int) -
 def evaluation_noise(seed: int, block: int, latent_dim: int) -> np.ndarray:
     """The noise of eq. (8)'s one sample of z per image, for one block of EVALUATION_BLOCK images."""
     return _generator(seed, _EVALUATION, block).standard_normal((EVALUATION_BLOCK, latent_dim), dtype=np.float32)
+
+
+def weights(seed: int, layer: int) -> np.random.Generator:
+    """The generator of one layer's initial weights, `layer` a number below 2^64 that is its own."""
+    return _generator(seed, _WEIGHTS, layer)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import Any
 
 import keras
+
+from tfcollapse.networks.initializers import Drawn
 
 
 def dense(units: int, *, name: str, initializer: str, seed: int, activation: str | None = None) -> keras.layers.Dense:
     """A dense layer with zero bias; AE and VAE twins of one seed start at the same shared weights."""
     return keras.layers.Dense(
-        units, activation=activation, kernel_initializer=seeded(initializer, seed, name), name=name
+        units, activation=activation, kernel_initializer=Drawn(initializer, seed, name), name=name
     )
 
 
@@ -24,7 +25,7 @@ def convolution(
         size,
         padding="same",
         activation=activation,
-        kernel_initializer=seeded(initializer, seed, name),
+        kernel_initializer=Drawn(initializer, seed, name),
         name=name,
     )
 
@@ -37,15 +38,9 @@ def upscaling(channels: int, *, name: str, initializer: str, seed: int, activati
         strides=2,
         padding="same",
         activation=activation,
-        kernel_initializer=seeded(initializer, seed, name),
+        kernel_initializer=Drawn(initializer, seed, name),
         name=name,
     )
-
-
-def seeded(initializer: str, seed: int, name: str) -> keras.initializers.Initializer:
-    """A Keras initialiser by name, seeded by (seed, name): stable across processes."""
-    config = {"seed": zlib.crc32(f"{seed}/{name}".encode())}
-    return keras.initializers.get({"class_name": initializer, "config": config})
 
 
 def build_chain(layers: list[keras.layers.Layer], shape: tuple[Any, ...]) -> tuple[Any, ...]:
