@@ -17,7 +17,7 @@ from tfcollapse import (
     objectives,
 )
 from tfcollapse.config import Objective
-from tfcollapse.errors import RunError
+from tfcollapse.errors import ConfigError, RunError
 
 
 class Posterior(NamedTuple):
@@ -185,6 +185,8 @@ class Autoencoder(keras.Model):
 
     def train_step(self, data: Any) -> dict[str, Any]:
         """One update under `fit`. Losses are divided by the replicas, which then sum their gradients."""
+        if keras.config.backend() != "tensorflow":
+            raise ConfigError("fit: this model's is TensorFlow's: under another backend train it with tfcollapse.train")
         import tensorflow as tf
 
         images, step = _images_of(data), self.optimizer.iterations

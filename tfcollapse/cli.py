@@ -60,11 +60,11 @@ def _runs(parsed: argparse.Namespace) -> int:
 
 def _theory(parsed: argparse.Namespace) -> int:
     from tfcollapse import findings
-    from tfcollapse.quiet import import_tensorflow
+    from tfcollapse.backend import need_tensorflow
     from tfcollapse.record import check_writable
 
     out = pathlib.Path(parsed.out)
-    import_tensorflow()
+    need_tensorflow("theory")
     from tfcollapse.lab import laboratory
 
     names, found = laboratory.sections(parsed.section, parsed.table), []
@@ -87,18 +87,18 @@ def _theory(parsed: argparse.Namespace) -> int:
 
 
 def _diagnose(parsed: argparse.Namespace) -> int:
-    from tfcollapse.quiet import import_tensorflow
+    from tfcollapse.backend import need_tensorflow
 
-    import_tensorflow()
+    need_tensorflow(parsed.command)
     from tfcollapse.diagnosis import commands
 
     return commands.diagnose_command(parsed) if parsed.command == "diagnose" else commands.blame_command(parsed)
 
 
 def _export(parsed: argparse.Namespace) -> int:
-    from tfcollapse.quiet import import_tensorflow
+    from tfcollapse.backend import need_tensorflow
 
-    import_tensorflow()
+    need_tensorflow("export")
     from tfcollapse.saved_model import export_run
 
     run, target = pathlib.Path(parsed.run), pathlib.Path(parsed.target)
@@ -121,7 +121,7 @@ def _report(parsed: argparse.Namespace) -> int:
 
 
 def _describe(parsed: argparse.Namespace) -> int:
-    from tfcollapse.quiet import import_tensorflow
+    from tfcollapse.backend import start
     from tfcollapse.variants import configured
 
     run = configured(None, parsed.settings)
@@ -131,7 +131,7 @@ def _describe(parsed: argparse.Namespace) -> int:
             raise ValueError
     except ValueError:
         raise ConfigError(f"--image-shape: expected H,W,C such as 28,28,1, received '{parsed.image_shape}'") from None
-    import_tensorflow()
+    start()
     from tfcollapse.describe import describe, lines
 
     facts = describe(run, (height, width, channels))
@@ -154,13 +154,13 @@ def _data(parsed: argparse.Namespace) -> int:
 
 
 def _bench(parsed: argparse.Namespace) -> int:
-    from tfcollapse.quiet import import_tensorflow
+    from tfcollapse.backend import need_tensorflow
     from tfcollapse.variants import configured
 
     run = configured(None, parsed.settings)
     if parsed.steps < 1:
         raise ConfigError(f"--steps: expected >= 1, received {parsed.steps}")
-    import_tensorflow()
+    need_tensorflow("bench")
     from tfcollapse.bench import bench, lines
 
     facts = bench(run, parsed.steps)

@@ -51,12 +51,10 @@ def batch_indices(seed: int, first_step: int, steps: int, batch: int, count: int
 
 def noise(seed: int, first_step: int, steps: int, batch: int, latent_dim: int) -> np.ndarray:
     """The reparameterisation noise of each step: float32 [steps, batch, latent_dim], standard normal."""
-    return np.stack(
-        [
-            _generator(seed, _NOISE, step).standard_normal((batch, latent_dim), dtype=np.float32)
-            for step in range(first_step, first_step + steps)
-        ]
-    )
+    values = np.empty((steps, batch, latent_dim), np.float32)
+    for row, step in zip(values, range(first_step, first_step + steps), strict=True):
+        _generator(seed, _NOISE, step).standard_normal(out=row, dtype=np.float32)
+    return values
 
 
 def evaluation_noise(seed: int, block: int, latent_dim: int) -> np.ndarray:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.util
 import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tfcollapse.errors import UserError
+from tfcollapse.errors import ConfigError, UserError
 
 
 @functools.cache
@@ -22,8 +23,15 @@ def import_tensorflow(first: Callable[[], Any] = lambda: None) -> Any:
 
     Returns:
       What `first` returned.
+
+    Raises:
+      ConfigError: it is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    if importlib.util.find_spec("tensorflow") is None:
+        raise ConfigError(
+            "TensorFlow is not installed: pip install tensorflow, or set KERAS_BACKEND=jax to train with JAX"
+        )
     with _held_back():
         import tensorflow as tf
 

@@ -207,7 +207,7 @@ def read_config(path: pathlib.Path) -> Run:
 
 def environment(**more: Any) -> Row:
     """Versions, commit, hardware and time: what a result must name."""
-    packages = ("tensorflow", "keras", "numpy", "scipy", "tensorflow-datasets")
+    packages = ("tensorflow", "jax", "keras", "numpy", "scipy", "tensorflow-datasets")
     versions = {}
     for name in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -148,12 +148,12 @@ def figure(parsed: argparse.Namespace) -> int:
 
 def pictures(parsed: argparse.Namespace) -> int:
     """Draw a sweep's reconstructions and samples."""
+    from tfcollapse.backend import start
     from tfcollapse.figures.style import save
-    from tfcollapse.quiet import import_tensorflow
 
     _, runs = declared_runs(parsed)
     name, out = _place(parsed)
-    import_tensorflow()
+    start()
     from tfcollapse import pictures as drawn
 
     paths = save(drawn.pictures(runs, out / "runs", data_dir=parsed.data_dir), out / f"{name}-pictures")

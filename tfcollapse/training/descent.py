@@ -8,8 +8,9 @@ import numpy as np
 
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config import Run
+from tfcollapse.training import engines
+from tfcollapse.training.engine import Engine
 from tfcollapse.training.ingredients import build, chunk
-from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
 
 
 def descend(run: Run, images: np.ndarray) -> tuple[Autoencoder, list[dict[str, float]]]:
@@ -25,12 +26,12 @@ def descend(run: Run, images: np.ndarray) -> tuple[Autoencoder, list[dict[str, f
 def descend_model(model: Autoencoder, run: Run, images: np.ndarray) -> list[dict[str, float]]:
     """Train a model in place, whoever built its parts, as `run.training` and `run.seed` say; returns those means."""
     model.reconstruct(images[:1].astype(np.float32))  # its variables are there from the first call on
-    return _advance(_engine(model, run), run, images)
+    return _advance(engines.engine(model, run), run, images)
 
 
 def descend_at(run: Run, images: np.ndarray, gammas: list[float], measure: Callable[[Autoencoder], float]) -> list:
     """`measure` of the model that `run` trains at each fixed gamma, every time from the same start; compiled once."""
-    engine = _engine(build(run, images.shape[1:]), run)
+    engine = engines.engine(build(run, images.shape[1:]), run)
     start, found = engine.state(), []
     for gamma in gammas:
         engine.restore(start)
@@ -40,11 +41,7 @@ def descend_at(run: Run, images: np.ndarray, gammas: list[float], measure: Calla
     return found
 
 
-def _engine(model: Autoencoder, run: Run) -> TensorFlowEngine:
-    return TensorFlowEngine(model, run.training, jit=use_xla(run.training, run.network))
-
-
-def _advance(engine: TensorFlowEngine, run: Run, images: np.ndarray) -> list[dict[str, float]]:
+def _advance(engine: Engine, run: Run, images: np.ndarray) -> list[dict[str, float]]:
     rows = []
     while engine.step < run.training.steps:
         count = min(run.training.log_every, run.training.steps - engine.step)

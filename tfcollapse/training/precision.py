@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Iterator
 
 import keras
-import tensorflow as tf
 
 from tfcollapse.autoencoder import Autoencoder
 
@@ -16,9 +15,8 @@ _POLICY = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 def set_precision(model: Autoencoder, precision: str) -> None:
     """Have encoder and decoder compute as `Training.precision` says from now on.
 
-    TensorFlow rounds the factors of float32 products to 10 bits on NVIDIA GPUs unless it is told otherwise; here it is.
+    "tf32" is the engine's to say: it is no type of Keras'.
     """
-    tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
     for layer in _layers(model) if precision in _POLICY else []:
         layer.dtype_policy = keras.DTypePolicy(_POLICY[precision])
 

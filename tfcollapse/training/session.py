@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 
 from tfcollapse import draws
 from tfcollapse.allocation import check_batch
+from tfcollapse.backend import backend
 from tfcollapse.config import Run
 from tfcollapse.data import Dataset
 from tfcollapse.errors import NonFiniteError
 from tfcollapse.record import Row, RunDirectory, environment
-from tfcollapse.training import checkpoint
+from tfcollapse.training import checkpoint, engines
 from tfcollapse.training import strategy as strategies
+from tfcollapse.training.engine import METRICS
 from tfcollapse.training.evaluation import evaluate
-from tfcollapse.training.ingredients import build, chunk
+from tfcollapse.training.ingredients import Supply, build
 from tfcollapse.training.progress import Progress
 from tfcollapse.training.stopping import Stopping
-from tfcollapse.training.tensorflow_engine import METRICS, TensorFlowEngine, use_xla
 from tfcollapse.training.workers import Workers
 
 PROBE = draws.EVALUATION_BLOCK
@@ -30,6 +32,10 @@ _CALL_SECONDS = 1.0
 """What one call of the engine is to take, at most twice this: a signal is heard between calls."""
 
 _PENDING = "pending/"
+
+Chunk = tuple[np.ndarray, np.ndarray]
+Gave = tuple[dict[str, np.ndarray], float, int | None]
+Course = Generator[Chunk, Gave, bool]
 
 
 class Session:
@@ -46,18 +52,18 @@ class Session:
         self.run, self.directory, self.dataset = run, directory, dataset
         self.workers, self.report = workers, report
         check_batch(run.training.log_every * run.training.batch, dataset.image_shape)
-        jit = use_xla(run.training, run.network)
         with workers.strategy.scope():
-            self.engine = TensorFlowEngine(build(run, dataset.image_shape), run.training, jit=jit)
+            self.engine = engines.engine(build(run, dataset.image_shape), run)
         self.seconds_before = 0.0
         self.active_units: int | None = None
         self.pending: dict[str, np.ndarray] = {}
         self.pace = 1
+        self.asked: int | None = None
         self._restore()
         if workers.chief:
             directory.rewind(self.engine.step)
-            facts = strategies.describe(workers.strategy) | {"jit": jit, "device": self.engine.device}
-            facts = environment(**facts, resumed_from=self.engine.step)
+            facts = strategies.describe(workers.strategy) | {"backend": backend(), "jit": self.engine.jit}
+            facts = environment(**facts, device=self.engine.device, resumed_from=self.engine.step)
             directory.write_json("environment.json", facts | {"earlier": directory.sessions})
         self.last_values: dict[str, float] = {}
         self.first_step, self.started = self.engine.step, time.monotonic()
@@ -67,14 +73,22 @@ class Session:
         """Training time over all sessions that led here."""
         return self.seconds_before + time.monotonic() - self.started
 
-    def train(self) -> None:
-        """Go on to the last step, or until a signal asks to stop: then save, and raise what it stands for."""
+    def course(self, *, held: bool = False) -> Course:
+        """The way to the last step, or to where a signal asks to stop: then what was trained is saved.
+
+        Yields the arguments of `Engine.advance`, one chunk after another; is sent what it gave, the seconds it took,
+        and the signal, if one came. Returns whether it stopped for that.
+
+        Args:
+          held: the engine holds the images.
+        """
         training, engine = self.run.training, self.engine
-        with Stopping() as stopping, self.workers.together():
+        supply = Supply(self.run, self.dataset.train, held=held, ahead=engine.device.upper() != "CPU")
+        with contextlib.closing(supply):
             while engine.step < training.steps:
-                if not self._advance(stopping):
+                if not (yield from self._advance(supply)):
                     self.save()
-                    stopping.stop()
+                    return True
                 row = self._row()
                 if not self.workers.chief:
                     continue
@@ -84,21 +98,21 @@ class Session:
                 if engine.step % training.checkpoint_every == 0 and engine.step < training.steps:
                     self.save()
                 self._report(row)
+        return False
 
-    def _advance(self, stopping: Stopping) -> bool:
+    def _advance(self, supply: Supply) -> Generator[Chunk, Gave, bool]:
         """Train to the next multiple of `log_every`, a second or two at a time; False where a signal came first."""
         training, engine = self.run.training, self.engine
         end = min(engine.step // training.log_every * training.log_every + training.log_every, training.steps)
         while engine.step < end:
-            asked, slowest = self.workers.gather(stopping.asked or 0, -self.pace).max(axis=0)
+            asked, slowest = self.workers.gather(self.asked or 0, -self.pace).max(axis=0)
             if asked:
-                stopping.asked = int(asked)
+                self.asked = int(asked)
                 return False
-            start = time.monotonic()
             step, count = engine.step, min(int(-slowest), end - engine.step)
-            values = engine.advance(*chunk(self.run, self.dataset.train, step, count))
+            values, seconds, self.asked = yield supply.take(step, count)
             self._check_finite(step, values)
-            self._set_pace(time.monotonic() - start)
+            self._set_pace(seconds)
             self.pending = {n: np.concatenate([self.pending.get(n, value[:0]), value]) for n, value in values.items()}
         return True
 
@@ -170,3 +184,42 @@ class Session:
                 self.active_units,
             )
         )
+
+
+def drive(sessions: Sequence[Session]) -> dict[int, NonFiniteError]:
+    """Train sessions to their ends, several as one program, step by step.
+
+    Returns:
+      By their place, those whose loss or gamma stopped being finite; the others go on without them.
+
+    Raises:
+      KeyboardInterrupt, Terminated: a signal asked to stop, and all have saved.
+      RunError: another worker is lost.
+    """
+    first, failed, stopped = sessions[0], {}, False
+    advance = engines.together([session.engine for session in sessions])
+    held = first.engine.hold(first.dataset.train)
+    with Stopping() as stopping, first.workers.together():
+        courses = dict(enumerate(session.course(held=held) for session in sessions))
+        chunks = {lane: chunk for lane, course in courses.items() if (chunk := next(course, None)) is not None}
+        while live := [lane for lane in chunks if lane not in failed]:
+            start = time.monotonic()
+            # a failed lane computes on, on another's images, and nobody looks
+            taken = [chunks[lane if lane in live else live[0]] for lane in range(len(sessions))]
+            gave = advance(*map(list, zip(*taken, strict=True)))
+            seconds, asked = (
+                time.monotonic() - start,
+                stopping.asked,
+            )  # the same for all of them, so that they stay in step
+            for lane in live:
+                try:
+                    chunks[lane] = courses[lane].send((gave[lane], seconds, asked))
+                except StopIteration as end:
+                    stopped = stopped or end.value
+                    del chunks[lane]
+                except NonFiniteError as error:
+                    failed[lane] = error
+        if stopped:
+            stopping.asked = max(session.asked or 0 for session in sessions)  # another worker's signal too
+            stopping.stop()
+    return failed

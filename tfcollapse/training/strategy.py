@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
 import re
 from typing import Any
 
+from tfcollapse.backend import backend, start
 from tfcollapse.errors import ConfigError
 from tfcollapse.quiet import import_tensorflow
 
 NAMES = ("auto", "one", "mirrored", "multiworker")
+
+
+class JaxDevice:
+    """JAX's first device, as far as the trainer asks a strategy."""
+
+    num_replicas_in_sync = 1
+    scope = staticmethod(contextlib.nullcontext)
 
 
 def make(name: str = "auto", devices: str | None = None) -> Any:
@@ -23,14 +32,22 @@ def make(name: str = "auto", devices: str | None = None) -> Any:
       devices: a number, or names such as "GPU:0,GPU:1" ("CPU:0,CPU:1" share the machine's cores: to try it).
 
     Returns:
-      A `tf.distribute.Strategy`; for one device that is not named, TensorFlow's default one.
+      A `tf.distribute.Strategy`; for one device that is not named, TensorFlow's default one. Under JAX a `JaxDevice`.
 
     Raises:
-      ConfigError: a strategy or a device that there is not, a TF_CONFIG that is none, or TensorFlow has been started
-        already without what this needs.
+      ConfigError: a strategy or a device that there is not, a TF_CONFIG that is none, TensorFlow has been started
+        already without what this needs, or JAX is asked for what is TensorFlow's.
     """
     if name not in NAMES:
         raise ConfigError(f"--strategy: expected one of {', '.join(NAMES)}, received '{name}'")
+    if backend() == "jax":
+        if name not in ("auto", "one") or devices is not None or workers() is not None:
+            raise ConfigError(
+                "--strategy, --devices, TF_CONFIG: several devices are tf.distribute's, received KERAS_BACKEND=jax: "
+                "leave them out, or unset KERAS_BACKEND"
+            )
+        start()
+        return JaxDevice()
     return _made(name, _named(devices), os.environ.get("TF_CONFIG", ""))
 
 
@@ -70,6 +87,8 @@ def describe(strategy: Any) -> dict[str, Any]:
 
 def workers_of(strategy: Any) -> tuple[int, int] | None:
     """`workers()` where the strategy spans them, else None."""
+    if isinstance(strategy, JaxDevice):
+        return None
     import tensorflow as tf
 
     return workers() if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) else None

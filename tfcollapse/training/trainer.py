@@ -21,7 +21,7 @@ from tfcollapse.training import strategy as strategies
 from tfcollapse.training.evaluation import evaluate, initial_signal
 from tfcollapse.training.ingredients import build
 from tfcollapse.training.progress import Progress
-from tfcollapse.training.session import Session
+from tfcollapse.training.session import Session, drive
 from tfcollapse.training.workers import Workers
 
 SIGNAL_PROBE = 256
@@ -87,17 +87,24 @@ def _trained(
 ) -> Row | None:
     """The run's result in the chief; None in the other workers."""
     session = Session(run, directory, dataset, workers, report)
+    failed = drive([session])
+    return _ended(session, failed.get(0), data_dir) if workers.chief or failed else None
+
+
+def _ended(session: Session, failure: NonFiniteError | None, data_dir: Any) -> Row:
+    """A run's result, where it ended well or its numbers stopped being finite."""
     try:
-        session.train()
-        return _finish(session, data_dir) if workers.chief else None
+        if failure is None:
+            return _finish(session, data_dir)
     except NonFiniteError as error:
-        return {
-            "status": "failed",
-            "run_id": run.run_id,
-            "step": error.step,
-            "last_finite": error.last_finite,
-            "reason": str(error),
-        }
+        failure = error
+    return {
+        "status": "failed",
+        "run_id": session.run.run_id,
+        "step": failure.step,
+        "last_finite": failure.last_finite,
+        "reason": str(failure),
+    }
 
 
 @functools.lru_cache(maxsize=2)  # a worker trains many runs on the same images

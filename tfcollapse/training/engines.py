@@ -1,0 +1,55 @@
+"""The engine of Keras' backend, the one place that knows them both; an engine's framework is imported with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfcollapse.autoencoder import Autoencoder
+from tfcollapse.backend import backend
+from tfcollapse.config import Run
+from tfcollapse.errors import ConfigError
+from tfcollapse.training.engine import Engine
+
+Advance = Callable[[list[np.ndarray], list[np.ndarray]], list[dict[str, np.ndarray]]]
+
+
+def engine(model: Autoencoder, run: Run) -> Engine:
+    """The engine that trains `model` as `run` declares.
+
+    Raises:
+      ConfigError: JAX is asked for what it cannot do here.
+    """
+    if backend() == "jax":
+        from tfcollapse.training.jax_engine import JaxEngine
+
+        _check_jax(run)
+        return JaxEngine(model, run.training)
+    from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
+
+    return TensorFlowEngine(model, run.training, jit=use_xla(run.training, run.network))
+
+
+def together(engines: Sequence[Any]) -> Advance:
+    """`Engine.advance` of all of them at once; several are JAX's, of runs that differ in their seeds alone."""
+    if len(engines) == 1:
+        return lambda images, noise: [engines[0].advance(images[0], noise[0])]
+    from tfcollapse.training.jax_engine import Lanes
+
+    return Lanes(engines).advance
+
+
+def _check_jax(run: Run) -> None:
+    import jax
+
+    if run.training.jit == "off":
+        raise ConfigError(
+            "training.jit: 'off' is TensorFlow's, received it under KERAS_BACKEND=jax, which compiles all"
+        )
+    if run.network.architecture != "dense" and jax.default_backend() == "cpu":
+        raise ConfigError(
+            f"KERAS_BACKEND=jax: expected a GPU for a {run.network.architecture} network: a CPU takes most of a minute "
+            "a step (XLA's convolutions inside a loop); unset KERAS_BACKEND to train it with TensorFlow"
+        )

@@ -1,0 +1,178 @@
+"""The JAX engine: K training steps as one program over images that stay on the device, one seed or several at once."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import keras
+import numpy as np
+
+from tfcollapse.autoencoder import Autoencoder
+from tfcollapse.config import Training
+from tfcollapse.training.engine import METRICS, Engine, as_float
+
+State = tuple[list[Any], list[Any], list[Any]]
+"""Values of the trainable weights, of the other ones, and of the optimiser's variables."""
+
+_HOST_IMAGES = 1 << 30
+"""Bytes of a training set up to which a CPU holds a copy; a GPU does up to a quarter of its memory."""
+
+
+class JaxEngine(Engine):
+    """A model and its optimiser trained by JAX on one device: what `TensorFlowEngine` computes, to rounding.
+
+    Keras' variables hold the state between calls, but for engines that are `Lanes`: there the stacked state leads.
+
+    Args:
+      model, training, optimizer: as for `Engine`.
+    """
+
+    jit = True
+
+    def __init__(self, model: Autoencoder, training: Training, optimizer: keras.optimizers.Optimizer | None = None):
+        super().__init__(model, training, optimizer)
+        self.device = jax.devices()[0].device_kind
+        self.held: Any = None
+        self.lanes: Lanes | None = None
+        self._trainable = list(model.trainable_variables)
+        self._other = [variable for variable in model.weights if not variable.trainable]
+        self._program = jax.jit(self.chunk, donate_argnums=0)
+        self._evaluated = jax.jit(self._evaluate_values)
+        self._block = lambda images, noise: self._evaluated([w.value for w in self.model.weights], images, noise)
+
+    @property
+    def values(self) -> State:
+        """What the variables hold."""
+        groups = (self._trainable, self._other, self.optimizer.variables)
+        return tuple([variable.value for variable in group] for group in groups)  # type: ignore[return-value]
+
+    @values.setter
+    def values(self, state: State) -> None:
+        groups = (self._trainable, self._other, self.optimizer.variables)
+        for variables, arrays in zip(groups, state, strict=True):
+            for variable, array in zip(variables, arrays, strict=True):
+                variable.assign(array)
+
+    def hold(self, images: np.ndarray) -> bool:
+        memory = jax.devices()[0].memory_stats()
+        if images.nbytes > (memory["bytes_limit"] // 4 if memory else _HOST_IMAGES):
+            return False
+        self.held = jnp.asarray(images)
+        return True
+
+    def advance(self, images: np.ndarray, noise: np.ndarray) -> dict[str, np.ndarray]:
+        count, most = len(images), self.training.log_every
+        with self.exact():
+            state, rows = self._program(self.values, self.held, *(padded(a, most) for a in (images, noise)), count)
+        self.values = state
+        self.step += count
+        return dict(zip(METRICS, np.asarray(rows)[:count].T, strict=True))
+
+    def evaluate(self, images: np.ndarray, noise: np.ndarray) -> Any:
+        self._catch_up()
+        with self.exact():
+            return super().evaluate(images, noise)
+
+    def state(self) -> dict[str, np.ndarray]:
+        self._catch_up()
+        return super().state()
+
+    def _catch_up(self) -> None:
+        if self.lanes is not None:
+            self.lanes.hand_back()
+
+    def exact(self) -> contextlib.AbstractContextManager[Any]:
+        """JAX would take TF32 for float32 products on NVIDIA GPUs; here only where it is asked for."""
+        return jax.default_matmul_precision("tensorfloat32" if self.training.precision == "tf32" else "float32")
+
+    def chunk(self, state: State, held: Any, images: Any, noise: Any, count: Any) -> tuple[State, Any]:
+        """`count` updates, a pure function of the state: the new one, and METRICS as [steps, len(METRICS)].
+
+        A loop with a bound of its own rather than `lax.scan`, which would compile for every length of a chunk.
+        """
+
+        def body(i: Any, carry: tuple[State, Any]) -> tuple[State, Any]:
+            state, rows = carry
+            batch = images[i] if held is None else held[images[i]]
+            state, row = self._update(state, as_float(batch), noise[i])
+            return state, rows.at[i].set(row)
+
+        return jax.lax.fori_loop(0, count, body, (state, jnp.zeros((len(images), len(METRICS)))))
+
+    def _update(self, state: State, images: Any, noise: Any) -> tuple[State, Any]:
+        (scaled, (row, other)), gradients = jax.value_and_grad(self._loss, has_aux=True)(
+            state[0], state[1], state[2], images, noise
+        )
+        trainable, optimizer = self.optimizer.stateless_apply(state[2], gradients, state[0])
+        return (trainable, other, optimizer), row
+
+    def _loss(self, trainable: list[Any], other: list[Any], optimizer: list[Any], images: Any, noise: Any) -> Any:
+        variables = [*self._trainable, *self._other, *self.optimizer.variables]
+        mapping = list(zip(variables, [*trainable, *other, *optimizer], strict=True))
+        with keras.StatelessScope(state_mapping=mapping) as scope:
+            terms = self.model.loss_terms(images, noise, self.optimizer.iterations)
+            loss = jnp.mean(terms.loss)
+            errors = terms.squared_error / self.model.dimensions
+            rate = jnp.asarray(self.optimizer.learning_rate)
+            row = [loss, jnp.mean(errors), jnp.mean(terms.kl), terms.gamma, terms.kl_weight, rate]
+            scaled = self.optimizer.scale_loss(loss)
+            new = [scope.get_current_value(variable) for variable in self._other]
+        return scaled, (jnp.stack([jnp.asarray(value, jnp.float32) for value in row]), new)
+
+    def _evaluate_values(self, values: list[Any], images: Any, noise: Any) -> tuple[Any, ...]:
+        with keras.StatelessScope(state_mapping=list(zip(self.model.weights, values, strict=True))):
+            return self._evaluate(images, noise)
+
+
+class Lanes:
+    """Engines of one program, which differ in what their variables hold, advanced as one by `vmap`.
+
+    Args:
+      engines: of runs that differ in their seeds alone, all at the same step.
+    """
+
+    def __init__(self, engines: Sequence[JaxEngine]):
+        first, axes = engines[0], (0, None, 0, 0, None)
+        self.engines = engines
+        self._program = jax.jit(jax.vmap(first.chunk, in_axes=axes), donate_argnums=0)
+        self._state = jax.jit(lambda states: jax.tree.map(lambda *a: jnp.stack(a), *states))(
+            [e.values for e in engines]
+        )
+        self._ahead = False
+        for engine in engines:
+            engine.lanes = self
+
+    def advance(self, images: Sequence[np.ndarray], noise: Sequence[np.ndarray]) -> list[dict[str, np.ndarray]]:
+        """What `Engine.advance` does, for each engine; chunks of one length."""
+        first, count = self.engines[0], len(images[0])
+        chunks = (np.stack([padded(a, first.training.log_every) for a in arrays]) for arrays in (images, noise))
+        with first.exact():
+            self._state, rows = self._program(self._state, first.held, *chunks, count)
+        self._ahead = True
+        for engine in self.engines:
+            engine.step += count
+        return [dict(zip(METRICS, lane[:count].T, strict=True)) for lane in np.asarray(rows)]
+
+    def hand_back(self) -> None:
+        """Give every engine its own state."""
+        if self._ahead:
+            for engine, state in zip(self.engines, _unstacked(self._state, len(self.engines)), strict=True):
+                engine.values = state
+            self._ahead = False
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def _unstacked(state: State, lanes: int) -> list[State]:
+    return [jax.tree.map(lambda array, lane=lane: array[lane], state) for lane in range(lanes)]
+
+
+def padded(values: np.ndarray, length: int) -> np.ndarray:
+    """`values` with rows of zeros up to `length`: one program, compiled once, takes chunks of any length."""
+    if len(values) == length:
+        return values
+    return np.pad(values, [(0, length - len(values))] + [(0, 0)] * (values.ndim - 1))
