@@ -120,9 +120,14 @@ def test_the_compiled_loop_does_what_a_plain_eager_loop_does():
             first, second = moments[i]
             moments[i] = (0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2)
             variable.assign_sub(rate * moments[i][0] / (np.sqrt(moments[i][1]) + 1e-8))
-    for ours, plain in zip(engine.model.trainable_variables, model.trainable_variables, strict=True):
-        # 10 steps move a weight by up to 2e-3; they agree to a thousandth of that.
-        assert np.allclose(ours, plain, atol=2e-6), plain.path
+    for ours, plain, (_, second) in zip(
+        engine.model.trainable_variables, model.trainable_variables, moments, strict=True
+    ):
+        # 10 steps move a weight by up to 2e-3; they agree to a thousandth of that, but for weights whose gradient is
+        # rounding alone: Adam makes steps of full length of it.
+        heard = np.sqrt(second) > 1e-6
+        assert np.mean(heard | (second == 0)) > 0.999, plain.path
+        assert np.allclose(np.where(heard, ours, plain), plain, atol=2e-6), plain.path
     assert set(values) == set(METRICS)
 
 

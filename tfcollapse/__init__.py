@@ -21,6 +21,7 @@ _PUBLIC = {
     "Claim": "tfcollapse.study",
     "build": "tfcollapse.training.ingredients",
     "train": "tfcollapse.training.trainer",
+    "train_together": "tfcollapse.training.trainer",
     "export": "tfcollapse.saved_model",
     "diagnose": "tfcollapse.diagnosis.diagnose",
     "blame": "tfcollapse.diagnosis.blame",
@@ -35,7 +36,15 @@ __all__ = ["__version__", *_PUBLIC]
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'tfcollapse' has no attribute '{name}'")
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
+    try:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    except ModuleNotFoundError as error:
+        if error.name != "tensorflow":
+            raise
+        from tfcollapse.quiet import import_tensorflow
+
+        import_tensorflow()  # says in one line what to do
+        raise
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,7 @@ import pathlib
 import sys
 
 from tfcollapse.errors import ConfigError
-from tfcollapse.quiet import import_tensorflow
+from tfcollapse.quiet import held_back, import_tensorflow
 
 NAMES = ("tensorflow", "jax")
 
@@ -29,6 +29,12 @@ def start() -> None:
         import_tensorflow()
     elif importlib.util.find_spec("jax") is None:
         raise ConfigError("KERAS_BACKEND=jax: JAX is not installed: pip install 'tfcollapse[jax]'")
+    elif "jax" not in sys.modules:
+        with held_back():  # Keras imports TensorFlow even then, where there is one, for its file system alone
+            import jax
+            import keras  # noqa: F401
+
+            jax.devices()
 
 
 def need_tensorflow(what: str) -> None:

@@ -32,7 +32,7 @@ def import_tensorflow(first: Callable[[], Any] = lambda: None) -> Any:
         raise ConfigError(
             "TensorFlow is not installed: pip install tensorflow, or set KERAS_BACKEND=jax to train with JAX"
         )
-    with _held_back():
+    with held_back():
         import tensorflow as tf
 
         made = first()
@@ -44,7 +44,7 @@ def import_tensorflow(first: Callable[[], Any] = lambda: None) -> Any:
 
 
 @contextlib.contextmanager
-def _held_back() -> Iterator[None]:
+def held_back() -> Iterator[None]:
     # The lines come from C++ before any log level applies, so only the file descriptor stops them.
     import tempfile
 

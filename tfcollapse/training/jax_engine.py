@@ -42,8 +42,8 @@ class JaxEngine(Engine):
         self._trainable = list(model.trainable_variables)
         self._other = [variable for variable in model.weights if not variable.trainable]
         self._program = jax.jit(self.chunk, donate_argnums=0)
-        self._evaluated = jax.jit(self._evaluate_values)
-        self._block = lambda images, noise: self._evaluated([w.value for w in self.model.weights], images, noise)
+        self.evaluated = jax.jit(self._evaluate_values)
+        self._block = lambda images, noise: self.evaluated([w.value for w in self.model.weights], images, noise)
 
     @property
     def values(self) -> State:
@@ -145,7 +145,7 @@ class Lanes:
         )
         self._ahead = False
         for engine in engines:
-            engine.lanes = self
+            engine.lanes, engine.evaluated = self, first.evaluated  # compiled once
 
     def advance(self, images: Sequence[np.ndarray], noise: Sequence[np.ndarray]) -> list[dict[str, np.ndarray]]:
         """What `Engine.advance` does, for each engine; chunks of one length."""

@@ -67,11 +67,12 @@ class Session:
             directory.write_json("environment.json", facts | {"earlier": directory.sessions})
         self.last_values: dict[str, float] = {}
         self.first_step, self.started = self.engine.step, time.monotonic()
+        self.ended: float | None = None
 
     @property
     def seconds(self) -> float:
         """Training time over all sessions that led here."""
-        return self.seconds_before + time.monotonic() - self.started
+        return self.seconds_before + (self.ended or time.monotonic()) - self.started
 
     def course(self, *, held: bool = False) -> Course:
         """The way to the last step, or to where a signal asks to stop: then what was trained is saved.
@@ -98,6 +99,7 @@ class Session:
                 if engine.step % training.checkpoint_every == 0 and engine.step < training.steps:
                     self.save()
                 self._report(row)
+        self.ended = time.monotonic()
         return False
 
     def _advance(self, supply: Supply) -> Generator[Chunk, Gave, bool]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
 import json
 import math
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tfcollapse import objectives
+from tfcollapse.backend import backend, start
 from tfcollapse.config import Data, Run
 from tfcollapse.data import Dataset, load
 from tfcollapse.diagnostics.reconstruction import spectrum
-from tfcollapse.errors import NonFiniteError
+from tfcollapse.errors import ConfigError, NonFiniteError
 from tfcollapse.record import Row, RunDirectory, replacing
 from tfcollapse.theory.affine import Spectrum
 from tfcollapse.training import strategy as strategies
@@ -70,6 +73,45 @@ def train(
             if directory.result is None:
                 directory.write_json("result.json", result)
             return _shared(workers, result)
+
+
+def train_together(
+    runs: Sequence[Run],
+    out: str | os.PathLike[str],
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> list[Row]:
+    """`train` for runs that differ in their seeds alone, step by step as one program: how a GPU is filled.
+
+    Needs KERAS_BACKEND=jax. Each run has its own directory, and may as well go on alone; one that stops being finite does
+    not stop the others. Runs that stand at different steps follow one another.
+
+    Returns:
+      A result for each run, in their order.
+
+    Raises:
+      ConfigError: runs that differ in more, or another backend.
+      UserError: as `train`.
+    """
+    if backend() != "jax" or len({dataclasses.replace(run, seed=0) for run in runs}) > 1:
+        raise ConfigError("train_together: expected runs that differ in their seeds alone, and KERAS_BACKEND=jax")
+    start()
+    dataset, workers = load(runs[0].data, data_dir=data_dir), Workers(strategies.make())
+    directories = {run.run_id: RunDirectory(pathlib.Path(out) / run.run_id, run) for run in runs}
+    with contextlib.ExitStack() as opened:
+        sessions: dict[int, list[Session]] = {}
+        for run in runs:
+            directory = directories[run.run_id]
+            if directory.result is None:
+                opened.enter_context(directory.open())
+                session = Session(run, directory, dataset, workers, report)
+                sessions.setdefault(session.engine.step, []).append(session)
+        for group in sessions.values():
+            failed = drive(group)
+            for lane, session in enumerate(group):
+                session.directory.write_json("result.json", _ended(session, failed.get(lane), data_dir))
+    return [directories[run.run_id].result for run in runs]
 
 
 def _shared(workers: Workers, result: Row | None) -> Row:
