@@ -41,10 +41,9 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name != "tensorflow":
             raise
-        from tfcollapse.quiet import import_tensorflow
+        from tfcollapse.errors import NO_TENSORFLOW, ConfigError
 
-        import_tensorflow()  # says in one line what to do
-        raise
+        raise ConfigError(NO_TENSORFLOW) from None
 
 
 def __dir__() -> list[str]:

@@ -183,10 +183,14 @@ class Autoencoder(keras.Model):
     def metrics(self) -> list[keras.metrics.Metric]:
         return self._trackers
 
-    def train_step(self, data: Any) -> dict[str, Any]:
-        """One update under `fit`. Losses are divided by the replicas, which then sum their gradients."""
+    def compile(self, *arguments: Any, **options: Any) -> None:
+        """As Keras'. Raises ConfigError under another backend than TensorFlow, whose `train_step` this is."""
         if keras.config.backend() != "tensorflow":
             raise ConfigError("fit: this model's is TensorFlow's: under another backend train it with tfcollapse.train")
+        super().compile(*arguments, **options)
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """One update under `fit`. Losses are divided by the replicas, which then sum their gradients."""
         import tensorflow as tf
 
         images, step = _images_of(data), self.optimizer.iterations

@@ -56,3 +56,6 @@ def unknown(kind: str, received: object, choices: Iterable[str]) -> str:
     near = difflib.get_close_matches(str(received), names, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return f"unknown {kind} '{received}': {hint}expected one of {', '.join(names)}"
+
+
+NO_TENSORFLOW = "TensorFlow is not installed: pip install tensorflow, or set KERAS_BACKEND=jax to train with JAX"

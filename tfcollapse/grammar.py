@@ -40,6 +40,9 @@ def _training(commands: Any) -> None:
     sweep = _command(commands, "sweep", "train every run of a study, then draw its figure")
     _study(sweep)
     sweep.add_argument("--jobs", default="auto", help="runs at a time, or 'auto'")
+    sweep.add_argument(
+        "--together", default="auto", metavar="K", help="seeds of a cell trained as one program (JAX), or 'auto'"
+    )
     sweep.add_argument("--list", action="store_true", help="list the runs and their state, train nothing")
     sweep.add_argument("--ray", nargs="?", const="", metavar="HOST:PORT", help="train on a Ray cluster (extra 'ray')")
     sweep.add_argument("--cpus", type=float, metavar="N", help="with --ray: CPUs of one run (default: by its size)")

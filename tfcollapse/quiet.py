@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tfcollapse.errors import ConfigError, UserError
+from tfcollapse.errors import NO_TENSORFLOW, ConfigError, UserError
 
 
 @functools.cache
@@ -29,9 +29,7 @@ def import_tensorflow(first: Callable[[], Any] = lambda: None) -> Any:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if importlib.util.find_spec("tensorflow") is None:
-        raise ConfigError(
-            "TensorFlow is not installed: pip install tensorflow, or set KERAS_BACKEND=jax to train with JAX"
-        )
+        raise ConfigError(NO_TENSORFLOW)
     with held_back():
         import tensorflow as tf
 
@@ -45,6 +43,7 @@ def import_tensorflow(first: Callable[[], Any] = lambda: None) -> Any:
 
 @contextlib.contextmanager
 def held_back() -> Iterator[None]:
+    """Keep back what is printed to standard error, and show it only if what is done inside fails."""
     # The lines come from C++ before any log level applies, so only the file descriptor stops them.
     import tempfile
 

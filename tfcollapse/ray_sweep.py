@@ -119,7 +119,8 @@ def _train_there(run: Run, out: pathlib.Path, data_dir: Any, cache: pathlib.Path
     """What a worker does. Threads are set before TensorFlow counts the node's cores."""
     os.environ["TFCOLLAPSE_CACHE"] = str(cache)
     os.environ["TF_NUM_INTRAOP_THREADS"] = str(max(1, round(cpus)))
-    return attempt(run, out, lambda progress: None, data_dir=data_dir)
+    (result,) = attempt([run], out, lambda progress: None, data_dir=data_dir)
+    return result
 
 
 def _result(ray: Any, task: Any) -> Row:

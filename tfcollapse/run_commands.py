@@ -60,7 +60,7 @@ def _train_all(runs, out: pathlib.Path, table: str, parsed: argparse.Namespace):
     from tfcollapse.table import check_same_sweep, write_table
     from tfcollapse.training.strategy import workers
 
-    jobs = _jobs(parsed.jobs)
+    jobs, together = (_automatic(name, getattr(parsed, name)) for name in ("jobs", "together"))
     if workers() is not None:
         raise ConfigError("TF_CONFIG names several workers, and a sweep runs on one machine: train with --index I")
     if parsed.ray is not None and (parsed.strategy, parsed.devices) != ("auto", None):
@@ -78,7 +78,7 @@ def _train_all(runs, out: pathlib.Path, table: str, parsed: argparse.Namespace):
         watch = {"data_dir": parsed.data_dir, "report": display.update, "ended": display.ended}
         if parsed.ray is None:
             placement = {"strategy": parsed.strategy, "devices": parsed.devices}
-            rows = pool.sweep(runs, out / "runs", jobs=jobs, placement=placement, **watch)
+            rows = pool.sweep(runs, out / "runs", jobs=jobs, placement=placement, together=together, **watch)
         else:
             rows = ray_sweep(runs, out / "runs", address=parsed.ray, cpus=parsed.cpus, gpus=parsed.gpus, **watch)
     rows = [row | {"command": parsed.command_line} for row in rows]
@@ -87,11 +87,11 @@ def _train_all(runs, out: pathlib.Path, table: str, parsed: argparse.Namespace):
     return rows
 
 
-def _jobs(text: str) -> int | None:
+def _automatic(name: str, text: str) -> int | None:
     if text == "auto":
         return None
     if not text.isdigit() or int(text) < 1:
-        raise ConfigError(f"--jobs: expected 'auto' or a whole number >= 1, received '{text}'")
+        raise ConfigError(f"--{name}: expected 'auto' or a whole number >= 1, received '{text}'")
     return int(text)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -12,8 +13,9 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tfcollapse.backend import backend
 from tfcollapse.config import Run
-from tfcollapse.errors import UserError
+from tfcollapse.errors import ConfigError, UserError
 from tfcollapse.record import Row, RunDirectory, commit
 from tfcollapse.table import tidy_row
 
@@ -31,7 +33,7 @@ def auto_jobs(runs: Sequence[Run], cores: int) -> int:
     1.1 times with 16. Wider convolutions use their threads well, and go one at a time; so does everything where
     there is a GPU, whose memory the first process takes.
     """
-    if os.environ.get("CUDA_VISIBLE_DEVICES") != "" and any(pathlib.Path("/dev").glob("nvidia[0-9]*")):
+    if _gpu():
         return 1
     return max(1, min(cores, len(runs))) if all(map(small, runs)) else 1
 
@@ -39,6 +41,32 @@ def auto_jobs(runs: Sequence[Run], cores: int) -> int:
 def small(run: Run) -> bool:
     """Whether one core is enough for a run."""
     return run.network.own_fields.get("base_channels", 0) <= NARROW
+
+
+def auto_together(runs: Sequence[Run]) -> int:
+    """How many seeds of a cell to train as one program: all of them with JAX on a GPU, which one run leaves idle.
+
+    On two CPU cores two seeds as one take as long as one after the other (L = 2: 4.7 against 2 x 2.4 s, L = 10: 17
+    against 2 x 8.5 s for 400 steps).
+    """
+    return len(runs) if backend() == "jax" and _gpu() else 1
+
+
+def _gpu() -> bool:
+    return os.environ.get("CUDA_VISIBLE_DEVICES") != "" and any(pathlib.Path("/dev").glob("nvidia[0-9]*"))
+
+
+def parcels(runs: Sequence[Run], together: int) -> list[list[Run]]:
+    """`runs`, those that differ in their seeds alone up to `together` at a time, else one by one; order is kept."""
+    found: list[list[Run]] = []
+    open_: dict[Run, list[Run]] = {}
+    for run in runs:
+        cell = dataclasses.replace(run, seed=0)
+        if len(open_.get(cell, range(together))) >= together:
+            open_[cell] = []
+            found.append(open_[cell])
+        open_[cell].append(run)
+    return found
 
 
 def unfinished(runs: Sequence[Run], out: pathlib.Path) -> list[Run]:
@@ -71,6 +99,7 @@ def sweep(
     report: Callable[[Any], None] = lambda progress: None,
     ended: Callable[[Run, Row], None] = lambda run, result: None,
     placement: Mapping[str, str | None] | None = None,
+    together: int | None = None,
 ) -> list[Row]:
     """Train what of `runs` is not finished, and return a tidy row for each, in their order.
 
@@ -81,11 +110,18 @@ def sweep(
       jobs: worker processes; None is `auto_jobs`.
       report: receives each `Progress`; ended: each run's result.
       placement: `strategy` and `devices` of every run, as `train` takes them.
+      together: seeds of a cell that a worker trains as one program (JAX); None is `auto_together`.
+
+    Raises:
+      ConfigError: several together without JAX.
     """
     out = pathlib.Path(out)
-    waiting = longest_last(unfinished(runs, out))
+    left = longest_last(unfinished(runs, out))
+    if (together or 1) > 1 and backend() != "jax":
+        raise ConfigError(f"--together: expected KERAS_BACKEND=jax for {together} seeds as one, received tensorflow")
+    waiting = parcels(left, together or auto_together(left))
     cores = sorted(os.sched_getaffinity(0))
-    count = min(jobs or auto_jobs(waiting, len(cores)), len(waiting))
+    count = min(jobs or auto_jobs(left, len(cores)), len(waiting))
     share = max(1, len(cores) // max(1, count))
     options = {"data_dir": data_dir, **(placement or {})}
     lost: dict[str, str] = {}
@@ -114,36 +150,37 @@ class _Worker:
 
     def __init__(self, cores: list[int], out: pathlib.Path, options: Mapping[str, Any]):
         self.cores, self.out, self.options = cores, out, options
-        self.run: Run | None = None
+        self.runs: dict[str, Run] = {}
         self.connection, theirs = _SPAWN.Pipe()
         self.process = _SPAWN.Process(target=_work, args=(theirs, cores, out, options), daemon=True)
         self.process.start()
         theirs.close()
 
-    def take(self, waiting: list[Run]) -> bool:
-        """Begin the longest run that waits; with none left, end."""
-        self.run = waiting.pop() if waiting else None
+    def take(self, waiting: list[list[Run]]) -> bool:
+        """Begin the longest parcel that waits; with none left, end."""
+        parcel = waiting.pop() if waiting else []
+        self.runs = {run.run_id: run for run in parcel}
         with contextlib.suppress(BrokenPipeError):
-            self.connection.send(self.run)
-        if self.run is None:
+            self.connection.send(parcel)
+        if not parcel:
             self.process.join()
-        return self.run is not None
+        return bool(parcel)
 
-    def listen(self, waiting: list[Run], report: Any, ended: Any, lost: dict[str, str]) -> _Worker | None:
+    def listen(self, waiting: list[list[Run]], report: Any, ended: Any, lost: dict[str, str]) -> _Worker | None:
         """Handle one message. Returns who goes on: this worker, another in its place, or None."""
-        assert self.run is not None
         try:
             message = self.connection.recv()
         except (EOFError, OSError):
             self.process.join()
             reason = f"its worker process died (exit code {self.process.exitcode}); run again to resume it"
-            message = {"status": "error", "reason": reason}
-        if not isinstance(message, dict):
+            message = [{"run_id": run_id, "status": "error", "reason": reason} for run_id in self.runs]
+        if not isinstance(message, list):
             report(message)
             return self
-        if message["status"] == "error":
-            lost[self.run.run_id] = message["reason"]
-        ended(self.run, message)
+        for result in message:
+            if result["status"] == "error":
+                lost[result["run_id"]] = result["reason"]
+            ended(self.runs[result["run_id"]], result)
         if self.process.exitcode is not None:
             if not waiting:
                 return None
@@ -156,21 +193,24 @@ def _work(connection: Any, cores: list[int], out: pathlib.Path, options: Mapping
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends us
     os.sched_setaffinity(0, cores)  # before TensorFlow counts its threads
     commit()  # now: what is committed while the sweep goes on is not what it runs
-    while (run := connection.recv()) is not None:
-        connection.send(attempt(run, out, connection.send, **options))
+    while parcel := connection.recv():
+        connection.send(attempt(parcel, out, connection.send, **options))
 
 
-def attempt(run: Run, out: pathlib.Path, report: Callable[[Any], None], **options: Any) -> Row:
-    """Train one run in this process; whatever stops it is a result of status "error", and not the sweep's end."""
+def attempt(runs: list[Run], out: pathlib.Path, report: Callable[[Any], None], **options: Any) -> list[Row]:
+    """Train runs in this process; whatever stops them is a result of status "error", and not the sweep's end."""
     from tfcollapse.training import strategy
 
     try:
         strategy.make(options.get("strategy", "auto"), options.get("devices"))
-        from tfcollapse.training.trainer import train
+        from tfcollapse.training.trainer import train, train_together
 
-        return train(run, out, report=report, **options)
+        if len(runs) > 1:
+            return train_together(runs, out, report=report, data_dir=options.get("data_dir"))
+        return [train(runs[0], out, report=report, **options)]
     except UserError as error:
-        return {"status": "error", "reason": str(error)}
+        reason = str(error)
     except Exception as error:  # noqa: BLE001 - one broken run must not end the sweep
         traceback.print_exc()
-        return {"status": "error", "reason": f"{type(error).__name__}: {error}".splitlines()[0]}
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    return [{"run_id": run.run_id, "status": "error", "reason": reason} for run in runs]

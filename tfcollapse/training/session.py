@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator
 
 import numpy as np
 
@@ -22,7 +22,6 @@ from tfcollapse.training.engine import METRICS
 from tfcollapse.training.evaluation import evaluate
 from tfcollapse.training.ingredients import Supply, build
 from tfcollapse.training.progress import Progress
-from tfcollapse.training.stopping import Stopping
 from tfcollapse.training.workers import Workers
 
 PROBE = draws.EVALUATION_BLOCK
@@ -68,11 +67,12 @@ class Session:
         self.last_values: dict[str, float] = {}
         self.first_step, self.started = self.engine.step, time.monotonic()
         self.ended: float | None = None
+        self.together = 1
 
     @property
     def seconds(self) -> float:
-        """Training time over all sessions that led here."""
-        return self.seconds_before + (self.ended or time.monotonic()) - self.started
+        """Training time over all sessions that led here; its share of it, where several train as one program."""
+        return self.seconds_before + ((self.ended or time.monotonic()) - self.started) / self.together
 
     def course(self, *, held: bool = False) -> Course:
         """The way to the last step, or to where a signal asks to stop: then what was trained is saved.
@@ -186,42 +186,3 @@ class Session:
                 self.active_units,
             )
         )
-
-
-def drive(sessions: Sequence[Session]) -> dict[int, NonFiniteError]:
-    """Train sessions to their ends, several as one program, step by step.
-
-    Returns:
-      By their place, those whose loss or gamma stopped being finite; the others go on without them.
-
-    Raises:
-      KeyboardInterrupt, Terminated: a signal asked to stop, and all have saved.
-      RunError: another worker is lost.
-    """
-    first, failed, stopped = sessions[0], {}, False
-    advance = engines.together([session.engine for session in sessions])
-    held = first.engine.hold(first.dataset.train)
-    with Stopping() as stopping, first.workers.together():
-        courses = dict(enumerate(session.course(held=held) for session in sessions))
-        chunks = {lane: chunk for lane, course in courses.items() if (chunk := next(course, None)) is not None}
-        while live := [lane for lane in chunks if lane not in failed]:
-            start = time.monotonic()
-            # a failed lane computes on, on another's images, and nobody looks
-            taken = [chunks[lane if lane in live else live[0]] for lane in range(len(sessions))]
-            gave = advance(*map(list, zip(*taken, strict=True)))
-            seconds, asked = (
-                time.monotonic() - start,
-                stopping.asked,
-            )  # the same for all of them, so that they stay in step
-            for lane in live:
-                try:
-                    chunks[lane] = courses[lane].send((gave[lane], seconds, asked))
-                except StopIteration as end:
-                    stopped = stopped or end.value
-                    del chunks[lane]
-                except NonFiniteError as error:
-                    failed[lane] = error
-        if stopped:
-            stopping.asked = max(session.asked or 0 for session in sessions)  # another worker's signal too
-            stopping.stop()
-    return failed

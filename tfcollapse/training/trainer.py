@@ -21,10 +21,11 @@ from tfcollapse.errors import ConfigError, NonFiniteError
 from tfcollapse.record import Row, RunDirectory, replacing
 from tfcollapse.theory.affine import Spectrum
 from tfcollapse.training import strategy as strategies
+from tfcollapse.training.drive import drive
 from tfcollapse.training.evaluation import evaluate, initial_signal
 from tfcollapse.training.ingredients import build
 from tfcollapse.training.progress import Progress
-from tfcollapse.training.session import Session, drive
+from tfcollapse.training.session import Session
 from tfcollapse.training.workers import Workers
 
 SIGNAL_PROBE = 256
@@ -84,8 +85,8 @@ def train_together(
 ) -> list[Row]:
     """`train` for runs that differ in their seeds alone, step by step as one program: how a GPU is filled.
 
-    Needs KERAS_BACKEND=jax. Each run has its own directory, and may as well go on alone; one that stops being finite does
-    not stop the others. Runs that stand at different steps follow one another.
+    Needs KERAS_BACKEND=jax. Each run has its own directory, and may as well go on alone; one that stops being finite
+    does not stop the others. Runs that stand at different steps follow one another.
 
     Returns:
       A result for each run, in their order.
