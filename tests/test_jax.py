@@ -254,8 +254,8 @@ model.fit(np.zeros((8, 28, 28, 1), "float32"), verbose=0)
 def test_a_sweep_trains_seeds_together(tmp_path):
     study = tmp_path / "seeds.py"
     study.write_text(
-        "from conftest import tiny\nfrom tfcollapse.claims import depth_claims\nfrom tfcollapse.config import Objective\n"
-        "from tfcollapse.figures import depth_figure\nfrom tfcollapse.study import Study\n"
+        "from conftest import tiny\nfrom tfcollapse.claims import depth_claims\n"
+        "from tfcollapse.config import Objective\nfrom tfcollapse.figures import depth_figure\nfrom tfcollapse.study import Study\n"
         "runs = [tiny(objective=Objective(kind='ae')), tiny()]\n"
         "STUDY = Study(title='t', presets={'quick': runs}, draw=depth_figure, claims=depth_claims)\n"
     )

@@ -154,18 +154,9 @@ def _data(parsed: argparse.Namespace) -> int:
 
 
 def _bench(parsed: argparse.Namespace) -> int:
-    from tfcollapse.backend import need_tensorflow
-    from tfcollapse.variants import configured
+    from tfcollapse.bench.command import bench
 
-    run = configured(None, parsed.settings)
-    if parsed.steps < 1:
-        raise ConfigError(f"--steps: expected >= 1, received {parsed.steps}")
-    need_tensorflow("bench")
-    from tfcollapse.bench import bench, lines
-
-    facts = bench(run, parsed.steps)
-    print(json.dumps(facts, indent=1) if parsed.json else "\n".join(lines(facts)))
-    return 0
+    return bench(parsed)
 
 
 _COMMANDS = {

@@ -29,9 +29,15 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("action", choices=["list", "prepare"])
     data.add_argument("name", nargs="?")
     data.add_argument("--data-dir", help="TFDS' directory (default: TFDS_DATA_DIR)")
-    bench = _command(commands, "bench", "time a training step against Keras' fit and a matrix product")
+    bench = _command(commands, "bench", "time training steps against Keras' fit, PyTorch, pythae and a matrix product")
     bench.add_argument("--json", action="store_true")
-    bench.add_argument("--steps", type=int, default=300, help="timed steps of each (default: 300)")
+    bench.add_argument("--cases", metavar="NAMES", help="such as dense-2-vae,convolutional-1 (default: all)")
+    bench.add_argument("--windows", type=int, default=7, help="timed windows of each (default: 7)")
+    bench.add_argument("--seconds", type=float, default=1.0, help="length of a window (default: 1)")
+    bench.add_argument(
+        "--throughput", type=float, metavar="SECONDS", help="dense cases also as processes at once, so long each"
+    )
+    bench.add_argument("--out", metavar="DIR", help="write bench.md and its record there")
     _settings(bench)
     return parser
 

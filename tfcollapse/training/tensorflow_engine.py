@@ -66,7 +66,7 @@ class TensorFlowEngine(Engine):
         super().__init__(model, training, optimizer)
         # TensorFlow rounds the factors of float32 products to 10 bits on NVIDIA GPUs unless it is told otherwise.
         tf.config.experimental.enable_tensor_float_32_execution(training.precision == "tf32")
-        self.device = _device()
+        self.device = device()
         self._normalised = synchronise(model)
         # Traced once: XLA and strategies are given chunks of one length, the rest a length that is left open.
         self._padded = jit or self.replicas > 1
@@ -175,6 +175,7 @@ def _loop(size: int | tf.Tensor, count: tf.Tensor, update: Callable[[tf.Tensor],
     return rows.stack()
 
 
-def _device() -> str:
+def device() -> str:
+    """The first GPU's name, or "CPU"."""
     gpus = tf.config.list_physical_devices("GPU")
     return tf.config.experimental.get_device_details(gpus[0])["device_name"] if gpus else "CPU"

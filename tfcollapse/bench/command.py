@@ -1,0 +1,46 @@
+"""`tfcollapse bench`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+
+from tfcollapse import backend
+from tfcollapse.errors import ConfigError
+from tfcollapse.record import check_writable, environment
+from tfcollapse.variants import configured
+
+
+def bench(parsed: argparse.Namespace) -> int:
+    """Time the cases that are asked for, or the one that the settings make; write a page where `--out` says."""
+    if parsed.windows < 1 or parsed.seconds <= 0:
+        raise ConfigError(f"--windows, --seconds: expected > 0, received {parsed.windows}, {parsed.seconds}")
+    if parsed.settings and parsed.cases:
+        raise ConfigError("--cases, --set: expected one of them: settings make a case of their own")
+    own = configured(None, parsed.settings) if parsed.settings else None
+    backend.start()
+    from tfcollapse.bench import page, steps, throughput
+
+    cases = {"as set": own} if own else steps.chosen(parsed.cases or "all")
+    if parsed.out:
+        check_writable(pathlib.Path(parsed.out))
+    found = {"backend": backend.backend(), "command": parsed.command_line, "windows": parsed.windows, "cases": {}}
+    for name, run in cases.items():
+        found["cases"][name] = steps.measure(run, parsed.windows, parsed.seconds)
+        if not parsed.json:
+            print("\n".join(page.lines(name, found["cases"][name])), flush=True)
+    found |= {"device": steps.device(), "environment": environment()}
+    if parsed.throughput:
+        found["throughput"] = {
+            name: throughput.throughput(run, found["cases"][name]["step_ms"]["tfcollapse"]["median"], parsed.throughput)
+            for name, run in cases.items()
+            if run.network.architecture == "dense"
+        }
+    if parsed.json:
+        print(json.dumps(found, indent=1))
+    if parsed.out:
+        paths = page.write(pathlib.Path(parsed.out), found)
+        if not parsed.json:
+            print("wrote", ", ".join(map(str, paths)))
+    return 0

@@ -1,0 +1,139 @@
+"""What is timed: each is a function of a number of steps. Those of TensorFlow, JAX and Keras are here."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from tfcollapse import networks
+from tfcollapse.backend import backend
+from tfcollapse.config import Run
+from tfcollapse.training import engines
+from tfcollapse.training.adam import adam
+from tfcollapse.training.ingredients import build, chunk
+
+Contender = Callable[[int], None]
+
+
+def ours(run: Run, images: np.ndarray) -> Contender:
+    """This package's loop: draws, updates and metrics, without the files of a run."""
+    engine = engines.engine(build(run, images.shape[1:]), run)
+    held = engine.hold(images)
+
+    def call(steps: int) -> None:
+        end = engine.step + steps
+        while engine.step < end:
+            count = min(run.training.log_every, end - engine.step)
+            engine.advance(*chunk(run, images, engine.step, count, held=held))
+
+    return call
+
+
+def keras_fit(run: Run, images: np.ndarray) -> Contender:
+    """The same networks in a model as keras.io's VAE example has it, or an AE compiled with "mse", under `fit`."""
+    shape, variational = images.shape[1:], run.objective.kind == "vae"
+    encoder, decoder = networks.build(run.network, shape, variational=variational, seed=run.seed)
+    if variational:
+        model = PlainVAE(encoder, decoder)
+        model.compile(optimizer=adam(run.training))
+    else:
+        model = keras.Sequential([encoder, decoder])
+        model.compile(optimizer=adam(run.training), loss="mse")
+    pixels = as_pixels(images)
+
+    @functools.lru_cache(maxsize=1)
+    def epoch(steps: int) -> np.ndarray:
+        return np.resize(pixels, (steps * run.training.batch, *shape))
+
+    def call(steps: int) -> None:
+        data = epoch(steps)
+        model.fit(data, None if variational else data, batch_size=run.training.batch, epochs=1, verbose=0)
+
+    return call
+
+
+class PlainVAE(keras.Model):
+    """A VAE with a train step of its own and fixed weights on both terms, under TensorFlow."""
+
+    def __init__(self, encoder: keras.Model, decoder: keras.Model):
+        super().__init__()
+        self.encoder, self.decoder = encoder, decoder
+        self.seeds = keras.random.SeedGenerator(0)
+        self.trackers = [keras.metrics.Mean(name=name) for name in ("loss", "reconstruction_loss", "kl_loss")]
+        self.built = True
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return self.trackers
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        import tensorflow as tf
+
+        with tf.GradientTape() as tape:
+            mean, log_variance = self.encoder(data)
+            noise = keras.random.normal(ops.shape(mean), seed=self.seeds)
+            reconstruction = self.decoder(mean + ops.exp(0.5 * log_variance) * noise)
+            axes = tuple(range(1, len(data.shape)))
+            error = ops.mean(ops.sum(ops.square(data - reconstruction), axis=axes))
+            kl = -0.5 * (1 + log_variance - ops.square(mean) - ops.exp(log_variance))
+            kl = ops.mean(ops.sum(kl, axis=1))
+            loss = error + kl
+        self.optimizer.apply(tape.gradient(loss, self.trainable_weights), self.trainable_weights)
+        for tracker, value in zip(self.trackers, (loss, error, kl), strict=True):
+            tracker.update_state(value)
+        return {tracker.name: tracker.result() for tracker in self.trackers}
+
+
+def sgemm(size: int) -> Contender:
+    """Products of two `size` x `size` float32 matrices, one a "step"."""
+    factor = ops.convert_to_tensor(np.random.default_rng(0).standard_normal((size, size)).astype(np.float32))
+    product = compiled(ops.matmul)
+    return lambda count: _finished([product(factor, factor) for _ in range(count)])
+
+
+def products(run: Run, shape: tuple[int, ...]) -> Contender:
+    """The matrix products of a dense network's step and nothing else: what its arithmetic alone costs."""
+    variational = run.objective.kind == "vae"
+    parts = networks.build(run.network, shape, variational=variational, seed=run.seed)
+    kernels = [w.value for part in parts for w in part.weights if w.path.endswith("kernel")]
+    draw, batch = np.random.default_rng(0), run.training.batch
+    sides = [
+        [ops.convert_to_tensor(draw.standard_normal((batch, n)).astype(np.float32)) for n in k.shape] for k in kernels
+    ]
+
+    def step(kernels: list[Any], sides: list[list[Any]]) -> list[Any]:
+        found = []
+        for i, (kernel, (before, after)) in enumerate(zip(kernels, sides, strict=True)):
+            found += [ops.matmul(before, kernel), ops.matmul(ops.transpose(before), after)]
+            if i:  # nothing flows back into the image
+                found.append(ops.matmul(after, ops.transpose(kernel)))
+        return found
+
+    program = compiled(step)
+    return lambda count: _finished([program(kernels, sides)[-1] for _ in range(count)])
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function` as one XLA program."""
+    if backend() == "jax":
+        import jax
+
+        return jax.jit(function)
+    import tensorflow as tf
+
+    return tf.function(function, jit_compile=True)
+
+
+def as_pixels(images: np.ndarray) -> np.ndarray:
+    """uint8 to float32 in [0, 1]."""
+    return images.astype(np.float32) / 255.0
+
+
+def _finished(values: list[Any]) -> None:
+    for value in values[-1:]:
+        ops.convert_to_numpy(value[:1, :1])

@@ -1,0 +1,144 @@
+"""Step times: every contender in windows that take turns, so that the machine's mood is everybody's."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tfcollapse.backend import backend
+from tfcollapse.bench import contenders, rivals
+from tfcollapse.config import Network, Objective, Run
+from tfcollapse.data import MINI, load
+from tfcollapse.describe import describe
+from tfcollapse.errors import ConfigError, unknown
+from tfcollapse.variants import replace
+
+Facts = dict[str, Any]
+
+_IMAGES = 1_024
+_SIDE = {"tensorflow": 2_048, "jax": 4_096}
+
+_NETWORKS = {
+    "dense-1": Network(depth=1),
+    "dense-2": Network(depth=2),
+    "dense-10": Network(depth=10),
+    "convolutional-1": Network(architecture="convolutional", depth=1),
+    "convolutional-3": Network(architecture="convolutional", depth=3),
+}
+CASES: Mapping[str, Run] = {
+    f"{name}-{kind}": Run(network=network, objective=Objective(kind=kind))
+    for name, network in _NETWORKS.items()
+    for kind in ("ae", "vae")
+}
+"""Appendix A's networks whose speed the README speaks of."""
+
+
+def chosen(names: str) -> dict[str, Run]:
+    """CASES by comma-separated names, "all" of them, or those that one begins with. Raises ConfigError."""
+    found: dict[str, Run] = {}
+    for name in names.split(","):
+        of_it = {case: run for case, run in CASES.items() if name == "all" or f"{case}-".startswith(f"{name}-")}
+        if not of_it:
+            raise ConfigError(unknown("--cases", name, ["all", *CASES]))
+        found |= of_it
+    return found
+
+
+def measure(run: Run, windows: int, seconds: float) -> Facts:
+    """Time a step of `run` by every contender there is here.
+
+    Dense networks take the packaged images, others random ones of 32x32x3, or of `run.data`'s size and channels.
+
+    Args:
+      windows: how many windows of each, after a first call that compiles and a second that warms up.
+      seconds: about how long a window lasts.
+
+    Returns:
+      Milliseconds a step of each (median, least, most over windows; the windows themselves), the first call's seconds,
+      FLOPs a step, and fractions and speedups as medians over windows of the ratio within each.
+    """
+    images = _images(run)
+    if run.network.architecture != "dense":  # a chunk of them lasts as long as a hundred dense steps
+        run = replace(run, {"training.log_every": 2, "training.evaluate_every": 2, "training.checkpoint_every": 2})
+    timed = _contenders(run, images)
+    first = {name: _seconds(call, 1) for name, call in timed.items()}
+    sizes = {name: _window(call, seconds) for name, call in timed.items()}
+    taken: dict[str, list[float]] = {name: [] for name in timed}
+    for _ in range(windows):
+        for name, call in timed.items():
+            taken[name].append(1e3 * _seconds(call, sizes[name]) / sizes[name])
+    flops = describe(run, images.shape[1:])["flops_per_step"]
+    side = _SIDE[backend()]
+    peak = [2 * side**3 / ms / 1e6 for ms in taken.pop("sgemm")]
+    ours = taken["tfcollapse"]
+    achieved = {name: [flops / ms / 1e6 for ms in taken[name]] for name in ("tfcollapse", "products") if name in taken}
+    return {
+        "network": f"{run.network.architecture}, depth {run.network.depth}, {run.objective.label}",
+        "batch": run.training.batch,
+        "backend": backend(),
+        "flops_per_step": flops,
+        "step_ms": {name: spread(values) for name, values in taken.items()},
+        "windows_ms": taken | {"sgemm_gflops": peak},
+        "steps_per_window": sizes,
+        "first_call_seconds": first,
+        "sgemm_gflops": spread(peak),
+        "fraction_of_sgemm": {name: spread(_ratios(values, peak)) for name, values in achieved.items()},
+        "speedup_over": {name: spread(_ratios(taken[name], ours)) for name in taken if name not in achieved},
+    }
+
+
+def device() -> str:
+    """What computes here, as the backend names it."""
+    if backend() == "jax":
+        import jax
+
+        return jax.devices()[0].device_kind
+    from tfcollapse.training.tensorflow_engine import device
+
+    return device()
+
+
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Median, least and most."""
+    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
+
+
+def _contenders(run: Run, images: np.ndarray) -> dict[str, contenders.Contender]:
+    timed = {"tfcollapse": contenders.ours(run, images)}
+    if backend() == "tensorflow":
+        timed["keras_fit"] = contenders.keras_fit(run, images)
+        timed |= {name: getattr(rivals, name)(run, images) for name in rivals.installed()}
+    if run.network.architecture == "dense":
+        timed["products"] = contenders.products(run, images.shape[1:])
+    return timed | {"sgemm": contenders.sgemm(_SIDE[backend()])}
+
+
+def _images(run: Run) -> np.ndarray:
+    if run.network.architecture == "dense":
+        return load(replace(run, {"data.name": MINI}).data).train
+    height, width = run.data.resize or (32, 32)
+    shape = (_IMAGES, height, width, run.data.channels or 3)
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def _window(call: contenders.Contender, seconds: float) -> int:
+    """Steps that last about `seconds`, from one call that is not counted."""
+    steps, took = 1, _seconds(call, 1)
+    while took < seconds / 4:
+        steps = max(steps + 1, min(10 * steps, int(steps * seconds / max(took, 1e-6))))
+        took = _seconds(call, steps)
+    return max(1, round(steps * seconds / took))
+
+
+def _ratios(over: Sequence[float], under: Sequence[float]) -> list[float]:
+    return [a / b for a, b in zip(over, under, strict=True)]
+
+
+def _seconds(call: contenders.Contender, steps: int) -> float:
+    start = time.perf_counter()
+    call(steps)
+    return time.perf_counter() - start
