@@ -255,8 +255,8 @@ def test_a_sweep_trains_seeds_together(tmp_path):
     study = tmp_path / "seeds.py"
     study.write_text(
         "from conftest import tiny\nfrom tfcollapse.claims import depth_claims\n"
-        "from tfcollapse.config import Objective\nfrom tfcollapse.figures import depth_figure\nfrom tfcollapse.study import Study\n"
-        "runs = [tiny(objective=Objective(kind='ae')), tiny()]\n"
+        "from tfcollapse.config import Objective\nfrom tfcollapse.figures import depth_figure\n"
+        "from tfcollapse.study import Study\nruns = [tiny(objective=Objective(kind='ae')), tiny()]\n"
         "STUDY = Study(title='t', presets={'quick': runs}, draw=depth_figure, claims=depth_claims)\n"
     )
     path = os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])

@@ -5,53 +5,53 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-import numpy as np
-
 from tfcollapse.errors import NonFiniteError
 from tfcollapse.training import engines
-from tfcollapse.training.session import Chunk, Session
+from tfcollapse.training.session import Session
 from tfcollapse.training.stopping import Stopping
+
+_CALL_SECONDS = 1.0
+"""What one call of the engine is to take, at most twice this: a signal is heard between calls."""
 
 
 def drive(sessions: Sequence[Session]) -> dict[int, NonFiniteError]:
-    """Train sessions, all at the same step, to their ends.
+    """Train sessions, all at the same step, to their ends, or until a signal asks to stop: then they are saved.
 
     Returns:
       By their place, those whose loss or gamma stopped being finite; the others go on without them.
 
     Raises:
-      KeyboardInterrupt, Terminated: a signal asked to stop, and all have saved.
+      KeyboardInterrupt, Terminated: what the signal stands for.
       RunError: another worker is lost.
     """
-    first, failed, stopped = sessions[0], {}, False
+    workers, failed, pace = sessions[0].workers, {}, 1
     advance = engines.together([session.engine for session in sessions])
-    held = first.engine.hold(first.dataset.train)
     for session in sessions:
         session.together = len(sessions)
-    with Stopping() as stopping, first.workers.together():
-        courses = [session.course(held=held) for session in sessions]
-        chunks = [next(course, None) for course in courses]
-        while any(chunk is not None for chunk in chunks):
-            start = time.monotonic()
-            gave = advance(*_filled(chunks))
-            told = time.monotonic() - start, stopping.asked  # all hear the same, and stay in step
-            for lane, course in enumerate(courses):
-                if chunks[lane] is None:
-                    continue
+    with Stopping() as stopping, workers.together():
+        while live := [lane for lane, session in enumerate(sessions) if lane not in failed and not session.done]:
+            asked, slowest = workers.gather(stopping.asked or 0, -pace).max(axis=0)
+            if asked:
+                for lane in live:
+                    sessions[lane].save()
+                stopping.asked = int(asked)  # another worker's too
+                stopping.stop()
+            step, start = sessions[live[0]].engine.step, time.monotonic()
+            chunks = {lane: sessions[lane].chunk(int(-slowest)) for lane in live}
+            # a lane that has failed computes on, on another's images, and nobody looks
+            taken = [chunks.get(lane, chunks[live[0]]) for lane in range(len(sessions))]
+            gave = advance([images for images, _ in taken], [noise for _, noise in taken])
+            pace = _paced(pace, time.monotonic() - start, sessions[0].run.training.log_every)
+            for lane in live:
                 try:
-                    chunks[lane] = course.send((gave[lane], *told))
-                except StopIteration as end:
-                    chunks[lane], stopped = None, stopped or end.value
+                    sessions[lane].take(step, gave[lane])
                 except NonFiniteError as error:
-                    chunks[lane], failed[lane] = None, error
-        if stopped:
-            stopping.asked = max(session.asked or 0 for session in sessions)  # another worker's signal too
-            stopping.stop()
+                    failed[lane] = error
     return failed
 
 
-def _filled(chunks: Sequence[Chunk | None]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Images and noise for every lane; one that has ended computes on, on another's, and nobody looks."""
-    any_chunk = next(chunk for chunk in chunks if chunk is not None)
-    taken = [any_chunk if chunk is None else chunk for chunk in chunks]
-    return [images for images, _ in taken], [noise for _, noise in taken]
+def _paced(pace: int, seconds: float, most: int) -> int:
+    """Steps of the next call, after one of `pace` that took so long."""
+    if seconds < _CALL_SECONDS:
+        return min(2 * pace, most)
+    return max(1, pace // 2) if seconds > 2 * _CALL_SECONDS else pace

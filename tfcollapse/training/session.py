@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
 import numpy as np
 
@@ -27,14 +26,7 @@ from tfcollapse.training.workers import Workers
 PROBE = draws.EVALUATION_BLOCK
 """Training images on which diagnostics.csv is measured while a run goes on."""
 
-_CALL_SECONDS = 1.0
-"""What one call of the engine is to take, at most twice this: a signal is heard between calls."""
-
 _PENDING = "pending/"
-
-Chunk = tuple[np.ndarray, np.ndarray]
-Gave = tuple[dict[str, np.ndarray], float, int | None]
-Course = Generator[Chunk, Gave, bool]
 
 
 class Session:
@@ -56,8 +48,6 @@ class Session:
         self.seconds_before = 0.0
         self.active_units: int | None = None
         self.pending: dict[str, np.ndarray] = {}
-        self.pace = 1
-        self.asked: int | None = None
         self._restore()
         if workers.chief:
             directory.rewind(self.engine.step)
@@ -68,61 +58,48 @@ class Session:
         self.first_step, self.started = self.engine.step, time.monotonic()
         self.ended: float | None = None
         self.together = 1
+        # ahead only beside an accelerator: on a CPU it would take time from the training itself
+        ahead = self.engine.device.upper() != "CPU"
+        self.held = self.engine.hold(dataset.train)
+        self.supply = Supply(run, dataset.train, held=self.held, ahead=ahead)
 
     @property
     def seconds(self) -> float:
         """Training time over all sessions that led here; its share of it, where several train as one program."""
         return self.seconds_before + ((self.ended or time.monotonic()) - self.started) / self.together
 
-    def course(self, *, held: bool = False) -> Course:
-        """The way to the last step, or to where a signal asks to stop: then what was trained is saved.
+    @property
+    def done(self) -> bool:
+        """Whether the run has all its steps."""
+        return self.engine.step == self.run.training.steps
 
-        Yields the arguments of `Engine.advance`, one chunk after another; is sent what it gave, the seconds it took,
-        and the signal, if one came. Returns whether it stopped for that.
+    def chunk(self, pace: int) -> tuple[np.ndarray, np.ndarray]:
+        """The arguments of the next `Engine.advance`: `pace` steps, fewer where a row of metrics.csv is due before."""
+        step, every = self.engine.step, self.run.training.log_every
+        return self.supply.take(step, min(pace, every - step % every, self.run.training.steps - step))
 
-        Args:
-          held: the engine holds the images.
+    def take(self, step: int, values: dict[str, np.ndarray]) -> None:
+        """Record what the updates from `step` on gave.
+
+        Raises:
+          NonFiniteError: they broke down.
         """
         training, engine = self.run.training, self.engine
-        supply = Supply(self.run, self.dataset.train, held=held, ahead=engine.device.upper() != "CPU")
-        with contextlib.closing(supply):
-            while engine.step < training.steps:
-                if not (yield from self._advance(supply)):
-                    self.save()
-                    return True
-                row = self._row()
-                if not self.workers.chief:
-                    continue
-                self.directory.append("metrics.csv", [row])
-                if engine.step % training.evaluate_every == 0:
-                    self._probe()
-                if engine.step % training.checkpoint_every == 0 and engine.step < training.steps:
-                    self.save()
-                self._report(row)
-        self.ended = time.monotonic()
-        return False
-
-    def _advance(self, supply: Supply) -> Generator[Chunk, Gave, bool]:
-        """Train to the next multiple of `log_every`, a second or two at a time; False where a signal came first."""
-        training, engine = self.run.training, self.engine
-        end = min(engine.step // training.log_every * training.log_every + training.log_every, training.steps)
-        while engine.step < end:
-            asked, slowest = self.workers.gather(self.asked or 0, -self.pace).max(axis=0)
-            if asked:
-                self.asked = int(asked)
-                return False
-            step, count = engine.step, min(int(-slowest), end - engine.step)
-            values, seconds, self.asked = yield supply.take(step, count)
-            self._check_finite(step, values)
-            self._set_pace(seconds)
-            self.pending = {n: np.concatenate([self.pending.get(n, value[:0]), value]) for n, value in values.items()}
-        return True
-
-    def _set_pace(self, seconds: float) -> None:
-        if seconds < _CALL_SECONDS:
-            self.pace = min(2 * self.pace, self.run.training.log_every)
-        elif seconds > 2 * _CALL_SECONDS:
-            self.pace = max(1, self.pace // 2)
+        self._check_finite(step, values)
+        self.pending = {n: np.concatenate([self.pending.get(n, value[:0]), value]) for n, value in values.items()}
+        if not self.done and engine.step % training.log_every:
+            return
+        row = self._row()
+        if self.workers.chief:
+            self.directory.append("metrics.csv", [row])
+            if engine.step % training.evaluate_every == 0:
+                self._probe()
+            if engine.step % training.checkpoint_every == 0 and not self.done:
+                self.save()
+            self._report(row)
+        if self.done:
+            self.ended = time.monotonic()
+            self.supply.close()
 
     def _row(self) -> Row:
         row = {"step": self.engine.step, "seconds": round(self.seconds, 3)}
