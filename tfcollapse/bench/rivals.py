@@ -1,11 +1,9 @@
-"""The same networks in PyTorch: a plain loop, and pythae's trainer. Both are the extra `bench`."""
+"""The same networks in PyTorch: a plain loop, and pythae's trainer, each in a process of its own. The extra `bench`."""
 
 from __future__ import annotations
 
-import functools
 import importlib.util
-import logging
-import tempfile
+import multiprocessing
 from typing import Any
 
 import keras
@@ -13,7 +11,10 @@ import numpy as np
 
 from tfcollapse import networks
 from tfcollapse.bench.contenders import Contender, as_pixels
+from tfcollapse.bench.rival_process import Layer, Task, serve
 from tfcollapse.config import Run
+
+_SPAWN = multiprocessing.get_context("spawn")
 
 
 def installed() -> list[str]:
@@ -22,124 +23,60 @@ def installed() -> list[str]:
     return [name for name, module in found.items() if importlib.util.find_spec(module)]
 
 
-def pytorch(run: Run, images: np.ndarray) -> Contender:
-    """A plain eager loop: images gathered from a float tensor, eq. (4) with a learned gamma, `optim.Adam`."""
-    import torch
-
-    encoder, heads, decoder = _parts(run, images.shape[1:])
-    log_gamma = torch.nn.Parameter(torch.zeros(()))
-    weights = [*encoder.parameters(), *heads.parameters(), *decoder.parameters(), log_gamma]
-    training, dimensions, variational = run.training, images[0].size, run.objective.kind == "vae"
-    optimizer = torch.optim.Adam(weights, lr=training.learning_rate, eps=training.epsilon)
-    pixels = torch.from_numpy(np.moveaxis(as_pixels(images), -1, 1).copy())
-
-    def loss(batch: Any) -> Any:
-        hidden = encoder(batch)
-        mean = heads[0](hidden)
-        if not variational:
-            return torch.nn.functional.mse_loss(decoder(mean), batch)
-        log_variance = heads[1](hidden)
-        latents = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
-        error = (batch - decoder(latents)).square().flatten(1).sum(1)
-        energy = (mean.square() + log_variance.exp() - log_variance).sum(1)
-        return (error / log_gamma.exp() + dimensions * log_gamma + energy).mean()
+def rival(name: str, run: Run, images: np.ndarray) -> Contender:
+    """That one of `installed`, ready to train `run`'s networks on `images`; its process ends with this one."""
+    here, there = _SPAWN.Pipe()
+    process = _SPAWN.Process(target=serve, args=(there, name, task(run, images)), daemon=True)
+    process.start()
+    there.close()
+    here.recv()
 
     def call(steps: int) -> None:
-        for _ in range(steps):
-            batch = pixels[torch.randint(len(pixels), (training.batch,))]
-            optimizer.zero_grad()
-            loss(batch).backward()
-            optimizer.step()
+        here.send(steps)
+        here.recv()
 
     return call
 
 
-def pythae(run: Run, images: np.ndarray) -> Contender:
-    """The trainer of pythae, epoch by epoch, on its own AE or VAE with these networks (gamma 1 there)."""
-    import torch
-    from pythae.data.datasets import BaseDataset
-    from pythae.models import AE, VAE, AEConfig, VAEConfig
-    from pythae.models.base.base_utils import ModelOutput
-    from pythae.models.nn import BaseDecoder, BaseEncoder
-    from pythae.trainers import BaseTrainer, BaseTrainerConfig
-
-    logging.getLogger(BaseTrainer.__module__).setLevel(logging.ERROR)
-    encoder, heads, decoder = _parts(run, images.shape[1:])
-    names = ("embedding", "log_covariance")
-
-    class Encoder(BaseEncoder):
-        def __init__(self) -> None:
-            super().__init__()
-            self.body, self.heads = encoder, heads
-
-        def forward(self, x: Any) -> Any:
-            hidden = self.body(x)
-            return ModelOutput(**{name: head(hidden) for name, head in zip(names, self.heads, strict=False)})
-
-    class Decoder(BaseDecoder):
-        def __init__(self) -> None:
-            super().__init__()
-            self.body = decoder
-
-        def forward(self, z: Any) -> Any:
-            return ModelOutput(reconstruction=self.body(z))
-
-    shape = (images.shape[-1], *images.shape[1:3])
-    kind, config = (VAE, VAEConfig) if run.objective.kind == "vae" else (AE, AEConfig)
-    model = kind(config(input_dim=shape, latent_dim=run.network.latent_dim), encoder=Encoder(), decoder=Decoder())
-    pixels = torch.from_numpy(np.moveaxis(as_pixels(images), -1, 1).copy())
-    batch = run.training.batch
-
-    @functools.lru_cache(maxsize=1)
-    def trainer(steps: int) -> Any:
-        data = pixels[torch.arange(steps * batch) % len(pixels)]
-        with tempfile.TemporaryDirectory() as folder:
-            settings = BaseTrainerConfig(
-                output_dir=folder, per_device_train_batch_size=batch, learning_rate=run.training.learning_rate
-            )
-            made = BaseTrainer(model, BaseDataset(data, torch.zeros(len(data))), training_config=settings)
-            made.prepare_training()
-        made.callback_handler.callbacks = []  # its progress bar
-        return made
-
-    return lambda steps: trainer(steps).train_step(1)
-
-
-def _parts(run: Run, shape: tuple[int, ...]) -> tuple[Any, Any, Any]:
-    """Encoder body, heads and decoder as torch modules, translated layer by layer; channels come first there."""
-    import torch
-
+def task(run: Run, images: np.ndarray) -> Task:
+    """What the other process is told: `run`'s networks, translated layer by layer."""
     variational = run.objective.kind == "vae"
-    encoder, decoder = networks.build(run.network, shape, variational=variational, seed=run.seed)
-    body = torch.nn.Sequential(*[module for layer in encoder.body for module in _module(layer)])
-    heads = torch.nn.ModuleList([_module(head)[0] for head in (encoder.mean, encoder.log_variance) if head])
-    back = torch.nn.Sequential(*[module for layer in decoder.body for module in _module(layer)])
-    count = sum(p.numel() for part in (body, heads, back) for p in part.parameters())
-    assert count == encoder.count_params() + decoder.count_params(), "the networks differ"
-    return body, heads, back
+    encoder, decoder = networks.build(run.network, images.shape[1:], variational=variational, seed=run.seed)
+    return Task(
+        encoder=[found for layer in encoder.body for found in _layers(layer)],
+        heads=[_layers(head)[0] for head in (encoder.mean, encoder.log_variance) if head is not None],
+        decoder=[found for layer in decoder.body for found in _layers(layer)],
+        parameters=encoder.count_params() + decoder.count_params(),
+        pixels=np.moveaxis(as_pixels(images), -1, 1).copy(),
+        latent_dim=run.network.latent_dim,
+        batch=run.training.batch,
+        learning_rate=run.training.learning_rate,
+        epsilon=run.training.epsilon,
+    )
 
 
-def _module(layer: keras.layers.Layer) -> list[Any]:
-    from torch import nn
-
+def _layers(layer: keras.layers.Layer) -> list[Layer]:
+    relu = getattr(layer, "activation", None) is keras.activations.relu
     match layer:
         case keras.layers.Flatten():
-            return [nn.Flatten()]
+            return [("Flatten", {}, False)]
         case keras.layers.Reshape():
-            height, width, channels = layer.target_shape
-            return [nn.Unflatten(1, (channels, height, width))]
+            *sides, channels = layer.target_shape
+            return [("Unflatten", {"dim": 1, "unflattened_size": (channels, *sides)}, False)]
         case keras.layers.MaxPooling2D():
-            return [nn.MaxPool2d(2)]
+            return [("MaxPool2d", {"kernel_size": 2}, False)]
         case keras.layers.GlobalAveragePooling2D():
-            return [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+            return [("AdaptiveAvgPool2d", {"output_size": 1}, False), ("Flatten", {}, False)]
         case keras.layers.Dense():
-            found = nn.Linear(*layer.kernel.shape)
+            inputs, outputs = layer.kernel.shape
+            return [("Linear", {"in_features": inputs, "out_features": outputs}, relu)]
         case keras.layers.Conv2DTranspose():
-            *_, out, into = layer.kernel.shape
-            found = nn.ConvTranspose2d(into, out, 3, stride=2, padding=1, output_padding=1)
+            *_, outputs, inputs = layer.kernel.shape
+            doubling: dict[str, Any] = {"kernel_size": 3, "stride": 2, "padding": 1, "output_padding": 1}
+            return [("ConvTranspose2d", {"in_channels": inputs, "out_channels": outputs, **doubling}, relu)]
         case keras.layers.Conv2D():
-            *_, into, out = layer.kernel.shape
-            found = nn.Conv2d(into, out, layer.kernel.shape[0], padding="same")
+            size, _, inputs, outputs = layer.kernel.shape
+            plain = {"in_channels": inputs, "out_channels": outputs, "kernel_size": size, "padding": "same"}
+            return [("Conv2d", plain, relu)]
         case _:
             raise NotImplementedError(type(layer).__name__)
-    return [found, nn.ReLU()] if layer.activation is keras.activations.relu else [found]

@@ -111,7 +111,7 @@ def _contenders(run: Run, images: np.ndarray) -> dict[str, contenders.Contender]
     timed = {"tfcollapse": contenders.ours(run, images)}
     if backend() == "tensorflow":
         timed["keras_fit"] = contenders.keras_fit(run, images)
-        timed |= {name: getattr(rivals, name)(run, images) for name in rivals.installed()}
+        timed |= {name: rivals.rival(name, run, images) for name in rivals.installed()}
     if run.network.architecture == "dense":
         timed["products"] = contenders.products(run, images.shape[1:])
     return timed | {"sgemm": contenders.sgemm(_SIDE[backend()])}

@@ -1,0 +1,150 @@
+import json
+import time
+
+import numpy as np
+import pytest
+
+from tfcollapse.bench import contenders, page, rivals, steps, throughput
+from tfcollapse.cli import main
+from tfcollapse.config import Data, Network, Objective, Run
+from tfcollapse.data import MINI, load
+from tfcollapse.describe import describe
+from tfcollapse.errors import ConfigError
+from tfcollapse.variants import replace
+
+SMALL = Run(data=Data(name=MINI), network=Network(width=16, latent_dim=4))
+
+
+def test_cases_are_those_of_the_page_and_are_chosen_by_name_or_part_of_it():
+    assert set(page.TARGETS) < set(steps.CASES)
+    assert len(steps.CASES) == 10
+    assert list(steps.chosen("dense-1")) == ["dense-1-ae", "dense-1-vae"]  # and not dense-10
+    assert list(steps.chosen("dense-2-vae,convolutional-3-ae")) == ["dense-2-vae", "convolutional-3-ae"]
+    assert steps.chosen("all") == steps.CASES
+    with pytest.raises(ConfigError, match="--cases"):
+        steps.chosen("dense-1,nothing")
+
+
+@pytest.mark.parametrize("kind", ["ae", "vae"])
+@pytest.mark.parametrize("name", ["ours", "keras_fit", "products"])
+def test_a_contender_takes_time_in_proportion_to_its_steps(name, kind):
+    run = replace(SMALL, {"objective.kind": kind, "network.width": 256})
+    images = load(run.data).train
+    of = images.shape[1:] if name == "products" else images
+    call = getattr(contenders, name)(run, of)
+    call(20)
+
+    def seconds(count):
+        start = time.perf_counter()
+        call(count)
+        return time.perf_counter() - start
+
+    assert min(seconds(400) for _ in range(3)) > 3 * min(seconds(20) for _ in range(3))
+
+
+def test_our_contender_does_the_updates_it_is_timed_for(monkeypatch):
+    done = []
+    from tfcollapse.training.tensorflow_engine import TensorFlowEngine
+
+    advance = TensorFlowEngine.advance
+    monkeypatch.setattr(TensorFlowEngine, "advance", lambda engine, *a: done.append(len(a[0])) or advance(engine, *a))
+    contenders.ours(SMALL, load(SMALL.data).train)(230)
+    assert done == [100, 100, 30]
+
+
+def test_products_are_the_arithmetic_that_describe_counts():
+    run = replace(SMALL, {"network.depth": 3})
+    import keras
+
+    counted = []
+
+    def matmul(a, b):
+        counted.append(2 * a.shape[0] * a.shape[1] * b.shape[1])
+        return keras.ops.numpy.matmul(a, b)
+
+    class Ops:
+        def __getattr__(self, name):
+            return matmul if name == "matmul" else getattr(keras.ops, name)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(contenders, "ops", Ops())
+        patch.setattr(contenders, "compiled", lambda function: function)
+        contenders.products(run, (28, 28, 1))(1)
+    assert sum(counted) == describe(run, (28, 28, 1))["flops_per_step"]
+
+
+def test_the_bench_answers_and_writes_its_page(tmp_path, capsys):
+    arguments = ["bench", "--cases", "dense-1-vae", "--windows", "3", "--seconds", "0.05", "--throughput", "0.1"]
+    assert main([*arguments, "--out", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "GFLOP/s of sgemm in this process: a step" in said
+    record = json.loads((tmp_path / "bench-tensorflow.json").read_text())
+    facts = record["cases"]["dense-1-vae"]
+    assert set(facts["step_ms"]) >= {"tfcollapse", "keras_fit", "products"}
+    for name, values in facts["windows_ms"].items():
+        assert len(values) == 3, name
+        assert min(values) > 0
+    ours, fit = (np.array(facts["windows_ms"][name]) for name in ("tfcollapse", "keras_fit"))
+    assert facts["speedup_over"]["keras_fit"]["median"] == pytest.approx(np.median(fit / ours))
+    rate = facts["flops_per_step"] / ours / 1e6 / np.array(facts["windows_ms"]["sgemm_gflops"])
+    assert facts["fraction_of_sgemm"]["tfcollapse"]["median"] == pytest.approx(np.median(rate))
+    found = record["throughput"]["dense-1-vae"]
+    assert found["gain"] == pytest.approx(np.divide(*reversed(list(found["steps_per_second"].values()))))
+    text = (tmp_path / "bench.md").read_text()
+    assert "| dense-1-vae |" in text
+    assert record["environment"]["commit"] in text
+    assert "tfcollapse bench --cases dense-1-vae" in text
+
+
+def test_settings_make_a_case_of_their_own(capsys):
+    assert main(["bench", "--json", "--set", "network.width=8", "--windows", "1", "--seconds", "0.02"]) == 0
+    facts = json.loads(capsys.readouterr().out)["cases"]["as set"]
+    assert facts["flops_per_step"] == describe(Run(network=Network(width=8)), (28, 28, 1))["flops_per_step"]
+
+
+def _record(**values):
+    window = {"tfcollapse": [2.0], "keras_fit": [5.0], "sgemm_gflops": [300.0]}
+    case = {
+        "step_ms": {name: steps.spread(window[name]) for name in ("tfcollapse", "keras_fit")},
+        "windows_ms": window,
+        "flops_per_step": 5e8,
+        "first_call_seconds": {"tfcollapse": 1.0},
+        "fraction_of_sgemm": {"tfcollapse": steps.spread([0.6])},
+        "speedup_over": {"keras_fit": steps.spread([2.4])},
+    }
+    return {
+        "backend": "tensorflow",
+        "command": "tfcollapse bench",
+        "windows": 1,
+        "device": "CPU",
+        "environment": {"versions": {"keras": "3"}, "commit": "abc", "machine": "here"},
+        "cases": {"dense-2-vae": case},
+    } | values
+
+
+def test_the_page_says_which_targets_are_reached_and_what_was_not_measured(tmp_path):
+    page.write(tmp_path, _record())
+    page.write(tmp_path, _record(backend="jax", command="KERAS_BACKEND=jax tfcollapse bench"))
+    text = (tmp_path / "bench.md").read_text()
+    assert "| dense-2-vae | Keras `fit` | 2.5 | 2.40: not reached |" in text
+    assert "| dense-2-vae | sgemm | 0.55 | 0.60: reached |" in text
+    assert "| dense-2-vae | pythae | 3.0 | not measured: not installed |" in text
+    assert text.index("## TensorFlow") < text.index("## JAX")
+
+
+def test_processes_at_once_are_counted_together():
+    found = throughput.throughput(replace(SMALL, {"training.log_every": 10}), step_ms=1.0, seconds=0.1)
+    assert found["steps"] == 100
+    assert all(rate > 0 for rate in found["steps_per_second"].values())
+
+
+@pytest.mark.parametrize(
+    "network", [Network(depth=2, width=16), Network(architecture="convolutional", base_channels=2)]
+)
+@pytest.mark.parametrize("kind", ["ae", "vae"])
+def test_rivals_train_the_same_networks(network, kind):
+    pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'tfcollapse[bench]'")
+    run = Run(network=network, objective=Objective(kind=kind))
+    images = np.random.default_rng(0).integers(0, 256, (128, 32, 32, 3), dtype=np.uint8)
+    for name in rivals.installed():
+        rivals.rival(name, run, images)(2)  # which asserts that the parameters are as many

@@ -1,0 +1,142 @@
+"""The process in which a rival trains: PyTorch and NumPy alone, as TensorFlow and Triton abort in one process."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import logging
+import tempfile
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Layer = tuple[Any, ...]
+"""The name of a torch module, its arguments, and whether a ReLU follows."""
+
+
+class Task(NamedTuple):
+    """What is trained: the networks layer by layer, pixels in [0, 1] with channels first, and how."""
+
+    encoder: list[Layer]
+    heads: list[Layer]
+    decoder: list[Layer]
+    parameters: int
+    pixels: np.ndarray
+    latent_dim: int
+    batch: int
+    learning_rate: float
+    epsilon: float
+
+    @property
+    def variational(self) -> bool:
+        """Whether there are two heads."""
+        return len(self.heads) == 2
+
+
+def serve(connection: Any, name: str, task: Task) -> None:
+    """Do as many steps as asked for, again and again, until the other end closes."""
+    call = {"pytorch": pytorch, "pythae": pythae}[name](task)
+    connection.send("ready")
+    with contextlib.suppress(EOFError):
+        while True:
+            call(connection.recv())
+            connection.send("done")
+
+
+def pytorch(task: Task) -> Callable[[int], Any]:
+    """A plain eager loop: images gathered from a float tensor, eq. (4) with a learned gamma, `optim.Adam`."""
+    import torch
+
+    encoder, heads, decoder = _parts(task)
+    log_gamma = torch.nn.Parameter(torch.zeros(()))
+    weights = [*encoder.parameters(), *heads.parameters(), *decoder.parameters(), log_gamma]
+    optimizer = torch.optim.Adam(weights, lr=task.learning_rate, eps=task.epsilon)
+    pixels, dimensions = torch.from_numpy(task.pixels), task.pixels[0].size
+
+    def loss(batch: Any) -> Any:
+        hidden = encoder(batch)
+        mean = heads[0](hidden)
+        if not task.variational:
+            return torch.nn.functional.mse_loss(decoder(mean), batch)
+        log_variance = heads[1](hidden)
+        latents = mean + torch.exp(0.5 * log_variance) * torch.randn_like(mean)
+        error = (batch - decoder(latents)).square().flatten(1).sum(1)
+        energy = (mean.square() + log_variance.exp() - log_variance).sum(1)
+        return (error / log_gamma.exp() + dimensions * log_gamma + energy).mean()
+
+    def call(steps: int) -> None:
+        for _ in range(steps):
+            batch = pixels[torch.randint(len(pixels), (task.batch,))]
+            optimizer.zero_grad()
+            loss(batch).backward()
+            optimizer.step()
+
+    return call
+
+
+def pythae(task: Task) -> Callable[[int], Any]:
+    """The trainer of pythae, epoch by epoch, on its own AE or VAE with these networks (gamma 1 there)."""
+    import torch
+    from pythae.data.datasets import BaseDataset
+    from pythae.models import AE, VAE, AEConfig, VAEConfig
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+
+    logging.getLogger(BaseTrainer.__module__).setLevel(logging.ERROR)
+    encoder, heads, decoder = _parts(task)
+    names = ("embedding", "log_covariance")
+
+    class Encoder(BaseEncoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.heads = encoder, heads
+
+        def forward(self, x: Any) -> Any:
+            hidden = self.body(x)
+            return ModelOutput(**{name: head(hidden) for name, head in zip(names, self.heads, strict=False)})
+
+    class Decoder(BaseDecoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = decoder
+
+        def forward(self, z: Any) -> Any:
+            return ModelOutput(reconstruction=self.body(z))
+
+    kind, config = (VAE, VAEConfig) if task.variational else (AE, AEConfig)
+    settings = config(input_dim=task.pixels.shape[1:], latent_dim=task.latent_dim)
+    model, pixels = kind(settings, encoder=Encoder(), decoder=Decoder()), torch.from_numpy(task.pixels)
+
+    @functools.lru_cache(maxsize=1)
+    def trainer(steps: int) -> Any:
+        data = pixels[torch.arange(steps * task.batch) % len(pixels)]
+        with tempfile.TemporaryDirectory() as folder:
+            config = BaseTrainerConfig(
+                output_dir=folder, per_device_train_batch_size=task.batch, learning_rate=task.learning_rate
+            )
+            made = BaseTrainer(model, BaseDataset(data, torch.zeros(len(data))), training_config=config)
+            made.prepare_training()
+        made.callback_handler.callbacks = []  # its progress bar
+        return made
+
+    return lambda steps: trainer(steps).train_step(1)
+
+
+def _parts(task: Task) -> tuple[Any, Any, Any]:
+    from torch import nn
+
+    def modules(layers: list[Layer]) -> list[Any]:
+        found = []
+        for name, arguments, relu in layers:
+            found += [getattr(nn, name)(**arguments), *([nn.ReLU()] if relu else [])]
+        return found
+
+    parts = (
+        nn.Sequential(*modules(task.encoder)),
+        nn.ModuleList(modules(task.heads)),
+        nn.Sequential(*modules(task.decoder)),
+    )
+    assert sum(p.numel() for part in parts for p in part.parameters()) == task.parameters, "the networks differ"
+    return parts
