@@ -137,7 +137,8 @@ def _real_run(data: str, seed: int) -> Run:
         data=Data(name=data),
         network=Network(depth=0, latent_dim=8),
         objective=Objective(gamma_start=0.1),
-        training=Training(steps=16_000, learning_rate=1e-2, halve_every=1_800),
+        # units turn towards the principal directions last: 16,000 steps leave their sigma_z a gap of up to 0.22
+        training=Training(steps=24_000, learning_rate=1e-2, halve_every=2_700),
         seed=seed,
     )
 
