@@ -32,6 +32,14 @@ def test_the_newest_two_are_kept(tmp_path):
     assert int(_newest(tmp_path)[0]["step"]) == 4
 
 
+@pytest.mark.parametrize("value", range(8))  # each has another digest, before or after the first one's
+def test_a_step_saved_again_takes_the_place_of_the_first(value, tmp_path):
+    for step, content in ((3, -1), (4, -1), (4, value)):
+        checkpoint.save(tmp_path, step, STATE | {"content": np.int64(content)})
+    assert checkpoint.steps(tmp_path) == [3, 4]
+    assert int(_newest(tmp_path)[0]["content"]) == value
+
+
 def _truncate(path):
     os.truncate(path, path.stat().st_size // 2)
 

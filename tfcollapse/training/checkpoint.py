@@ -25,7 +25,7 @@ KEPT = 2
 
 
 def save(folder: pathlib.Path, step: int, state: dict[str, np.ndarray]) -> pathlib.Path:
-    """Write `state` as the checkpoint of `step`, then drop all but the newest KEPT.
+    """Write `state` as the checkpoint of `step`, in place of an earlier one, then drop all but the newest KEPT.
 
     Raises:
       RunError: the disk is full or not writable; the checkpoints before are intact.
@@ -47,7 +47,9 @@ def save(folder: pathlib.Path, step: int, state: dict[str, np.ndarray]) -> pathl
         raise RunError(
             f"checkpoint of step {step}: {error.strerror} ('{folder}'): {kept}; free space, run again"
         ) from None
-    for old in _files(folder)[:-KEPT]:
+    others = [other for other in _files(folder) if other != path]
+    earlier = [other for other in others if other.name[:14] != path.name[:14]]
+    for old in set(others) - set(earlier[1 - KEPT :]):
         old.unlink()
     return path
 
