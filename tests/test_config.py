@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tfcollapse.config import Data, Network, Objective, Run, Training
 from tfcollapse.errors import ConfigError
-from tfcollapse.variants import apply_settings, grid, parse, replace, shorten
+from tfcollapse.variants import apply_settings, grid, parse, replace, select, shorten
 
 runs = st.builds(
     Run,
@@ -163,6 +163,19 @@ def test_shorten_keeps_the_shares_of_halving_and_warmup():
     assert (run.training.steps, run.training.halve_every, run.objective.warmup_steps) == (20_000, 8_000, 8_000)
     with pytest.raises(ConfigError, match="--steps: expected >= 1"):
         shorten(Run(), 0)
+
+
+def test_only_keeps_the_runs_that_fulfil_every_condition():
+    runs = grid(Run(), {"network.depth": (1, 2, 10), "objective": (Objective(kind="ae"), Objective())})
+    kept = select(runs, ["network.depth=2,10", "objective.kind=ae"])
+    assert [(run.network.depth, run.objective.kind) for run in kept] == [(2, "ae"), (10, "ae")]
+    assert select(runs, []) == runs
+    with pytest.raises(ConfigError, match="--only network.depth: expected one of 1, 2, 10, received '3'"):
+        select(runs, ["network.depth=3"])
+    with pytest.raises(ConfigError, match="--only: expected KEY=VALUE, received 'depth'"):
+        select(runs, ["depth"])
+    with pytest.raises(ConfigError, match="did you mean"):
+        select(runs, ["network.dept=2"])
 
 
 def test_a_run_cannot_be_changed_after_its_id_is_known():

@@ -148,5 +148,12 @@ def _study(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", default="quick", help="paper, quick or smoke (default: quick)")
     parser.add_argument("--out", help="directory of table, figure and runs (default: out/STUDY-PRESET)")
     parser.add_argument("--seeds", type=int, default=1, metavar="K", help="seeds 0 to K-1 of every run")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE[,VALUE]",
+        help="only the runs with these values, e.g. network.depth=2,10 or objective.kind=ae; may be repeated",
+    )
     parser.add_argument("--steps", type=int, metavar="N", help="N steps a run; halving and warm-up keep their share")
     _common(parser)

@@ -18,13 +18,13 @@ def _place(parsed: argparse.Namespace) -> tuple[str, pathlib.Path]:
 def declared_runs(parsed: argparse.Namespace):
     """The study that a sweep's arguments name, and the runs they make of it."""
     from tfcollapse.study import load_study
-    from tfcollapse.variants import apply_settings, shorten
+    from tfcollapse.variants import apply_settings, select, shorten
 
     study = load_study(parsed.study)
     runs = study.runs(parsed.preset, parsed.seeds)
     if parsed.steps is not None:
         runs = [shorten(run, parsed.steps) for run in runs]
-    return study, apply_settings(runs, parsed.settings)
+    return study, select(apply_settings(runs, parsed.settings), parsed.only)
 
 
 def sweep(parsed: argparse.Namespace) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import operator
 import pathlib
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,7 +39,7 @@ def parse(key: str, text: str) -> Any:
     """The value of `--set key=text`, typed by the field `key` names."""
     hint = _hint(key)
     if dataclasses.is_dataclass(hint):
-        raise ConfigError(f"--set {key}: expected a field such as {key}.NAME, received a section")
+        raise ConfigError(f"{key}: expected a field such as {key}.NAME, received a section")
     if hint is str or typing.get_origin(hint) is Literal:
         return checked(key, text, hint)
     try:
@@ -68,17 +69,40 @@ def apply_settings(runs: Sequence[Run], settings: Iterable[str]) -> list[Run]:
     Raises:
       ConfigError: a text that is no setting, or settings that make two runs the same.
     """
-    changes = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals:
-            raise ConfigError(f"--set: expected KEY=VALUE, received '{setting}'")
-        changes[key] = parse(key, text)
+    changes = {key: parse(key, text) for key, text in _pairs("--set", settings)}
     shared = {key: value for key, value in changes.items() if not _vae_only(key)}
     if len(shared) < len(changes) and all(run.objective.kind == "ae" for run in runs):
         raise ConfigError(f"--set {(set(changes) - set(shared)).pop()}: an AE has no such setting, and no run is a VAE")
     made = [replace(run, shared if run.objective.kind == "ae" else changes) for run in runs]
     return distinct(made, f"--set {', '.join(changes)}" if changes else "the study")
+
+
+def select(runs: Sequence[Run], conditions: Iterable[str]) -> list[Run]:
+    """Those of `runs` that have, for every text `KEY=VALUE[,VALUE...]`, one of its values in that field.
+
+    Raises:
+      ConfigError: a text that is no such condition, or one that none of the runs left fulfils.
+    """
+    left = list(runs)
+    for key, text in _pairs("--only", conditions):
+        wanted = [parse(key, value) for value in text.split(",")]
+        of_runs = operator.attrgetter(key)
+        there = dict.fromkeys(str(of_runs(run)) for run in left)
+        left = [run for run in left if of_runs(run) in wanted]
+        if not left:
+            raise ConfigError(f"--only {key}: expected one of {', '.join(there)}, received '{text}'")
+    return left
+
+
+def _pairs(option: str, texts: Iterable[str]) -> list[tuple[str, str]]:
+    """Texts `KEY=VALUE` as keys and values."""
+    found = []
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ConfigError(f"{option}: expected KEY=VALUE, received '{text}'")
+        found.append((key, value))
+    return found
 
 
 def distinct(runs: list[Run], cause: str) -> list[Run]:
