@@ -12,10 +12,11 @@ import time
 
 import numpy as np
 import pytest
-from conftest import ROOT, python, tiny
+from conftest import ROOT, command, python, tiny
 
 from tfcollapse import load_model
 from tfcollapse.config import Network, Objective, Run
+from tfcollapse.data import MINI
 from tfcollapse.errors import ConfigError
 from tfcollapse.record import RunDirectory
 from tfcollapse.sweep import auto_together, parcels, sweep
@@ -80,6 +81,27 @@ def test_the_same_run_agrees_after_100_steps_under_both(name, tmp_path):
         # 100 steps move a weight by up to 0.01; Adam makes whole steps of a gradient that is rounding alone
         assert np.quantile(np.abs(value - other[path]), 0.99) < 1e-5, path
         assert np.abs(value - other[path]).max() < 1e-3, path
+
+
+def test_a_program_is_kept_for_the_next_process(tmp_path):
+    arguments = ["--set", f"data.name={MINI}", "--set", "training.steps=2", "--out"]
+    said, counts = [], []
+    for place in ("first", "second"):
+        answer = command(
+            "train", *arguments, str(tmp_path / place), KERAS_BACKEND="jax", TFCOLLAPSE_CACHE=str(tmp_path / "cache")
+        )
+        assert (answer.returncode, answer.stderr) == (0, "")
+        counts.append(len(list((tmp_path / "cache" / "jax").iterdir())))
+        said.append(metrics(next((tmp_path / place).iterdir())))
+    assert counts[0] == counts[1] >= 1
+    assert said[0] == said[1]
+    for path in (tmp_path / "cache" / "jax").iterdir():
+        path.write_bytes(path.read_bytes()[:1000])
+    answer = command(
+        "train", *arguments, str(tmp_path / "third"), KERAS_BACKEND="jax", TFCOLLAPSE_CACHE=str(tmp_path / "cache")
+    )
+    assert answer.returncode == 0
+    assert metrics(next((tmp_path / "third").iterdir())) == said[0]
 
 
 def test_a_checkpoint_of_one_is_a_checkpoint_of_the_other(tmp_path):

@@ -34,20 +34,34 @@ class Engine:
       step: updates done.
       device: what computes them.
       jit: whether XLA compiles them.
+      reusable: whether it can train another model of the same declaration after this one.
     """
 
     device: str
     jit: bool
+    reusable: bool
     _block: Callable[[Any, Any], tuple[Any, ...]]
 
     def __init__(self, model: Autoencoder, training: Training, optimizer: keras.optimizers.Optimizer | None = None):
         self.model, self.training = model, training
-        self.optimizer = optimizer or adam(training)
-        if training.precision == "float16":
-            self.optimizer = keras.optimizers.LossScaleOptimizer(self.optimizer, name="scaled_adam")
-        self.optimizer.build(model.trainable_variables)
+        self.optimizer = self._built(optimizer or adam(training), model)
         self.step = 0
         set_precision(model, training.precision)
+
+    def _built(self, optimizer: keras.optimizers.Optimizer, model: Autoencoder) -> keras.optimizers.Optimizer:
+        if self.training.precision == "float16":
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="scaled_adam")
+        optimizer.build(model.trainable_variables)
+        return optimizer
+
+    def begin(self, model: Autoencoder) -> None:
+        """Start anew from the weights of `model`, which has the same declaration but for the seed."""
+        start = self._built(adam(self.training), model)
+        pairs = ((self.model.weights, model.weights), (self.optimizer.variables, start.variables))
+        for own, other in pairs:
+            for variable, value in zip(own, other, strict=True):
+                variable.assign(value.numpy())
+        self.step = 0
 
     def advance(self, images: np.ndarray, noise: np.ndarray) -> dict[str, np.ndarray]:
         """Do one update per leading index.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,6 +31,33 @@ def engine(model: Autoencoder, run: Run) -> Engine:
     from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
 
     return TensorFlowEngine(model, run.training, jit=use_xla(run.training, run.network))
+
+
+_idle: dict[tuple[Any, ...], Engine] = {}
+"""The engine of the run that ended last, by what it was compiled for."""
+
+
+def take(model: Autoencoder, run: Run) -> Engine:
+    """`engine`, or the compiled one of a run before that differed in its seed alone, from `model`'s start.
+
+    The latter trains a model of its own: `Engine.model` has the weights, and not `model`.
+    """
+    found = _idle.pop(_cell(model, run), None)
+    _idle.clear()
+    if found is None:
+        return engine(model, run)
+    found.begin(model)
+    return found
+
+
+def give_back(engine: Engine, run: Run) -> None:
+    """Keep an engine that nobody uses any more for the next `take`."""
+    if engine.reusable:
+        _idle[_cell(engine.model, run)] = engine
+
+
+def _cell(model: Autoencoder, run: Run) -> tuple[Any, ...]:
+    return dataclasses.replace(run, seed=0), model.image_shape
 
 
 def together(engines: Sequence[Any]) -> Advance:

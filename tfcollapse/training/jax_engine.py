@@ -14,7 +14,12 @@ import numpy as np
 
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config import Training
+from tfcollapse.data import cache_directory
 from tfcollapse.training.engine import METRICS, Engine, as_float
+
+_WORTH_KEEPING = 0.5
+"""Seconds of compilation from which a program is kept for the next process (TensorFlow's own such cache is not used: a
+full disk, or a damaged file in it, would end the run)."""
 
 State = tuple[list[Any], list[Any], list[Any]]
 """Values of the trainable weights, of the other ones, and of the optimiser's variables."""
@@ -33,9 +38,13 @@ class JaxEngine(Engine):
     """
 
     jit = True
+    reusable = True
 
     def __init__(self, model: Autoencoder, training: Training, optimizer: keras.optimizers.Optimizer | None = None):
         super().__init__(model, training, optimizer)
+        if jax.config.jax_compilation_cache_dir is None:
+            jax.config.update("jax_compilation_cache_dir", str(cache_directory() / "jax"))
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
         self.device = jax.devices()[0].device_kind
         self.held: Any = None
         self.lanes: Lanes | None = None

@@ -10,6 +10,7 @@ import numpy as np
 
 from tfcollapse import draws
 from tfcollapse.allocation import check_batch
+from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.backend import backend
 from tfcollapse.config import Run
 from tfcollapse.data import Dataset
@@ -44,7 +45,8 @@ class Session:
         self.workers, self.report = workers, report
         check_batch(run.training.log_every * run.training.batch, dataset.image_shape)
         with workers.strategy.scope():
-            self.engine = engines.engine(build(run, dataset.image_shape), run)
+            self.model = build(run, dataset.image_shape)
+            self.engine = engines.take(self.model, run)
         self.seconds_before = 0.0
         self.active_units: int | None = None
         self.pending: dict[str, np.ndarray] = {}
@@ -67,6 +69,13 @@ class Session:
     def seconds(self) -> float:
         """Training time over all sessions that led here; its share of it, where several train as one program."""
         return self.seconds_before + ((self.ended or time.monotonic()) - self.started) / self.together
+
+    def trained(self) -> Autoencoder:
+        """The run's model as trained so far."""
+        if self.model is not self.engine.model:
+            for own, reached in zip(self.model.weights, self.engine.model.weights, strict=True):
+                own.assign(reached)
+        return self.model
 
     @property
     def done(self) -> bool:

@@ -66,7 +66,7 @@ class TensorFlowEngine(Engine):
         super().__init__(model, training, optimizer)
         # TensorFlow rounds the factors of float32 products to 10 bits on NVIDIA GPUs unless it is told otherwise.
         tf.config.experimental.enable_tensor_float_32_execution(training.precision == "tf32")
-        self.device = device()
+        self.device, self.reusable = device(), not tf.distribute.has_strategy()
         self._normalised = synchronise(model)
         # Traced once: XLA and strategies are given chunks of one length, the rest a length that is left open.
         self._padded = jit or self.replicas > 1

@@ -18,8 +18,10 @@ from tfcollapse.config import Data, Run
 from tfcollapse.data import Dataset, load
 from tfcollapse.diagnostics.reconstruction import spectrum
 from tfcollapse.errors import ConfigError, NonFiniteError
+from tfcollapse.quiet import held_back
 from tfcollapse.record import Row, RunDirectory, replacing
 from tfcollapse.theory.affine import Spectrum
+from tfcollapse.training import engines
 from tfcollapse.training import strategy as strategies
 from tfcollapse.training.drive import drive
 from tfcollapse.training.evaluation import evaluate, initial_signal
@@ -131,7 +133,9 @@ def _trained(
     """The run's result in the chief; None in the other workers."""
     session = Session(run, directory, dataset, workers, report)
     failed = drive([session])
-    return _ended(session, failed.get(0), data_dir) if workers.chief or failed else None
+    result = _ended(session, failed.get(0), data_dir) if workers.chief or failed else None
+    engines.give_back(session.engine, run)
+    return result
 
 
 def _ended(session: Session, failure: NonFiniteError | None, data_dir: Any) -> Row:
@@ -167,8 +171,9 @@ def _reference_lines(run: Run, gamma: float | None, data_dir: Any) -> Row:
 
 def _finish(session: Session, data_dir: Any) -> Row:
     """Evaluate both splits, keep the model, and say what came out."""
-    seconds, run, model, dataset = session.seconds, session.run, session.engine.model, session.dataset
+    seconds, run, dataset = session.seconds, session.run, session.dataset
     session.save()
+    model = session.trained()
     dimensions = math.prod(dataset.image_shape)
     splits = {"train": dataset.train, "test": dataset.test}
     result: Row = {name: evaluate(session.engine, run, images) for name, images in splits.items()}
@@ -182,7 +187,8 @@ def _finish(session: Session, data_dir: Any) -> Row:
         for split in splits:
             error, kl = result[split]["reconstruction_error"] * dimensions, result[split]["kl"]
             result[split]["negative_elbo"] = float(objectives.negative_elbo(error, kl, result["gamma"], dimensions))
-    with replacing(session.directory.path / "model.keras") as partial:
+    # Under JAX Keras imports TensorFlow here, where there is one, which prints pages.
+    with held_back(), replacing(session.directory.path / "model.keras") as partial:
         model.save(partial)
     # beta times the energy of an ordinary VAE at beta * gamma: that is the gamma which prunes
     pruning = result["gamma"] * run.objective.beta if model.variational else None
