@@ -164,6 +164,7 @@ _COMMANDS = {
     "pictures": _runs,
     "train": _runs,
     "figure": _runs,
+    "overview": _runs,
     "theory": _theory,
     "diagnose": _diagnose,
     "blame": _diagnose,

@@ -67,6 +67,8 @@ def _training(commands: Any) -> None:
     figure = _command(commands, "figure", "redraw figures and pages from their tables")
     figure.add_argument("study", nargs="?", help="one study; without it, every study whose table --out holds")
     figure.add_argument("--out", required=True, help="the directory that holds STUDY.csv")
+    overview = _command(commands, "overview", "one page of all results: claims, verdicts, commands, what was not run")
+    overview.add_argument("out", metavar="DIR", help="write DIR/README.md from the tables and records below DIR")
 
 
 def _theory(commands: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tfcollapse.figures.style import caption, mean_and_sd
+from tfcollapse.figures.style import PAPER_STEPS, caption, mean_and_sd
 from tfcollapse.study import Study
 
 Rows = Sequence[Mapping[str, Any]]
@@ -58,10 +58,11 @@ def _limits(rows: Rows) -> str:
     if len({row["seed"] for row in rows}) == 1:
         notes.append("One seed: no verdict here has an error bar.")
     steps = max(row["steps"] for row in rows)
-    if steps < 250_000:
+    if steps < PAPER_STEPS:
         notes.append(
-            f"The paper trains 250,000 steps, this is {steps:,}: a depth that trains slowly and one that is stuck look "
-            "the same here, so the verdicts are on training this long, and too short to judge the paper's own."
+            f"The paper trains {PAPER_STEPS:,} steps, this is {steps:,}: a depth that trains slowly and one that is "
+            "stuck look the same here, so the verdicts are on training this long, and too short to judge the paper's "
+            "own."
         )
     missing = [row for row in rows if row["status"] != "finished"]
     if missing:

@@ -146,6 +146,14 @@ def figure(parsed: argparse.Namespace) -> int:
     return 0
 
 
+def overview(parsed: argparse.Namespace) -> int:
+    """Write the page of all results."""
+    from tfcollapse import overview as page
+
+    print("wrote", page.write(pathlib.Path(parsed.out)))
+    return 0
+
+
 def pictures(parsed: argparse.Namespace) -> int:
     """Draw a sweep's reconstructions and samples."""
     from tfcollapse.backend import start

@@ -76,14 +76,16 @@ def _section(found: Facts) -> Iterator[str]:
         yield _row([*cells, f"{case['first_call_seconds']['tfcollapse']:.1f} s"])
     yield ""
     yield f"sgemm: {min(_peaks(cases)):.0f} to {max(_peaks(cases)):.0f} GFLOP/s, measured in every window."
-    yield from _targets(cases)
+    if rows := targets(cases):
+        yield from ("", _row(["case", "against", "target", "measured"]), _row(["---"] * 4), *map(_row, rows))
     yield from _throughput(found.get("throughput", {}))
 
 
-def _targets(cases: Facts) -> Iterator[str]:
+def targets(cases: Facts) -> list[list[str]]:
+    """For every target of these cases: case, against what, target, what was measured."""
     rows = []
-    for name, targets in TARGETS.items():
-        for against, target in targets.items() if name in cases else ():
+    for name, wanted in TARGETS.items():
+        for against, target in wanted.items() if name in cases else ():
             group = "fraction_of_sgemm" if against == "sgemm" else "speedup_over"
             got = cases[name][group].get("tfcollapse" if against == "sgemm" else against)
             if got is None:
@@ -91,8 +93,7 @@ def _targets(cases: Facts) -> Iterator[str]:
             else:
                 reached = "reached" if got["median"] >= target else "not reached"
                 rows.append([name, NAMES.get(against, against), f"{target}", f"{got['median']:.2f}: {reached}"])
-    if rows:
-        yield from ("", _row(["case", "against", "target", "measured"]), _row(["---"] * 4), *map(_row, rows))
+    return rows
 
 
 def _throughput(found: Facts) -> Iterator[str]:

@@ -45,15 +45,16 @@ def _ordered(text: str, series: list[tuple[str, Mapping[int, float]]]) -> Claim:
     depths = [depth for depth in wanted if all(depth in errors for _, errors in series)]
     if not depths:
         return Claim(text, NOT_TESTED, "no depth has all of its runs")
-    broken = [
-        f"depth {depth}: " + ", ".join(f"{name} {errors[depth]:.5f}" for name, errors in series)
+    found = {
+        depth: f"depth {depth}: " + ", ".join(f"{name} {errors[depth]:.5f}" for name, errors in series)
         for depth in depths
-        if not rising([errors[depth] for _, errors in series])
-    ]
+    }
+    broken = [depth for depth in depths if not rising([errors[depth] for _, errors in series])]
     if broken:
-        return Claim(text, CONTRADICTED, f"not at {len(broken)} of {len(depths)} depths ({'; '.join(broken)})")
-    whole = len(depths) == len(wanted)
-    return Claim(text, SUPPORTED if whole else PARTLY, f"at {len(depths)} of {len(wanted)} depths that finished")
+        said = "; ".join(found[depth] for depth in broken)
+        return Claim(text, CONTRADICTED, f"not at {len(broken)} of {len(depths)} depths ({said})")
+    evidence = f"at {len(depths)} of {len(wanted)} depths that finished ({'; '.join(found.values())})"
+    return Claim(text, SUPPORTED if len(depths) == len(wanted) else PARTLY, evidence)
 
 
 def _equation_8(rows: Rows) -> Claim:

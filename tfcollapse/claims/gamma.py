@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED, equation_10, means, rising
@@ -25,14 +26,14 @@ def gamma_claims(rows: Rows) -> list[Claim]:
     ]
 
 
-def _by_depth(rows: Rows, measure: str) -> dict[int, dict[float, float]]:
+def _by_depth(rows: Rows, measure: str) -> dict[int, Mapping[float, float]]:
     """{depth: {gamma: mean}}."""
     depths = sorted({row["depth"] for row in rows})
     found = {depth: means([row for row in rows if row["depth"] == depth], "gamma_start", measure) for depth in depths}
     return {depth: values for depth, values in found.items() if values}
 
 
-def _monotone(text: str, found: dict[int, dict[float, float]], sign: int, form: str) -> Claim:
+def _monotone(text: str, found: dict[int, Mapping[float, float]], sign: int, form: str) -> Claim:
     if not found or min(map(len, found.values())) < 2:
         return Claim(text, NOT_TESTED, "fewer than two values of gamma finished")
     series = [[sign * value for value in values.values()] for values in found.values()]
@@ -41,7 +42,7 @@ def _monotone(text: str, found: dict[int, dict[float, float]], sign: int, form: 
     return Claim(text, SUPPORTED if all(holds) else PARTLY if any(holds) else CONTRADICTED, evidence)
 
 
-def _complete_collapse(units: dict[int, dict[float, float]]) -> Claim:
+def _complete_collapse(units: dict[int, Mapping[float, float]]) -> Claim:
     text = "all latents collapse at some finite gamma (Proposition 2)"
     if not units:
         return Claim(text, NOT_TESTED, "no run with a fixed gamma finished")
@@ -52,7 +53,7 @@ def _complete_collapse(units: dict[int, dict[float, float]]) -> Claim:
     return Claim(text, SUPPORTED if all(found) else PARTLY if any(found) else NOT_TESTED, evidence)
 
 
-def _affine(units: dict[int, dict[float, float]], affine: dict[int, dict[float, float]], latent: int) -> Claim:
+def _affine(units: dict[int, Mapping[float, float]], affine: dict[int, Mapping[float, float]], latent: int) -> Claim:
     text = "the eigenvalues above gamma, which an affine VAE keeps (section 4), count a deep VAE's units (ours)"
     gaps = {d: {g: value - affine[d][g] for g, value in values.items()} for d, values in units.items()}
     if not gaps:
@@ -64,5 +65,5 @@ def _affine(units: dict[int, dict[float, float]], affine: dict[int, dict[float, 
     return Claim(text, SUPPORTED if all(close) else PARTLY if any(close) else CONTRADICTED, evidence)
 
 
-def _listed(values: dict[float, Any], form: str) -> str:
+def _listed(values: Mapping[float, Any], form: str) -> str:
     return ", ".join(f"{gamma:g}: {value:{form}}" for gamma, value in values.items())

@@ -12,12 +12,26 @@ from tfcollapse.theory.equations import gamma_gaps
 SUPPORTED, PARTLY, CONTRADICTED, NOT_TESTED = "supported", "partly supported", "contradicted", "not tested"
 
 
-def means(rows: Rows, key: str, measure: str) -> dict[Any, float]:
+class Mean(float):
+    """A mean over seeds; as text it has their standard deviation beside it, where there are several."""
+
+    def __new__(cls, values: Sequence[float]) -> Mean:
+        return super().__new__(cls, mean_and_sd(values)[0])
+
+    def __init__(self, values: Sequence[float]):
+        self.sd = mean_and_sd(values)[1] if len(values) > 1 else None
+
+    def __format__(self, form: str) -> str:
+        text = super().__format__(form)
+        return text if self.sd is None else f"{text} +- {self.sd:{form if form.endswith('%') else '.2g'}}"
+
+
+def means(rows: Rows, key: str, measure: str) -> dict[Any, Mean]:
     """The mean of a column for each value of another that has any."""
-    return {value: mean_and_sd(found)[0] for value, found in by(rows, key, measure).items() if found}
+    return {value: Mean(found) for value, found in by(rows, key, measure).items() if found}
 
 
-def errors(rows: Rows, objective: str) -> dict[int, float]:
+def errors(rows: Rows, objective: str) -> dict[int, Mean]:
     """The training error by depth."""
     return means([row for row in rows if family(row) == objective], "depth", "train_error")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from tfcollapse.claims.judging import (
     CONTRADICTED,
     NOT_TESTED,
@@ -22,7 +24,7 @@ def sigma_claims(rows: Rows) -> list[Claim]:
     return [_error_grows(errors(rows, "VAE")), collapse_with_depth(rows), equation_10(rows)]
 
 
-def _error_grows(found: dict[int, float]) -> Claim:
+def _error_grows(found: Mapping[int, float]) -> Claim:
     text = "the VAE's error grows with depth"
     if len(found) < 2:
         return Claim(text, NOT_TESTED, "fewer than two depths finished")

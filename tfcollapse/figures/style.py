@@ -31,7 +31,8 @@ DEPTH_NAMES = {
     "convolutional": "convolutions at every scale (t)",
     "residual": "residual blocks at every scale (b)",
 }
-_PAPER_CHANNELS, _PAPER_STEPS = 64, 250_000
+_PAPER_CHANNELS = 64
+PAPER_STEPS = 250_000
 
 
 def caption(rows: Rows, bars: str = "") -> str:
@@ -75,8 +76,8 @@ def _gamma(rows: Rows) -> str:
         text += f"; beta {_join(sorted(betas))}"
     if "optimal" in modes and "learned" not in modes:
         text += f" instead of learned: a learned log gamma moves at most {rows[0]['learning_rate']:g} a step"
-    if "learned" in modes and any(row["steps"] < _PAPER_STEPS for row in rows):
-        text += f" (fewer steps than the paper's {_PAPER_STEPS:,})"
+    if "learned" in modes and any(row["steps"] < PAPER_STEPS for row in rows):
+        text += f" (fewer steps than the paper's {PAPER_STEPS:,})"
     return text
 
 

@@ -1,0 +1,101 @@
+import dataclasses
+import json
+
+from conftest import ROOT, python, table_row
+
+from tfcollapse.cli import main
+from tfcollapse.study import load_study
+from tfcollapse.table import write_table
+
+OVERVIEW = """
+import sys
+sys.modules["tensorflow"] = sys.modules["keras"] = sys.modules["tensorflow_datasets"] = None
+from tfcollapse.cli import main
+sys.exit(main(["overview", *sys.argv[1:]]))
+"""
+
+
+def table(path, steps=250_000, seeds=(0,), ae=(0.01, 0.009, 0.008, 0.01, 0.012, 0.02)):
+    """The table of fig1_left's preset `paper` as if it had been trained, seed by seed a little worse."""
+    runs = [dataclasses.replace(run, seed=seed) for run in load_study("fig1_left").presets["paper"] for seed in seeds]
+    depths = sorted({run.network.depth for run in runs})
+    rows = []
+    for run in runs:
+        error = ae[depths.index(run.network.depth)] + 1e-4 * run.seed
+        vae = {"gamma_mode": "learned", "gamma_start": 1.0, "gamma": error, "active_units": 3, "sigma_above_0.9": 0.5}
+        kind = vae if run.objective.kind == "vae" else {"gamma": None, "active_units": None, "sigma_above_0.9": None}
+        facts = {"run_id": run.run_id, "objective": run.objective.label, "depth": run.network.depth, "seed": run.seed}
+        rows.append(table_row(**facts, **kind, train_error=error, test_error=error, kl=1.0, steps=steps))
+    write_table(path, rows)
+
+
+def lines(folder):
+    assert main(["overview", str(folder)]) == 0
+    return (folder / "README.md").read_text().splitlines()
+
+
+def test_a_claim_has_its_verdict_seeds_and_standard_deviation_in_plain_words(tmp_path):
+    table(tmp_path / "fig1_left.csv", seeds=(0, 1))
+    falls, *_ = [line for line in lines(tmp_path) if line.startswith("| [fig1_left]")]
+    assert "| the AE's error first falls with depth, then rises | **reproduced** |" in falls
+    assert "lowest at depth 4; by depth 1: 0.01005 +- 7.1e-05," in falls
+    assert "| 2 | 250,000 | fashion_mnist 3.0.1 (60,000) | here; 0.10 h over 36 runs | `tfcollapse sweep" in falls
+
+
+def test_what_the_table_contradicts_is_not_reproduced_and_a_short_run_says_how_short(tmp_path):
+    table(tmp_path / "fig1_left.csv", steps=500, ae=(0.06, 0.05, 0.04, 0.03, 0.02, 0.01))
+    text = "\n".join(lines(tmp_path))
+    assert "first falls with depth, then rises | **not reproduced** in 500 steps |" in text
+    assert "**reproduced** |" not in text
+
+
+def test_what_has_not_been_trained_at_the_papers_length_is_not_run(tmp_path):
+    table(tmp_path / "elsewhere" / "fig1_left.csv")
+    found = lines(tmp_path)
+    missing = [line.split(" | ")[0].strip("| ") for line in found if "**not run**" in line]
+    assert missing == ["fig1_middle", "fig1_right", "fig2", "fig3", "gamma", "initialisation"]
+    assert any("`tfcollapse sweep fig2 --preset paper --seeds 3`" in line for line in found)
+    assert any(line.startswith("| [fig1_left](elsewhere/fig1_left.md)") for line in found)
+    (tmp_path / "elsewhere" / "fig1_left.csv").unlink()
+    table(tmp_path / "fig1_left.csv")
+    rows = (tmp_path / "fig1_left.csv").read_text().splitlines()
+    (tmp_path / "fig1_left.csv").write_text("\n".join(rows[:-1]) + "\n")
+    assert any("nothing: 1 of 18 runs are not trained" in line for line in lines(tmp_path))
+
+
+def test_theory_and_bench_records_stand_beside(tmp_path):
+    theory, bench = tmp_path / "theory", tmp_path / "speed"
+    for source in (ROOT / "results" / "theory").glob("*.json"):
+        theory.mkdir(exist_ok=True)
+        (theory / source.name).write_text(source.read_text())
+    case = {"speedup_over": {"keras_fit": {"median": 2.6}}, "fraction_of_sgemm": {"tfcollapse": {"median": 0.4}}}
+    bench.mkdir()
+    record = {"cases": {"dense-2-vae": case}, "command": "tfcollapse bench", "device": "CPU"}
+    (bench / "bench-tensorflow.json").write_text(json.dumps(record | {"environment": {"machine": "here"}}))
+    text = "\n".join(lines(tmp_path))
+    checks = json.loads((theory / "affine.json").read_text())["checks"]
+    assert f"| [The affine decoder (section 4)](theory/theory.md) | {len(checks)} holds |" in text
+    assert "| [dense-2-vae](speed/bench.md) | Keras `fit` | 2.5 | 2.60: reached | here, CPU |" in text
+    assert "| sgemm | 0.55 | 0.40: not reached |" in text
+
+
+def test_a_directory_without_records_is_one_line(tmp_path, capsys):
+    assert main(["overview", str(tmp_path)]) == 2
+    assert "expected tables or records below it" in capsys.readouterr().err
+    assert not (tmp_path / "README.md").exists()
+    assert main(["overview", str(tmp_path / "nowhere")]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_the_committed_page_is_what_the_records_give_without_tensorflow(tmp_path):
+    import shutil
+
+    committed = ROOT / "results"
+    names = [path.relative_to(committed) for kind in ("csv", "json") for path in committed.rglob(f"*.{kind}")]
+    for name in names:
+        (tmp_path / "results" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(committed / name, tmp_path / "results" / name)
+    answer = python(OVERVIEW, str(tmp_path / "results"))
+    assert answer.returncode == 0, answer.stderr
+    made = (tmp_path / "results" / "README.md").read_text()
+    assert made.replace(str(tmp_path / "results"), "results") == (committed / "README.md").read_text()
