@@ -26,11 +26,11 @@ def test_cases_are_those_of_the_page_and_are_chosen_by_name_or_part_of_it():
 
 
 @pytest.mark.parametrize("kind", ["ae", "vae"])
-@pytest.mark.parametrize("name", ["ours", "keras_fit", "products"])
+@pytest.mark.parametrize("name", ["ours", "keras_fit", "products", "updates", "drawing"])
 def test_a_contender_takes_time_in_proportion_to_its_steps(name, kind):
     run = replace(SMALL, {"objective.kind": kind, "network.width": 256})
     images = load(run.data).train
-    of = images.shape[1:] if name == "products" else images
+    of = images.shape[1:] if name in ("products", "updates") else images
     call = getattr(contenders, name)(run, of)
     call(20)
 

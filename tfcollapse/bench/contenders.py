@@ -102,20 +102,52 @@ def products(run: Run, shape: tuple[int, ...]) -> Contender:
     parts = networks.build(run.network, shape, variational=variational, seed=run.seed)
     kernels = [w.value for part in parts for w in part.weights if w.path.endswith("kernel")]
     draw, batch = np.random.default_rng(0), run.training.batch
+    # Two of each, in turn: what does not change would be computed once, outside the loop.
     sides = [
-        [ops.convert_to_tensor(draw.standard_normal((batch, n)).astype(np.float32)) for n in k.shape] for k in kernels
+        [ops.convert_to_tensor(draw.standard_normal((2, batch, n)).astype(np.float32)) for n in k.shape]
+        for k in kernels
     ]
+    inner = kernels[1:]  # nothing flows back into the image
+    shapes = [(batch, k.shape[1]) for k in kernels] + [tuple(k.shape) for k in kernels]
+    shapes += [(batch, k.shape[0]) for k in inner]
 
-    def step(kernels: list[Any], sides: list[list[Any]]) -> list[Any]:
-        found = []
-        for i, (kernel, (before, after)) in enumerate(zip(kernels, sides, strict=True)):
-            found += [ops.matmul(before, kernel), ops.matmul(ops.transpose(before), after)]
-            if i:  # nothing flows back into the image
-                found.append(ops.matmul(after, ops.transpose(kernel)))
-        return found
+    def step(i: Any, kernels: list[Any], sides: list[list[Any]]) -> list[Any]:
+        before, after = ([side[place][i % 2] for side in sides] for place in (0, 1))
+        found = [ops.matmul(x, kernel) for x, kernel in zip(before, kernels, strict=True)]
+        found += [ops.matmul(ops.transpose(x), y) for x, y in zip(before, after, strict=True)]
+        return found + [ops.matmul(y, ops.transpose(k)) for y, k in zip(after[1:], kernels[1:], strict=True)]
 
-    program = compiled(step)
-    return lambda count: _finished([program(kernels, sides)[-1] for _ in range(count)])
+    def loop(count: Any, kernels: list[Any], sides: list[list[Any]]) -> list[Any]:
+        return ops.fori_loop(0, count, lambda i, _: step(i, kernels, sides), [ops.zeros(shape) for shape in shapes])
+
+    program = compiled(loop)
+    return lambda count: _finished(program(ops.convert_to_tensor(count, "int32"), kernels, sides))
+
+
+def updates(run: Run, shape: tuple[int, int, int]) -> Contender:
+    """Adam on the run's weights and nothing else: what its memory traffic costs."""
+    model, optimizer = build(run, shape), adam(run.training)
+    optimizer.build(model.trainable_variables)
+    gradients = [ops.full(variable.shape, 1e-3) for variable in model.trainable_variables]
+    groups = (model.trainable_variables, optimizer.variables) if backend() == "jax" else ()
+
+    def loop(count: Any, state: Any, gradients: list[Any]) -> Any:
+        def step(_: Any, state: Any) -> Any:
+            if backend() == "jax":
+                return optimizer.stateless_apply(state[1], gradients, state[0])
+            optimizer.apply(gradients, model.trainable_variables)  # TensorFlow's variables are their own state
+            return state
+
+        return ops.fori_loop(0, count, step, state)
+
+    program = compiled(loop)
+    state = [[variable.value for variable in group] for group in groups] or [[ops.zeros((1, 1))]]
+    return lambda count: _finished(program(ops.convert_to_tensor(count, "int32"), tuple(state), gradients)[0])
+
+
+def drawing(run: Run, images: np.ndarray) -> Contender:
+    """The images of each batch, gathered, and its noise."""
+    return lambda count: [chunk(run, images, step, 1) for step in range(count)] and None
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -136,4 +168,4 @@ def as_pixels(images: np.ndarray) -> np.ndarray:
 
 def _finished(values: list[Any]) -> None:
     for value in values[-1:]:
-        ops.convert_to_numpy(value[:1, :1])
+        ops.convert_to_numpy(value[:1])

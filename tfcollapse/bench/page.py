@@ -35,7 +35,16 @@ def lines(name: str, facts: Facts) -> list[str]:
     for what, fraction in facts["fraction_of_sgemm"].items():
         label = "its products alone" if what == "products" else "a step"
         text.append(f"  {fraction['median']:.2f} of the {peak:.0f} GFLOP/s of sgemm in this process: {label}")
+    if "products" in facts["step_ms"]:
+        named = zip(("products", "Adam", "draws", "rest"), _parts(facts), strict=True)
+        text.append("  of it " + ", ".join(f"{name} {ms:.2f}" for name, ms in named) + " ms")
     return text
+
+
+def _parts(facts: Facts) -> list[float]:
+    """Milliseconds of products, Adam and draws, each timed alone, and what is left of the step."""
+    parts = [facts["step_ms"][name]["median"] for name in ("products", "updates", "drawing")]
+    return [*parts, facts["step_ms"]["tfcollapse"]["median"] - sum(parts)]
 
 
 def write(out: pathlib.Path, found: Facts) -> list[pathlib.Path]:
@@ -78,6 +87,7 @@ def _section(found: Facts) -> Iterator[str]:
     yield f"sgemm: {min(_peaks(cases)):.0f} to {max(_peaks(cases)):.0f} GFLOP/s, measured in every window."
     if rows := targets(cases):
         yield from ("", _row(["case", "against", "target", "measured"]), _row(["---"] * 4), *map(_row, rows))
+    yield from _breakdown({name: case for name, case in cases.items() if "products" in case["step_ms"]})
     yield from _throughput(found.get("throughput", {}))
 
 
@@ -94,6 +104,16 @@ def targets(cases: Facts) -> list[list[str]]:
                 reached = "reached" if got["median"] >= target else "not reached"
                 rows.append([name, NAMES.get(against, against), f"{target}", f"{got['median']:.2f}: {reached}"])
     return rows
+
+
+def _breakdown(cases: Facts) -> Iterator[str]:
+    if not cases:
+        return
+    yield from ("", "Where a dense step goes, ms; the parts are timed alone, in loops of their own:", "")
+    heads = ["case", "step", "matrix products", "Adam", "draws, gather", "rest: activations, loss, loop"]
+    yield from (_row(heads), _row(["---"] * len(heads)))
+    for name, case in cases.items():
+        yield _row([name, *(f"{ms:.2f}" for ms in [case["step_ms"]["tfcollapse"]["median"], *_parts(case)])])
 
 
 def _throughput(found: Facts) -> Iterator[str]:

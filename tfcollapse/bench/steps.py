@@ -19,6 +19,10 @@ from tfcollapse.variants import replace
 
 Facts = dict[str, Any]
 
+RIVALS = ("keras_fit", "pytorch", "pythae")
+PARTS = ("products", "updates", "drawing")
+"""Of a dense step, each timed alone."""
+
 _IMAGES = 1_024
 _SIDE = {"tensorflow": 2_048, "jax": 4_096}
 
@@ -76,6 +80,7 @@ def measure(run: Run, windows: int, seconds: float) -> Facts:
     peak = [2 * side**3 / ms / 1e6 for ms in taken.pop("sgemm")]
     ours = taken["tfcollapse"]
     achieved = {name: [flops / ms / 1e6 for ms in taken[name]] for name in ("tfcollapse", "products") if name in taken}
+    others = [name for name in RIVALS if name in taken]
     return {
         "network": f"{run.network.architecture}, depth {run.network.depth}, {run.objective.label}",
         "batch": run.training.batch,
@@ -87,7 +92,7 @@ def measure(run: Run, windows: int, seconds: float) -> Facts:
         "first_call_seconds": first,
         "sgemm_gflops": spread(peak),
         "fraction_of_sgemm": {name: spread(_ratios(values, peak)) for name, values in achieved.items()},
-        "speedup_over": {name: spread(_ratios(taken[name], ours)) for name in taken if name not in achieved},
+        "speedup_over": {name: spread(_ratios(taken[name], ours)) for name in others},
     }
 
 
@@ -114,6 +119,8 @@ def _contenders(run: Run, images: np.ndarray) -> dict[str, contenders.Contender]
         timed |= {name: rivals.rival(name, run, images) for name in rivals.installed()}
     if run.network.architecture == "dense":
         timed["products"] = contenders.products(run, images.shape[1:])
+        timed["updates"] = contenders.updates(run, images.shape[1:])
+        timed["drawing"] = contenders.drawing(run, images)
     return timed | {"sgemm": contenders.sgemm(_SIDE[backend()])}
 
 
