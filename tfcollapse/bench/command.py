@@ -25,11 +25,13 @@ def bench(parsed: argparse.Namespace) -> int:
     cases = {"as set": own} if own else steps.chosen(parsed.cases or "all")
     if parsed.out:
         check_writable(pathlib.Path(parsed.out))
-    found = {"backend": backend.backend(), "command": parsed.command_line, "windows": parsed.windows, "cases": {}}
-    for name, run in cases.items():
-        found["cases"][name] = steps.measure(run, parsed.windows, parsed.seconds)
+    name = backend.backend()
+    line = parsed.command_line if name == "tensorflow" else f"KERAS_BACKEND={name} {parsed.command_line}"
+    found = {"backend": name, "command": line, "windows": parsed.windows, "cases": {}}
+    for case, run in cases.items():
+        found["cases"][case] = steps.measure(run, parsed.windows, parsed.seconds)
         if not parsed.json:
-            print("\n".join(page.lines(name, found["cases"][name])), flush=True)
+            print("\n".join(page.lines(case, found["cases"][case])), flush=True)
     found |= {"device": steps.device(), "environment": environment()}
     if parsed.throughput:
         found["throughput"] = {
