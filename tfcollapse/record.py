@@ -205,11 +205,13 @@ def read_config(path: pathlib.Path) -> Run:
         raise RunError(f"'{path}' is not a run's directory: {error}") from None
 
 
-def environment(**more: Any) -> Row:
-    """Versions, commit, hardware and time: what a result must name."""
-    packages = ("tensorflow", "jax", "keras", "numpy", "scipy", "tensorflow-datasets")
+_PACKAGES = ("tensorflow", "jax", "keras", "numpy", "scipy", "tensorflow-datasets")
+
+
+def environment(packages: Sequence[str] = (), **more: Any) -> Row:
+    """Versions, of `packages` too, commit, hardware and time: what a result must name."""
     versions = {}
-    for name in packages:
+    for name in (*_PACKAGES, *packages):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
     return {

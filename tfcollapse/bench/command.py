@@ -27,12 +27,13 @@ def bench(parsed: argparse.Namespace) -> int:
         check_writable(pathlib.Path(parsed.out))
     name = backend.backend()
     line = parsed.command_line if name == "tensorflow" else f"KERAS_BACKEND={name} {parsed.command_line}"
-    found = {"backend": name, "command": line, "windows": parsed.windows, "cases": {}}
+    made = environment(["torch", "pythae"] if name == "tensorflow" else [])  # now: the code is that of the start
+    found = {"backend": name, "command": line, "windows": parsed.windows, "environment": made, "cases": {}}
     for case, run in cases.items():
         found["cases"][case] = steps.measure(run, parsed.windows, parsed.seconds)
         if not parsed.json:
             print("\n".join(page.lines(case, found["cases"][case])), flush=True)
-    found |= {"device": steps.device(), "environment": environment()}
+    found["device"] = steps.device()
     if parsed.throughput:
         found["throughput"] = {
             name: throughput.throughput(run, found["cases"][name]["step_ms"]["tfcollapse"]["median"], parsed.throughput)

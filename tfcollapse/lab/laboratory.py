@@ -50,9 +50,8 @@ def find(name: str, options: Options) -> dict[str, Any]:
       name: one of `sections`.
       options: data, data_dir, runs, images, table, seed and command_line.
     """
-    begun = time.monotonic()
+    begun, made = time.monotonic(), environment(command=options["command_line"])
     section = _section(name, options)
-    made = environment(command=options["command_line"])
     kept = {key: made[key] for key in ("command", "commit", "machine", "python")}
     kept["versions"] = " ".join(f"{package} {version}" for package, version in made["versions"].items())
     kept["seconds"] = round(time.monotonic() - begun, 1)
