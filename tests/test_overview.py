@@ -69,8 +69,9 @@ def test_theory_and_bench_records_stand_beside(tmp_path):
         theory.mkdir(exist_ok=True)
         (theory / source.name).write_text(source.read_text())
     case = {"speedup_over": {"keras_fit": {"median": 2.6}}, "fraction_of_sgemm": {"tfcollapse": {"median": 0.4}}}
+    case["step_ms"] = {}
     bench.mkdir()
-    record = {"cases": {"dense-2-vae": case}, "command": "tfcollapse bench", "device": "CPU"}
+    record = {"backend": "tensorflow", "cases": {"dense-2-vae": case}, "command": "tfcollapse bench", "device": "CPU"}
     (bench / "bench-tensorflow.json").write_text(json.dumps(record | {"environment": {"machine": "here"}}))
     text = "\n".join(lines(tmp_path))
     checks = json.loads((theory / "affine.json").read_text())["checks"]

@@ -131,7 +131,7 @@ def _speed(out: pathlib.Path) -> Iterator[str]:
         found = json.loads(path.read_text())
         page = (path.parent / "bench.md").relative_to(out).as_posix()
         where = f"{found['environment']['machine']}, {found['device']}"
-        for case, against, target, verdict in bench.targets(found["cases"]):
+        for case, against, target, verdict in bench.targets(found):
             lines.append((f"[{case}]({page})", against, target, verdict, where, f"`{found['command']}`"))
     if lines:
         yield "## Speed against what was set out for"
