@@ -3,6 +3,7 @@ import time
 
 import numpy as np
 import pytest
+from conftest import ROOT
 
 from tfcollapse.bench import contenders, page, rivals, steps, throughput
 from tfcollapse.cli import main
@@ -148,3 +149,16 @@ def test_rivals_train_the_same_networks(network, kind):
     images = np.random.default_rng(0).integers(0, 256, (128, 32, 32, 3), dtype=np.uint8)
     for name in rivals.installed():
         rivals.rival(name, run, images)(2)  # which asserts that the parameters are as many
+
+
+def test_the_readmes_speeds_are_those_of_the_committed_record():
+    cases = json.loads((ROOT / "results" / "bench-tensorflow.json").read_text())["cases"]
+    section = (ROOT / "README.md").read_text().partition("\n## Speed\n")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in section.splitlines() if line.startswith("| `")]
+    assert len(rows) == 5
+    for name, milliseconds, *ratios, fraction in rows:
+        case = cases[name.strip("`")]
+        assert float(milliseconds) == pytest.approx(case["step_ms"]["tfcollapse"]["median"], rel=5e-3)
+        rivals = [case["speedup_over"][rival]["median"] for rival in ("keras_fit", "pytorch", "pythae")]
+        assert [float(ratio) for ratio in ratios] == pytest.approx(rivals, abs=0.005)
+        assert float(fraction) == pytest.approx(case["fraction_of_sgemm"]["tfcollapse"]["median"], abs=0.005)
