@@ -12,7 +12,7 @@ from tfcollapse.cli import main
 from tfcollapse.diagnosis.blame import arms_of
 from tfcollapse.diagnosis.cases import EIGENVALUES
 from tfcollapse.diagnostics import suspects
-from tfcollapse.diagnostics.suspects import AE, LEARNED, SHALLOW_AE, SHALLOW_VAE, VAE, WARMUP, Arm, judge
+from tfcollapse.diagnostics.suspects import AE, LEARNED, SHALLOW_AE, SHALLOW_VAE, UNWEIGHTED, VAE, WARMUP, Arm, judge
 from tfcollapse.errors import ConfigError
 from tfcollapse.theory.affine import known_images
 
@@ -46,6 +46,15 @@ DEEP = Arm(VAE, 0.05, 0.05, 2, 1.0, {"active": 2, "v": 6})
         ),
         ([DEEP, Arm(AE, 0.01), Arm(WARMUP, 0.02, 0.02, 7, 9.0, {"active": 7, "v": 1})], {"KL weight": "responsible"}),
         ([DEEP, Arm(AE, 0.01), Arm(WARMUP, 0.05, 0.05, 3, 2.0, {"active": 3, "v": 5})], {"KL weight": "cleared"}),
+        (
+            [
+                DEEP,
+                Arm(AE, 0.01),
+                Arm(WARMUP, 0.05, 0.05, 3, 2.0, {"active": 3, "ii": 5}),
+                Arm(UNWEIGHTED, 0.01, 0.01, 8, 9.0, {"active": 8}),
+            ],
+            {"KL weight": "responsible"},
+        ),
         ([DEEP, Arm(AE, 0.01), Arm(LEARNED, 0.02, 0.02, 8, 9.0, {"active": 8})], {"gamma": "responsible"}),
         ([Arm(VAE, 0.05, 0.05, 2, 1.0, {"active": 2, "iv": 6}), Arm(AE, 0.01)], {"decoder": "responsible"}),
         (
@@ -73,7 +82,8 @@ def test_the_arms_of_a_run():
     }
     assert all(each.training == deep.training and each.seed == deep.seed for each in found.values())
     fixed = arms_of(tc.Run(network=tc.Network(depth=1), objective=tc.Objective(gamma="fixed", beta=2.0)))
-    assert list(fixed) == [VAE, AE, WARMUP, LEARNED]
+    assert list(fixed) == [VAE, AE, WARMUP, UNWEIGHTED, LEARNED]
+    assert (fixed[UNWEIGHTED].objective.gamma, fixed[UNWEIGHTED].objective.beta) == ("fixed", 1.0)
     assert (fixed[LEARNED].objective.gamma, fixed[LEARNED].objective.beta) == ("optimal", 2.0)
     assert WARMUP not in arms_of(tc.Run(objective=tc.Objective(warmup="kl")))
     with pytest.raises(ConfigError, match="received an AE"):
@@ -148,11 +158,46 @@ def test_a_stranger_s_architecture_with_a_gamma_too_large(tmp_path, capsys):
     assert [gain["part"] for gain in found["starts"][VAE]] == ["encoder", "encoder", "decoder"]
 
 
+def their_build():
+    names = {}
+    exec(BUILDER, names)
+    return names["build"]
+
+
+def test_a_beta_too_large_is_the_kl_weight_s_fault():
+    found = tc.blame_build(
+        their_build(),
+        known_images(EIGENVALUES, 0, 1_024),
+        objective=tc.Objective(gamma="optimal", beta=30.0),
+        training=tc.Training(steps=1_000, learning_rate=5e-3, halve_every=300),
+    )
+    assert {each.suspect: each.verdict for each in found.findings} == {
+        "autoencoder base": "cleared",
+        "KL weight": "responsible",
+        "gamma": "not tested",
+        "decoder": "cleared",
+    }
+    assert found.diagnoses[UNWEIGHTED].verdict.categories == ("healthy",)
+
+
+@pytest.mark.parametrize("kind", ["reads the images too", "has variances of its own"])
+def test_a_decoder_that_eq_4_does_not_train_is_refused_in_one_line(kind):
+    def build(seed):
+        encoder, plain = their_build()(seed)
+        if kind == "reads the images too":
+            return encoder, lambda z, x: plain(z)
+        return encoder, lambda z: (plain(z), plain(z))
+
+    with pytest.raises(ConfigError, match=f"received one that {kind}"):
+        tc.blame_build(build, known_images(EIGENVALUES, 0, 64))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--build", "nowhere.py:build"], "expected FILE.py:FUNCTION"),
         (["--build", "theirs.py"], "expected FILE.py:FUNCTION"),
+        (["--build", "raises.py:build"], "--build: 'raises.py' cannot be imported: ZeroDivisionError"),
         (["--set", "objective.kind=ae"], "received an AE"),
         (["--config", "nowhere.json"], "--config 'nowhere.json'"),
         (["--set", "network.depht=2"], "depth"),
@@ -160,6 +205,7 @@ def test_a_stranger_s_architecture_with_a_gamma_too_large(tmp_path, capsys):
 )
 def test_bad_questions_are_one_line_and_status_2(tmp_path, capsys, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "raises.py").write_text("1 / 0")
     assert main(["blame", *arguments]) == 2
     error = capsys.readouterr().err
     assert message in error

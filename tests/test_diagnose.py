@@ -138,6 +138,10 @@ def flat(z):
         (good, flat, {"images": np.full((9, 16), np.nan)}, "images: expected finite"),
         (good, flat, {"images": np.full((9, 16), 0.5)}, "images all the same"),
         (good, flat, {"images": np.array(["a", "b"])}, "images: expected an array"),
+        (good, flat, {"images": np.array([["a"], ["b"]])}, "images: expected an array .* received <U1"),
+        (good, flat, {"images": [[0.1], [0.2, 0.3]]}, "rows of unequal length"),
+        (good, flat, {"images": np.zeros((5, 0))}, "images: expected an array"),
+        (good, flat, {"gamma": -1.0}, "gamma: expected a number > 0, received -1"),
     ],
 )
 def test_what_cannot_be_right_is_refused_in_one_line(encoder, decoder, changed, message):
@@ -153,6 +157,9 @@ def files(tmp_path_factory):
     for name, part in zip(("encoder", "decoder"), their_parts(sampled=False), strict=True):
         part.save(out / f"{name}.keras")
     np.save(out / "images.npy", known_images(EIGENVALUES, seed=0)[:500])
+    np.save(out / "wide.npy", np.zeros((9, 5, 5, 1), np.uint8))
+    np.save(out / "none.npy", np.zeros((0, 4, 4, 1), np.uint8))
+    keras.Sequential([keras.Input((LATENT + 1,)), layers.Dense(16), layers.Reshape((4, 4, 1))]).save(out / "more.keras")
     unsafe = keras.Sequential([keras.Input((LATENT,)), layers.Lambda(lambda z: z), layers.Dense(16)])
     unsafe.save(out / "unsafe.keras")
     (out / "broken.keras").write_bytes(b"not a model")
@@ -187,6 +194,9 @@ def test_files_of_strangers_are_diagnosed_in_a_process_of_its_own(files):
         ({"decoder": "encoder.keras"}, "decoder: expected"),
         ({"data": "encoder.keras"}, "dataset name"),
         ({"data": "missing.npy"}, "cannot be read as an array"),
+        ({"data": "wide.npy"}, "encoder: expected to take"),
+        ({"data": "none.npy"}, "images: expected an array [n >= 2, ...]"),
+        ({"decoder": "more.keras"}, "decoder: expected to take"),
     ],
 )
 def test_a_bad_file_is_one_line_and_status_2(files, capsys, changed, message):

@@ -64,6 +64,7 @@ def test_of_the_optimal_affine_vae(data, gamma):
     assert found.sigma == pytest.approx(np.sqrt(best.latent_variance), rel=1e-3)
     assert found.sigma_histogram.sum() == pytest.approx(1)
     assert found.predicted_active_units == kept.sum()
+    assert found.active_units == found.active_units_by_kl == kept.sum()
     assert found.mean_predictor_error == pytest.approx(known.mean_predictor, rel=1e-5)
     assert found.pca_error == pytest.approx(known.pca(LATENT), rel=1e-5)
     assert found.optimal_gamma == found.error
@@ -100,6 +101,23 @@ def test_the_decoder_s_response(data):
     # |x - x_hat - w_j (z' - z)|^2 with z' another's: twice |w_j|^2 more, within what 256 images tell.
     assert found.use[:3] == pytest.approx(2 * lengths[:3] ** 2, rel=0.35)
     assert found.shuffled_error > found.mean_predictor_error
+
+
+def test_the_order_of_the_images_does_not_matter():
+    # A sorted data set, such as one by class: neighbours are alike, and another's z still tells nothing.
+    data = points().astype(np.float32)
+    ordered = data[np.lexsort((data[:, 1], np.round(4 * data[:, 0])))]
+    _, encoder, decoder = affine_vae(data.astype(np.float64), 0.002)
+    found, sorted_ = (measure(Subject(encoder, decoder, data[:2]), each, 0.002) for each in (data, ordered))
+    assert sorted_.shuffled_error == pytest.approx(found.shuffled_error, rel=0.1)
+    assert sorted_.use == pytest.approx(found.use, rel=0.35, abs=1e-6)
+    assert sorted_.residual_variances[0] == pytest.approx(found.residual_variances[0], rel=0.1)
+
+
+def test_a_decoder_with_variances_of_its_own_is_not_refined_at_one_gamma(data):
+    _, encoder, decoder = affine_vae(data.astype(np.float64), 0.006)
+    own = Subject(encoder, lambda z: (decoder(z), 0.0 * decoder(z) - 5.0), data[:2])
+    assert measure(own, data[:200]).refinement is None
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.7, 0.0])

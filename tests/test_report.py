@@ -73,6 +73,19 @@ def test_a_verdict_stands_with_its_evidence(swept):
     words = " ".join(Outline((swept / "report.html").read_text()).words)
     assert verdict["meaning"][0] in words
     assert all(each["reading"] in words for each in verdict["evidence"])
+    assert all(f"{each['distance']:.3g}" in words for each in verdict["evidence"])
+    assert "it has no posterior to diagnose" in words  # of the AEs
+
+
+def test_half_a_diagnosis_is_one_line(swept, tmp_path, capsys):
+    copy = tmp_path / "copy"
+    shutil.copytree(swept, copy)
+    (found,) = copy.glob("runs/*/diagnosis.json")
+    found.write_text('{"verdict": {"categories": ["v"]}}')
+    assert main(["report", str(copy), "-o", str(tmp_path / "r.html")]) == 2
+    said = capsys.readouterr().err
+    assert "expected a verdict" in said
+    assert said.count("\n") == 1
 
 
 def test_what_a_config_says_cannot_become_markup(tmp_path):

@@ -18,10 +18,20 @@ from tfcollapse.data import load
 from tfcollapse.diagnosis.diagnose import Diagnosis, diagnose
 from tfcollapse.diagnosis.gains import LayerGain, layer_gains
 from tfcollapse.diagnosis.run import diagnose_run
-from tfcollapse.diagnosis.subject import as_float, check_images
+from tfcollapse.diagnosis.subject import Subject, as_float, check_images
 from tfcollapse.diagnostics import suspects
 from tfcollapse.diagnostics.reconstruction import spectrum
-from tfcollapse.diagnostics.suspects import AE, LEARNED, SHALLOW_AE, SHALLOW_VAE, VAE, WARMUP, Arm, Finding
+from tfcollapse.diagnostics.suspects import (
+    AE,
+    LEARNED,
+    SHALLOW_AE,
+    SHALLOW_VAE,
+    UNWEIGHTED,
+    VAE,
+    WARMUP,
+    Arm,
+    Finding,
+)
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.mapped import blocks
 from tfcollapse.report import markdown_table
@@ -117,17 +127,17 @@ def blame(
 ) -> Blame:
     """Train the arms that a VAE of ours needs, all with its budget, and judge.
 
-    The AE twin; the VAE; with KL warm-up; with gamma learned where it was fixed; and a shallower AE and VAE where depth
-    is more than 1. Every arm is an ordinary run in `out`: it resumes, and is not trained again. The VAEs' diagnoses are
-    left there too.
+    The AE twin; the VAE; with KL warm-up; with beta 1 where it was another; with gamma learned where it was fixed; and
+    a shallower AE and VAE where depth is more than 1. Every arm is an ordinary run in `out`: it resumes, and is not
+    trained again. The VAEs' diagnoses are left there too.
 
     Raises:
       UserError: an AE, bad data, a directory that cannot be written, an arm that diverges.
     """
     arms: list[Arm] = []
     diagnoses: dict[str, Diagnosis] = {}
-    images = load(run.data, data_dir=data_dir).train
     found = arms_of(run)
+    images = load(run.data, data_dir=data_dir).train
     for name, each in found.items():
         say(f"{name}: {each.run_id}, {each.training.steps:,} steps")
         result = train(each, out, data_dir=data_dir)
@@ -168,14 +178,14 @@ def blame_build(
       shallower: builds a shallower architecture, where there is one.
 
     Raises:
-      ConfigError: images or parts that do not fit.
+      ConfigError: images or parts that do not fit; a decoder that reads the images, or has variances of its own.
     """
     objective, training = objective or Objective(gamma="optimal"), training or Training(steps=5_000)
     images = check_images(images)
     if images.dtype != np.uint8:
         images = np.round(images * 255).astype(np.uint8)
     # The engine asks the architecture only whether XLA suits it; a stranger's may hold convolutions, which it does not.
-    base = Run(network=Network(latent_dim=_latent_dim(build(seed)[0], images)), objective=objective, training=training)
+    base = Run(network=Network(latent_dim=_latent_dim(build(seed), images)), objective=objective, training=training)
     base = replace(base, {"seed": seed, "training.jit": "off" if training.jit == "auto" else training.jit})
     wanted = _own_arms(build, shallower, base)
     arms: list[Arm] = []
@@ -211,6 +221,8 @@ def _objectives(run: Run) -> dict[str, Run]:
     if run.objective.warmup == "none":
         steps = max(1, math.ceil(_WARMUP_SHARE * run.training.steps))
         found[WARMUP] = replace(run, {"objective.warmup": "kl", "objective.warmup_steps": steps})
+    if run.objective.beta != 1:
+        found[UNWEIGHTED] = replace(run, {"objective.beta": 1.0})
     if run.objective.gamma == "fixed":
         found[LEARNED] = dataclasses.replace(run, objective=Objective(gamma="optimal", beta=run.objective.beta))
     return found
@@ -261,8 +273,12 @@ def _own(make: Build, run: Run, shape: tuple[int, ...]) -> Autoencoder:
     )
 
 
-def _latent_dim(encoder: keras.Model, images: np.ndarray) -> int:
-    found = encoder(as_float(images[:2]))
-    if not isinstance(found, (tuple, list)) or len(found) not in (2, 3):
-        raise ConfigError("build: expected an encoder that gives (mean, log_variance), received one output")
-    return int(found[0].shape[-1])
+def _latent_dim(parts: tuple[keras.Model, keras.Model], images: np.ndarray) -> int:
+    subject = Subject(*parts, as_float(images[:2]))
+    if subject.reads_images or subject.own_variance:
+        what = "reads the images too" if subject.reads_images else "has variances of its own"
+        raise ConfigError(
+            f"build: expected a decoder from z to images, received one that {what}, which eq. (4) does not train: "
+            "judge the model as you train it with 'tfcollapse diagnose'"
+        )
+    return subject.latent_dim

@@ -50,9 +50,9 @@ def blame_command(parsed: argparse.Namespace) -> int:
         found = blame(run, parsed.out, data_dir=parsed.data_dir, command=parsed.command_line, say=say)
     else:
         made = {"objective": run.objective, "training": run.training, "seed": run.seed}
-        here = parsed.data_dir
+        build, here = _builder(parsed.build), parsed.data_dir
         images = load(run.data, data_dir=here).train if parsed.data is None else _images(parsed.data, here)
-        found = blame_build(_builder(parsed.build), images, say=say, **made)
+        found = blame_build(build, images, say=say, **made)
     if parsed.page is not None:
         with replacing(pathlib.Path(parsed.page)) as partial:
             partial.write_text(blame_page(found, run, environment(command=parsed.command_line)))
@@ -93,7 +93,11 @@ def _builder(named: str) -> Build:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a stranger's file raises
+        line = (str(error).strip().splitlines() or [""])[0][:160]
+        raise ConfigError(f"--build: '{path}' cannot be imported: {type(error).__name__}: {line}") from error
     if not callable(getattr(module, function, None)):
         raise ConfigError(f"--build: '{path}' has no function '{function}'")
     return getattr(module, function)

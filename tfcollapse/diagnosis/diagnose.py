@@ -91,8 +91,7 @@ def facts(m: Measurements) -> dict[str, str]:
     smallest, active = m.smallest_singular_value
     return {
         "images, pixels, latent_dim": f"{m.images:,}, {m.dimensions:,}, {m.latent_dim}",
-        "active units: Var[mu_j] > 0.01; KL > 0.01 nats": f"{int((m.latent_variance > 0.01).sum())}; "
-        f"{int((m.kl_per_dimension > 0.01).sum())}",
+        "active units: Var[mu_j] > 0.01; KL > 0.01 nats": f"{m.active_units}; {m.active_units_by_kl}",
         "active units that the spectrum and gamma predict": _maybe(m.predicted_active_units),
         "KL (nats, summed over units)": f"{m.kl:.4g}",
         "I_q(x; z) (nats), its cap log n": f"{information.nats:.4g} +- {information.standard_error:.2g}, "

@@ -45,7 +45,9 @@ def measure(subject: Subject, images: np.ndarray, gamma: float | None = None, se
     latent = min(subject.latent_dim, known.dimensions)
     if subject.own_variance:  # then there is no one gamma
         gamma = found["own_variances"][_MEDIAN]
-    probed = _probed(subject, as_float(images[_spread(len(images), BLOCK)]), gamma, found, seed)
+    # In random order: neighbours of a sorted data set are alike, and its first images all of one kind.
+    drawn = np.random.default_rng(seed).permutation(_spread(len(images), BLOCK))
+    probed = _probed(subject, as_float(images[drawn]), gamma, found, seed)
     gamma_in_force = in_force(gamma, probed["implied_gamma"])
     return Measurements(
         dimensions=known.dimensions,
@@ -73,7 +75,10 @@ def _probed(
         "use": use,
         "shuffled_error": shuffled_error(subject, images, seed),
         "smallest_singular_value": smallest_singular_values(subject, images, variance),
-        "refinement": refinement(subject, images, in_force(gamma, implied) or found["error"], seed),
+        # with variances of its own a decoder has no gamma that the descent could use
+        "refinement": None
+        if subject.own_variance
+        else refinement(subject, images, in_force(gamma, implied) or found["error"], seed),
     }
 
 
@@ -127,7 +132,7 @@ class _Pass:
     def numbers(self) -> dict[str, Any]:
         total = {name: part / self.count for name, part in self.sums.items()}
         covariance = total["second"] - np.outer(total["first"], total["first"])
-        residuals = np.concatenate(self.residuals)
+        residuals = np.random.default_rng(self.seed).permutation(np.concatenate(self.residuals))
         return {
             "images": self.count,
             "error": float(total["error"]),

@@ -64,6 +64,7 @@ class CollapseMonitor(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self._began, self._spent, self._cost = time.perf_counter(), 0.0, 0.0
+        self._last, self._most, self._warned = {}, 0, False
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         begun = time.perf_counter()

@@ -33,7 +33,7 @@ def response(subject: Subject, images: np.ndarray, latent_variance: np.ndarray, 
     against mu_j, the other latents at a sample: exact where the decoder is affine.
 
     Args:
-      images: float32 [n, ...]; the first 8 to 256 of them are used, fewer the more latents.
+      images: float32 [n, ...] in random order; the first 8 to 256 of them are used, fewer the more latents.
       latent_variance: [latent].
     """
     latent = subject.latent_dim
@@ -78,7 +78,10 @@ def smallest_singular_values(
 
 
 def shuffled_error(subject: Subject, images: np.ndarray, seed: int) -> float:
-    """Squared error per pixel with every image's z exchanged for a sample of the next image's."""
+    """Squared error per pixel with every image's z exchanged for a sample of the next one's; images in random order.
+
+    What z tells the decoder: the likelihood's sensitivity to the latent (Wang et al. 2021), all units at once.
+    """
     mean, log_variance = subject.encode(images)
     noise = np.random.default_rng(seed).standard_normal(mean.shape).astype(np.float32)
     latents = np.roll(mean + np.exp(0.5 * log_variance) * noise, 1, axis=0)

@@ -17,7 +17,7 @@ def refinement(subject: Subject, images: np.ndarray, gamma: float, seed: int) ->
 
     Args:
       images: float32 [n, ...]; the first 64 are used.
-      gamma: the decoder variance.
+      gamma: the decoder variance, times beta.
 
     Returns:
       None where TensorFlow cannot differentiate the decoder: NumPy functions, other backends.

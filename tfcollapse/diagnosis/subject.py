@@ -86,9 +86,16 @@ def as_float(images: np.ndarray) -> np.ndarray:
 
 def check_images(images: np.ndarray) -> np.ndarray:
     """The images as an array of at least two, uint8 or in [0, 1]. Raises ConfigError."""
-    images = np.asarray(images)
-    if images.dtype == object or images.ndim < 2 or len(images) < 2:
-        raise ConfigError(f"images: expected an array [n >= 2, ...] of numbers, received shape {images.shape}")
+    try:
+        images = np.asarray(images)
+    except ValueError:
+        raise ConfigError(
+            "images: expected an array [n >= 2, ...] of numbers, received rows of unequal length"
+        ) from None
+    if images.dtype.kind not in "uif" or images.ndim < 2 or len(images) < 2 or not images.size:
+        raise ConfigError(
+            f"images: expected an array [n >= 2, ...] of numbers, received {images.dtype} of shape {images.shape}"
+        )
     if images.dtype == np.uint8:
         return images
     low, high = images.min(), images.max()

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfcollapse.diagnostics.information import Information
+from tfcollapse.diagnostics.posterior import ACTIVE_KL, active_units
 
 AGREEMENT = 2.0
 """The implied gamma is exact where training has converged: 7% off at 20,000 steps of a dense VAE, 50% at 1,000."""
@@ -44,13 +45,15 @@ class Measurements:
       shuffled_error: at a sample of z that belongs to another image: what the decoder does without z's help.
       mean_predictor_error: the ceiling, gamma-bar of Prop. 1: z ignored by a decoder that knows nothing else.
       pca_error: the floor of linear decoders with as many latents.
-      predicted_active_units: eigenvalues of the data above the gamma in force (section 4); None where it is not known.
+      predicted_active_units: eigenvalues of the data above the gamma in force (section 4; Wang and Ziyin 2022); None
+        where it is not known.
       residual_variances: of what the reconstructions leave, along its main directions, descending: see
         `tfcollapse.diagnostics.revival`; summed squares over pixels.
       use: [latent], squared error summed over pixels that is added when z_j is another image's.
-      smallest_singular_value: of the decoder's Jacobian d x_hat / dz, median over images; all units, and active ones.
+      smallest_singular_value: of the decoder's Jacobian d x_hat / dz (pixel values a unit of z), median over images;
+        all units, and active ones (Kinoshita et al. 2023).
       refinement: nats an image that the posterior gains by descent on its own parameters, the decoder held (He et al.
-        2019): how much the encoder lags. None where the decoder cannot be differentiated.
+        2019): how much the encoder lags. None where the decoder cannot be differentiated, or has variances of its own.
       reads_images: whether the decoder is given the images too (autoregressive).
       own_variances: where the decoder has variances of its own, quantiles 0, 0.01, 0.5, 1 over images of the mean over
         pixels; else None.
@@ -87,6 +90,16 @@ class Measurements:
         return float(self.kl_per_dimension.sum())
 
     @property
+    def active_units(self) -> int:
+        """Units with Var_x[mu_j] > 0.01."""
+        return int(active_units(self.latent_variance).sum())
+
+    @property
+    def active_units_by_kl(self) -> int:
+        """Units with a KL above 0.01 nats."""
+        return int(active_units(self.kl_per_dimension, ACTIVE_KL).sum())
+
+    @property
     def gamma_in_force(self) -> float | None:
         """What the units were trained under: see `in_force`."""
         return in_force(self.gamma, self.implied_gamma)
@@ -94,4 +107,5 @@ class Measurements:
     def as_json(self) -> dict[str, Any]:
         """Plain numbers, lists and text."""
         found = dataclasses.asdict(self) | {"kl": self.kl, "information": self.information._asdict()}
+        found |= {"active_units": self.active_units, "active_units_by_kl": self.active_units_by_kl}
         return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in found.items()}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 ACTIVE_VARIANCE = 0.01
+"""Var_x[mu_j] above which a unit is active (Burda et al. 2015)."""
 ACTIVE_KL = 0.01
+"""Nats above which a unit is active by its KL."""
 SIGMA_BINS = np.linspace(0.0, 1.2, 49)
 
 
@@ -13,7 +15,7 @@ def active_units(latent_variance: np.ndarray, threshold: float = ACTIVE_VARIANCE
     """Which latent dimensions carry information: Var_x[mu_j(x)] > threshold (Burda et al. 2015).
 
     Args:
-      latent_variance: [latent], of the posterior mean over a data set.
+      latent_variance: [latent], of the posterior mean over a data set; or the KL per dimension, with ACTIVE_KL.
 
     Returns:
       bool [latent].
@@ -22,7 +24,10 @@ def active_units(latent_variance: np.ndarray, threshold: float = ACTIVE_VARIANCE
 
 
 def kl_per_dimension(mean: np.ndarray, log_variance: np.ndarray) -> np.ndarray:
-    """KL[q(z_j | x) || N(0, 1)] in nats, averaged over the data set: [n, latent] twice to [latent]."""
+    """KL[q(z_j | x) || N(0, 1)] in nats, averaged over the data set: [n, latent] twice to [latent].
+
+    The last three terms of eq. (4), halved, and without their constant.
+    """
     mean, log_variance = mean.astype(np.float64), log_variance.astype(np.float64)
     return np.mean(0.5 * (mean**2 + np.exp(log_variance) - log_variance - 1.0), axis=0)
 

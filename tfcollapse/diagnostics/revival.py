@@ -7,7 +7,7 @@ calculation of section 4, with the residual in the place of the data. At the bes
   m = lambda_max(R) / gamma,
 
 and the unit is worth (m - 1 - log m) / 2 nats an image. A dead unit whose margin is well above 1 is not dead because of
-gamma. (The residual operator's stability criterion of work since 2020, with a decoder free to use any direction.)
+gamma. (The residual operator's stability criterion, Li 2026, with a decoder free to use any direction.)
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class Arm:
     Attributes:
       name: one of `ARMS`.
       error: squared error per pixel over the training images, z sampled for a VAE.
-      gamma: the decoder variance at the end, None for an AE.
+      gamma: the decoder variance at the end, times beta, which is what prunes; None for an AE.
       active_units, kl: of a VAE, None for an AE.
       counts: units of each category; empty for an AE.
     """
@@ -40,10 +40,11 @@ class Arm:
         return sum(count for name, count in self.counts.items() if name in HARMFUL)
 
 
-VAE, AE, WARMUP, LEARNED, SHALLOW_AE, SHALLOW_VAE = ARMS = (
+VAE, AE, WARMUP, UNWEIGHTED, LEARNED, SHALLOW_AE, SHALLOW_VAE = ARMS = (
     "VAE",
     "AE twin",
     "VAE + KL warm-up",
+    "VAE, beta 1",
     "VAE, gamma learned",
     "shallower AE twin",
     "shallower VAE",
@@ -74,8 +75,8 @@ def judge(arms: Sequence[Arm], pca_error: float, mean_predictor_error: float) ->
     decoder = base.counts.get("iv", 0) + base.counts.get("iii", 0)
     return [
         _base(found, pca_error, mean_predictor_error),
-        _relief("KL weight", base, found.get(WARMUP), "warmed up", "it was warmed up"),
-        _relief("gamma", base, found.get(LEARNED), "learned", "it was not fixed: it follows the error"),
+        _relief("KL weight", base, {"warmed up": found.get(WARMUP), "at 1": found.get(UNWEIGHTED)}, "it was warmed up"),
+        _relief("gamma", base, {"learned": found.get(LEARNED)}, "it was not fixed: it follows the error"),
         Finding(
             "decoder",
             RESPONSIBLE if decoder else CLEARED,
@@ -104,13 +105,15 @@ def _base(found: dict[str, Arm], floor: float, ceiling: float) -> Finding:
     return Finding(name, RESPONSIBLE if worse and explains else CLEARED, "; ".join(texts))
 
 
-def _relief(suspect: str, base: Arm, arm: Arm | None, done: str, already: str) -> Finding:
-    if arm is None:
+def _relief(suspect: str, base: Arm, arms: dict[str, Arm | None], already: str) -> Finding:
+    """Responsible where any of the arms, by what was done to the suspect, relieves the collapse."""
+    tried = {done: arm for done, arm in arms.items() if arm is not None}
+    if not tried:
         return Finding(suspect, UNTESTED, already)
-    relieved = arm.harmed <= SHARE * base.harmed
-    text = (
-        f"wrongly dead units {base.harmed}, with it {done} {arm.harmed}; active {base.active_units}, {arm.active_units}"
-    )
+    relieved = any(arm.harmed <= SHARE * base.harmed for arm in tried.values())
+    harmed = [f"with it {done} {arm.harmed}" for done, arm in tried.items()]
+    active = [base.active_units, *(arm.active_units for arm in tried.values())]
+    text = f"wrongly dead units {base.harmed}, {', '.join(harmed)}; active {', '.join(map(str, active))}"
     return Finding(suspect, RESPONSIBLE if relieved else CLEARED, text)
 
 

@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tfcollapse.config import Run
 from tfcollapse.errors import RunError
 from tfcollapse.figures.style import caption
 from tfcollapse.record import RunDirectory, disk_errors, read_config, read_json, replacing
@@ -118,7 +119,7 @@ def _cells(rows: Sequence[Row], runs: Mapping[str, pathlib.Path]) -> str:
         cells = [_cell(row.get(name)) for name in kept] + [_cell(row["status"])]
         run = runs.get(str(row["run_id"]))
         found = _diagnosis(run) if run else None
-        cells.append(_cell(", ".join(found["verdict"]["categories"]) if found else None))
+        cells.append(_cell(", ".join(found["categories"]) if found else None))
         name = html.escape(str(row["run_id"]))
         cells.append(f'<td><a href="#{name}">config</a></td>' if run else f"<td><code>{name}</code></td>")
         lines.append(f"<tr>{''.join(cells)}</tr>")
@@ -146,7 +147,7 @@ def _commands(rows: Sequence[Row]) -> str:
 def _run(path: pathlib.Path) -> str:
     run = read_config(path)
     name = html.escape(path.name)
-    parts = [f'<details id="{name}"><summary><code>{name}</code></summary>', _verdict(path)]
+    parts = [f'<details id="{name}"><summary><code>{name}</code></summary>', _verdict(path, run)]
     drawn = curves(path / "metrics.csv")
     if drawn is not None:
         parts.append(f'<figure role="img" aria-label="Training curves of {name}">{svg(drawn, path.name)}</figure>')
@@ -172,25 +173,37 @@ def _short(values: Any) -> Any:
 def _diagnosis(path: pathlib.Path | None) -> dict[str, Any] | None:
     if path is None or not (path / "diagnosis.json").exists():
         return None
-    found = read_json(path / "diagnosis.json")
-    if not isinstance(found.get("verdict"), dict):
+    verdict = read_json(path / "diagnosis.json").get("verdict")
+    wanted = {"categories", "meaning", "evidence", "notes", "change"}
+    each_wants = {"name", "value", "threshold", "reading"}
+    if (
+        not isinstance(verdict, dict)
+        or not wanted <= set(verdict)
+        or not all(each_wants <= set(each) for each in verdict["evidence"])
+    ):
         raise RunError(f"'{path / 'diagnosis.json'}': expected a verdict; run 'tfcollapse diagnose {path}' again")
-    return found
+    return verdict
 
 
-def _verdict(path: pathlib.Path) -> str:
-    found = _diagnosis(path)
-    if found is None:
+def _verdict(path: pathlib.Path, run: Run) -> str:
+    if run.objective.kind == "ae":
+        return "<p>An autoencoder: it has no posterior to diagnose.</p>"
+    verdict = _diagnosis(path)
+    if verdict is None:
         return f"<p>Not diagnosed: <code>tfcollapse diagnose {html.escape(str(path))}</code></p>"
-    verdict = found["verdict"]
     named = "; ".join(f"{name}: {text}" for name, text in zip(verdict["categories"], verdict["meaning"], strict=True))
     lines = [
-        (each["name"], f"{each['value']:.4g}", f"{each['threshold']:.4g}", each["reading"])
+        (each["name"], f"{each['value']:.4g}", f"{each['threshold']:.4g}", _away(each), each["reading"])
         for each in verdict["evidence"]
     ]
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in [*verdict["notes"], verdict["change"]])
-    table = _plain(("evidence", "value", "threshold", "reading"), lines)
+    table = _plain(("evidence", "value", "threshold", "times from it", "reading"), lines)
     return f"<p><strong>{html.escape(named)}</strong></p>{table}<ul>{notes}</ul>"
+
+
+def _away(evidence: dict[str, Any]) -> str:
+    distance = evidence.get("distance")
+    return f"{distance:.3g}" if isinstance(distance, (int, float)) else "-"
 
 
 def _plain(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
