@@ -11,7 +11,6 @@ from tfcollapse.autoencoder import load_model
 from tfcollapse.config import Network, Objective
 from tfcollapse.data import load
 from tfcollapse.training.ingredients import build, chunk
-from tfcollapse.training.precision import set_precision
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine
 from tfcollapse.training.trainer import train
 from tfcollapse.variants import replace
@@ -33,9 +32,9 @@ def _products(model):
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16", "float16"])
 def test_products_are_in_half_and_everything_after_them_in_full(precision, architecture):
     own = {} if architecture == "dense" else {"base_channels": 2}
-    run = replace(tiny(), {"network": Network(architecture=architecture, depth=1, latent_dim=3, **own)})
-    model = build(run, (32, 32, 3))
-    set_precision(model, precision)
+    network = Network(architecture=architecture, depth=1, latent_dim=3, **own)
+    run = replace(tiny(), {"network": network, "training.precision": precision})
+    model = TensorFlowEngine(build(run, (32, 32, 3)), run.training, jit=False).model
     assert _products(model) == {"float32" if precision == "tf32" else precision}
     terms = model.loss_terms(np.zeros((4, 32, 32, 3), np.float32), np.zeros((4, 3), np.float32), 0)
     assert {tf.convert_to_tensor(term).dtype.name for term in terms} == {"float32"}
