@@ -126,7 +126,7 @@ def test_a_killed_worker_stops_the_others_with_one_line_and_the_command_resumes(
     assert folder.sessions[-1]["resumed_from"] == reached
     ours, theirs = numbers(folder.path / "metrics.csv"), numbers(alone.path / "metrics.csv")
     assert [row["step"] for row in ours] == [row["step"] for row in theirs]
-    assert ours[-1] == pytest.approx(theirs[-1], rel=1e-4)
+    assert ours[-1] == pytest.approx(theirs[-1], rel=1e-3)
 
 
 def test_sigterm_at_one_worker_saves_and_stops_all_at_the_same_step(tmp_path):
