@@ -188,7 +188,8 @@ def without_tensorflow(tmp_path_factory):
     folder = tmp_path_factory.mktemp("site")
     for place in {sysconfig.get_paths()[kind] for kind in ("purelib", "platlib")}:
         for path in pathlib.Path(place).iterdir():
-            if not path.name.startswith(("tensorflow", "tensorboard", "tf_", "__editable__", "tfcollapse")):
+            absent = path.name.startswith(("tensorflow", "tensorboard", "tf_", "__editable__", "tfcollapse"))
+            if not absent and path.stem not in sys.stdlib_module_names:  # a backport would stand before the real one
                 (folder / path.name).symlink_to(path)
     return os.pathsep.join([str(folder), str(ROOT)])
 

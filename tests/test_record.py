@@ -97,6 +97,8 @@ def test_an_unfinished_run_has_a_row_that_says_so(tmp_path):
 
 def test_the_environment_names_what_a_result_must_name():
     facts = record.environment(extra=1)
-    assert set(facts["versions"]) == {"tensorflow", "keras", "numpy", "scipy", "tensorflow-datasets"}
+    assert set(facts["versions"]) - {"jax"} == {"tensorflow", "keras", "numpy", "scipy", "tensorflow-datasets"}
+    assert ("jax" in facts["versions"]) == (importlib.util.find_spec("jax") is not None)
+    assert "pytest" in record.environment(["pytest", "no-such-package"])["versions"]
     assert f"of {os.cpu_count()} cores" in facts["machine"]
     assert facts["extra"] == 1
