@@ -17,6 +17,9 @@ from tfcollapse.report import markdown_table
 from tfcollapse.study import load_study, study_names
 from tfcollapse.table import read_table
 
+Table = tuple[pathlib.Path, list[dict[str, Any]]]
+"""A study's table: where it lies, and its rows."""
+
 PLAIN = {
     judging.SUPPORTED: "reproduced",
     judging.PARTLY: "partly reproduced",
@@ -42,7 +45,8 @@ def write(out: pathlib.Path) -> pathlib.Path:
       RunError: one of them cannot be read.
     """
     found = (path for path in out.rglob("*.csv") if path.stem in study_names())
-    tables = sorted(found, key=lambda path: (path.stem, len(path.parts), path))
+    ordered = sorted(found, key=lambda path: (path.stem, len(path.parts), path))
+    tables = [(path, read_table(path)) for path in ordered]
     lines = [*_tables(tables, out), *_not_run(tables)]
     rest = [*_theory(out), *_speed(out)]
     if not tables and not rest:
@@ -53,9 +57,9 @@ def write(out: pathlib.Path) -> pathlib.Path:
     return out / "README.md"
 
 
-def _tables(tables: Sequence[pathlib.Path], out: pathlib.Path) -> Iterator[tuple[str, ...]]:
-    for path in tables:
-        study, rows = load_study(path.stem), read_table(path)
+def _tables(tables: Sequence[Table], out: pathlib.Path) -> Iterator[tuple[str, ...]]:
+    for path, rows in tables:
+        study = load_study(path.stem)
         page = path.with_suffix(".md").relative_to(out).as_posix()
         facts = _facts(rows)
         short = max(row["steps"] for row in rows) < PAPER_STEPS
@@ -81,10 +85,9 @@ def _facts(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
     )
 
 
-def _not_run(tables: Sequence[pathlib.Path]) -> Iterator[tuple[str, ...]]:
+def _not_run(tables: Sequence[Table]) -> Iterator[tuple[str, ...]]:
     """A line for each study whose preset `paper` has runs that none of the tables holds."""
-    rows = [row for path in tables for row in read_table(path)]
-    finished = {row["run_id"] for row in rows if row["status"] == "finished"}
+    finished = {row["run_id"] for _, rows in tables for row in rows if row["status"] == "finished"}
     for name in study_names():
         study = load_study(name)
         runs = study.presets["paper"]

@@ -107,9 +107,8 @@ def products(run: Run, shape: tuple[int, ...]) -> Contender:
         [ops.convert_to_tensor(draw.standard_normal((2, batch, n)).astype(np.float32)) for n in k.shape]
         for k in kernels
     ]
-    inner = kernels[1:]  # nothing flows back into the image
     shapes = [(batch, k.shape[1]) for k in kernels] + [tuple(k.shape) for k in kernels]
-    shapes += [(batch, k.shape[0]) for k in inner]
+    shapes += [(batch, k.shape[0]) for k in kernels[1:]]  # nothing flows back into the image
 
     def step(i: Any, kernels: list[Any], sides: list[list[Any]]) -> list[Any]:
         before, after = ([side[place][i % 2] for side in sides] for place in (0, 1))

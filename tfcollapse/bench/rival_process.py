@@ -80,11 +80,34 @@ def pythae(task: Task) -> Callable[[int], Any]:
     import torch
     from pythae.data.datasets import BaseDataset
     from pythae.models import AE, VAE, AEConfig, VAEConfig
-    from pythae.models.base.base_utils import ModelOutput
-    from pythae.models.nn import BaseDecoder, BaseEncoder
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
     logging.getLogger(BaseTrainer.__module__).setLevel(logging.ERROR)
+    encoder, decoder = _pythae_parts(task)
+    kind, config = (VAE, VAEConfig) if task.variational else (AE, AEConfig)
+    settings = config(input_dim=task.pixels.shape[1:], latent_dim=task.latent_dim)
+    model, pixels = kind(settings, encoder=encoder, decoder=decoder), torch.from_numpy(task.pixels)
+
+    @functools.lru_cache(maxsize=1)
+    def trainer(steps: int) -> Any:
+        data = pixels[torch.arange(steps * task.batch) % len(pixels)]
+        with tempfile.TemporaryDirectory() as folder:
+            config = BaseTrainerConfig(
+                output_dir=folder, per_device_train_batch_size=task.batch, learning_rate=task.learning_rate
+            )
+            made = BaseTrainer(model, BaseDataset(data, torch.zeros(len(data))), training_config=config)
+            made.prepare_training()
+        made.callback_handler.callbacks = []  # its progress bar
+        return made
+
+    return lambda steps: trainer(steps).train_step(1)
+
+
+def _pythae_parts(task: Task) -> tuple[Any, Any]:
+    """The networks as pythae's models take them."""
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+
     encoder, heads, decoder = _parts(task)
     names = ("embedding", "log_covariance")
 
@@ -105,23 +128,7 @@ def pythae(task: Task) -> Callable[[int], Any]:
         def forward(self, z: Any) -> Any:
             return ModelOutput(reconstruction=self.body(z))
 
-    kind, config = (VAE, VAEConfig) if task.variational else (AE, AEConfig)
-    settings = config(input_dim=task.pixels.shape[1:], latent_dim=task.latent_dim)
-    model, pixels = kind(settings, encoder=Encoder(), decoder=Decoder()), torch.from_numpy(task.pixels)
-
-    @functools.lru_cache(maxsize=1)
-    def trainer(steps: int) -> Any:
-        data = pixels[torch.arange(steps * task.batch) % len(pixels)]
-        with tempfile.TemporaryDirectory() as folder:
-            config = BaseTrainerConfig(
-                output_dir=folder, per_device_train_batch_size=task.batch, learning_rate=task.learning_rate
-            )
-            made = BaseTrainer(model, BaseDataset(data, torch.zeros(len(data))), training_config=config)
-            made.prepare_training()
-        made.callback_handler.callbacks = []  # its progress bar
-        return made
-
-    return lambda steps: trainer(steps).train_step(1)
+    return Encoder(), Decoder()
 
 
 def _parts(task: Task) -> tuple[Any, Any, Any]:

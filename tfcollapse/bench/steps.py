@@ -11,6 +11,7 @@ import numpy as np
 
 from tfcollapse.backend import backend
 from tfcollapse.bench import contenders, rivals
+from tfcollapse.bench.page import NAMES
 from tfcollapse.config import Network, Objective, Run
 from tfcollapse.data import MINI, load
 from tfcollapse.describe import describe
@@ -18,10 +19,6 @@ from tfcollapse.errors import ConfigError, unknown
 from tfcollapse.variants import replace
 
 Facts = dict[str, Any]
-
-RIVALS = ("keras_fit", "pytorch", "pythae")
-PARTS = ("products", "updates", "drawing")
-"""Of a dense step, each timed alone."""
 
 _IMAGES = 1_024
 _SIDE = {"tensorflow": 2_048, "jax": 4_096}
@@ -80,7 +77,7 @@ def measure(run: Run, windows: int, seconds: float) -> Facts:
     peak = [2 * side**3 / ms / 1e6 for ms in taken.pop("sgemm")]
     ours = taken["tfcollapse"]
     achieved = {name: [flops / ms / 1e6 for ms in taken[name]] for name in ("tfcollapse", "products") if name in taken}
-    others = [name for name in RIVALS if name in taken]
+    others = [name for name in NAMES if name in taken]
     return {
         "network": f"{run.network.architecture}, depth {run.network.depth}, {run.objective.label}",
         "batch": run.training.batch,
