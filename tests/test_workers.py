@@ -17,10 +17,8 @@ from tfcollapse.record import RunDirectory
 from tfcollapse.training import checkpoint
 from tfcollapse.training.trainer import train
 
-SAME = 400
-"""Steps over which metrics agree to 1e-4; from there on the order of float sums, amplified by training, may show."""
-
-RUN = tiny(steps=600, log_every=20, evaluate_every=100, checkpoint_every=100)
+# Halved, as every run's: else 600 steps amplify the order of float sums beyond the bounds below.
+RUN = tiny(steps=600, halve_every=200, log_every=20, evaluate_every=100, checkpoint_every=100)
 
 
 def _ports(count):
@@ -94,7 +92,7 @@ def test_workers_do_what_one_process_does_and_only_the_first_writes(count, share
     ours, theirs = (numbers(f.path / "metrics.csv") for f in (folder, alone))
     assert len(ours) == len(theirs) == 30
     for row, other in zip(ours, theirs, strict=True):
-        assert row == pytest.approx(other, rel=1e-4 if row["step"] <= SAME else 1e-3), row["step"]
+        assert row == pytest.approx(other, rel=1e-4), row["step"]
     assert folder.result["train"]["reconstruction_error"] == pytest.approx(
         alone.result["train"]["reconstruction_error"], rel=1e-4
     )
@@ -126,7 +124,7 @@ def test_a_killed_worker_stops_the_others_with_one_line_and_the_command_resumes(
     assert folder.sessions[-1]["resumed_from"] == reached
     ours, theirs = numbers(folder.path / "metrics.csv"), numbers(alone.path / "metrics.csv")
     assert [row["step"] for row in ours] == [row["step"] for row in theirs]
-    assert ours[-1] == pytest.approx(theirs[-1], rel=1e-3)
+    assert ours[-1] == pytest.approx(theirs[-1], rel=1e-4)
 
 
 def test_sigterm_at_one_worker_saves_and_stops_all_at_the_same_step(tmp_path):
