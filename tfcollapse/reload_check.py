@@ -1,4 +1,4 @@
-"""Reload an export and compare its answers: run as a script, in a process that imports nothing else of tfcollapse.
+"""Reload an export and compare its answers: run as a script, in a process that imports nothing of this package.
 
 Usage: python -I reload_check.py EXPORT FOLDER, with FOLDER/given.npz (inputs by name) and FOLDER/expected.npz
 ("signature/output/rows"). Prints a JSON object; exit status 1 and one line where an answer differs.
@@ -39,23 +39,10 @@ def _saved_model(path, given):
     return answers, signatures
 
 
-def _keras_file(path, given):
-    from tfcollapse.autoencoder import load_model
-    from tfcollapse.saved_model import endpoints
-
-    model = load_model(path)
-    answers = {}
-    for name, (function, specs) in endpoints(model, "float32").items():
-        for rows in ROWS:
-            said = function(*(first(given[spec.name], rows) for spec in specs))
-            answers |= {f"{name}/{key}/{rows}": value.numpy() for key, value in said.items()}
-    return answers, {}
-
-
-def main(path, folder):
-    """Compare; returns the exit status."""
+def main(path, folder, answer=_saved_model):
+    """Compare what `answer` gets of the export at `path` with what is expected; returns the exit status."""
     given, expected = (dict(np.load(f"{folder}/{name}.npz")) for name in ("given", "expected"))
-    answers, signatures = (_keras_file if path.endswith(".keras") else _saved_model)(path, given)
+    answers, signatures = answer(path, given)
     if set(answers) != set(expected):
         print(f"expected {sorted(expected)}, received {sorted(answers)}", file=sys.stderr)
         return 1

@@ -22,12 +22,10 @@ from tfcollapse import reload_check
 from tfcollapse.autoencoder import Autoencoder, load_model
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.record import Row, RunDirectory, disk_errors, read_config
+from tfcollapse.signatures import answers, endpoints
 
 METADATA = "assets.extra/tfcollapse.json"
 """Where a SavedModel says what it is: SavedModel's own place for what its users add."""
-
-_PIXELS = np.arange(256, dtype=np.float32) / np.float32(255)
-"""A table, as TensorFlow rewrites a division by 255 to a product, which rounds otherwise."""
 
 _CHECK_SECONDS = 600
 
@@ -139,39 +137,6 @@ def _write(model: Autoencoder, path: pathlib.Path, input_type: str, metadata: di
     (path / METADATA).write_text(json.dumps(metadata, indent=1, sort_keys=True) + "\n")
 
 
-def endpoints(model: Autoencoder, input_type: str) -> dict[str, tuple[Any, list[tf.TensorSpec]]]:
-    """Signatures by name; argument and result names are those that a client sees."""
-    images = tf.TensorSpec((None, *model.image_shape), input_type, "images")
-    latents = tf.TensorSpec((None, model.latent_dim), tf.float32, "latents")
-
-    def scaled(images):
-        return tf.gather(_PIXELS, tf.cast(images, tf.int32)) if input_type == "uint8" else images
-
-    def encode(images):
-        mean, log_variance = model.encode(scaled(images))
-        return {"mean": mean} if log_variance is None else {"mean": mean, "log_variance": log_variance}
-
-    def decode(latents):
-        return {"reconstructions": model.decode(latents)}
-
-    def reconstruct(images):
-        return {"reconstructions": model.reconstruct(scaled(images))}
-
-    def both(images):
-        encoded = encode(images)
-        return encoded | decode(encoded["mean"])
-
-    def sample(count, seed):
-        noise = tf.random.stateless_normal((count, model.latent_dim), tf.stack([seed, 0]), alg="philox")
-        return {"samples": model.decode(noise)}
-
-    found = {"encode": (encode, [images]), "decode": (decode, [latents]), "reconstruct": (reconstruct, [images])}
-    if model.variational:
-        numbers = [tf.TensorSpec((), tf.int32, "count"), tf.TensorSpec((), tf.int32, "seed")]
-        found["sample"] = (sample, numbers)
-    return found | {"serving_default": (both, [images])}
-
-
 def _reloaded(model: Autoencoder, path: pathlib.Path, input_type: str) -> Row:
     """What a fresh process makes of the export at `path`. Raises RunError unless it answers as `model` does."""
     keras_file = path.suffix == ".keras"
@@ -180,15 +145,11 @@ def _reloaded(model: Autoencoder, path: pathlib.Path, input_type: str) -> Row:
     images = images / np.float32(255) if keras_file or input_type == "float32" else images
     given = {"images": images, "latents": draws.standard_normal((3, model.latent_dim)).astype(np.float32)}
     given |= {"count": np.int32(3), "seed": np.int32(5)}
-    asked = {}
-    for name, (function, specs) in endpoints(model, "float32" if keras_file else input_type).items():
-        for rows in reload_check.ROWS:
-            answer = function(*(tf.constant(reload_check.first(given[spec.name], rows), spec.dtype) for spec in specs))
-            asked |= {f"{name}/{output}/{rows}": value.numpy() for output, value in answer.items()}
+    expected = answers(model, given, "float32" if keras_file else input_type)
     with tempfile.TemporaryDirectory() as folder:
         np.savez(f"{folder}/given.npz", **given)
-        np.savez(f"{folder}/expected.npz", **asked)
-        command = [sys.executable, "-m", "tfcollapse.reload_check"] if keras_file else [sys.executable, "-I", _SCRIPT]
+        np.savez(f"{folder}/expected.npz", **expected)
+        command = [sys.executable, "-m", "tfcollapse.signatures"] if keras_file else [sys.executable, "-I", _SCRIPT]
         ran = subprocess.run(
             [*command, str(path), folder], capture_output=True, text=True, timeout=_CHECK_SECONDS, env=_quiet()
         )
