@@ -51,4 +51,5 @@ STUDY = Study(
     },
     draw=residual_figure,
     claims=residual_claims,
+    tells_apart=("objective", "dataset", "first_train", "depth", "block_depth"),
 )

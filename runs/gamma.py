@@ -44,4 +44,5 @@ STUDY = Study(
     },
     draw=gamma_figure,
     claims=gamma_claims,
+    tells_apart=("objective", "gamma_mode", "gamma_start", "depth"),
 )

@@ -44,4 +44,5 @@ STUDY = Study(
     },
     draw=initialisation_figure,
     claims=initialisation_claims,
+    tells_apart=("objective", "initializer", "depth"),
 )

@@ -29,6 +29,7 @@ def residual_rows(errors):
             status="finished" if error else "failed",
             train_error=error,
             test_error=error,
+            mean_predictor_error=1.0,
         )
         for dataset, cells in errors.items()
         for (b, c), error in cells.items()

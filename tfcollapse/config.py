@@ -14,6 +14,12 @@ from typing import Any, Literal
 from tfcollapse.errors import ConfigError
 from tfcollapse.fields import bounded, changed, construct, declaration
 
+NUMERICS = 1
+"""The version of the numbers: raised by a change that moves what any existing run obtains in float32 on one device.
+
+CHANGELOG.md says what each version changed. 1 is the code of commit d7900b2.
+"""
+
 _LARGEST_SIDE = 1 << 14
 
 
@@ -182,23 +188,32 @@ class Training:
 
 @declaration
 class Run:
-    """One training run. Two runs with equal fields are the same run, with the same `run_id`."""
+    """One training run. Two runs with equal fields are the same run, with the same `run_id`.
+
+    Attributes:
+      seed: of the weights at the start, the order of images and the noise.
+      numerics: the version of the numbers that this run has, `NUMERICS` unless its record is older.
+    """
 
     data: Data = Data()
     network: Network = Network()
     objective: Objective = Objective()
     training: Training = Training()
     seed: int = bounded(0, least=0, most=2**63 - 1)
+    numerics: int = bounded(NUMERICS, least=0, most=1 << 31)
 
     @property
     def run_id(self) -> str:
         """A readable slug and a hash: stable across processes and machines.
 
         Hashed are the fields that differ from their defaults, so that a field which a later version adds leaves the
-        ids of runs that do not use it alone.
+        ids of runs that do not use it alone; and the numerics version, where it is not the first.
         """
         kind = self.objective.label.split(" (")[0].replace(" + ", "-").replace(" ", "-").lower()
-        digest = hashlib.sha256(json.dumps(changed(self), sort_keys=True).encode()).hexdigest()[:10]
+        hashed = changed(self) | {"numerics": self.numerics}
+        if self.numerics == 1:
+            del hashed["numerics"]
+        digest = hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:10]
         name = self.data.name.replace("/", "-")
         return f"{self.network.architecture}-{self.network.depth}-{kind}-{name}-s{self.seed}-{digest}"
 
@@ -208,9 +223,9 @@ class Run:
 
     @classmethod
     def from_json(cls, text: str) -> Run:
-        """The run that `to_json` wrote. Raises ConfigError for anything else."""
+        """The run that `to_json` wrote; without a numerics version it is of the first. Raises ConfigError."""
         try:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"not a run's configuration: {error}") from None
-        return construct(cls, values, "run")
+        return construct(cls, {"numerics": 1} | values if isinstance(values, dict) else values, "run")

@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tfcollapse.columns import older_mark
 from tfcollapse.errors import RunError
 from tfcollapse.figures.style import save
 from tfcollapse.figures.theory import FIGURES
@@ -70,6 +71,7 @@ def _part(each: Findings) -> str:
     rows = [[*(_cell(check[name]) for name in _COLUMNS[:-1]), f"**{check['verdict']}**"] for check in each["checks"]]
     parts = [
         f"## {each['title']}",
+        *filter(None, [older_mark([each["made"]])]),
         each["reading"],
         f"![{each['title']}]({each['name']}.png)",
         markdown_table(_COLUMNS, rows),

@@ -50,6 +50,12 @@ def _training(commands: Any) -> None:
         "--together", default="auto", metavar="K", help="seeds of a cell trained as one program (JAX), or 'auto'"
     )
     sweep.add_argument("--list", action="store_true", help="list the runs and their state, train nothing")
+    sweep.add_argument(
+        "--collect",
+        metavar="DIR",
+        help="train nothing: copy the records of the runs that have ended to DIR, with table, figure and page of them; "
+        "safe while the sweep goes on",
+    )
     sweep.add_argument("--ray", nargs="?", const="", metavar="HOST:PORT", help="train on a Ray cluster (extra 'ray')")
     sweep.add_argument("--cpus", type=float, metavar="N", help="with --ray: CPUs of one run (default: by its size)")
     sweep.add_argument(

@@ -10,6 +10,8 @@ from typing import Any
 from tfcollapse import findings
 from tfcollapse.bench import page as bench
 from tfcollapse.claims import judging
+from tfcollapse.columns import older
+from tfcollapse.config import NUMERICS
 from tfcollapse.errors import ConfigError
 from tfcollapse.figures.style import PAPER_STEPS
 from tfcollapse.record import replacing
@@ -31,8 +33,9 @@ PLAIN = {
 _INTRODUCTION = (
     "Written by `tfcollapse overview {out}` from the tables and records below it. A verdict is on training as long as "
     "the row says, on the data that it names (with the number of training images): shorter than the paper's 250,000 "
-    "steps it is no verdict on the paper's own. Several seeds stand as mean +- standard deviation; one seed has no "
-    "error bar. What is blank is as in the row above."
+    "steps it is no verdict on the paper's own. Networks that were not trained, as their error is not clearly below "
+    "that of an image of means, support no claim. A table of another version of the numbers is not counted. Several "
+    "seeds stand as mean +- standard deviation; one seed has no error bar. What is blank is as in the row above."
 )
 _HEADS = ("figure", "claim", "verdict", "obtained", "seeds", "steps", "data", "hardware, time", "command")
 
@@ -62,8 +65,12 @@ def _tables(tables: Sequence[Table], out: pathlib.Path) -> Iterator[tuple[str, .
         study = load_study(path.stem)
         page = path.with_suffix(".md").relative_to(out).as_posix()
         facts = _facts(rows)
+        if older(rows):
+            said = f"made with version {older(rows)} of the numbers, not {NUMERICS}: to be made again"
+            yield (f"[{path.stem}]({page})", study.title, "**not counted**", said, *facts)
+            continue
         short = max(row["steps"] for row in rows) < PAPER_STEPS
-        for number, claim in enumerate(study.claims(rows)):
+        for number, claim in enumerate(judging.judge(study, rows)):
             length = f" in {facts[1]} steps" if short and claim.verdict != judging.NOT_TESTED else ""
             verdict = f"**{PLAIN[claim.verdict]}**{length}"
             same = facts if number == 0 else ("",) * len(facts)
@@ -96,8 +103,8 @@ def _not_run(tables: Sequence[Table]) -> Iterator[tuple[str, ...]]:
             yield (
                 name,
                 f"{study.title}, at the paper's length",
-                "**not run**",
-                f"nothing: {missing} of {len(runs)} runs are not trained",
+                "**not run**" if missing == len(runs) else "**not all run**",
+                f"{missing} of {len(runs)} runs are not trained",
                 "0",
                 f"{max(run.training.steps for run in runs):,}",
                 ", ".join(dict.fromkeys(run.data.name for run in runs)),
@@ -114,6 +121,8 @@ def _theory(out: pathlib.Path) -> Iterator[str]:
     for folder, each in sections:
         verdicts = [check["verdict"] for check in each["checks"]]
         counts = ", ".join(f"{verdicts.count(word)} {word}" for word in dict.fromkeys(verdicts))
+        if older([each["made"]]):
+            counts = f"not counted, made with version {older([each['made']])} of the numbers: {counts}"
         page = (folder / "theory.md").relative_to(out).as_posix()
         made = each["made"]
         lines.append(

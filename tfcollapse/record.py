@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
 import tfcollapse
-from tfcollapse.config import Run
+from tfcollapse.config import NUMERICS, Run
 from tfcollapse.errors import ConfigError, RunError
 
 Row = dict[str, Any]
@@ -209,13 +209,14 @@ _PACKAGES = ("tensorflow", "jax", "keras", "numpy", "scipy", "tensorflow-dataset
 
 
 def environment(packages: Sequence[str] = (), **more: Any) -> Row:
-    """Versions, of `packages` too, commit, hardware and time: what a result must name."""
+    """Versions, of the numbers and of `packages` too, commit, hardware and time: what a result must name."""
     versions = {}
     for name in (*_PACKAGES, *packages):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
     return {
         "tfcollapse": tfcollapse.__version__,
+        "numerics": NUMERICS,
         "commit": commit(),
         "python": platform.python_version(),
         "versions": versions,

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from tfcollapse.claims.judging import judge
+from tfcollapse.columns import COLUMNS, not_trained, older_mark
 from tfcollapse.figures.style import PAPER_STEPS, caption, mean_and_sd
 from tfcollapse.study import Study
 
 Rows = Sequence[Mapping[str, Any]]
 
 
+def figures(name: str, study: Study, rows: Rows) -> dict[str, Rows]:
+    """The figures of a table: the stem of each one's files, and its rows. One, where the study tells all runs apart."""
+    return {f"{name}-{_slug(apart)}" if apart else name: part for apart, part in study.parts(rows).items()}
+
+
 def page(name: str, study: Study, rows: Rows) -> str:
     """The Markdown of results/<name>.md, from the table alone."""
+    drawn = figures(name, study, rows)
     parts = [
         f"# {study.title}",
-        f"![{study.title}]({name}.png)",
-        caption(rows).replace("\n", "; ") + ".",
+        older_mark(rows),
+        *(f"![{study.title}]({stem}.png)\n\n{caption(part).replace(chr(10), '; ')}." for stem, part in drawn.items()),
         "## How it was made",
         _provenance(rows),
         "## What it says of the paper's claims",
         markdown_table(
             ("the paper says", "this run", "evidence"),
-            [(claim.text, f"**{claim.verdict}**", claim.evidence) for claim in study.claims(rows)],
+            [(claim.text, f"**{claim.verdict}**", claim.evidence) for claim in judge(study, rows)],
         ),
         _limits(rows),
         "## Obtained",
@@ -30,6 +39,10 @@ def page(name: str, study: Study, rows: Rows) -> str:
         f"Every number of every run: [{name}.csv]({name}.csv).",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", text)
 
 
 def _provenance(rows: Rows) -> str:
@@ -40,7 +53,11 @@ def _provenance(rows: Rows) -> str:
         "commit": _distinct(row["commit"] for row in ran),
         "hardware": _distinct(row["machine"] for row in ran),
         "versions": _distinct(row["versions"] for row in ran),
-        "data": _distinct(f"{row['dataset']}: {row['train_images']} train, {row['test_images']} test" for row in ran),
+        "data": _distinct(
+            f"{row['dataset']}: {row['train_images']} train, {row['test_images']} test"
+            for row in ran
+            if row["train_images"]
+        ),
         "steps": _distinct(
             f"{row['steps']} of batch {row['batch']}, learning rate {row['learning_rate']} "
             f"halved every {row['halve_every']}"
@@ -48,6 +65,7 @@ def _provenance(rows: Rows) -> str:
         ),
         "KL warm-up": _distinct(f"over {row['warmup_steps']} steps" for row in ran if row.get("warmup_steps")),
         "seeds": _distinct(row["seed"] for row in rows),
+        "numerics version": _distinct(row["numerics"] for row in rows if row.get("numerics") is not None),
         "training time": f"{seconds / 3600:.2f} hours, summed over {len(ran)} runs",
     }
     return markdown_table(("what", "value"), [(name, value) for name, value in facts.items() if value])
@@ -67,20 +85,24 @@ def _limits(rows: Rows) -> str:
     missing = [row for row in rows if row["status"] != "finished"]
     if missing:
         notes.append(
-            "Missing: " + "; ".join(f"{row['run_id']} ({row['status']} {row['reason'] or ''})" for row in missing)
+            "Missing: " + "; ".join(f"{row['run_id']} ({_state(row)})" for row in missing)
         )
     return " ".join(notes)
 
 
-# Column: heading. The first two name every cell; the others where the study varies them.
-_KEYS = {
-    "objective": "objective",
+def _state(row: Mapping[str, Any]) -> str:
+    return f"{row['status']}: {row['reason']}" if row.get("reason") else str(row["status"])
+
+
+_NAMED = {
     "depth": "depth",
     "block_depth": "convolutions a block",
     "initializer": "initialiser",
     "gamma_mode": "gamma is",
     "dataset": "data",
 }
+"""The heading of a declared field, where it is not its column's name."""
+
 _MEASURES = {
     "train_error": "train error",
     "test_error": "test error",
@@ -92,24 +114,37 @@ _MEASURES = {
 
 
 def _cells(rows: Rows) -> tuple[Sequence[str], list[Sequence[str]]]:
+    """A line a cell: runs that differ in their seeds alone."""
     vae = any(row["objective"] != "AE" for row in rows)
     names = {row["run_id"]: str(row["dataset"]).split()[0] for row in rows}  # an unfinished run knows no version
     rows = [{**row, "dataset": names[row["run_id"]]} for row in rows]
-    keys = [key for key in _KEYS if key in ("objective", "depth") or _varies([row.get(key) for row in rows])]
+    keys = _keys(rows)
     measures = [name for name in _MEASURES if vae or name in ("train_error", "test_error")]
-    lines = []
+    untrained, lines = {row["run_id"] for row in not_trained(rows)}, []
     for cell in dict.fromkeys(tuple(row.get(key) for key in keys) for row in rows):
         chosen = [row for row in rows if tuple(row.get(key) for key in keys) == cell]
         numbers = [_number([row[name] for row in chosen if row.get(name) is not None]) for name in measures]
+        if untrained & {row["run_id"] for row in chosen}:
+            numbers[0] += " (not trained)"
         ended = sum(row["status"] == "finished" for row in chosen)
         seeds = str(ended) if ended == len(chosen) else f"{ended} of {len(chosen)}"
         lines.append((*("-" if value is None else str(value) for value in cell), seeds, *numbers))
-    header = (*(_KEYS[key] for key in keys), "seeds", *(_MEASURES[name] for name in measures))
-    return header, sorted(lines, key=lambda line: line[0])
+    named = [_NAMED.get(key, key.replace("_", " ")) for key in keys]
+    return (*named, "seeds", *(_MEASURES[name] for name in measures)), sorted(lines, key=lambda line: line[0])
 
 
-def _varies(values: Sequence[Any]) -> bool:
-    return len({value for value in values if value is not None}) > 1
+def _keys(rows: Rows) -> list[str]:
+    """The columns that tell the cells of a table apart: objective, depth, and what else differs beside them."""
+    first = ("objective", "depth", "block_depth", "initializer", "gamma_mode", "dataset")
+    keys = ["objective", "depth"]
+    for column in dict.fromkeys((*first, *COLUMNS.values())):
+        if column != "seed" and len(_cells_by([*keys, column], rows)) > len(_cells_by(keys, rows)):
+            keys.append(column)
+    return keys
+
+
+def _cells_by(keys: Sequence[str], rows: Rows) -> set[tuple[Any, ...]]:
+    return {tuple(row.get(key) for key in keys) for row in rows}
 
 
 def _number(values: Sequence[float]) -> str:

@@ -36,6 +36,8 @@ def sweep(parsed: argparse.Namespace) -> int:
 
         print("\n".join(lines(runs, out / "runs", parsed.data_dir)))
         return 0
+    if parsed.collect is not None:
+        return _collect(name, study, runs, out, parsed)
     if parsed.index is not None:
         if not 0 <= parsed.index < len(runs):
             raise ConfigError(f"--index: expected 0 to {len(runs) - 1}, received {parsed.index}")
@@ -49,6 +51,23 @@ def sweep(parsed: argparse.Namespace) -> int:
     if missing:
         print(f"tfcollapse: {len(missing)} of {len(rows)} runs did not finish", file=sys.stderr)
     return 1 if missing else 0
+
+
+def _collect(name: str, study, runs, out: pathlib.Path, parsed: argparse.Namespace) -> int:
+    """Keep the records of what has ended so far, and draw them; runs that have not ended are drawn as missing."""
+    from tfcollapse.collect import collect, lasting_command
+    from tfcollapse.table import check_same_sweep, write_table
+
+    target = pathlib.Path(parsed.collect)
+    if parsed.index is not None:
+        raise ConfigError("--collect: expected the whole sweep, received --index beside it; --only names a part")
+    check_same_sweep(target / f"{name}.csv", runs)
+    rows = collect(runs, out / "runs", target / "runs")
+    write_table(target / f"{name}.csv", [row | {"command": lasting_command(parsed.command_line)} for row in rows])
+    _draw(name, study, target)
+    ended = sum(row["status"] != "unfinished" for row in rows)
+    print(f"{ended} of {len(rows)} runs have ended; their records are in {target / 'runs'}")
+    return 0
 
 
 def _train_all(runs, out: pathlib.Path, table: str, parsed: argparse.Namespace):
@@ -171,16 +190,21 @@ def pictures(parsed: argparse.Namespace) -> int:
 
 def _draw(name: str, study, out: pathlib.Path) -> None:
     from tfcollapse import report
+    from tfcollapse.columns import COLUMNS
     from tfcollapse.figures.style import save
     from tfcollapse.record import replacing
-    from tfcollapse.table import read_table
+    from tfcollapse.table import MEASURES, read_table
 
     rows = read_table(out / f"{name}.csv")
     try:
-        drawn, page = study.draw(rows), report.page(name, study, rows)
+        drawn = {stem: study.draw(part) for stem, part in report.figures(name, study, rows).items()}
+        page = report.page(name, study, rows)
     except KeyError as error:
-        raise RunError(f"table '{out / name}.csv': expected a column {error}; run the sweep again") from None
-    paths = save(drawn, out / name)
+        column = error.args[0] if error.args else None
+        if column in rows[0] or column not in (*COLUMNS.values(), *MEASURES):
+            raise  # no column is missing: a figure or a claim is wrong
+        raise RunError(f"table '{out / name}.csv': expected a column {column}; run the sweep again") from None
+    paths = [path for stem, figure in drawn.items() for path in save(figure, out / stem)]
     with replacing(out / f"{name}.md") as partial:
         partial.write_text(page)
     print("wrote", ", ".join(str(path) for path in [*paths, out / f"{name}.md", out / f"{name}.csv"]))

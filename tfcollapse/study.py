@@ -9,10 +9,12 @@ from __future__ import annotations
 import importlib.util
 import pathlib
 import re
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tfcollapse.columns import COLUMNS, OF_A_VAE
 from tfcollapse.config import Objective, Run
 from tfcollapse.errors import ConfigError, unknown
 from tfcollapse.variants import grid, replace
@@ -44,12 +46,15 @@ class Study:
       presets: the runs of each preset, seed 0.
       draw: table rows to a matplotlib Figure.
       claims: table rows to the paper's claims, judged.
+      tells_apart: the columns of declared fields that `draw` and `claims` tell apart. Runs that differ in another one
+        are no seeds of one cell: they are drawn and judged apart (`parts`).
     """
 
     title: str
     presets: Mapping[str, Sequence[Run]]
     draw: Callable[[Rows], Any]
     claims: Callable[[Rows], list[Claim]]
+    tells_apart: Sequence[str] = ("objective", "warmup", "depth")
 
     def runs(self, preset: str, seeds: int = 1) -> list[Run]:
         """The preset's runs for seeds 0 to `seeds` - 1. Raises ConfigError."""
@@ -58,6 +63,22 @@ class Study:
         if seeds < 1:
             raise ConfigError(f"--seeds: expected >= 1, received {seeds}")
         return [replace(run, {"seed": seed}) for run in self.presets[preset] for seed in range(seeds)]
+
+    def parts(self, rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
+        """Rows that may share a figure and a claim, under what sets them apart: "" where all of them may.
+
+        An AE has no field of a VAE, and so stands beside every VAE that shares the others.
+        """
+        columns = [column for column in COLUMNS.values() if column not in (*self.tells_apart, "seed")]
+        varied = [column for column in columns if len({_value(row, column) for row in rows} - _no_value(column)) > 1]
+        keys = dict.fromkeys(tuple(_value(row, column) for column in varied) for row in rows)
+        whole = [key for key in keys if not any(_within(key, other, varied) for other in keys if other != key)]
+        return {
+            ", ".join(f"{column} {value}" for column, value in zip(varied, key, strict=True)): [
+                row for row in rows if _within([_value(row, column) for column in varied], key, varied)
+            ]
+            for key in whole
+        }
 
 
 def depth_sweep(
@@ -91,11 +112,37 @@ def load_study(name: str) -> Study:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # a declaration is the user's own code
+        raise ConfigError(f"study file '{path}'{_line(error, path)}: {type(error).__name__}: {error}") from error
     study = getattr(module, "STUDY", None)
     if not isinstance(study, Study):
         raise ConfigError(f"study file '{path}': expected it to assign STUDY = Study(...), received {study!r}")
     return study
+
+
+def _line(error: Exception, path: pathlib.Path) -> str:
+    """The last line of `path` that led to `error`."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+    if isinstance(error, SyntaxError) and error.filename == str(path):
+        lines.append(error.lineno)
+    return f", line {lines[-1]}" if lines else ""
+
+
+def _value(row: Mapping[str, Any], column: str) -> Any:
+    value = row.get(column)
+    return str(value).split()[0] if column == "dataset" else value  # a run that has not ended knows no version
+
+
+def _no_value(column: str) -> set[None]:
+    """What stands for "has no such field": in other columns none is a value, such as all images of a split."""
+    return {None} if column in OF_A_VAE else set()
+
+
+def _within(key: Sequence[Any], other: Sequence[Any], columns: Sequence[str]) -> bool:
+    """Whether `key` has the values of `other`, or has no such field."""
+    return all(a == b or a in _no_value(column) for a, b, column in zip(key, other, columns, strict=True))
 
 
 def _declares(path: pathlib.Path) -> bool:

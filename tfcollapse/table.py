@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Iterable
 from typing import Any
 
+from tfcollapse.columns import declared
 from tfcollapse.config import Run
 from tfcollapse.errors import RunError
 from tfcollapse.record import Row, RunDirectory, disk_errors, replacing
@@ -29,40 +30,12 @@ def _tidy(directory: RunDirectory, result: Row, sessions: list[Row]) -> Row:
     return {
         "run_id": directory.run.run_id,
         "status": result["status"],
-        **_declared(directory.run),
+        **declared(directory.run),
         **_measured(directory.run, result),
         "commit": _each(session["commit"] for session in sessions),
         "machine": _each(session["machine"] for session in sessions),
         "versions": _each(" ".join(f"{k} {v}" for k, v in session["versions"].items()) for session in sessions),
         "reason": result.get("reason", ""),
-    }
-
-
-def _declared(run: Run) -> Row:
-    network, objective, training = run.network, run.objective, run.training
-    vae = objective.kind == "vae"
-    return {
-        "objective": objective.label,
-        "gamma_mode": objective.gamma if vae else None,
-        "gamma_start": objective.gamma_start if vae else None,
-        "beta": objective.beta if vae else None,
-        "warmup": objective.warmup if vae else None,
-        "warmup_steps": objective.warmup_steps if vae and objective.warmup != "none" else None,
-        "architecture": network.architecture,
-        "depth": network.depth,
-        "width": network.width if network.architecture == "dense" else None,
-        "base_channels": network.own_fields.get("base_channels"),
-        "block_depth": network.own_fields.get("block_depth"),
-        "shortcut": network.own_fields.get("shortcut"),
-        "batch_norm": network.own_fields.get("batch_norm"),
-        "latent_dim": network.latent_dim,
-        "initializer": network.initializer,
-        "output": network.output,
-        "seed": run.seed,
-        "steps": training.steps,
-        "batch": training.batch,
-        "learning_rate": training.learning_rate,
-        "halve_every": training.halve_every,
     }
 
 
@@ -97,6 +70,10 @@ def _measured(run: Run, result: Row) -> Row:
 def _listed(values: Iterable[float] | None) -> list[float] | None:
     """Curves are drawn, not compared: six digits keep the table readable."""
     return None if values is None else [float(f"{value:.6g}") for value in values]
+
+
+MEASURES = tuple(_measured(Run(), {}))
+"""The columns of what a run obtained."""
 
 
 def _each(values: Iterable[str]) -> str:
@@ -149,6 +126,8 @@ def _typed(name: str, value: str | None) -> Any:
         return value  # a commit such as 1234e56 is no number
     if value.startswith("["):
         return json.loads(value)
+    if value in ("True", "False"):
+        return value == "True"
     for kind in (int, float):
         with contextlib.suppress(ValueError):
             return kind(value)

@@ -11,7 +11,7 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from tfcollapse.config import Run
+from tfcollapse.config import NUMERICS, Run
 from tfcollapse.errors import ConfigError, unknown
 from tfcollapse.fields import checked
 
@@ -52,11 +52,15 @@ def parse(key: str, text: str) -> Any:
 
 
 def configured(path: str | None, settings: Iterable[str]) -> Run:
-    """The run of a config.json, or the default one, with settings applied. Raises ConfigError."""
+    """The run of a config.json as the present code computes it, or the default one, with settings applied.
+
+    Raises:
+      ConfigError: no such file, or a setting that cannot be right.
+    """
     start = Run()
     if path is not None:
         try:
-            start = Run.from_json(pathlib.Path(path).read_text())
+            start = dataclasses.replace(Run.from_json(pathlib.Path(path).read_text()), numerics=NUMERICS)
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigError(f"--config '{path}': {error}") from None
     (run,) = apply_settings([start], settings)

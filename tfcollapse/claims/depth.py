@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tfcollapse.claims.judging import (
     CONTRADICTED,
@@ -14,6 +14,7 @@ from tfcollapse.claims.judging import (
     equation_10,
     errors,
     falls_then_rises,
+    of_trained,
     rising,
 )
 from tfcollapse.figures.style import Rows
@@ -21,17 +22,20 @@ from tfcollapse.study import Claim
 from tfcollapse.theory import equations
 
 
+@of_trained
 def depth_claims(rows: Rows) -> list[Claim]:
     """Section 6 on Figure 1, eq. (8) and eq. (10), on training errors averaged over seeds."""
     ae, vae, warm = (errors(rows, name) for name in ("AE", "VAE", "VAE + KL warm-up"))
+    depths = sorted({row["depth"] for row in rows})
     dense = all(row["architecture"] == "dense" for row in rows)
     return [
-        falls_then_rises(ae),
-        *([above_pca(rows, ae)] if dense else []),
-        _ordered("the VAE's error is above the AE's at every depth", [("AE", ae), ("VAE", vae)]),
+        falls_then_rises(rows),
+        *([above_pca(rows)] if dense else []),
+        _ordered("the VAE's error is above the AE's at every depth", [("AE", ae), ("VAE", vae)], depths),
         _ordered(
             "with KL warm-up the VAE's error is between the AE's and the plain VAE's",
             [("AE", ae), ("warm-up", warm), ("VAE", vae)],
+            depths,
         ),
         _equation_8(rows),
         equation_10(rows),
@@ -39,12 +43,11 @@ def depth_claims(rows: Rows) -> list[Claim]:
     ]
 
 
-def _ordered(text: str, series: list[tuple[str, Mapping[int, float]]]) -> Claim:
+def _ordered(text: str, series: list[tuple[str, Mapping[int, float]]], wanted: Sequence[int]) -> Claim:
     """Each series above the one before it, at every depth of the table."""
-    wanted = sorted({depth for _, errors in series for depth in errors})
     depths = [depth for depth in wanted if all(depth in errors for _, errors in series)]
     if not depths:
-        return Claim(text, NOT_TESTED, "no depth has all of its runs")
+        return Claim(text, NOT_TESTED, "no depth has all of its runs, finished and trained")
     found = {
         depth: f"depth {depth}: " + ", ".join(f"{name} {errors[depth]:.5f}" for name, errors in series)
         for depth in depths
@@ -53,7 +56,7 @@ def _ordered(text: str, series: list[tuple[str, Mapping[int, float]]]) -> Claim:
     if broken:
         said = "; ".join(found[depth] for depth in broken)
         return Claim(text, CONTRADICTED, f"not at {len(broken)} of {len(depths)} depths ({said})")
-    evidence = f"at {len(depths)} of {len(wanted)} depths that finished ({'; '.join(found.values())})"
+    evidence = f"at {len(depths)} of {len(wanted)} depths ({'; '.join(found.values())})"
     return Claim(text, SUPPORTED if len(depths) == len(wanted) else PARTLY, evidence)
 
 
@@ -61,7 +64,7 @@ def _equation_8(rows: Rows) -> Claim:
     text = "eq. (8): each AE's error is at most that of its VAE"
     pairs = equations.pairs(rows)
     if not pairs:
-        return Claim(text, NOT_TESTED, "no AE has a finished VAE beside it")
+        return Claim(text, NOT_TESTED, "no trained AE has a trained VAE beside it")
     broken = [
         f"depth {vae['depth']} seed {vae['seed']} ({vae['objective']}): "
         f"{ae['train_error']:.5f} > {vae['train_error']:.5f}"

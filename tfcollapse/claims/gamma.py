@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED, equation_10, means, rising
+from tfcollapse.claims.judging import (
+    CONTRADICTED,
+    NOT_TESTED,
+    PARTLY,
+    SUPPORTED,
+    equation_10,
+    means,
+    of_trained,
+    rising,
+)
 from tfcollapse.figures.style import Rows
 from tfcollapse.study import Claim
 
@@ -13,6 +22,7 @@ CLOSE = 0.1
 """Share of the latent dimensions by which a count may miss the affine one and still be called predicted."""
 
 
+@of_trained
 def gamma_claims(rows: Rows) -> list[Claim]:
     """Section 3 category (ii), Proposition 2 and section 4, on runs whose gamma is fixed; eq. (10) on learned ones."""
     fixed = [row for row in rows if row["gamma_mode"] == "fixed"]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from tfcollapse.claims.judging import NOT_TESTED, above_pca, errors, falls_then_rises
+from tfcollapse.claims.judging import NOT_TESTED, above_pca, falls_then_rises, of_trained
 from tfcollapse.figures.style import Rows
 from tfcollapse.study import Claim
 
 
+@of_trained
 def initialisation_claims(rows: Rows) -> list[Claim]:
     """For each start the shape of Figure 1 (left) and the PCA check, then what of the signal reaches the output."""
     claims = []
     for start in dict.fromkeys(row["initializer"] for row in rows):
         chosen = [row for row in rows if row["initializer"] == start]
-        found = errors(chosen, "AE")
-        claims.append(falls_then_rises(found, f"from the {start} start the AE's error"))
-        claims.append(above_pca(chosen, found, f"from the {start} start, deep AEs"))
+        claims.append(falls_then_rises(chosen, f"from the {start} start the AE's error"))
+        claims.append(above_pca(chosen, f"from the {start} start, deep AEs"))
     return [*claims, _signal(rows)]
 
 

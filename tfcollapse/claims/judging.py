@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tfcollapse.figures.style import Rows, by, family, mean_and_sd
-from tfcollapse.study import Claim
+from tfcollapse.columns import not_trained
+from tfcollapse.figures.style import Rows, by, cells, family, mean_and_sd
+from tfcollapse.study import Claim, Study
 from tfcollapse.theory.equations import gamma_gaps
 
 SUPPORTED, PARTLY, CONTRADICTED, NOT_TESTED = "supported", "partly supported", "contradicted", "not tested"
@@ -26,14 +29,64 @@ class Mean(float):
         return text if self.sd is None else f"{text} +- {self.sd:{form if form.endswith('%') else '.2g'}}"
 
 
+def judge(study: Study, rows: Rows) -> list[Claim]:
+    """The study's claims on a table. Runs that differ in what the study does not tell apart are judged apart."""
+    return [
+        dataclasses.replace(claim, text=f"{apart}: {claim.text}" if apart else claim.text)
+        for apart, part in study.parts(rows).items()
+        for claim in study.claims(part)
+    ]
+
+
+def of_trained(claims: Callable[[Rows], list[Claim]]) -> Callable[[Rows], list[Claim]]:
+    """Claims on the networks that were trained; each says which were left out as they were not."""
+
+    @functools.wraps(claims)
+    def judged(rows: Rows) -> list[Claim]:
+        out = not_trained(rows)
+        if not out:
+            return claims(rows)
+        found = claims([_without_numbers(row) if row in out else row for row in rows])
+        note = f"left out as not trained: {cells(out)}"
+        return [dataclasses.replace(claim, evidence=f"{claim.evidence}; {note}") for claim in found]
+
+    return judged
+
+
+_NUMBERS = ("train_error", "test_error", "train_error_at_mean", "gamma", "active_units", "kl", "sigma_above_0.9")
+
+
+def _without_numbers(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, **dict.fromkeys(_NUMBERS), "status": "not trained"}
+
+
 def means(rows: Rows, key: str, measure: str) -> dict[Any, Mean]:
-    """The mean of a column for each value of another that has any."""
-    return {value: Mean(found) for value, found in by(rows, key, measure).items() if found}
+    """The mean of a column for each value of another that has any.
+
+    A cell one of whose seeds was not trained has none: the mean of the others would be that of a choice.
+    """
+    chosen = {row[key] for row in rows if row["status"] == "not trained"}
+    return {value: Mean(found) for value, found in by(rows, key, measure).items() if found and value not in chosen}
+
+
+def missing(rows: Rows, key: str = "depth") -> str:
+    """Which values of a column have a cell without a number, and why; empty where all cells have one."""
+    why: dict[str, list[str]] = {}
+    numbers = means(rows, key, "train_error")
+    for value in sorted({row[key] for row in rows} - set(numbers)):
+        untrained_there = any(row["status"] == "not trained" for row in rows if row[key] == value)
+        why.setdefault("not trained" if untrained_there else "not finished", []).append(str(value))
+    return "; ".join(f"{reason} at {key} {', '.join(values)}" for reason, values in why.items())
+
+
+def of_family(rows: Rows, objective: str) -> Rows:
+    """The rows of AE, VAE or VAE + KL warm-up, whatever their gamma."""
+    return [row for row in rows if family(row) == objective]
 
 
 def errors(rows: Rows, objective: str) -> dict[int, Mean]:
     """The training error by depth."""
-    return means([row for row in rows if family(row) == objective], "depth", "train_error")
+    return means(of_family(rows, objective), "depth", "train_error")
 
 
 def listed(errors: Mapping[int, float]) -> str:
@@ -41,29 +94,37 @@ def listed(errors: Mapping[int, float]) -> str:
     return ", ".join(f"{depth}: {error:.5f}" for depth, error in errors.items())
 
 
-def falls_then_rises(errors: Mapping[int, float], whose: str = "the AE's error") -> Claim:
-    """The shape of Figures 1 and 3."""
+def falls_then_rises(rows: Rows, whose: str = "the AE's error") -> Claim:
+    """The shape of Figures 1 and 3, on the AEs of a table."""
     text = f"{whose} first falls with depth, then rises"
-    if len(errors) < 3:
+    found, gaps = errors(rows, "AE"), missing(of_family(rows, "AE"))
+    if len(found) < 3 and not gaps:
         return Claim(text, NOT_TESTED, "fewer than three depths finished")
-    values = list(errors.values())
+    if gaps:
+        return Claim(text, NOT_TESTED, f"{gaps}; by depth {listed(found) or 'none'}")
+    values = list(found.values())
     best = values.index(min(values))
     monotone = rising(values[best:]) and rising(values[best::-1])
-    evidence = f"lowest at depth {list(errors)[best]}; by depth {listed(errors)}"
+    evidence = f"lowest at depth {list(found)[best]}; by depth {listed(found)}"
     if best in (0, len(values) - 1):
         return Claim(text, CONTRADICTED, evidence)
     return Claim(text, SUPPORTED if monotone else PARTLY, evidence if monotone else f"{evidence}, not monotone")
 
 
-def above_pca(rows: Rows, errors: Mapping[int, float], whose: str = "deep AEs") -> Claim:
+def above_pca(rows: Rows, whose: str = "deep AEs") -> Claim:
     """For dense networks, which can all represent a linear map: two ReLU units carry one signed coordinate."""
     text = f"{whose} are stuck, not short of capacity (the check, PCA, is ours: every depth can represent it)"
+    ae = of_family(rows, "AE")
+    found = errors(rows, "AE")
     floors = [row["pca_error"] for row in rows if row.get("pca_error") is not None]
-    if not floors or not errors:
-        return Claim(text, NOT_TESTED, "no AE finished")
-    above = [str(depth) for depth, error in errors.items() if error > floors[0]]
-    evidence = f"PCA {floors[0]:.5f}; AE above it at depth {', '.join(above) or 'none'}, by depth {listed(errors)}"
-    return Claim(text, SUPPORTED if str(max(errors)) in above else CONTRADICTED, evidence)
+    if not floors or not found:
+        return Claim(text, NOT_TESTED, missing(ae) or "no AE finished")
+    above = [str(depth) for depth, error in found.items() if error > floors[0]]
+    evidence = f"PCA {floors[0]:.5f}; AE above it at depth {', '.join(above) or 'none'}, by depth {listed(found)}"
+    deepest = max(row["depth"] for row in ae)
+    if deepest not in found:
+        return Claim(text, NOT_TESTED, f"{missing(ae)}; {evidence}")
+    return Claim(text, SUPPORTED if str(deepest) in above else CONTRADICTED, evidence)
 
 
 def rising(values: Sequence[float]) -> bool:
@@ -88,11 +149,19 @@ def equation_10(rows: Rows) -> Claim:
 def collapse_with_depth(rows: Rows) -> Claim:
     """What Figure 2 shows."""
     text = "deeper VAEs have more sigma_z near 1 (the paper shows it on CelebA, Figure 2)"
-    chosen = [row for row in rows if family(row) == "VAE"]
+    chosen = of_family(rows, "VAE")
     shares, units = (means(chosen, "depth", name) for name in ("sigma_above_0.9", "active_units"))
-    if len(shares) < 2:
+    found = {depth: f"{depth}: {share:.1%}, {units[depth]:.4g} active" for depth, share in shares.items()}
+    return grows(text, chosen, shares, f"share of sigma_z > 0.9 by depth {', '.join(found.values()) or 'none'}")
+
+
+def grows(text: str, rows: Rows, found: Mapping[int, float], evidence: str) -> Claim:
+    """Whether what was found at each depth of `rows` is larger at the deepest, and never falls on the way."""
+    gaps = missing(rows)
+    if gaps:
+        return Claim(text, NOT_TESTED, f"{gaps}; {evidence}")
+    if len(found) < 2:
         return Claim(text, NOT_TESTED, "fewer than two depths finished")
-    found = ", ".join(f"{depth}: {share:.1%}, {units[depth]:.4g} active" for depth, share in shares.items())
-    values = list(shares.values())
+    values = list(found.values())
     verdict = CONTRADICTED if values[-1] <= values[0] else SUPPORTED if rising(values) else PARTLY
-    return Claim(text, verdict, f"share of sigma_z > 0.9 by depth {found}")
+    return Claim(text, verdict, evidence)

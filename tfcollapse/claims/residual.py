@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED
+from collections.abc import Mapping
+
+from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED, of_trained
 from tfcollapse.figures.residual import dataset_name, over_datasets, relative_errors
 from tfcollapse.figures.style import Rows, mean_and_sd
 from tfcollapse.study import Claim
 
+_Series = dict[int, float | None]
+"""The relative error by one of b and c; None where a dataset's is missing."""
 
+
+@of_trained
 def residual_claims(rows: Rows) -> list[Claim]:
     """Section 6 on Figure 1 (right), on errors relative to (b, c) = (1, 2), averaged over all datasets."""
     datasets = list(dict.fromkeys(dataset_name(row) for row in rows))
     cells = {key: over_datasets(cell, datasets) for key, cell in relative_errors(rows).items()}
-    found = {key: mean_and_sd(values)[0] for key, values in cells.items() if values}
-    by_c: dict[int, dict[int, float]] = {}
-    by_b: dict[int, dict[int, float]] = {}
+    found = {key: mean_and_sd(values)[0] if values else None for key, values in cells.items()}
+    by_c: dict[int, _Series] = {}
+    by_b: dict[int, _Series] = {}
     for (b, c), value in found.items():
         by_c.setdefault(b, {})[c] = value
         by_b.setdefault(c, {})[b] = value
@@ -27,23 +33,39 @@ def residual_claims(rows: Rows) -> list[Claim]:
     ]
 
 
-def _rises(text: str, series: dict[int, dict[int, float]], fixed: str, varied: str) -> Claim:
-    whole = {key: values for key, values in series.items() if len(values) > 1}
-    if not whole:
-        return Claim(text, NOT_TESTED, "fewer than two cells with every dataset")
-    rises = [values[max(values)] > min(values.values()) for values in whole.values()]
+def _rises(text: str, series: dict[int, _Series], fixed: str, varied: str) -> Claim:
+    verdicts = [_risen(values) for values in series.values()]
+    rises = [risen for risen in verdicts if risen is not None]
     evidence = "; ".join(
-        f"{fixed} = {key}, by {varied} " + ", ".join(f"{depth}: {value:.3f}" for depth, value in values.items())
-        for key, values in whole.items()
+        f"{fixed} = {key}, by {varied} " + ", ".join(f"{depth}: {_number(value)}" for depth, value in values.items())
+        for key, values in series.items()
     )
-    return Claim(text, SUPPORTED if all(rises) else PARTLY if any(rises) else CONTRADICTED, evidence)
+    if not rises:
+        return Claim(text, NOT_TESTED, f"no series has its deepest cell and another with every dataset ({evidence})")
+    every = len(rises) == len(verdicts) and all(rises)
+    return Claim(text, SUPPORTED if every else PARTLY if any(rises) else CONTRADICTED, evidence)
 
 
-def _deepest(found: dict[tuple[int, int], float]) -> Claim:
+def _risen(values: _Series) -> bool | None:
+    """Whether the deepest cell is above another one; None where a cell that is missing could decide it."""
+    there = [value for value in values.values() if value is not None]
+    deepest = values[max(values)]
+    if deepest is None or len(there) < 2:
+        return None
+    risen = deepest > min(there)
+    return risen if risen or len(there) == len(values) else None
+
+
+def _deepest(found: Mapping[tuple[int, int], float | None]) -> Claim:
     text = "once the network is deep enough the error is above the shallowest one's, skip connections or not"
-    if len(found) < 2:
-        return Claim(text, NOT_TESTED, "fewer than two cells with every dataset")
     key = max(found, key=lambda cell: (cell[0] * cell[1], cell))
-    above = [f"({b}, {c})" for (b, c), value in found.items() if value > 1]
-    evidence = f"(b, c) = {key}: {found[key]:.3f} of the shallowest; above 1: {', '.join(above) or 'none'}"
-    return Claim(text, SUPPORTED if found[key] > 1 else CONTRADICTED, evidence)
+    deepest = found[key]
+    if deepest is None or len(found) < 2:
+        return Claim(text, NOT_TESTED, f"(b, c) = {key} has not every dataset, or is the only cell")
+    above = [f"({b}, {c})" for (b, c), value in found.items() if value is not None and value > 1]
+    evidence = f"(b, c) = {key}: {deepest:.3f} of the shallowest; above 1: {', '.join(above) or 'none'}"
+    return Claim(text, SUPPORTED if deepest > 1 else CONTRADICTED, evidence)
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

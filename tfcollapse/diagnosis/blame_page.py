@@ -25,6 +25,7 @@ def blame_page(found: Blame, run: Run, made: Mapping[str, Any]) -> str:
     facts_ = {
         "command": f"`{made['command']}`",
         "commit": made["commit"],
+        "numerics version": made["numerics"],
         "hardware": made["machine"],
         "versions": versions,
         "images": f"{images:,}",

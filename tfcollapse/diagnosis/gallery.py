@@ -61,7 +61,8 @@ def _page(lines: Sequence[Sequence[str]], seeds: int, wrong: int, seconds: float
                 "VAE moved across one threshold. In brackets: units of that category.",
                 markdown_table(_HEADER, lines),
                 f"{wrong or 'No'} wrong verdict{'' if wrong == 1 else 's'} in {len(lines) * seeds}, seeds 0 to "
-                f"{seeds - 1}. Command: `{made['command']}`; commit {made['commit']}; {made['machine']}; {versions}; "
+                f"{seeds - 1}. Command: `{made['command']}`; commit {made['commit']}; numerics version "
+                f"{made['numerics']}; {made['machine']}; {versions}; "
                 f"{seconds:.0f} s.",
             ]
         )

@@ -38,9 +38,13 @@ def residual_figure(rows: Rows) -> Figure:
 def relative_errors(rows: Rows) -> dict[tuple[int, int], dict[str, float]]:
     """{(b, c): {dataset: error / error of BASE}}, means over seeds; a dataset without its BASE cell has none."""
     errors: dict[tuple[int, int], dict[str, list[float]]] = {}
+    untrained = {
+        (row["depth"], row["block_depth"], dataset_name(row)) for row in rows if row["status"] == "not trained"
+    }
     for row in sorted(rows, key=lambda row: (row["depth"], row["block_depth"])):
         cell = errors.setdefault((row["depth"], row["block_depth"]), {})
-        if row.get("train_error") is not None:
+        there = (row["depth"], row["block_depth"], dataset_name(row)) not in untrained
+        if row.get("train_error") is not None and there:
             cell.setdefault(dataset_name(row), []).append(row["train_error"])
     base = {name: mean_and_sd(values)[0] for name, values in errors.get(BASE, {}).items()}
     return {
@@ -55,5 +59,6 @@ def over_datasets(cell: dict[str, float], datasets: list[str]) -> list[float]:
 
 
 def dataset_name(row: Row) -> str:
-    """A dataset without its version, which a run that has not ended does not know."""
-    return row["dataset"].split()[0]
+    """A dataset without its version, which a run that has not ended does not know, and how many images it is cut to."""
+    first = row.get("first_train")
+    return row["dataset"].split()[0] + (f" [:{first}]" if first else "")

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from tfcollapse.columns import TRAINED, not_trained
 from tfcollapse.record import replacing
 
 Row = Mapping[str, Any]
@@ -51,7 +52,26 @@ def caption(rows: Rows, bars: str = "") -> str:
     )
     if len(done) < len(rows):
         text += f"; {len(rows) - len(done)} of {len(rows)} runs missing"
-    return text + _narrowing(done) + _gamma(done)
+    return text + _narrowing(done) + _gamma(done) + _untrained(done)
+
+
+def _untrained(rows: Rows) -> str:
+    out = not_trained(rows)
+    return f"\nnot trained (error not below {TRAINED:.0%} of the mean predictor's): {cells(out)}" if out else ""
+
+
+def cells(rows: Rows) -> str:
+    """Which cells of a table rows stand in, as text: `AE depth 4, 5; VAE depth 4`."""
+    places: dict[str, dict[str, None]] = {}
+    for row in rows:
+        start = row.get("initializer") or "glorot_uniform"
+        whose = row["objective"] + ("" if start == "glorot_uniform" else f" ({start})")
+        place = str(row["depth"])
+        if row.get("block_depth"):
+            whose += f" on {row['dataset'].split()[0]}, (b, c)"
+            place = f"({row['depth']}, {row['block_depth']})"
+        places.setdefault(whose if row.get("block_depth") else f"{whose} depth", {})[place] = None
+    return "; ".join(f"{whose} {', '.join(found)}" for whose, found in places.items())
 
 
 def _narrowing(rows: Rows) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tfcollapse.columns import OF_A_TWIN
 from tfcollapse.errors import ConfigError
 from tfcollapse.theory import arguments
 
@@ -121,9 +122,5 @@ def bootstrap(
     return Interval(statistic(sample), float(low), float(high), level)
 
 
-_TWIN = ("architecture", "depth", "width", "base_channels", "block_depth", "shortcut", "batch_norm", "latent_dim")
-_TWIN_TRAINING = ("initializer", "output", "seed", "steps", "batch", "learning_rate", "halve_every", "dataset")
-
-
 def _twin(row: Row) -> tuple[Any, ...]:
-    return tuple(row.get(name) for name in (*_TWIN, *_TWIN_TRAINING, "train_images"))
+    return tuple(row.get(name) for name in (*OF_A_TWIN, "train_images"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
 import json
 import math
 import os
@@ -14,7 +13,7 @@ from typing import Any
 
 from tfcollapse import objectives
 from tfcollapse.backend import backend, start
-from tfcollapse.config import Data, Run
+from tfcollapse.config import NUMERICS, Data, Run
 from tfcollapse.data import Dataset, load
 from tfcollapse.diagnostics.reconstruction import spectrum
 from tfcollapse.errors import ConfigError, NonFiniteError
@@ -60,6 +59,7 @@ def train(
     directory = RunDirectory(pathlib.Path(out) / run.run_id, run)
     if strategies.workers() is None and directory.result is not None:  # before TensorFlow is even started
         return directory.result
+    _check_numerics(run)
     workers = Workers(strategies.make(strategy, devices))
     with workers.together():
         ended = directory.result if workers.chief else None
@@ -99,6 +99,7 @@ def train_together(
     """
     if backend() != "jax" or len({dataclasses.replace(run, seed=0) for run in runs}) > 1:
         raise ConfigError("train_together: expected runs that differ in their seeds alone, and KERAS_BACKEND=jax")
+    _check_numerics(runs[0])
     start()
     dataset, workers = load(runs[0].data, data_dir=data_dir), Workers(strategies.make())
     directories = {run.run_id: RunDirectory(pathlib.Path(out) / run.run_id, run) for run in runs}
@@ -115,6 +116,14 @@ def train_together(
             for lane, session in enumerate(group):
                 session.directory.write_json("result.json", _ended(session, failed.get(lane), data_dir))
     return [directories[run.run_id].result for run in runs]
+
+
+def _check_numerics(run: Run) -> None:
+    if run.numerics != NUMERICS:
+        raise ConfigError(
+            f"run {run.run_id}: expected version {NUMERICS} of the numbers, which this code computes, received "
+            f"{run.numerics}: start it anew ('tfcollapse train --config'), or go on with the release that began it"
+        )
 
 
 def _shared(workers: Workers, result: Row | None) -> Row:
@@ -154,14 +163,22 @@ def _ended(session: Session, failure: NonFiniteError | None, data_dir: Any) -> R
     }
 
 
-@functools.lru_cache(maxsize=2)  # a worker trains many runs on the same images
-def _spectrum(data: Data, latent_dim: int, data_dir: Any) -> Spectrum:
-    return spectrum(load(data, data_dir=data_dir).train, latent_dim)
+_spectra: dict[tuple[Data, int, Any], Spectrum] = {}
+"""The last two: a worker trains many runs on the same images."""
 
 
-def _reference_lines(run: Run, gamma: float | None, data_dir: Any) -> Row:
-    latent = run.network.latent_dim
-    data = _spectrum(run.data, latent, data_dir)
+def _spectrum(session: Session, data_dir: Any) -> Spectrum:
+    key = session.run.data, session.run.network.latent_dim, data_dir
+    if key not in _spectra:
+        while len(_spectra) > 1:
+            del _spectra[next(iter(_spectra))]
+        _spectra[key] = spectrum(session.dataset.train, key[1])
+    return _spectra[key]
+
+
+def _reference_lines(session: Session, gamma: float | None, data_dir: Any) -> Row:
+    latent = session.run.network.latent_dim
+    data = _spectrum(session, data_dir)
     lines: Row = {"mean_predictor_error": data.mean_predictor, "pca_error": data.pca(latent)}
     if gamma is not None:
         lines["affine_active_units"] = data.active_units(latent, gamma)
@@ -192,7 +209,7 @@ def _finish(session: Session, data_dir: Any) -> Row:
         model.save(partial)
     # beta times the energy of an ordinary VAE at beta * gamma: that is the gamma which prunes
     pruning = result["gamma"] * run.objective.beta if model.variational else None
-    result |= _reference_lines(run, pruning, data_dir)
+    result |= _reference_lines(session, pruning, data_dir)
     return result | {
         "status": "finished",
         "run_id": run.run_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import pathlib
 import re
@@ -29,10 +30,11 @@ def svg(figure: Figure, salt: str) -> str:
 
 
 def curves(path: pathlib.Path) -> Figure | None:
-    """The curves of metrics.csv, thinned to 200 points; None where there is nothing to draw."""
-    if not path.exists():
+    """The curves of metrics.csv, or .csv.gz, thinned to 200 points; None where there is nothing to draw."""
+    packed = path.with_name(f"{path.name}.gz")
+    if not path.exists() and not packed.exists():
         return None
-    with path.open(newline="") as file:
+    with path.open(newline="") if path.exists() else gzip.open(packed, "rt", newline="") as file:
         rows = [row for row in csv.DictReader(file) if None not in row.values()]
     if len(rows) < 2:
         return None

@@ -10,6 +10,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tfcollapse.claims.judging import judge
+from tfcollapse.columns import older_mark
 from tfcollapse.config import Run
 from tfcollapse.errors import RunError
 from tfcollapse.figures.style import caption
@@ -93,10 +95,11 @@ def _study(name: str, rows: Sequence[Row], runs: Mapping[str, pathlib.Path]) -> 
     study = load_study(name) if name else None
     parts = [
         f"<h2>{html.escape(study.title if study else 'Overview')}</h2>",
+        f"<p><strong>{html.escape(older_mark(rows).strip('*'))}</strong></p>" if older_mark(rows) else "",
         f"<p>{html.escape(caption(rows).replace(chr(10), '; '))}.</p>",
     ]
     if study:
-        parts += [_figure(study, rows), _claims(study, rows)]
+        parts += [*(_figure(study, part) for part in study.parts(rows).values()), _claims(study, rows)]
     parts += [_cells(rows, runs), _commands(rows)]
     return "\n".join(parts)
 
@@ -106,7 +109,7 @@ def _figure(study: Study, rows: Sequence[Row]) -> str:
 
 
 def _claims(study: Study, rows: Sequence[Row]) -> str:
-    lines = [(claim.text, claim.verdict, claim.evidence) for claim in study.claims(rows)]
+    lines = [(claim.text, claim.verdict, claim.evidence) for claim in judge(study, rows)]
     return "<h3>The paper's claims</h3>" + _plain(("the paper says", "this run", "evidence"), lines)
 
 

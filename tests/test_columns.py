@@ -1,0 +1,174 @@
+"""Every declared field is a column, and runs that differ in one are no seeds of one cell."""
+
+import dataclasses
+
+import pytest
+from conftest import table_row, tiny
+
+from tfcollapse import report
+from tfcollapse.cli import main
+from tfcollapse.columns import COLUMNS, declared, older, older_mark
+from tfcollapse.config import NUMERICS, Data, Network, Objective, Run, Training
+from tfcollapse.record import RunDirectory
+from tfcollapse.study import load_study
+from tfcollapse.table import MEASURES, read_table, tidy_row, write_table
+from tfcollapse.theory.equations import pairs
+from tfcollapse.training.trainer import train
+from tfcollapse.variants import configured, replace
+
+OTHER = {
+    "data.name": "cifar10",
+    "data.train": 96,
+    "data.test": 48,
+    "data.crop": (0, 20, 0, 20),
+    "data.resize": (32, 32),
+    "data.channels": 1,
+    "network.architecture": "convolutional",
+    "network.depth": 5,
+    "network.width": 8,
+    "network.base_channels": 16,
+    "network.block_depth": 3,
+    "network.shortcut": "projection",
+    "network.batch_norm": True,
+    "network.latent_dim": 3,
+    "network.initializer": "he_normal",
+    "network.output": "sigmoid",
+    "objective.kind": "ae",
+    "objective.gamma": "fixed",
+    "objective.gamma_start": 0.5,
+    "objective.beta": 4.0,
+    "objective.warmup": "kl",
+    "objective.warmup_steps": 7,
+    "training.steps": 10,
+    "training.batch": 8,
+    "training.learning_rate": 1e-3,
+    "training.halve_every": 9,
+    "training.beta_1": 0.8,
+    "training.beta_2": 0.99,
+    "training.epsilon": 1e-16,
+    "training.log_every": 50,
+    "training.evaluate_every": 500,
+    "training.checkpoint_every": 500,
+    "training.jit": "off",
+    "training.precision": "tf32",
+    "seed": 3,
+    "numerics": NUMERICS + 1,
+}
+"""Another value for every declared field."""
+
+NEEDS = {
+    "network.base_channels": {"network.architecture": "convolutional"},
+    "network.block_depth": {"network.architecture": "residual"},
+    "network.shortcut": {"network.architecture": "residual"},
+    "network.batch_norm": {"network.architecture": "residual"},
+    "objective.warmup_steps": {"objective.warmup": "kl"},
+}
+"""What has to be so for a field to say anything."""
+
+
+def fields():
+    for section in (Data, Network, Objective, Training):
+        yield from (f"{section.__name__.lower()}.{field.name}" for field in dataclasses.fields(section))
+    yield from ("seed", "numerics")
+
+
+def test_every_declared_field_has_a_column_of_its_own():
+    assert set(COLUMNS) == set(fields()) == set(OTHER)
+    assert len(set(COLUMNS.values())) == len(COLUMNS)
+    assert not set(COLUMNS.values()) & set(MEASURES) - {"dataset"}
+
+
+@pytest.mark.parametrize("key", OTHER)
+def test_two_runs_that_differ_in_one_field_differ_in_its_column(key, tmp_path):
+    run = replace(Run(), NEEDS.get(key, {}))
+    other = replace(run, {key: OTHER[key]})
+    before, after = declared(run), declared(other)
+    assert before[COLUMNS[key]] != after[COLUMNS[key]]
+    assert run.run_id != other.run_id
+    rows = [tidy_row(RunDirectory(tmp_path / each.run_id, each)) for each in (run, other)]
+    write_table(tmp_path / "t.csv", rows)
+    first, second = read_table(tmp_path / "t.csv")
+    assert first[COLUMNS[key]] != second[COLUMNS[key]]
+    assert second[COLUMNS[key]] == after[COLUMNS[key]]
+
+
+def epsilon_rows(**more):
+    return [
+        table_row(run_id=f"{objective}-{d}-{epsilon}", objective=objective, depth=d, epsilon=epsilon, **values | more)
+        for epsilon, errors in ((1e-8, (0.01, 0.009, 0.02)), (1e-16, (0.01, 0.008, 0.007)))
+        for d, error in zip((1, 2, 10), errors, strict=True)
+        for objective, factor in (("AE", 1), ("VAE", 1.5))
+        for values in [{"train_error": factor * error, "test_error": error, "gamma": None, "gamma_mode": None}]
+    ]
+
+
+def test_runs_that_differ_in_epsilon_alone_are_judged_drawn_and_listed_apart(tmp_path, capsys):
+    rows = epsilon_rows()
+    study = load_study("fig1_left")
+    assert {apart: len(part) for apart, part in study.parts(rows).items()} == {"epsilon 1e-08": 6, "epsilon 1e-16": 6}
+    page = report.page("fig1_left", study, rows)
+    assert "| epsilon 1e-08: the AE's error first falls with depth, then rises | **supported** |" in page
+    assert "| epsilon 1e-16: the AE's error first falls with depth, then rises | **contradicted** |" in page
+    assert "| AE | 10 | 1e-16 | 1 | 0.007 |" in page
+    write_table(tmp_path / "fig1_left.csv", rows)
+    assert main(["figure", "fig1_left", "--out", str(tmp_path)]) == 0
+    drawn = {path.stem for path in tmp_path.glob("*.png")}
+    assert drawn == {"fig1_left-epsilon-1e-08", "fig1_left-epsilon-1e-16"}
+    assert all(f"({stem}.png)" in page for stem in drawn)
+
+
+def test_a_twin_shares_every_field_that_is_no_vae_s():
+    assert {(ae["epsilon"], vae["epsilon"]) for ae, vae in pairs(epsilon_rows())} == {(1e-8, 1e-8), (1e-16, 1e-16)}
+    assert len(pairs(epsilon_rows())) == 6
+    for column, value in (("precision", "tf32"), ("jit", "off"), ("crop", "0,20,0,20"), ("beta_1", 0.5)):
+        apart = [row | ({column: value} if row["objective"] == "AE" else {}) for row in epsilon_rows()]
+        assert pairs(apart) == []
+
+
+def test_an_ae_stands_beside_vaes_that_differ_in_what_it_has_not():
+    rows = [table_row(train_error=0.01)]
+    vae = {"objective": "VAE", "gamma_mode": "learned", "train_error": 0.02}
+    rows += [table_row(run_id=f"vae-{beta}", beta=beta, **vae) for beta in (1.0, 4.0)]
+    parts = load_study("fig1_left").parts(rows)
+    assert {apart: [row["objective"] for row in part] for apart, part in parts.items()} == {
+        "beta 1.0": ["AE", "VAE"],
+        "beta 4.0": ["AE", "VAE"],
+    }
+
+
+def test_every_study_tells_its_own_runs_apart(tmp_path):
+    from tfcollapse.study import study_names
+
+    for name in study_names():
+        study = load_study(name)
+        for preset, runs in study.presets.items():
+            rows = [tidy_row(RunDirectory(tmp_path / run.run_id, run)) for run in runs]
+            assert list(study.parts(rows)) == [""], (name, preset)
+
+
+def test_a_run_of_another_numerics_version_is_another_run_and_is_not_gone_on_with(tmp_path):
+    run = tiny()
+    assert "numerics" in run.to_json()
+    old = dataclasses.replace(run, numerics=NUMERICS + 1)
+    assert old.run_id != run.run_id
+    assert main(["train", "--set", f"numerics={NUMERICS + 1}", "--out", str(tmp_path)]) == 2
+    with pytest.raises(ValueError, match=f"expected version {NUMERICS} of the numbers"):
+        train(old, tmp_path)
+    (tmp_path / "config.json").write_text(old.to_json())
+    assert configured(str(tmp_path / "config.json"), []) == run
+
+
+def test_a_record_without_a_numerics_version_is_of_the_first():
+    text = Run(numerics=1).to_json()
+    assert Run.from_json(text.replace('"numerics": 1,', "")) == Run(numerics=1)
+    assert Run(numerics=1).run_id == "dense-2-vae-fashion_mnist-s0-44136fa355"  # what it was before there were versions
+    assert older([{}]) == ("" if NUMERICS == 1 else "1")
+
+
+def test_a_page_of_another_version_says_so_at_its_top():
+    rows = [table_row(train_error=0.01, test_error=0.01, numerics=version) for version in (NUMERICS, NUMERICS - 1)]
+    assert older_mark(rows[:1]) == ""
+    title, mark = report.page("fig1_left", load_study("fig1_left"), rows).split("\n\n")[:2]
+    assert title.startswith("# ")
+    assert mark.startswith(f"**Made with version {NUMERICS - 1} of the numbers; the present one is {NUMERICS}.")
+    assert "Made with" not in report.page("fig1_left", load_study("fig1_left"), rows[:1])

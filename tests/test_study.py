@@ -1,0 +1,83 @@
+"""A study's declaration, its table and its figure: what is wrong is said, and as what it is."""
+
+import typing
+
+import pytest
+from conftest import table_row, tiny
+
+from tfcollapse import data
+from tfcollapse.cli import main
+from tfcollapse.config import Network
+from tfcollapse.figures.style import DEPTH_NAMES
+from tfcollapse.record import RunDirectory
+from tfcollapse.study import load_study
+from tfcollapse.table import tidy_row, write_table
+from tfcollapse.training import trainer
+from tfcollapse.variants import replace
+
+DECLARATION = """from tfcollapse.claims import depth_claims
+from tfcollapse.config import Run
+from tfcollapse.figures import depth_figure
+from tfcollapse.study import Study
+{line}
+STUDY = Study(title="t", presets={{"quick": [Run()]}}, draw=draw, claims=depth_claims)
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("def draw(:", "line 5: SyntaxError: "),
+        ("draw = 1 / 0", "line 5: ZeroDivisionError: division by zero"),
+        ("import no_such_package", "line 5: ModuleNotFoundError: No module named 'no_such_package'"),
+        ("draw = Run(depth=3)", "line 5: ConfigError: unknown field of Run 'depth'"),
+        ("", "line 6: NameError: name 'draw' is not defined"),
+    ],
+)
+def test_a_declaration_that_fails_is_one_line_with_its_own_error(line, said, tmp_path, capsys):
+    study = tmp_path / "broken.py"
+    study.write_text(DECLARATION.format(line=line))
+    for command in (["sweep", str(study), "--list"], ["figure", str(study), "--out", str(tmp_path)]):
+        assert main(command) == 2
+        (error,) = capsys.readouterr().err.splitlines()
+        assert f"study file '{study}', {said}" in error
+
+
+def test_a_missing_column_is_named_and_another_key_error_is_not_called_one(tmp_path, capsys):
+    study = tmp_path / "own.py"
+    rows = [table_row(run_id="a", train_error=0.01, test_error=0.01)]
+    write_table(tmp_path / "own.csv", rows)
+    study.write_text(DECLARATION.format(line="def draw(rows): return rows[0]['sigma_histogram']"))
+    assert main(["figure", str(study), "--out", str(tmp_path)]) == 2
+    assert "expected a column sigma_histogram; run the sweep again" in capsys.readouterr().err
+    study.write_text(DECLARATION.format(line="def draw(rows): return {}['a label that nobody gave']"))
+    with pytest.raises(KeyError, match="a label that nobody gave"):
+        main(["figure", str(study), "--out", str(tmp_path)])
+
+
+def test_every_architecture_has_a_label_of_its_depth():
+    assert set(typing.get_args(typing.get_type_hints(Network)["architecture"])) == set(DEPTH_NAMES)
+
+
+def test_the_smoke_sweep_of_one_data_set_cut_twice_has_two_columns_of_cells(tmp_path):
+    runs = load_study("fig1_right").runs("smoke")
+    rows = [tidy_row(RunDirectory(tmp_path / run.run_id, run)) for run in runs]
+    from tfcollapse.figures.residual import dataset_name
+
+    assert {dataset_name(row) for row in rows} == {"fashion_mnist_mini [:96]", "fashion_mnist_mini [:128]"}
+
+
+def test_the_end_of_a_run_reads_no_image_again(tmp_path, monkeypatch):
+    loads = []
+
+    def counted(*arguments, **options):
+        loads.append(arguments)
+        return data.load(*arguments, **options)
+
+    monkeypatch.setattr(trainer, "load", counted)
+    for seed in (0, 1):
+        result = trainer.train(tiny(seed=seed), tmp_path)
+        assert result["pca_error"] > 0
+    assert len(loads) == 2  # once a run, at its start
+    other = trainer.train(replace(tiny(), {"data.train": 100}), tmp_path)
+    assert other["mean_predictor_error"] != result["mean_predictor_error"]  # the spectrum is that of its own images

@@ -1,0 +1,136 @@
+"""A network that was not trained supports no claim: it is left out, named, and marked."""
+
+import pytest
+from conftest import table_row
+
+from tfcollapse import report
+from tfcollapse.claims import depth_claims, gamma_claims, initialisation_claims, residual_claims, sigma_claims
+from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED
+from tfcollapse.columns import TRAINED, not_trained, trained
+from tfcollapse.figures import depth_figure
+from tfcollapse.study import load_study
+
+MEAN = 0.07
+"""The mean predictor's error in the tables of this file."""
+
+
+def row(objective, depth, error, **more):
+    vae = objective != "AE"
+    mode = {"gamma_mode": "optimal", "gamma": error, "active_units": 40, "sigma_above_0.9": 0.1} if vae else {}
+    return table_row(
+        run_id=f"{objective}-{depth}-{more.get('seed', 0)}",
+        objective=objective,
+        depth=depth,
+        train_error=error,
+        test_error=error,
+        **{"mean_predictor_error": MEAN, "architecture": "convolutional", "base_channels": 8} | mode | more,
+    )
+
+
+def table(ae, vae):
+    return [row(name, t, e) for name, errors in (("AE", ae), ("VAE", vae)) for t, e in enumerate(errors, start=1)]
+
+
+def verdicts(claims):
+    return {claim.text: claim.verdict for claim in claims}
+
+
+def test_the_bound_is_a_share_of_the_mean_predictor_s_error():
+    assert trained(row("AE", 1, 0.99 * TRAINED * MEAN))
+    assert not trained(row("AE", 1, 1.01 * TRAINED * MEAN))
+    assert not trained(row("AE", 1, 0.01, mean_predictor_error=None))  # nothing shows that it was
+    failed = row("AE", 1, None, status="failed")
+    assert not_trained([failed]) == []  # it has no error at all: it is missing
+
+
+def test_a_rise_made_of_untrained_networks_is_no_rise():
+    # What results/fig1_middle.csv once had: a fall, then networks that had not begun.
+    claims = depth_claims(table((0.043, 0.038, 0.040, 0.0797, 0.0824), (0.044, 0.039, 0.045, 0.0785, 0.0729)))
+    said = verdicts(claims)
+    assert said["the AE's error first falls with depth, then rises"] == NOT_TESTED
+    assert said["deeper VAEs have more sigma_z near 1 (the paper shows it on CelebA, Figure 2)"] == NOT_TESTED
+    assert said["the VAE's error is above the AE's at every depth"] == PARTLY
+    assert said["eq. (8): each AE's error is at most that of its VAE"] == SUPPORTED
+    assert "not trained at depth 4, 5" in claims[0].evidence
+    assert all("left out as not trained: AE depth 4, 5; VAE depth 4, 5" in claim.evidence for claim in claims)
+
+
+def test_an_untrained_pair_neither_breaks_nor_supports_equation_8():
+    (claim,) = [c for c in depth_claims(table((0.01, 0.08), (0.02, 0.05))) if "eq. (8)" in c.text]
+    assert (claim.verdict, claim.evidence.split(";")[0]) == (SUPPORTED, "1 of 1 pairs hold")
+    (claim,) = [c for c in depth_claims(table((0.08, 0.09), (0.07, 0.08))) if "eq. (8)" in c.text]
+    assert claim.verdict == NOT_TESTED
+
+
+def test_sigma_near_1_before_training_is_the_start_and_no_finding():
+    start = {"sigma_above_0.9": 1.0, "active_units": 0}
+    rows = [row("VAE", 2, 0.03), row("VAE", 4, 1.03 * MEAN, **start), row("VAE", 5, 1.19 * MEAN, **start)]
+    assert [claim.verdict for claim in sigma_claims(rows)] == [NOT_TESTED] * 3
+    gone_on = [row("VAE", t, 0.03 + 0.001 * t, **{"sigma_above_0.9": 0.1 * t}) for t in (2, 4, 5)]
+    assert [claim.verdict for claim in sigma_claims(gone_on)][:2] == [SUPPORTED] * 2
+
+
+def test_a_deep_network_that_was_not_trained_is_not_called_stuck():
+    rows = [row("AE", d, e, architecture="dense", base_channels=None) for d, e in ((1, 0.009), (2, 0.008), (10, MEAN))]
+    said = verdicts(initialisation_claims(rows))
+    assert set(said.values()) == {NOT_TESTED}
+
+
+def test_a_cell_with_one_untrained_seed_is_no_mean_over_the_others():
+    rows = [row("AE", d, e, seed=s) for d, e in ((1, 0.03), (2, 0.02), (3, 0.04)) for s in (0, 1)]
+    assert depth_claims(rows)[0].verdict == SUPPORTED
+    rows[-1] |= {"train_error": MEAN}
+    assert depth_claims(rows)[0].verdict == NOT_TESTED
+
+
+def test_residual_series_end_where_their_deepest_cell_was_trained():
+    def cells(errors):
+        return [
+            row("AE", b, e, block_depth=c, architecture="residual", dataset="svhn 1.0.0", mean_predictor_error=0.1)
+            for (b, c), e in errors.items()
+        ]
+
+    falling = {(1, 2): 0.04, (1, 3): 0.03, (2, 2): 0.03, (2, 3): 0.02}
+    assert [claim.verdict for claim in residual_claims(cells(falling))] == [CONTRADICTED] * 3
+    claims = residual_claims(cells(falling | {(2, 3): 0.11}))
+    # c = 3 of b = 2, and b = 2 of c = 3, are the deepest of their series: the other two series fall.
+    assert [claim.verdict for claim in claims] == [CONTRADICTED, CONTRADICTED, NOT_TESTED]
+    assert "left out as not trained: AE on svhn, (b, c) (2, 3)" in claims[0].evidence
+
+
+def gammas(errors):
+    return [
+        row("VAE", 2, e, gamma_mode="fixed", gamma_start=g, gamma=g, active_units=n, affine_active_units=n)
+        for g, (e, n) in errors.items()
+    ]
+
+
+def test_a_mean_predictor_that_gamma_alone_has_made_is_a_collapse():
+    pruned = gammas({0.1: (0.02, 40), 1.0: (0.03, 10), 30.0: (1.002 * MEAN, 0)})
+    assert not_trained(pruned) == []
+    assert gamma_claims(pruned)[2].verdict == SUPPORTED  # Proposition 2
+    never = gammas({0.1: (1.001 * MEAN, 0), 30.0: (1.002 * MEAN, 0)})
+    assert len(not_trained(never)) == 2
+    assert {claim.verdict for claim in gamma_claims(never)} == {NOT_TESTED}
+    lost = gammas({0.1: (0.02, 40), 30.0: (1.2 * MEAN, 0)})  # it has not even found the mean
+    assert [each["gamma_start"] for each in not_trained(lost)] == [30.0]
+    reversed_ = gammas({0.1: (1.002 * MEAN, 0), 30.0: (0.02, 40)})  # a smaller gamma prunes less, not more
+    assert [each["gamma_start"] for each in not_trained(reversed_)] == [0.1]
+
+
+def test_page_and_figure_mark_what_was_not_trained():
+    rows = table((0.043, 0.038, 0.08), (0.044, 0.039, 0.05))
+    page = report.page("fig1_middle", load_study("fig1_middle"), rows)
+    assert "| AE | 3 | 1 | 0.08 (not trained) |" in page
+    assert "| VAE | 3 | 1 | 0.05 |" in page
+    assert "not trained (error not below 95% of the mean predictor's): AE depth 3" in page
+    (caption,) = depth_figure(rows).texts
+    assert "not trained (error not below 95% of the mean predictor's): AE depth 3" in caption.get_text()
+
+
+@pytest.mark.parametrize("depth", [1, 2])
+def test_a_shape_needs_every_depth_of_the_table(depth):
+    rows = table((0.043, 0.038, 0.05), ())
+    rows[depth - 1] |= {"status": "unfinished", "train_error": None}
+    claim = depth_claims(rows)[0]
+    assert (claim.verdict, claim.evidence.split(";")[0]) == (NOT_TESTED, f"not finished at depth {depth}")

@@ -1,0 +1,58 @@
+"""Keep what lasts of a sweep: the records of the runs that have ended, without weights and checkpoints."""
+
+from __future__ import annotations
+
+import gzip
+import pathlib
+import shlex
+import shutil
+from collections.abc import Sequence
+
+from tfcollapse.config import Run
+from tfcollapse.errors import ConfigError
+from tfcollapse.record import Row, RunDirectory, disk_errors, replacing
+from tfcollapse.table import tidy_row
+
+PLAIN = ("config.json", "environment.json", "result.json")
+PACKED = ("metrics.csv", "diagnostics.csv")
+"""Kept as .csv.gz, without a time stamp, so that equal records are equal files."""
+
+
+def collect(runs: Sequence[Run], source: pathlib.Path, target: pathlib.Path) -> list[Row]:
+    """Copy the records of those of `runs` that have ended in `source` to `target`; return a tidy row for each run.
+
+    A record that is in `target` alone, from an earlier time, counts as well. Nothing is trained, and a sweep that
+    writes to `source` meanwhile is not disturbed: a run has ended where its result is, which is written last.
+
+    Raises:
+      ConfigError: no run has ended in either.
+      RunError: a damaged record, a directory of another run, a disk that cannot be written.
+    """
+    for run in runs:
+        if RunDirectory(source / run.run_id, run).result is not None:
+            _keep(source / run.run_id, target / run.run_id)
+    rows = [tidy_row(RunDirectory(target / run.run_id, run)) for run in runs]
+    if all(row["status"] == "unfinished" for row in rows):
+        raise ConfigError(f"--collect: expected runs that have ended in '{source}' or '{target}', found none")
+    return rows
+
+
+def lasting_command(command: str) -> str:
+    """The command that trains what `command` collects: the same without --collect and its directory."""
+    words = shlex.split(command)
+    for place, word in enumerate(words):
+        if word.startswith("--col"):
+            return shlex.join(words[:place] + words[place + (1 if "=" in word else 2) :])
+    return command
+
+
+def _keep(source: pathlib.Path, target: pathlib.Path) -> None:
+    with disk_errors(target):
+        target.mkdir(parents=True, exist_ok=True)
+    for name in PACKED:
+        if (source / name).exists():  # a run that failed at once has none
+            with replacing(target / f"{name}.gz") as partial:
+                partial.write_bytes(gzip.compress((source / name).read_bytes(), mtime=0))
+    for name in PLAIN:
+        with replacing(target / name) as partial:
+            shutil.copyfile(source / name, partial)
