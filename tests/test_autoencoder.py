@@ -4,7 +4,8 @@ import json
 import keras
 import numpy as np
 import pytest
-from conftest import python, tiny
+from examples import tiny
+from processes import python
 
 from tfcollapse import Autoencoder, Network, Objective, draws, networks
 from tfcollapse.training.adam import adam
@@ -110,8 +111,8 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 import keras, numpy as np
-sys.path.insert(0, "tests")
-from conftest import tiny
+sys.path.insert(0, "tests/tools")
+from examples import tiny
 from tfcollapse.config import Objective
 from tfcollapse.training.ingredients import build
 images = np.random.default_rng(0).random((32, 6, 6, 1)).astype(np.float32)

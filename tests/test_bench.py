@@ -3,7 +3,7 @@ import time
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from processes import ROOT
 
 from tfcollapse.bench import contenders, page, rivals, steps, throughput
 from tfcollapse.cli import main

@@ -3,7 +3,7 @@ import os
 
 import numpy as np
 import pytest
-from conftest import tiny
+from examples import tiny
 
 from tfcollapse.errors import RunError
 from tfcollapse.training import checkpoint

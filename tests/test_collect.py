@@ -5,7 +5,7 @@ import gzip
 import json
 
 import pytest
-from conftest import ROOT
+from processes import ROOT
 
 from tfcollapse import webpage
 from tfcollapse.cli import main

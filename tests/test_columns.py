@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from conftest import table_row, tiny
+from examples import table_row, tiny
 
 from tfcollapse import report
 from tfcollapse.cli import main

@@ -2,9 +2,9 @@ import dataclasses
 import json
 
 import pytest
-from conftest import python
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import python
 
 from tfcollapse.config import Data, Network, Objective, Run, Training
 from tfcollapse.errors import ConfigError

@@ -2,7 +2,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from conftest import tiny
+from examples import tiny
 
 from tfcollapse import draws, load_model, networks
 from tfcollapse.config import Data, Network, Objective

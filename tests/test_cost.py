@@ -1,5 +1,5 @@
 import pytest
-from conftest import tiny
+from examples import tiny
 
 from tfcollapse import listing
 from tfcollapse.config import Network, Objective, Run

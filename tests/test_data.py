@@ -5,7 +5,8 @@ import pathlib
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
-from conftest import TFDS, python, real_data
+from processes import python
+from real_data import TFDS, real_data
 
 from tfcollapse import data, prepared
 from tfcollapse.config import Data

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import tiny
+from examples import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -10,7 +10,8 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import command, python, tiny
+from examples import tiny
+from processes import command, python
 
 import tfcollapse
 from tfcollapse import reload_check
@@ -123,8 +124,8 @@ def test_a_keras_file_is_checked_too(run_directory, tmp_path):
 
 def test_a_model_trained_on_replicas_exports(tmp_path):
     code = """
-import sys; sys.path.insert(0, "tests")
-from conftest import tiny
+import sys; sys.path.insert(0, "tests/tools")
+from examples import tiny
 import tfcollapse, pathlib
 from tfcollapse.training import strategy
 from tfcollapse.saved_model import export_run, export

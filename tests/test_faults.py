@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 import soak
-from conftest import tiny
+from examples import tiny
 
 from tfcollapse.errors import RunError
 from tfcollapse.record import RunDirectory

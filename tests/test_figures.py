@@ -4,7 +4,8 @@ import shlex
 
 import matplotlib.colors
 import pytest
-from conftest import ROOT, python, table_row
+from examples import table_row
+from processes import ROOT, python
 
 from tfcollapse import cli, figures, report, run_commands
 from tfcollapse.claims import depth_claims

@@ -12,7 +12,8 @@ import time
 
 import numpy as np
 import pytest
-from conftest import ROOT, command, python, tiny
+from examples import tiny
+from processes import ROOT, command, python
 
 from tfcollapse import load_model
 from tfcollapse.config import Network, Objective, Run
@@ -276,12 +277,12 @@ model.fit(np.zeros((8, 28, 28, 1), "float32"), verbose=0)
 def test_a_sweep_trains_seeds_together(tmp_path):
     study = tmp_path / "seeds.py"
     study.write_text(
-        "from conftest import tiny\nfrom tfcollapse.claims import depth_claims\n"
+        "from examples import tiny\nfrom tfcollapse.claims import depth_claims\n"
         "from tfcollapse.config import Objective\nfrom tfcollapse.figures import depth_figure\n"
         "from tfcollapse.study import Study\nruns = [tiny(objective=Objective(kind='ae')), tiny()]\n"
         "STUDY = Study(title='t', presets={'quick': runs}, draw=depth_figure, claims=depth_claims)\n"
     )
-    path = os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(ROOT / "tests" / "tools"), os.environ.get("PYTHONPATH", "")])
     arguments = ["sweep", str(study), "--seeds", "3", "--together", "2", "--jobs", "1", "--out", str(tmp_path / "out")]
     answer = python(MAIN, *arguments, KERAS_BACKEND="jax", PYTHONPATH=path)
     assert answer.returncode == 0, answer.stderr

@@ -5,7 +5,7 @@ import zipfile
 
 import keras
 import pytest
-from conftest import tiny
+from examples import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strangers import FUZZ, changed, one_line

@@ -3,7 +3,8 @@ import json
 
 import numpy as np
 import pytest
-from conftest import command, tiny
+from examples import tiny
+from processes import command
 
 from tfcollapse import findings
 from tfcollapse.cli import main

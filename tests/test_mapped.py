@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from conftest import python, tiny
+from examples import tiny
+from processes import python
 
 from tfcollapse import mapped
 from tfcollapse.data import load

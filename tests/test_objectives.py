@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import tiny
+from examples import tiny
 from keras import ops
 
 from tfcollapse import objectives

@@ -1,7 +1,8 @@
 import dataclasses
 import json
 
-from conftest import ROOT, python, table_row
+from examples import table_row
+from processes import ROOT, python
 
 from tfcollapse.cli import main
 from tfcollapse.config import NUMERICS

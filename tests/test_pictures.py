@@ -1,7 +1,7 @@
 import matplotlib.image
 import numpy as np
 import pytest
-from conftest import tiny
+from examples import tiny
 
 from tfcollapse import cli, load_model
 from tfcollapse.config import Data, Objective, Run

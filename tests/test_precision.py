@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import python, tiny
+from examples import tiny
+from processes import python
 
 from tfcollapse.autoencoder import load_model
 from tfcollapse.config import Network, Objective
@@ -92,10 +93,10 @@ def test_a_float16_run_is_resumed_bit_for_bit_with_its_scale(tmp_path):
 
 def test_an_overflow_on_one_replica_skips_the_step_on_all():
     code = """
-import sys; sys.path.insert(0, "tests")
+import sys; sys.path.insert(0, "tests/tools")
 import json
 import numpy as np
-from conftest import tiny
+from examples import tiny
 from tfcollapse.config import Objective
 from tfcollapse.training import strategy
 from tfcollapse.training.ingredients import build

@@ -6,7 +6,8 @@ import time
 
 import psutil
 import pytest
-from conftest import command, tiny
+from examples import tiny
+from processes import command
 
 from tfcollapse.cli import main
 from tfcollapse.config import Objective

@@ -4,7 +4,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, tiny
+from examples import tiny
+from processes import ROOT
 
 from tfcollapse import record, table
 from tfcollapse.errors import RunError
@@ -18,8 +19,8 @@ def _directory(tmp_path, run=None):
 
 def test_a_second_process_is_refused_and_a_dead_one_leaves_no_lock(tmp_path):
     holder = """
-import sys; sys.path.insert(0, "tests")
-from conftest import tiny; from tfcollapse.record import RunDirectory; import pathlib
+import sys; sys.path.insert(0, "tests/tools")
+from examples import tiny; from tfcollapse.record import RunDirectory; import pathlib
 with RunDirectory(pathlib.Path(sys.argv[1]), tiny()).open():
     print("held", flush=True)
     sys.stdin.read()

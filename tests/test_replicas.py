@@ -6,7 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, command, python, tiny
+from examples import tiny
+from processes import ROOT, command, python
 
 from tfcollapse.errors import ConfigError
 from tfcollapse.training import strategy
@@ -27,9 +28,9 @@ CASES = {
 @pytest.mark.parametrize("devices", CASES)
 def test_replicas_follow_one_trajectory(devices):
     ran = subprocess.run(
-        [sys.executable, "tests/trajectory.py", devices, *CASES[devices]],
+        [sys.executable, "tests/tools/trajectory.py", devices, *CASES[devices]],
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": "tests"},
+        env=os.environ | {"PYTHONPATH": "tests/tools"},
         capture_output=True,
         text=True,
         timeout=900,
@@ -107,7 +108,7 @@ def test_a_run_goes_on_with_another_number_of_replicas(tmp_path):
     run = tiny(steps=400, log_every=20, evaluate_every=100, checkpoint_every=100)
     (tmp_path / "run.json").write_text(run.to_json())
     code = f"""
-import sys; sys.path.insert(0, "tests")
+import sys; sys.path.insert(0, "tests/tools")
 import json, os, pathlib
 from tfcollapse import Run, train
 run = Run.from_json(open({str(tmp_path / "run.json")!r}).read())

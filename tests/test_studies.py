@@ -3,7 +3,8 @@
 import math
 
 import pytest
-from conftest import real_data, table_row
+from examples import table_row
+from real_data import real_data
 
 from tfcollapse import cli, report
 from tfcollapse.claims import depth_claims, gamma_claims, initialisation_claims, residual_claims, sigma_claims

@@ -3,7 +3,7 @@
 import typing
 
 import pytest
-from conftest import table_row, tiny
+from examples import table_row, tiny
 
 from tfcollapse import data
 from tfcollapse.cli import main

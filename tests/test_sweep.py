@@ -9,7 +9,8 @@ import time
 
 import psutil
 import pytest
-from conftest import ROOT, command, tiny
+from examples import tiny
+from processes import ROOT, command
 
 from tfcollapse.cli import main
 from tfcollapse.config import Network, Objective, Run
@@ -44,7 +45,7 @@ def test_a_failed_run_does_not_stop_the_others_and_the_status_says_so(tmp_path, 
     study = tmp_path / "mixed.py"
     study.write_text(
         """
-from conftest import tiny
+from examples import tiny
 from tfcollapse.claims import depth_claims
 from tfcollapse.config import Objective
 from tfcollapse.figures import depth_figure
@@ -150,7 +151,7 @@ def test_ctrl_c_stops_every_process_and_the_same_command_goes_on(tmp_path):
     study = tmp_path / "long.py"
     study.write_text(
         """
-from conftest import tiny
+from examples import tiny
 from tfcollapse.claims import depth_claims
 from tfcollapse.figures import depth_figure
 from tfcollapse.study import Study
@@ -160,7 +161,7 @@ STUDY = Study(title="t", presets={"quick": runs}, draw=depth_figure, claims=dept
 """
     )
     arguments = [sys.executable, "-m", "tfcollapse", "sweep", str(study), "--jobs", "2", "--out", str(tmp_path / "out")]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests")}
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests" / "tools")}
     sweeping = subprocess.Popen(
         arguments, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
     )

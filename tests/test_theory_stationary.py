@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from conftest import table_row
+from examples import table_row
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import norm

@@ -1,7 +1,7 @@
 """A network that was not trained supports no claim: it is left out, named, and marked."""
 
 import pytest
-from conftest import table_row
+from examples import table_row
 
 from tfcollapse import report
 from tfcollapse.claims import depth_claims, gamma_claims, initialisation_claims, residual_claims, sigma_claims

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import ROOT, python, tiny
+from examples import tiny
+from processes import ROOT, python
 
 from tfcollapse import draws, load_model
 from tfcollapse.config import Objective
@@ -149,7 +150,7 @@ def test_equal_seeds_give_equal_runs_and_other_seeds_other_ones(tmp_path):
     assert not np.array_equal(a["encoder/mean/kernel"], c["encoder/mean/kernel"])
 
 
-CHILD = "import sys; sys.path.insert(0, 'tests'); from conftest import tiny; from tfcollapse import train, Run; "
+CHILD = "import sys; sys.path.insert(0, 'tests/tools'); from examples import tiny; from tfcollapse import train, Run; "
 CHILD += "train(Run.from_json(open(sys.argv[1]).read()), sys.argv[2])"
 
 

@@ -9,7 +9,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import tiny
+from examples import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 from strangers import FUZZ, changed, one_line, values

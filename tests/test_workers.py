@@ -11,7 +11,8 @@ import time
 
 import numpy as np
 import pytest
-from conftest import ROOT, tiny
+from examples import tiny
+from processes import ROOT
 
 from tfcollapse.record import RunDirectory
 from tfcollapse.training import checkpoint

@@ -1,4 +1,4 @@
-"""What a run survives, counted: `python tests/soak.py --kills 30 --corruptions 20 -o results/survival.json`.
+"""What a run survives, counted: `python tests/tools/soak.py --kills 30 --corruptions 20 -o results/survival.json`.
 
 A run is killed (-9) at random moments and started again until it has ended, its newest checkpoint is damaged at random
 places, and after each the weights and both CSV files must be those of a run that nothing happened to. CI does a few.
@@ -18,7 +18,8 @@ import tempfile
 import time
 
 import numpy as np
-from conftest import ROOT, tiny
+from examples import tiny
+from processes import ROOT
 
 from tfcollapse.config import Network, Objective
 from tfcollapse.record import RunDirectory, environment
@@ -176,7 +177,7 @@ def main():
         whole = undisturbed(short, out / "short")
         lost["after corruptions"] = [name for each in folders for name in differences(each, whole)]
     found = {
-        "command": f"python tests/soak.py --kills {parsed.kills} --corruptions {parsed.corruptions}",
+        "command": f"python tests/tools/soak.py --kills {parsed.kills} --corruptions {parsed.corruptions}",
         "steps": {"killed": run.training.steps, "damaged": short.training.steps},
         "kills": counted,
         "corruptions": flipped,

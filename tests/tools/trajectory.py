@@ -1,4 +1,6 @@
-"""How far N replicas are from one device after 200 steps: `python tests/trajectory.py N [NAME...]`, a JSON object.
+"""How far N replicas are from one device after 200 steps, as a JSON object.
+
+    python tests/tools/trajectory.py N [NAME...]
 
 A process of its own for each N, as TensorFlow takes one set of devices a process. Beside it stands how far one device
 is from itself where every batch is reversed, images and noise together: the same sums in another order, and so the
@@ -10,7 +12,7 @@ import sys
 
 import keras
 import numpy as np
-from conftest import tiny
+from examples import tiny
 
 from tfcollapse.config import Network, Objective
 from tfcollapse.data import load
