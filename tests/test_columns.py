@@ -13,7 +13,6 @@ from tfcollapse.record import RunDirectory
 from tfcollapse.study import load_study
 from tfcollapse.table import MEASURES, read_table, tidy_row, write_table
 from tfcollapse.theory.equations import pairs
-from tfcollapse.training.trainer import train
 from tfcollapse.variants import configured, replace
 
 OTHER = {
@@ -147,6 +146,8 @@ def test_every_study_tells_its_own_runs_apart(tmp_path):
 
 
 def test_a_run_of_another_numerics_version_is_another_run_and_is_not_gone_on_with(tmp_path):
+    from tfcollapse.training.trainer import train
+
     run = tiny()
     assert "numerics" in run.to_json()
     old = dataclasses.replace(run, numerics=NUMERICS + 1)
