@@ -262,13 +262,13 @@ x, z = keras.Input((28, 28, 1)), keras.Input((64,))
 hidden = layers.Dense(512, activation="relu")(layers.Flatten()(x))
 encoder = keras.Model(x, [layers.Dense(64)(hidden), layers.Dense(64)(hidden)])
 decoder = keras.Model(z, layers.Reshape((28, 28, 1))(layers.Dense(784)(layers.Dense(512, activation="relu")(z))))
-begun = time.perf_counter()
+begun = time.process_time()
 tc.diagnose(encoder, decoder, images, gamma=0.01)
-print(time.perf_counter() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(time.process_time() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 
 
-def test_60_000_images_take_less_than_a_minute_and_no_memory_that_grows_with_them(tmp_path):
+def test_60_000_images_take_less_than_a_minute_of_one_core_and_no_memory_that_grows_with_them(tmp_path):
     np.save(tmp_path / "images.npy", np.random.default_rng(0).integers(0, 256, (60_000, 28, 28, 1), np.uint8))
     found = {}
     for count in (20_000, 60_000):

@@ -173,11 +173,11 @@ def test_sigterm_saves_every_seed_at_one_step(tmp_path):
         env=os.environ | {"KERAS_BACKEND": "jax"},
         stderr=subprocess.DEVNULL,
     )
-    deadline = time.monotonic() + 120
-    while not all((tmp_path / run.run_id / "metrics.csv").exists() for run in runs) and time.monotonic() < deadline:
+    while not all((tmp_path / run.run_id / "metrics.csv").exists() for run in runs):
+        assert process.poll() is None
         time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 143
+    assert process.wait(600) == 143
     steps = {tuple(checkpoint.steps(tmp_path / run.run_id / "checkpoints")) for run in runs}
     assert len(steps) == 1
     assert len(steps.pop()) == 1
@@ -202,7 +202,7 @@ def bare(code, path, *arguments, **environment):
         env=os.environ | {"PYTHONPATH": path} | environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
 
 

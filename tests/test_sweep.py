@@ -168,17 +168,15 @@ STUDY = Study(title="t", presets={"quick": runs}, draw=depth_figure, claims=dept
     folders = [
         RunDirectory(tmp_path / "out" / "runs" / run.run_id, run) for run in load_study(str(study)).runs("quick")
     ]
-    deadline = time.monotonic() + 120
     while not all(checkpoint.steps(folder.checkpoints) for folder in folders):
         assert sweeping.poll() is None, sweeping.communicate()
-        assert time.monotonic() < deadline
         time.sleep(0.05)
     os.killpg(sweeping.pid, signal.SIGINT)  # as a terminal does: to every process of the group
-    _, said = sweeping.communicate(timeout=60)
+    _, said = sweeping.communicate(timeout=300)
     assert sweeping.returncode == 130
     assert said.splitlines()[-1] == "tfcollapse: stopped; the same command goes on from the last checkpoints"
     assert "Traceback" not in said
-    psutil.wait_procs([process for process in psutil.process_iter() if _group(process) == sweeping.pid], timeout=10)
+    psutil.wait_procs([process for process in psutil.process_iter() if _group(process) == sweeping.pid], timeout=60)
     assert not [process for process in psutil.process_iter() if _group(process) == sweeping.pid]
     again = subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
     assert again.returncode == 0, again.stderr

@@ -69,10 +69,10 @@ def test_nested_too_deeply_is_one_line(tmp_path):
     ],
 )
 def test_sizes_are_refused_before_anything_is_allocated(changes, message, tmp_path):
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(ConfigError, match=message):
         train(replace(tiny(), changes), tmp_path)
-    assert time.monotonic() - start < 20
+    assert time.process_time() - start < 20
 
 
 def _archive(arrays, **options):
