@@ -21,8 +21,10 @@ def pytest_sessionstart(session):
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path_factory, monkeypatch):
-    """Decoded images of the tests lie in a directory of the session's own."""
-    monkeypatch.setenv("TFCOLLAPSE_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    """Decoded images of the tests lie in a directory of the session's own, which all its workers share."""
+    place = tmp_path_factory.getbasetemp()
+    shared = place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
+    monkeypatch.setenv("TFCOLLAPSE_CACHE", str(shared / "cache"))
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ def test_cases_are_those_of_the_page_and_are_chosen_by_name_or_part_of_it():
         steps.chosen("dense-1,nothing")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ae", "vae"])
 @pytest.mark.parametrize("name", ["ours", "keras_fit", "products", "updates", "drawing"])
 def test_a_contender_takes_time_in_proportion_to_its_steps(name, kind):
@@ -74,6 +75,7 @@ def test_products_are_the_arithmetic_that_describe_counts():
     assert sum(counted) == describe(run, (28, 28, 1))["flops_per_step"]
 
 
+@pytest.mark.slow
 def test_the_bench_answers_and_writes_its_page(tmp_path, capsys):
     arguments = ["bench", "--cases", "dense-1-vae", "--windows", "3", "--seconds", "0.05", "--throughput", "0.1"]
     assert main([*arguments, "--out", str(tmp_path)]) == 0
@@ -97,6 +99,7 @@ def test_the_bench_answers_and_writes_its_page(tmp_path, capsys):
     assert "tfcollapse bench --cases dense-1-vae" in text
 
 
+@pytest.mark.slow
 def test_settings_make_a_case_of_their_own(capsys):
     assert main(["bench", "--json", "--set", "network.width=8", "--windows", "1", "--seconds", "0.02"]) == 0
     facts = json.loads(capsys.readouterr().out)["cases"]["as set"]
@@ -133,6 +136,7 @@ def test_the_page_says_which_targets_are_reached_and_what_was_not_measured(tmp_p
     assert text.index("## TensorFlow") < text.index("## JAX")
 
 
+@pytest.mark.slow
 def test_processes_at_once_are_counted_together():
     found = throughput.throughput(replace(SMALL, {"training.log_every": 10}), step_ms=1.0, seconds=0.1)
     assert found["steps"] == 100

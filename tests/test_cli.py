@@ -62,6 +62,7 @@ def test_a_mistake_is_one_line_and_status_2_and_writes_nothing(arguments, messag
     assert _files(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_the_same_from_a_real_shell(tmp_path):
     answer = command("sweep", "fig1_left", "--preset", "quik", "--out", str(tmp_path / "out"))
     assert answer.returncode == 2
@@ -177,6 +178,7 @@ def test_a_learning_rate_that_diverges_is_named_and_recorded(tmp_path, capfd):
     assert json.loads((folder / "result.json").read_text())["status"] == "failed"
 
 
+@pytest.mark.slow
 def test_train_describe_data_and_bench_answer(tmp_path, capsys, monkeypatch):
     monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
     config = tmp_path / "run.json"

@@ -136,6 +136,7 @@ def _load(data_dir, cache, barrier, results):
     results.put(int(data.load(Data(name="squares"), data_dir=data_dir).train.sum()))
 
 
+@pytest.mark.slow
 def test_two_processes_may_prepare_at_once(squares, tmp_path):
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(2), context.Queue()
@@ -188,6 +189,7 @@ def test_the_packaged_images_need_nothing(monkeypatch):
     assert "Zalando" in (packaged / "FASHION_MNIST_LICENSE").read_text()
 
 
+@pytest.mark.slow
 @real_data
 def test_the_packaged_images_are_the_first_of_fashion_mnist():
     whole, mini = data.load(Data(name="fashion_mnist")), data.load(Data(name=data.MINI))
@@ -196,6 +198,7 @@ def test_the_packaged_images_are_the_first_of_fashion_mnist():
     assert np.array_equal(whole.test[:1000], mini.test)
 
 
+@pytest.mark.slow
 @real_data
 @pytest.mark.parametrize(
     ("name", "shape", "train", "test"),
@@ -212,6 +215,7 @@ def test_real_datasets_load(name, shape, train, test):
     assert 60 < images.train[:200].mean() < 160
 
 
+@pytest.mark.slow
 @real_data
 def test_celeb_a_is_cropped_to_the_face_before_it_is_resized():
     import tensorflow as tf

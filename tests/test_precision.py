@@ -50,6 +50,7 @@ def _trained(precision, jit):
     return engine, engine.advance(*chunk(run, images, 0, run.training.log_every))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit", ["on", "off"])
 @pytest.mark.parametrize(("precision", "digits"), [("bfloat16", 2e-2), ("float16", 3e-3)])
 def test_half_precision_trains_as_full_does_to_its_own_digits(precision, digits, jit):
@@ -78,6 +79,7 @@ def test_the_evaluation_and_the_model_kept_are_of_full_precision(tmp_path):
     assert "bfloat16" in (tmp_path / run.run_id / "config.json").read_text()
 
 
+@pytest.mark.slow
 def test_a_float16_run_is_resumed_bit_for_bit_with_its_scale(tmp_path):
     run = tiny(objective=LEARNED, precision="float16", steps=40)
     images = load(run.data).train
@@ -91,6 +93,7 @@ def test_a_float16_run_is_resumed_bit_for_bit_with_its_scale(tmp_path):
     assert any("dynamic_scale" in name for name in first.state())
 
 
+@pytest.mark.slow
 def test_an_overflow_on_one_replica_skips_the_step_on_all():
     code = """
 import sys; sys.path.insert(0, "tests/tools")

@@ -65,21 +65,27 @@ def load(data: Data, *, data_dir: str | os.PathLike[str] | None = None) -> Datas
         dataset = _mini(data)
     else:
         directory = prepared.prepared_directory(data.name, data_dir) or prepared.download(data.name, data_dir)
+        described = prepared.described_shape(directory)
+        if described is not None:  # before every image is decoded in vain
+            _check_channels(data, described[-1])
         cached = _cache_path(data, directory)
         if not cached.exists():
             _prepare(data, directory, cached)
         dataset = _read(cached)
-    received = dataset.image_shape[-1]
-    if data.channels not in (None, received):
-        raise ConfigError(
-            f"Data.channels: expected {data.channels}, received {data.name}, whose images have {received}: choose "
-            f"another dataset, or set data.channels={received}"
-        )
+    _check_channels(data, dataset.image_shape[-1])
     return Dataset(
         train=_first(dataset.train, data.train, "train"),
         test=_first(dataset.test, data.test, "test"),
         source=dataset.source,
     )
+
+
+def _check_channels(data: Data, received: int) -> None:
+    if data.channels not in (None, received):
+        raise ConfigError(
+            f"Data.channels: expected {data.channels}, received {data.name}, whose images have {received}: choose "
+            f"another dataset, or set data.channels={received}"
+        )
 
 
 def expected_shape(data: Data, data_dir: str | os.PathLike[str] | None = None) -> tuple[int, int, int] | None:
