@@ -114,8 +114,11 @@ def _mini(data: Data) -> Dataset:
     resource = importlib.resources.files("tfcollapse.datasets") / f"{MINI}.npz"
     with importlib.resources.as_file(resource) as path, np.load(path, allow_pickle=False) as arrays:
         splits = {name: arrays[name] for name in ("train", "test")}
-    if data.crop or data.resize:
-        splits = {name: np.stack([_crop_and_resize(image, data) for image in splits[name]]) for name in splits}
+    if data.crop or data.resize:  # of those alone that are asked for
+        chosen = {name: images[: getattr(data, name)] for name, images in splits.items()}
+        splits = {
+            name: np.stack([_crop_and_resize(image, data) for image in images]) for name, images in chosen.items()
+        }
     for images in splits.values():
         images.setflags(write=False)
     return Dataset(**splits, source=f"{MINI} (Fashion-MNIST 3.0.1)")
