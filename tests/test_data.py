@@ -183,7 +183,7 @@ def test_the_packaged_images_need_nothing(monkeypatch):
     images = data.load(Data(name=data.MINI))
     assert (images.train.shape, images.test.shape) == ((6000, 28, 28, 1), (1000, 28, 28, 1))
     assert not images.train.flags.writeable
-    assert data.load(Data(name=data.MINI, resize=(8, 8), test=3)).test.shape == (3, 8, 8, 1)
+    assert data.load(Data(name=data.MINI, resize=(8, 8), train=4, test=3)).test.shape == (3, 8, 8, 1)
     packaged = pathlib.Path(data.__file__).parent / "datasets"
     assert sum(path.stat().st_size for path in packaged.iterdir() if path.is_file()) < 5_000_000
     assert "Zalando" in (packaged / "FASHION_MNIST_LICENSE").read_text()
