@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import shutil
 
 import pytest
 from processes import ROOT
@@ -79,6 +80,38 @@ def test_nothing_to_collect_another_sweep_s_table_and_one_run_are_one_line(parti
     capsys.readouterr()
     assert main(only) == 2
     assert "that are not of this sweep" in capsys.readouterr().err
+
+
+def test_a_damaged_record_is_named_not_kept_and_stops_no_other(partial, tmp_path, capsys):
+    source, target = tmp_path / "source", tmp_path / "kept"
+    shutil.copytree(partial, source)
+    arguments = [*SWEEP, "--out", str(source), "--collect", str(target)]
+    assert main(arguments) == 0
+    before = files(target / "runs")
+    first, second = (source / "runs" / run.run_id / "result.json" for run in load_study("fig1_left").runs("smoke")[:2])
+    for content in ("{", "{}", '{"status": "finished"}', '{"status": "finished", "train": {"images": "x"}}'):
+        first.write_text(content)
+        capsys.readouterr()
+        assert main(arguments) == 1, content
+        (said,) = capsys.readouterr().err.splitlines()
+        assert said.startswith("tfcollapse: not collected: ")
+        assert files(target / "runs") == before
+    assert second.exists()
+    for where in ("", str(source)):
+        assert main([*SWEEP, "--out", str(source), "--collect", where]) == 2
+        assert "expected a directory other than the sweep's own" in capsys.readouterr().err
+
+
+def test_a_damaged_archive_is_one_line(partial, tmp_path, capsys):
+    target = tmp_path / "kept"
+    assert main([*SWEEP, "--out", str(partial), "--collect", str(target)]) == 0
+    packed = next((target / "runs").glob("*/metrics.csv.gz"))
+    whole = packed.read_bytes()
+    for content in (whole[: len(whole) // 2], whole[:30] + b"xxxx" + whole[34:], b""):
+        packed.write_bytes(content)
+        capsys.readouterr()
+        if main(["report", str(target), "-o", str(tmp_path / "report.html")]):
+            assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_the_command_of_a_collected_table_is_the_one_that_trains():

@@ -9,7 +9,8 @@ from tfcollapse import report
 from tfcollapse.cli import main
 from tfcollapse.columns import COLUMNS, declared, older, older_mark
 from tfcollapse.config import NUMERICS, Data, Network, Objective, Run, Training
-from tfcollapse.record import RunDirectory
+from tfcollapse.errors import ConfigError
+from tfcollapse.record import RunDirectory, numerics_of
 from tfcollapse.study import load_study
 from tfcollapse.table import MEASURES, read_table, tidy_row, write_table
 from tfcollapse.theory.equations import pairs
@@ -114,6 +115,15 @@ def test_runs_that_differ_in_epsilon_alone_are_judged_drawn_and_listed_apart(tmp
     drawn = {path.stem for path in tmp_path.glob("*.png")}
     assert drawn == {"fig1_left-epsilon-1e-08", "fig1_left-epsilon-1e-16"}
     assert all(f"({stem}.png)" in page for stem in drawn)
+    assert "epsilon 1e-16: fashion_mnist 3.0.1: 60,000 training images" in page
+    figures = report.figures("fig1_left", study, rows)
+    assert {figure.get_supxlabel().split("\n")[0] for figure in figures.values()} == {"epsilon 1e-08", "epsilon 1e-16"}
+
+
+def test_a_column_that_there_is_not_is_refused():
+    for tells_apart in (("objectiv", "depth"), "depth"):
+        with pytest.raises(ConfigError, match="tells_apart"):
+            dataclasses.replace(load_study("fig1_left"), tells_apart=tells_apart)
 
 
 def test_a_twin_shares_every_field_that_is_no_vae_s():
@@ -163,7 +173,10 @@ def test_a_record_without_a_numerics_version_is_of_the_first():
     text = Run(numerics=1).to_json()
     assert Run.from_json(text.replace('"numerics": 1,', "")) == Run(numerics=1)
     assert Run(numerics=1).run_id == "dense-2-vae-fashion_mnist-s0-44136fa355"  # what it was before there were versions
-    assert older([{}]) == ("" if NUMERICS == 1 else "1")
+    assert older([{}]) == "unknown"  # a table that names none may be of any
+    assert numerics_of({"commit": "d7900b2944b0"}) == 1  # which defines it
+    assert numerics_of({"commit": "842087a2c701"}) is None
+    assert numerics_of({"commit": "842087a2c701", "numerics": 1}) == 1
 
 
 def test_a_page_of_another_version_says_so_at_its_top():
@@ -171,5 +184,7 @@ def test_a_page_of_another_version_says_so_at_its_top():
     assert older_mark(rows[:1]) == ""
     title, mark = report.page("fig1_left", load_study("fig1_left"), rows).split("\n\n")[:2]
     assert title.startswith("# ")
-    assert mark.startswith(f"**Made with version {NUMERICS - 1} of the numbers; the present one is {NUMERICS}.")
+    assert mark.startswith(
+        f"**Made with another version of the numbers ({NUMERICS - 1}); the present one is {NUMERICS}."
+    )
     assert "Made with" not in report.page("fig1_left", load_study("fig1_left"), rows[:1])

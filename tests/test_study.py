@@ -31,16 +31,22 @@ STUDY = Study(title="t", presets={{"quick": [Run()]}}, draw=draw, claims=depth_c
         ("draw = 1 / 0", "line 5: ZeroDivisionError: division by zero"),
         ("import no_such_package", "line 5: ModuleNotFoundError: No module named 'no_such_package'"),
         ("draw = Run(depth=3)", "line 5: ConfigError: unknown field of Run 'depth'"),
+        ("raise SystemExit(0)", "line 5: SystemExit: 0"),
         ("", "line 6: NameError: name 'draw' is not defined"),
     ],
 )
-def test_a_declaration_that_fails_is_one_line_with_its_own_error(line, said, tmp_path, capsys):
+def test_a_declaration_that_fails_is_one_line_with_its_own_error(line, said, tmp_path, capsys, monkeypatch):
     study = tmp_path / "broken.py"
     study.write_text(DECLARATION.format(line=line))
-    for command in (["sweep", str(study), "--list"], ["figure", str(study), "--out", str(tmp_path)]):
+    monkeypatch.chdir(tmp_path)
+    for command in (
+        ["sweep", "broken.py", "--list"],
+        ["sweep", str(study), "--list"],
+        ["figure", str(study), "--out", str(tmp_path)],
+    ):
         assert main(command) == 2
         (error,) = capsys.readouterr().err.splitlines()
-        assert f"study file '{study}', {said}" in error
+        assert f"study file '{command[1]}', {said}" in error
 
 
 def test_a_missing_column_is_named_and_another_key_error_is_not_called_one(tmp_path, capsys):

@@ -62,25 +62,47 @@ def not_trained(rows: Sequence[Row]) -> list[Row]:
     """The rows of a table whose error does not show that the network was trained. They support no claim.
 
     A network that a fixed gamma alone has made a mean predictor is none of them: the same network, start and budget
-    were trained at a smaller gamma, and its decoder has found the mean.
+    were trained at a smaller gamma, at no larger one, and its decoder has found the mean. Rows that `marked` has seen
+    in their whole table keep what it found.
     """
-    shown = [row for row in rows if row.get("gamma_mode") == "fixed" and trained(row)]
-    doubtful = [row for row in rows if row.get("train_error") is not None and not trained(row)]
-    return [row for row in doubtful if not any(_pruned_by_gamma(row, other) for other in shown)]
+    return [row for row, shown in zip(rows, _shown(rows), strict=True) if shown is False]
 
 
-def _pruned_by_gamma(row: Row, other: Row) -> bool:
+def marked(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The rows of a whole table with a column `trained`: False for those of `not_trained`, None without an error."""
+    return [{**row, "trained": shown} for row, shown in zip(rows, _shown(rows), strict=True)]
+
+
+def _shown(rows: Sequence[Row]) -> list[bool | None]:
+    fixed = [row for row in rows if row.get("gamma_mode") == "fixed" and row.get("train_error") is not None]
+    found: list[bool | None] = []
+    for row in rows:
+        if "trained" in row:
+            found.append(row["trained"])
+        elif row.get("train_error") is None:
+            found.append(None)
+        else:
+            found.append(trained(row) or _pruned_by_gamma(row, fixed))
+    return found
+
+
+_BESIDE_GAMMA = (*OF_A_TWIN, "beta", "warmup", "warmup_steps")
+
+
+def _pruned_by_gamma(row: Row, fixed: Sequence[Row]) -> bool:
     if row.get("gamma_mode") != "fixed" or row.get("mean_predictor_error") is None:
         return False
-    twin = all(row.get(name) == other.get(name) for name in OF_A_TWIN)
+    twins = [other for other in fixed if all(row.get(name) == other.get(name) for name in _BESIDE_GAMMA)]
+    smaller = [trained(other) for other in twins if other["gamma_start"] < row["gamma_start"]]
+    larger = [trained(other) for other in twins if other["gamma_start"] > row["gamma_start"]]
     found_the_mean = row["train_error"] <= (2 - TRAINED) * row["mean_predictor_error"]
-    return twin and found_the_mean and row["gamma_start"] > other["gamma_start"]
+    return found_the_mean and any(smaller) and not any(larger)
 
 
 def older(rows: Sequence[Row]) -> str:
-    """The numerics versions of `rows` that are not the present one, as text; a row without one is of the first."""
-    versions = {1 if row.get("numerics") is None else int(row["numerics"]) for row in rows}
-    return ", ".join(map(str, sorted(versions - {NUMERICS})))
+    """The numerics versions of `rows` that are not the present one, as text; "unknown" where a row names none."""
+    versions = {row.get("numerics") for row in rows} - {NUMERICS}
+    return ", ".join(sorted("unknown" if version is None else str(version) for version in versions))
 
 
 def older_mark(rows: Sequence[Row]) -> str:
@@ -89,6 +111,6 @@ def older_mark(rows: Sequence[Row]) -> str:
     if not versions:
         return ""
     return (
-        f"**Made with version {versions} of the numbers; the present one is {NUMERICS}. The same command may give "
-        "other numbers today, and what this says is not counted among the results.**"
+        f"**Made with another version of the numbers ({versions}); the present one is {NUMERICS}. The same command may "
+        "give other numbers today, and what this says is not counted among the results.**"
     )

@@ -17,7 +17,7 @@ from tfcollapse.figures.style import PAPER_STEPS
 from tfcollapse.record import replacing
 from tfcollapse.report import markdown_table
 from tfcollapse.study import load_study, study_names
-from tfcollapse.table import read_table
+from tfcollapse.table import complete, read_table
 
 Table = tuple[pathlib.Path, list[dict[str, Any]]]
 """A study's table: where it lies, and its rows."""
@@ -63,6 +63,8 @@ def write(out: pathlib.Path) -> pathlib.Path:
 def _tables(tables: Sequence[Table], out: pathlib.Path) -> Iterator[tuple[str, ...]]:
     for path, rows in tables:
         study = load_study(path.stem)
+        with complete(path, rows):
+            claims = judging.judge(study, rows)
         page = path.with_suffix(".md").relative_to(out).as_posix()
         facts = _facts(rows)
         if older(rows):
@@ -70,7 +72,7 @@ def _tables(tables: Sequence[Table], out: pathlib.Path) -> Iterator[tuple[str, .
             yield (f"[{path.stem}]({page})", study.title, "**not counted**", said, *facts)
             continue
         short = max(row["steps"] for row in rows) < PAPER_STEPS
-        for number, claim in enumerate(judging.judge(study, rows)):
+        for number, claim in enumerate(claims):
             length = f" in {facts[1]} steps" if short and claim.verdict != judging.NOT_TESTED else ""
             verdict = f"**{PLAIN[claim.verdict]}**{length}"
             same = facts if number == 0 else ("",) * len(facts)
@@ -94,7 +96,8 @@ def _facts(rows: Sequence[dict[str, Any]]) -> tuple[str, ...]:
 
 def _not_run(tables: Sequence[Table]) -> Iterator[tuple[str, ...]]:
     """A line for each study whose preset `paper` has runs that none of the tables holds."""
-    finished = {row["run_id"] for _, rows in tables for row in rows if row["status"] == "finished"}
+    rows = [row for _, rows in tables for row in rows]
+    finished = {row["run_id"] for row in rows if row["status"] == "finished" and not older([row])}
     for name in study_names():
         study = load_study(name)
         runs = study.presets["paper"]

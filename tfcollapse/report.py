@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from tfcollapse.claims.judging import judge
 from tfcollapse.columns import COLUMNS, not_trained, older_mark
 from tfcollapse.figures.style import PAPER_STEPS, caption, mean_and_sd
@@ -14,18 +16,25 @@ from tfcollapse.study import Study
 Rows = Sequence[Mapping[str, Any]]
 
 
-def figures(name: str, study: Study, rows: Rows) -> dict[str, Rows]:
-    """The figures of a table: the stem of each one's files, and its rows. One, where the study tells all runs apart."""
-    return {f"{name}-{_slug(apart)}" if apart else name: part for apart, part in study.parts(rows).items()}
+def figures(name: str, study: Study, rows: Rows) -> dict[str, Figure]:
+    """The figures of a table by the stem of their files: one, where the study tells all runs apart."""
+    return {_stem(name, apart): part_figure(study, apart, part) for apart, part in study.parts(rows).items()}
+
+
+def part_figure(study: Study, apart: str, rows: Rows) -> Figure:
+    """The figure of one of `study.parts`; its caption begins with what sets it apart."""
+    figure = study.draw(rows)
+    if apart and isinstance(figure, Figure):
+        figure.supxlabel(f"{apart}\n{figure.get_supxlabel()}", fontsize=8, color="#333333")
+    return figure
 
 
 def page(name: str, study: Study, rows: Rows) -> str:
     """The Markdown of results/<name>.md, from the table alone."""
-    drawn = figures(name, study, rows)
     parts = [
         f"# {study.title}",
         older_mark(rows),
-        *(f"![{study.title}]({stem}.png)\n\n{caption(part).replace(chr(10), '; ')}." for stem, part in drawn.items()),
+        *(_picture(name, study, apart, part) for apart, part in study.parts(rows).items()),
         "## How it was made",
         _provenance(rows),
         "## What it says of the paper's claims",
@@ -41,8 +50,15 @@ def page(name: str, study: Study, rows: Rows) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _slug(text: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", text)
+def _stem(name: str, apart: str) -> str:
+    slug = re.sub(r"[^\w.-]+", "-", apart)
+    return f"{name}-{slug}" if apart else name
+
+
+def _picture(name: str, study: Study, apart: str, rows: Rows) -> str:
+    title = f"{study.title}; {apart}" if apart else study.title
+    said = caption(rows).replace("\n", "; ")
+    return f"![{title}]({_stem(name, apart)}.png)\n\n{apart}{': ' if apart else ''}{said}."
 
 
 def _provenance(rows: Rows) -> str:
@@ -84,9 +100,7 @@ def _limits(rows: Rows) -> str:
         )
     missing = [row for row in rows if row["status"] != "finished"]
     if missing:
-        notes.append(
-            "Missing: " + "; ".join(f"{row['run_id']} ({_state(row)})" for row in missing)
-        )
+        notes.append("Missing: " + "; ".join(f"{row['run_id']} ({_state(row)})" for row in missing))
     return " ".join(notes)
 
 

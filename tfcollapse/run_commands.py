@@ -61,13 +61,17 @@ def _collect(name: str, study, runs, out: pathlib.Path, parsed: argparse.Namespa
     target = pathlib.Path(parsed.collect)
     if parsed.index is not None:
         raise ConfigError("--collect: expected the whole sweep, received --index beside it; --only names a part")
+    if not parsed.collect or target.resolve() == out.resolve():
+        raise ConfigError(f"--collect: expected a directory other than the sweep's own, received '{parsed.collect}'")
     check_same_sweep(target / f"{name}.csv", runs)
-    rows = collect(runs, out / "runs", target / "runs")
+    rows, damaged = collect(runs, out / "runs", target / "runs")
     write_table(target / f"{name}.csv", [row | {"command": lasting_command(parsed.command_line)} for row in rows])
     _draw(name, study, target)
     ended = sum(row["status"] != "unfinished" for row in rows)
     print(f"{ended} of {len(rows)} runs have ended; their records are in {target / 'runs'}")
-    return 0
+    for reason in damaged:
+        print(f"tfcollapse: not collected: {reason}", file=sys.stderr)
+    return 1 if damaged else 0
 
 
 def _train_all(runs, out: pathlib.Path, table: str, parsed: argparse.Namespace):
@@ -190,20 +194,13 @@ def pictures(parsed: argparse.Namespace) -> int:
 
 def _draw(name: str, study, out: pathlib.Path) -> None:
     from tfcollapse import report
-    from tfcollapse.columns import COLUMNS
     from tfcollapse.figures.style import save
     from tfcollapse.record import replacing
-    from tfcollapse.table import MEASURES, read_table
+    from tfcollapse.table import complete, read_table
 
     rows = read_table(out / f"{name}.csv")
-    try:
-        drawn = {stem: study.draw(part) for stem, part in report.figures(name, study, rows).items()}
-        page = report.page(name, study, rows)
-    except KeyError as error:
-        column = error.args[0] if error.args else None
-        if column in rows[0] or column not in (*COLUMNS.values(), *MEASURES):
-            raise  # no column is missing: a figure or a claim is wrong
-        raise RunError(f"table '{out / name}.csv': expected a column {column}; run the sweep again") from None
+    with complete(out / f"{name}.csv", rows):
+        drawn, page = report.figures(name, study, rows), report.page(name, study, rows)
     paths = [path for stem, figure in drawn.items() for path in save(figure, out / stem)]
     with replacing(out / f"{name}.md") as partial:
         partial.write_text(page)

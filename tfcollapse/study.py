@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tfcollapse.columns import COLUMNS, OF_A_VAE
+from tfcollapse.columns import COLUMNS, OF_A_VAE, marked
 from tfcollapse.config import Objective, Run
 from tfcollapse.errors import ConfigError, unknown
 from tfcollapse.variants import grid, replace
@@ -56,6 +56,12 @@ class Study:
     claims: Callable[[Rows], list[Claim]]
     tells_apart: Sequence[str] = ("objective", "warmup", "depth")
 
+    def __post_init__(self) -> None:
+        """Refuse columns that there are not. Raises ConfigError."""
+        for column in [self.tells_apart] if isinstance(self.tells_apart, str) else self.tells_apart:
+            if column not in COLUMNS.values() or isinstance(self.tells_apart, str):
+                raise ConfigError(unknown("column in a tuple Study.tells_apart", self.tells_apart, COLUMNS.values()))
+
     def runs(self, preset: str, seeds: int = 1) -> list[Run]:
         """The preset's runs for seeds 0 to `seeds` - 1. Raises ConfigError."""
         if preset not in self.presets:
@@ -69,6 +75,7 @@ class Study:
 
         An AE has no field of a VAE, and so stands beside every VAE that shares the others.
         """
+        rows = marked(rows)
         columns = [column for column in COLUMNS.values() if column not in (*self.tells_apart, "seed")]
         varied = [column for column in columns if len({_value(row, column) for row in rows} - _no_value(column)) > 1]
         keys = dict.fromkeys(tuple(_value(row, column) for column in varied) for row in rows)
@@ -114,7 +121,7 @@ def load_study(name: str) -> Study:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # a declaration is the user's own code
+    except (Exception, SystemExit) as error:  # a declaration is the user's own code
         raise ConfigError(f"study file '{path}'{_line(error, path)}: {type(error).__name__}: {error}") from error
     study = getattr(module, "STUDY", None)
     if not isinstance(study, Study):
@@ -122,11 +129,12 @@ def load_study(name: str) -> Study:
     return study
 
 
-def _line(error: Exception, path: pathlib.Path) -> str:
+def _line(error: BaseException, path: pathlib.Path) -> str:
     """The last line of `path` that led to `error`."""
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
-    if isinstance(error, SyntaxError) and error.filename == str(path):
-        lines.append(error.lineno)
+    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError):
+        frames.append((str(error.filename), error.lineno))
+    lines = [line for name, line in frames if pathlib.Path(name).resolve() == path.resolve()]
     return f", line {lines[-1]}" if lines else ""
 
 
@@ -146,7 +154,7 @@ def _within(key: Sequence[Any], other: Sequence[Any], columns: Sequence[str]) ->
 
 
 def _declares(path: pathlib.Path) -> bool:
-    return re.search(r"^STUDY = ", path.read_text(), re.MULTILINE) is not None
+    return re.search(r"^STUDY = ", path.read_text(errors="replace"), re.MULTILINE) is not None
 
 
 def _folders() -> list[pathlib.Path]:

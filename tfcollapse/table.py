@@ -6,19 +6,20 @@ import contextlib
 import csv
 import json
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from tfcollapse.columns import declared
+from tfcollapse.columns import COLUMNS, declared
 from tfcollapse.config import Run
 from tfcollapse.errors import RunError
-from tfcollapse.record import Row, RunDirectory, disk_errors, replacing
+from tfcollapse.record import Row, RunDirectory, disk_errors, numerics_of, replacing
 
 
 def tidy_row(directory: RunDirectory) -> Row:
     """One row of the study's table: what the run was, what came out, and where it ran. Raises RunError."""
     try:
-        return _tidy(directory, directory.result or {"status": "unfinished"}, directory.sessions)
+        result = directory.result
+        return _tidy(directory, {"status": "unfinished"} if result is None else result, directory.sessions)
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         raise RunError(
             f"run directory '{directory.path}': its result or environment is not as a run writes it "
@@ -31,6 +32,7 @@ def _tidy(directory: RunDirectory, result: Row, sessions: list[Row]) -> Row:
         "run_id": directory.run.run_id,
         "status": result["status"],
         **declared(directory.run),
+        **({"numerics": numerics_of(sessions[-1])} if sessions else {}),
         **_measured(directory.run, result),
         "commit": _each(session["commit"] for session in sessions),
         "machine": _each(session["machine"] for session in sessions),
@@ -65,6 +67,21 @@ def _measured(run: Run, result: Row) -> Row:
         "seconds": result.get("seconds"),
         "steps_per_second": result.get("steps_per_second"),
     }
+
+
+_ALWAYS = ("run_id", "status", "commit", "machine", "versions", "reason", "command")
+
+
+@contextlib.contextmanager
+def complete(path: pathlib.Path, rows: Sequence[Row]) -> Iterator[None]:
+    """Turn a KeyError for a column that a table lacks into one line; any other one is a fault, and stays. RunError."""
+    try:
+        yield
+    except KeyError as error:
+        column = error.args[0] if error.args else None
+        if column in rows[0] or column not in (*COLUMNS.values(), *MEASURES, *_ALWAYS):
+            raise
+        raise RunError(f"table '{path}': expected a column {column}; run the sweep again") from None
 
 
 def _listed(values: Iterable[float] | None) -> list[float] | None:

@@ -1,6 +1,6 @@
 """Small runs and tables that tests begin with."""
 
-from tfcollapse.config import Data, Network, Objective, Run, Training
+from tfcollapse.config import NUMERICS, Data, Network, Objective, Run, Training
 from tfcollapse.prepared import MINI
 
 
@@ -33,6 +33,7 @@ def table_row(**values) -> dict:
         "latent_dim": 64,
         "initializer": "glorot_uniform",
         "seed": 0,
+        "numerics": NUMERICS,
         "steps": 250_000,
         "batch": 64,
         "learning_rate": 2e-4,

@@ -10,6 +10,7 @@ from tfcollapse.claims.judging import (
     PARTLY,
     SUPPORTED,
     above_pca,
+    as_far_as_there,
     collapse_with_depth,
     equation_10,
     errors,
@@ -76,4 +77,5 @@ def _equation_8(rows: Rows) -> Claim:
     if len(pairs) > 1:
         mean = equations.bootstrap([gap.relative for gap in equations.error_gaps(rows)])
         evidence += f", mean {mean.value + 1:.3f} (95% {mean.low + 1:.3f} to {mean.high + 1:.3f} over these pairs)"
-    return Claim(text, CONTRADICTED if broken else SUPPORTED, "; ".join([evidence, *broken]))
+    claim = Claim(text, CONTRADICTED if broken else SUPPORTED, "; ".join([evidence, *broken]))
+    return as_far_as_there(claim, rows)

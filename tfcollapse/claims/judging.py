@@ -7,7 +7,7 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tfcollapse.columns import not_trained
+from tfcollapse.columns import marked, not_trained
 from tfcollapse.figures.style import Rows, by, cells, family, mean_and_sd
 from tfcollapse.study import Claim, Study
 from tfcollapse.theory.equations import gamma_gaps
@@ -34,15 +34,21 @@ def judge(study: Study, rows: Rows) -> list[Claim]:
     return [
         dataclasses.replace(claim, text=f"{apart}: {claim.text}" if apart else claim.text)
         for apart, part in study.parts(rows).items()
-        for claim in study.claims(part)
+        for claim in of_trained(study.claims)(part)
     ]
 
 
 def of_trained(claims: Callable[[Rows], list[Claim]]) -> Callable[[Rows], list[Claim]]:
-    """Claims on the networks that were trained; each says which were left out as they were not."""
+    """Claims on the networks that were trained; each says which were left out as they were not.
+
+    Applied twice it is as applied once.
+    """
+    if getattr(claims, "of_trained", False):
+        return claims
 
     @functools.wraps(claims)
     def judged(rows: Rows) -> list[Claim]:
+        rows = marked(rows)
         out = not_trained(rows)
         if not out:
             return claims(rows)
@@ -50,7 +56,17 @@ def of_trained(claims: Callable[[Rows], list[Claim]]) -> Callable[[Rows], list[C
         note = f"left out as not trained: {cells(out)}"
         return [dataclasses.replace(claim, evidence=f"{claim.evidence}; {note}") for claim in found]
 
+    judged.of_trained = True  # type: ignore[attr-defined]
     return judged
+
+
+def as_far_as_there(claim: Claim, rows: Rows) -> Claim:
+    """`claim`, which holds for what `rows` have numbers of; where some have none it is supported in part at most."""
+    without = [row for row in rows if row.get("train_error") is None]
+    if not without or claim.verdict != SUPPORTED:
+        return claim
+    evidence = f"{claim.evidence}; {len(without)} of {len(rows)} runs have no number"
+    return Claim(claim.text, PARTLY, evidence)
 
 
 _NUMBERS = ("train_error", "test_error", "train_error_at_mean", "gamma", "active_units", "kl", "sigma_above_0.9")
@@ -74,8 +90,9 @@ def missing(rows: Rows, key: str = "depth") -> str:
     why: dict[str, list[str]] = {}
     numbers = means(rows, key, "train_error")
     for value in sorted({row[key] for row in rows} - set(numbers)):
-        untrained_there = any(row["status"] == "not trained" for row in rows if row[key] == value)
-        why.setdefault("not trained" if untrained_there else "not finished", []).append(str(value))
+        states = {row["status"] for row in rows if row[key] == value}
+        state = next((state for state in ("not trained", "failed") if state in states), "not finished")
+        why.setdefault(state, []).append(str(value))
     return "; ".join(f"{reason} at {key} {', '.join(values)}" for reason, values in why.items())
 
 
@@ -135,15 +152,17 @@ def rising(values: Sequence[float]) -> bool:
 def equation_10(rows: Rows) -> Claim:
     """Whether a learned gamma has arrived."""
     text = "eq. (10): the learned gamma equals the VAE's reconstruction error"
-    done = [row for row in rows if row.get("gamma") is not None]
+    vaes = [row for row in rows if row["objective"] != "AE"]
+    done = [row for row in vaes if row.get("gamma") is not None]
     gaps = [gap.relative for gap in gamma_gaps(done)]
     if not gaps:
         modes = {row["gamma_mode"] for row in done}
         optimal = "gamma was set by eq. (10) itself" if modes == {"optimal"} else "no run that learns gamma finished"
-        return Claim(text, NOT_TESTED, optimal if done else "no VAE finished")
+        return Claim(text, NOT_TESTED, optimal if done else "no VAE finished and was trained")
     worst = max(gaps, key=abs)
     verdict = SUPPORTED if abs(worst) < 0.05 else CONTRADICTED
-    return Claim(text, verdict, f"largest relative gap {worst:+.2%} over {len(gaps)} runs (5% taken as equal)")
+    evidence = f"largest relative gap {worst:+.2%} over {len(gaps)} runs (5% taken as equal)"
+    return as_far_as_there(Claim(text, verdict, evidence), [row for row in vaes if row["gamma_mode"] == "learned"])
 
 
 def collapse_with_depth(rows: Rows) -> Claim:

@@ -42,8 +42,10 @@ def _rises(text: str, series: dict[int, _Series], fixed: str, varied: str) -> Cl
     )
     if not rises:
         return Claim(text, NOT_TESTED, f"no series has its deepest cell and another with every dataset ({evidence})")
-    every = len(rises) == len(verdicts) and all(rises)
-    return Claim(text, SUPPORTED if every else PARTLY if any(rises) else CONTRADICTED, evidence)
+    decided = len(rises) == len(verdicts)
+    if not decided and not any(rises):
+        return Claim(text, NOT_TESTED, f"a cell that is missing could rise ({evidence})")
+    return Claim(text, SUPPORTED if decided and all(rises) else PARTLY if any(rises) else CONTRADICTED, evidence)
 
 
 def _risen(values: _Series) -> bool | None:

@@ -57,7 +57,10 @@ def caption(rows: Rows, bars: str = "") -> str:
 
 def _untrained(rows: Rows) -> str:
     out = not_trained(rows)
-    return f"\nnot trained (error not below {TRAINED:.0%} of the mean predictor's): {cells(out)}" if out else ""
+    unknown = ", or that is not known" if any(row.get("mean_predictor_error") is None for row in out) else ""
+    return (
+        f"\nnot trained (error not below {TRAINED:.0%} of the mean predictor's{unknown}): {cells(out)}" if out else ""
+    )
 
 
 def cells(rows: Rows) -> str:

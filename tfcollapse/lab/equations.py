@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pathlib
 
+from tfcollapse.columns import marked, not_trained, older
 from tfcollapse.errors import ConfigError
+from tfcollapse.figures.style import cells
 from tfcollapse.lab.section import Section
 from tfcollapse.table import read_table
 from tfcollapse.theory import equations
@@ -21,10 +23,14 @@ READING = (
 def equations_section(table: str) -> Section:
     """Check eqs. (8) and (10) on the pairs of a table that `tfcollapse sweep` wrote."""
     path = pathlib.Path(table)
-    rows = read_table(path)
+    table_rows = marked(read_table(path))
+    left_out = not_trained(table_rows)
+    rows = [row for row in table_rows if row not in left_out]
     pairs, gammas = equations.error_gaps(rows), equations.gamma_gaps(rows)
     if not pairs and not gammas:
-        raise ConfigError(f"--table '{table}': expected VAEs with AE twins, or with a learned gamma, found neither")
+        raise ConfigError(
+            f"--table '{table}': expected trained VAEs with AE twins, or with a learned gamma, found neither"
+        )
     places = {row["run_id"]: (row["depth"], row["objective"].split(" (")[0]) for row in rows}
     curves = {
         name: [
@@ -37,6 +43,10 @@ def equations_section(table: str) -> Section:
         _check("eq. (10): gamma over training error, minus 1", gammas, "within 0.05", lambda gap: abs(gap) <= 0.05),
     ]
     settings = {"table": str(path), "pairs": f"{len(pairs)} for eq. (8), {len(gammas)} for eq. (10)"}
+    if left_out:
+        settings["left out as not trained"] = cells(left_out)
+    if older(table_rows):
+        settings["the table's version of the numbers"] = older(table_rows)
     return Section("equations", "Equations (8) and (10)", READING, checks, curves, settings)
 
 

@@ -53,6 +53,7 @@ def find(name: str, options: Options) -> dict[str, Any]:
     begun, made = time.monotonic(), environment(command=options["command_line"])
     section = _section(name, options)
     kept = {key: made[key] for key in ("command", "numerics", "commit", "machine", "python")}
+    kept["numerics"] = section.settings.get("the table's version of the numbers", kept["numerics"])
     kept["versions"] = " ".join(f"{package} {version}" for package, version in made["versions"].items())
     kept["seconds"] = round(time.monotonic() - begun, 1)
     return dataclasses.asdict(section) | {"made": kept}

@@ -7,14 +7,18 @@ import gzip
 import io
 import pathlib
 import re
+import zlib
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from tfcollapse.errors import RunError
 from tfcollapse.figures.style import SERIES, dress
 
 _POINTS = 200
+_LARGEST = 1 << 26
+"""Characters of a packed metrics.csv: no run writes more."""
 _PANELS = (("loss", "loss"), ("reconstruction_error", "error per pixel"), ("gamma", "gamma"), ("kl", "KL (nats)"))
 
 
@@ -29,13 +33,26 @@ def svg(figure: Figure, salt: str) -> str:
     return re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in used else "", text)
 
 
+def _text(path: pathlib.Path, packed: pathlib.Path) -> str:
+    """The first of two files that is there. Raises RunError for an archive that is damaged or that is too large."""
+    if path.exists():
+        return path.read_text()
+    try:
+        with gzip.open(packed, "rt", newline="") as file:
+            text = file.read(_LARGEST + 1)
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise RunError(f"'{packed}' cannot be read ({error}): collect it again") from None
+    if len(text) > _LARGEST:
+        raise RunError(f"'{packed}': expected at most {_LARGEST} characters, received more")
+    return text
+
+
 def curves(path: pathlib.Path) -> Figure | None:
     """The curves of metrics.csv, or .csv.gz, thinned to 200 points; None where there is nothing to draw."""
     packed = path.with_name(f"{path.name}.gz")
     if not path.exists() and not packed.exists():
         return None
-    with path.open(newline="") if path.exists() else gzip.open(packed, "rt", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if None not in row.values()]
+    rows = [row for row in csv.DictReader(io.StringIO(_text(path, packed))) if None not in row.values()]
     if len(rows) < 2:
         return None
     chosen = [rows[i] for i in np.unique(np.linspace(0, len(rows) - 1, _POINTS).astype(int))]

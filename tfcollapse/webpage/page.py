@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfcollapse.claims.judging import judge
-from tfcollapse.columns import older_mark
+from tfcollapse.columns import not_trained, older_mark
 from tfcollapse.config import Run
 from tfcollapse.errors import RunError
 from tfcollapse.figures.style import caption
 from tfcollapse.record import RunDirectory, disk_errors, read_config, read_json, replacing
+from tfcollapse.report import part_figure
 from tfcollapse.study import Study, load_study, study_names
 from tfcollapse.table import read_table, tidy_row
 from tfcollapse.webpage.drawing import curves, svg
@@ -30,6 +31,7 @@ _COLUMNS = {
     "steps": "steps",
     "train_error": "train error",
     "test_error": "test error",
+    "trained": "trained",
     "gamma": "gamma",
     "active_units": "active units",
     "kl": "KL (nats)",
@@ -99,13 +101,15 @@ def _study(name: str, rows: Sequence[Row], runs: Mapping[str, pathlib.Path]) -> 
         f"<p>{html.escape(caption(rows).replace(chr(10), '; '))}.</p>",
     ]
     if study:
-        parts += [*(_figure(study, part) for part in study.parts(rows).values()), _claims(study, rows)]
+        parts += [*(_figure(study, apart, part) for apart, part in study.parts(rows).items()), _claims(study, rows)]
     parts += [_cells(rows, runs), _commands(rows)]
     return "\n".join(parts)
 
 
-def _figure(study: Study, rows: Sequence[Row]) -> str:
-    return f'<figure role="img" aria-label="{html.escape(study.title)}">{svg(study.draw(rows), study.title)}</figure>'
+def _figure(study: Study, apart: str, rows: Sequence[Row]) -> str:
+    title = f"{study.title}; {apart}" if apart else study.title
+    drawn = svg(part_figure(study, apart, rows), title)
+    return f'<figure role="img" aria-label="{html.escape(title)}">{drawn}</figure>'
 
 
 def _claims(study: Study, rows: Sequence[Row]) -> str:
@@ -114,6 +118,8 @@ def _claims(study: Study, rows: Sequence[Row]) -> str:
 
 
 def _cells(rows: Sequence[Row], runs: Mapping[str, pathlib.Path]) -> str:
+    out = {row["run_id"] for row in not_trained(rows)}
+    rows = [{**row, "trained": "no" if row["run_id"] in out else None} for row in rows]
     kept = {name: title for name, title in _COLUMNS.items() if any(row.get(name) is not None for row in rows)}
     titles = [*kept.values(), "status", "verdict", "run"]
     head = "".join(f'<th scope="col"><button type="button">{html.escape(title)}</button></th>' for title in titles)
