@@ -169,7 +169,10 @@ def _run(**network):
     [
         {"architecture": "convolutional", "depth": 2},
         {"architecture": "residual", "depth": 1, "block_depth": 2},
-        {"architecture": "residual", "depth": 1, "block_depth": 2, "batch_norm": True, "output": "sigmoid"},
+        pytest.param(
+            {"architecture": "residual", "depth": 1, "block_depth": 2, "batch_norm": True, "output": "sigmoid"},
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["convolutional", "residual", "batch norm"],
 )

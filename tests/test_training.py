@@ -1,17 +1,13 @@
 import csv
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from examples import tiny
-from processes import ROOT, python
+from processes import python
 
 from tfcollapse import draws, load_model
 from tfcollapse.config import Objective
@@ -47,12 +43,20 @@ OBJECTIVES = {
 }
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Of each objective, for reading: a finished run, its directory, its result and what was reported of it."""
+    out, found = tmp_path_factory.mktemp("trained"), {}
+    for name, objective in OBJECTIVES.items():
+        run, seen = tiny(objective=objective, jit="off"), []
+        result = train(run, out, report=seen.append)
+        found[name] = (run, out / run.run_id, result, seen)
+    return found
+
+
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_a_run_s_directory_holds_everything(name, tmp_path):
-    run = tiny(objective=OBJECTIVES[name])
-    seen = []
-    result = train(run, tmp_path, report=seen.append)
-    path = tmp_path / run.run_id
+def test_a_run_s_directory_holds_everything(name, trained):
+    run, path, result, seen = trained[name]
     assert result["status"] == "finished"
     assert read_json(path / "result.json") == json.loads(json.dumps(result))
     assert (result["train"]["images"], result["test"]["images"]) == (200, 50)
@@ -75,15 +79,14 @@ def test_a_run_s_directory_holds_everything(name, tmp_path):
         assert result["gamma"] == pytest.approx(float(load_model(path / "model.keras").gamma))
 
 
-def test_each_gamma_mode_does_what_it_says(tmp_path):
+def test_each_gamma_mode_does_what_it_says(trained):
     gammas = {}
     for name in ("learned", "fixed", "optimal"):
-        run = tiny(objective=OBJECTIVES[name])
-        result = train(run, tmp_path)
-        gammas[name] = (result["gamma"], [float(row["gamma"]) for row in _rows(tmp_path / run.run_id / "metrics.csv")])
+        _, path, result, _ = trained[name]
+        gammas[name] = (result["gamma"], [float(row["gamma"]) for row in _rows(path / "metrics.csv")])
         if name == "optimal":  # eq. (10) over the training set, and on each batch before
             assert result["gamma"] == pytest.approx(result["train"]["reconstruction_error"], rel=1e-6)
-            for row in _rows(tmp_path / run.run_id / "metrics.csv"):
+            for row in _rows(path / "metrics.csv"):
                 assert float(row["gamma"]) == pytest.approx(float(row["reconstruction_error"]), rel=1e-5)
     assert gammas["fixed"] == (pytest.approx(0.05), [pytest.approx(0.05)] * 4)
     # 40 updates of Adam at 2e-4 move log gamma by at most 0.008, and here all the way: the error is above gamma.
@@ -91,7 +94,8 @@ def test_each_gamma_mode_does_what_it_says(tmp_path):
 
 
 def test_the_learning_rate_is_a_staircase_and_the_kl_weight_a_ramp(tmp_path):
-    run = tiny(objective=OBJECTIVES["optimal"], halve_every=12, log_every=1, evaluate_every=40, checkpoint_every=40)
+    each = {"log_every": 1, "evaluate_every": 40, "checkpoint_every": 40}
+    run = tiny(objective=OBJECTIVES["optimal"], halve_every=12, jit="off", **each)
     train(run, tmp_path)
     rows = _rows(tmp_path / run.run_id / "metrics.csv")
     rates = [float(row["learning_rate"]) for row in rows]
@@ -131,7 +135,7 @@ def test_the_compiled_loop_does_what_a_plain_eager_loop_does():
     assert set(values) == set(METRICS)
 
 
-@pytest.mark.parametrize("jit", ["on", "off"])
+@pytest.mark.parametrize("jit", [pytest.param("on", marks=pytest.mark.slow), "off"])
 def test_the_chunk_length_changes_no_number(jit, tmp_path):
     weights = []
     for log_every in (5, 20):
@@ -141,87 +145,124 @@ def test_the_chunk_length_changes_no_number(jit, tmp_path):
     assert all(np.array_equal(value, weights[1][path]) for path, value in weights[0].items())
 
 
-def test_equal_seeds_give_equal_runs_and_other_seeds_other_ones(tmp_path):
-    first, again, other = (tiny(), tiny(), tiny(seed=1))
-    for place, run in (("a", first), ("b", again), ("c", other)):
+def _count_engines(monkeypatch):
+    """A list that grows with every engine that is made and not taken from a run before."""
+    made = []
+    monkeypatch.setattr(engines, "engine", lambda *a, make=engines.engine: made.append(make(*a)) or made[-1])
+    return made
+
+
+def test_equal_seeds_give_equal_runs_and_other_seeds_other_ones(tmp_path, monkeypatch):
+    """All by one engine, and the equal one after the other."""
+    made = _count_engines(monkeypatch)
+    first, other, again = (tiny(jit="off"), tiny(jit="off", seed=1), tiny(jit="off"))
+    for place, run in (("a", first), ("c", other), ("b", again)):
         train(run, tmp_path / place)
+    assert len(made) == 1
     a, b, c = (_weights(tmp_path / p / r.run_id) for p, r in (("a", first), ("b", again), ("c", other)))
     assert all(np.array_equal(a[path], b[path]) for path in a)
     assert not np.array_equal(a["encoder/mean/kernel"], c["encoder/mean/kernel"])
 
 
-CHILD = "import sys; sys.path.insert(0, 'tests/tools'); from examples import tiny; from tfcollapse import train, Run; "
-CHILD += "train(Run.from_json(open(sys.argv[1]).read()), sys.argv[2])"
+def _same_but_for_the_clock(ours, theirs, run):
+    """Assert that two directories of `run` are one run's, bit for bit."""
+    for file in ("metrics.csv", "diagnostics.csv"):  # nothing doubled, nothing missing
+        assert _numbers(ours / file) == _numbers(theirs / file)
+    assert RunDirectory(ours, run).result["train"] == RunDirectory(theirs, run).result["train"]
+    weights = _weights(ours)
+    assert all(np.array_equal(weights[path], value) for path, value in _weights(theirs).items())
 
 
-def _start(run, tmp_path):
-    config = tmp_path / "run.json"
-    config.write_text(run.to_json())
-    return subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(config), str(tmp_path / "killed")],
-        cwd=ROOT,
-        stderr=subprocess.DEVNULL,
-        env=os.environ,
-    )
+def test_a_run_that_breaks_off_goes_on_bit_for_bit(tmp_path):
+    def stop(progress):
+        if progress.step == 60:
+            raise MemoryError
+
+    each = {"steps": 100, "log_every": 20, "evaluate_every": 40, "checkpoint_every": 40}
+    run = tiny(objective=OBJECTIVES["learned"], jit="off", **each)
+    folder = RunDirectory(tmp_path / "broken" / run.run_id, run)
+    with pytest.raises(MemoryError):
+        train(run, tmp_path / "broken", report=stop)
+    assert checkpoint.steps(folder.checkpoints) == [40]
+    assert [int(row["step"]) for row in _rows(folder.path / "metrics.csv")] == [20, 40, 60]
+    for place in ("broken", "whole"):
+        train(run, tmp_path / place)
+    assert [session["resumed_from"] for session in folder.sessions] == [0, 40]
+    _same_but_for_the_clock(folder.path, tmp_path / "whole" / run.run_id, run)
 
 
-def _went_beyond(folder, least):
-    reached = checkpoint.steps(folder.checkpoints)
-    if not reached or reached[-1] < least:
-        return False
-    last = (folder.path / "metrics.csv").read_text().rpartition("\n")[0].rpartition("\n")[2]
-    return int(last.partition(",")[0]) >= reached[-1] + 60
+CHILD = """
+import os, signal, sys
+from tfcollapse import Run, train
+out, run_id, step, *texts = sys.argv[1:]
+def report(progress):
+    if (progress.run_id, progress.step) == (run_id, int(step)):
+        os.kill(os.getpid(), signal.SIGKILL)
+for text in texts:
+    train(Run.from_json(text), out, report=report)
+"""
 
 
-@pytest.mark.parametrize("name", ["ae", "learned"])
-def test_a_killed_run_goes_on_bit_for_bit(name, tmp_path):
-    run = tiny(objective=OBJECTIVES[name], steps=6000, log_every=20, evaluate_every=200, checkpoint_every=200)
-    folder = RunDirectory(tmp_path / "killed" / run.run_id, run)
-    for least in (200, 600):  # killed twice, each time after this checkpoint and with rows that go beyond the last one
-        process = _start(run, tmp_path)
-        while not _went_beyond(folder, least):
-            assert process.poll() is None, "ended before it could be killed"
-            time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert folder.result is None
-    assert _start(run, tmp_path).wait() == 0
-    train(run, tmp_path / "whole")
-    whole, killed = tmp_path / "whole" / run.run_id, folder.path
-    weights = _weights(killed)
-    assert all(np.array_equal(value, weights[path]) for path, value in _weights(whole).items())
-    assert folder.sessions[-1]["resumed_from"] >= 600
-    assert folder.sessions[0]["resumed_from"] == 0
-    for name in ("metrics.csv", "diagnostics.csv"):  # nothing doubled, nothing missing
-        assert _numbers(killed / name) == _numbers(whole / name)
-    assert folder.result["train"] == RunDirectory(whole, run).result["train"]
+def _child(out, *runs, killed_in="", at=0):
+    """Train `runs`, one after the other, in a process that is killed at a step of one of them."""
+    return python(CHILD, str(out), killed_in, str(at), *(run.to_json() for run in runs))
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
-def test_another_seed_takes_the_compiled_engine_and_nothing_else_of_the_run_before(name, tmp_path, monkeypatch):
-    made = []
-    monkeypatch.setattr(engines, "engine", lambda *a, make=engines.engine: made.append(make(*a)) or made[-1])
-    first, second = (tiny(objective=OBJECTIVES[name], seed=seed, steps=50) for seed in (7, 8))
-    for run in (first, second):
-        train(run, tmp_path / "after")
-    assert len(made) == 1
-    code = "import sys; from tfcollapse import Run, train; train(Run.from_json(sys.argv[1]), sys.argv[2])"
-    answer = python(code, second.to_json(), str(tmp_path / "alone"))
+@pytest.mark.slow
+def test_a_killed_run_goes_on_bit_for_bit(tmp_path):
+    each = {"steps": 1000, "log_every": 20, "evaluate_every": 200, "checkpoint_every": 200}
+    runs = [tiny(objective=OBJECTIVES["ae"], jit="off", **each), tiny(objective=OBJECTIVES["learned"], **each)]
+    for run in runs:
+        folder = RunDirectory(tmp_path / "killed" / run.run_id, run)
+        for least in (200, 600):  # each time after this checkpoint and with rows that go beyond the last one
+            answer = _child(tmp_path / "killed", *runs, killed_in=run.run_id, at=least + 60)
+            assert answer.returncode == -signal.SIGKILL, answer.stderr
+            assert folder.result is None
+            assert checkpoint.steps(folder.checkpoints)[-1] == least
+            assert int(_rows(folder.path / "metrics.csv")[-1]["step"]) == least + 60
+    answer = _child(tmp_path / "killed", *runs)
     assert answer.returncode == 0, answer.stderr
-    after, alone = (tmp_path / place / second.run_id for place in ("after", "alone"))
-    for file in ("metrics.csv", "diagnostics.csv"):
-        assert _numbers(after / file) == _numbers(alone / file)
-    assert RunDirectory(after, second).result["train"] == RunDirectory(alone, second).result["train"]
-    ours, theirs = _weights(after), _weights(alone)
-    assert all(np.array_equal(ours[path], theirs[path]) for path in theirs)
-    assert load_model(after / "model.keras").get_config() == load_model(alone / "model.keras").get_config()
-    train(replace(first, {"network.width": 25}), tmp_path / "after")
+    for run in runs:
+        train(run, tmp_path / "whole")
+        folder = RunDirectory(tmp_path / "killed" / run.run_id, run)
+        _same_but_for_the_clock(folder.path, tmp_path / "whole" / run.run_id, run)
+        assert folder.sessions[-1]["resumed_from"] >= 600
+        assert folder.sessions[0]["resumed_from"] == 0
+
+
+def _of_seed(name, seed):
+    """A run of 50 steps, of one objective under XLA; the others are compiled in a third of the time without."""
+    return tiny(objective=OBJECTIVES[name], seed=seed, steps=50, jit="auto" if name == "learned" else "off")
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """Runs of seed 8, each by an engine that has trained nothing before."""
+    out = tmp_path_factory.mktemp("alone")
+    answer = _child(out, *(_of_seed(name, 8) for name in OBJECTIVES))
+    assert answer.returncode == 0, answer.stderr
+    return out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_another_seed_takes_the_compiled_engine_and_nothing_else_of_the_run_before(name, alone, tmp_path, monkeypatch):
+    made = _count_engines(monkeypatch)
+    first, second = (_of_seed(name, seed) for seed in (7, 8))
+    for run in (first, second):
+        train(run, tmp_path)
+    assert len(made) == 1
+    _same_but_for_the_clock(tmp_path / second.run_id, alone / second.run_id, second)
+    ours, theirs = (load_model(place / second.run_id / "model.keras") for place in (tmp_path, alone))
+    assert ours.get_config() == theirs.get_config()
+    train(replace(first, {"network.width": 25}), tmp_path)
     assert len(made) == 2
 
 
-def test_a_finished_run_is_not_trained_again(tmp_path):
-    result = train(tiny(), tmp_path)
-    assert train(tiny(), tmp_path, report=lambda progress: pytest.fail("it trained")) == json.loads(json.dumps(result))
+def test_a_finished_run_is_not_trained_again(trained):
+    run, path, result, _ = trained["optimal"]
+    again = train(run, path.parent, report=lambda progress: pytest.fail("it trained"))
+    assert again == json.loads(json.dumps(result))
 
 
 @pytest.mark.parametrize("jit", ["on", "off"])
@@ -238,7 +279,7 @@ def test_a_loss_that_is_not_finite_fails_the_run_with_the_step(jit, tmp_path):
 
 
 def test_weights_that_the_last_step_made_infinite_fail_the_run_too(tmp_path):
-    run = tiny(objective=Objective(kind="ae"), learning_rate=1e30, steps=1)
+    run = tiny(objective=Objective(kind="ae"), learning_rate=1e30, steps=1, jit="off")
     result = train(run, tmp_path)
     assert (result["status"], result["step"]) == ("failed", 1)
 
@@ -255,8 +296,9 @@ def test_a_checkpoint_of_another_network_is_refused():
 
 def test_the_affine_prediction_is_at_beta_times_gamma(tmp_path):
     """beta times the KL term is an ordinary VAE's energy at beta * gamma, times beta."""
-    plain = train(tiny(objective=Objective(gamma="fixed", gamma_start=4.0), steps=10), tmp_path)
-    weighted = train(tiny(objective=Objective(gamma="fixed", gamma_start=0.1, beta=40.0), steps=10), tmp_path)
+    few = {"steps": 10, "jit": "off"}
+    plain = train(tiny(objective=Objective(gamma="fixed", gamma_start=4.0), **few), tmp_path)
+    weighted = train(tiny(objective=Objective(gamma="fixed", gamma_start=0.1, beta=40.0), **few), tmp_path)
     assert weighted["affine_error"] == pytest.approx(plain["affine_error"], rel=1e-6)
-    unweighted = train(tiny(objective=Objective(gamma="fixed", gamma_start=0.1), steps=10), tmp_path)
+    unweighted = train(tiny(objective=Objective(gamma="fixed", gamma_start=0.1), **few), tmp_path)
     assert unweighted["affine_error"] < 0.9 * plain["affine_error"]
