@@ -1,11 +1,13 @@
 import hashlib
 import os
+import shutil
 
 import numpy as np
 import pytest
 from examples import tiny
 
 from tfcollapse.errors import RunError
+from tfcollapse.record import RunDirectory
 from tfcollapse.training import checkpoint
 from tfcollapse.training.trainer import train
 
@@ -94,16 +96,15 @@ def test_a_checkpoint_with_pickles_is_not_executed(tmp_path):
     assert not (tmp_path / "executed").exists()
 
 
-def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(tmp_path):
-    whole, run = train(tiny(steps=60), tmp_path / "whole"), tiny(steps=60)
-    train(run, tmp_path / "run")
-    folder = tmp_path / "run" / run.run_id
+def test_a_run_goes_on_from_the_checkpoint_before_a_damaged_one(finished, tmp_path):
+    run, folder = tiny(), tmp_path / finished.name
+    shutil.copytree(finished, folder)
     (folder / "result.json").unlink()
-    assert checkpoint.steps(folder / "checkpoints") == [40, 60]
-    _flip(next((folder / "checkpoints").glob("step-000000060-*.npz")))
+    assert checkpoint.steps(folder / "checkpoints") == [20, 40]
+    _flip(next((folder / "checkpoints").glob("step-000000040-*.npz")))
     with pytest.warns(UserWarning, match="falling back"):
-        again = train(run, tmp_path / "run")
-    assert again["train"] == whole["train"]
+        again = train(run, tmp_path)
+    assert again["train"] == RunDirectory(finished, run).result["train"]
 
 
 def test_a_full_disk_leaves_the_checkpoints_before_it_intact(small_disk):
@@ -117,16 +118,16 @@ def test_a_full_disk_leaves_the_checkpoints_before_it_intact(small_disk):
     assert np.array_equal(_newest(small_disk)[0]["weights"], half["weights"])
 
 
-def test_a_run_on_a_full_disk_stops_with_one_line_and_goes_on_later(small_disk, tmp_path):
-    run = tiny(steps=60)
+def test_a_run_on_a_full_disk_stops_with_one_line_and_goes_on_later(finished, small_disk):
+    run = tiny()
     filler = small_disk / "filler"
     filler.write_bytes(b"x" * 3_900_000)
     with pytest.raises(RunError, match="No space left on device"):
         train(run, small_disk)
     filler.unlink()
-    assert train(run, small_disk)["train"] == train(run, tmp_path)["train"]
+    assert train(run, small_disk)["train"] == RunDirectory(finished, run).result["train"]
     for name in ("metrics.csv", "diagnostics.csv"):  # the header too
-        columns = [(folder / run.run_id / name).read_text().splitlines() for folder in (small_disk, tmp_path)]
+        columns = [(folder / name).read_text().splitlines() for folder in (small_disk / run.run_id, finished)]
         assert columns[0][0] == columns[1][0]
         assert len(columns[0]) == len(columns[1])
 

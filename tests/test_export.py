@@ -1,11 +1,13 @@
 """An export answers as the model does, in a process that knows nothing of this package."""
 
+import functools
 import json
 import os
 import pathlib
 import shutil
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from processes import command, python
 import tfcollapse
 from tfcollapse import reload_check
 from tfcollapse.autoencoder import load_model
+from tfcollapse.cli import main
 from tfcollapse.config import Network, Objective
 from tfcollapse.data import load
 from tfcollapse.errors import ConfigError, RunError
@@ -38,9 +41,53 @@ def run_directory(tmp_path_factory):
     return found
 
 
-@pytest.mark.parametrize("input_type", ["float32", "uint8"])
-def test_an_export_answers_as_the_model_where_this_package_is_not(input_type, run_directory, tmp_path):
-    found = export_run(run_directory, tmp_path / "vae", input_type=input_type)
+@pytest.fixture(scope="module")
+def exports(run_directory, tmp_path_factory):
+    """`exports(input_type)`: what `export_run` said, once; the export is `input_type` in `exports.folder`."""
+    folder = tmp_path_factory.mktemp("exports")
+    made = functools.cache(lambda kind: export_run(run_directory, folder / kind, input_type=kind))
+    made.folder = folder
+    return made
+
+
+CHECKS = """
+import contextlib, io, json, runpy, sys
+main = runpy.run_path(sys.argv[1])["main"]
+for line in sys.stdin:
+    said, errors = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(errors):
+        status = main(*json.loads(line))
+    print(json.dumps([status, said.getvalue(), errors.getvalue()]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def checking():
+    """A process that knows nothing of this package and checks export after export, as a fresh one does each."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(
+        [sys.executable, "-I", "-c", CHECKS, reload_check.__file__], env=os.environ, **pipes
+    ) as process:
+        yield process
+        process.stdin.close()
+
+
+@pytest.fixture
+def one_process(checking, monkeypatch):
+    """SavedModels are checked in `checking`, so that TensorFlow starts once and not with every export."""
+
+    def run(command, **options):
+        assert command[:2] == [sys.executable, "-I"]
+        checking.stdin.write(json.dumps(command[3:]) + "\n")
+        checking.stdin.flush()
+        return subprocess.CompletedProcess(command, *json.loads(checking.stdout.readline()))
+
+    monkeypatch.setattr("tfcollapse.saved_model.subprocess", types.SimpleNamespace(run=run))
+
+
+@pytest.mark.parametrize("input_type", ["float32", pytest.param("uint8", marks=pytest.mark.slow)])
+def test_an_export_is_reloaded_in_a_fresh_process_and_says_what_it_takes_and_gives(input_type, exports):
+    found = exports(input_type)
     assert found["largest_difference"] <= 1e-6
     assert found["imported_of_tfcollapse"] == 0
     images = f"{input_type} [None, 28, 28, 1]"
@@ -53,59 +100,68 @@ def test_an_export_answers_as_the_model_where_this_package_is_not(input_type, ru
         "sample": {"inputs": {"count": "int32 []", "seed": "int32 []"}, "outputs": {"samples": pixels}},
         "serving_default": {"inputs": {"images": images}, "outputs": both | {"reconstructions": pixels}},
     }
-    model = load_model(run_directory / "model.keras")
-    given = load(tiny().data).test[:5]
-    if input_type == "float32":
-        given = given / np.float32(255)
-    np.save(tmp_path / "images.npy", given)
-    code = """
-import sys, json, numpy as np, tensorflow as tf
-folder = sys.argv[1]
-model = tf.saved_model.load(folder + "/vae")
-images = tf.constant(np.load(folder + "/images.npy"))
-answers = model.signatures["serving_default"](images=images)
-one, two, other = (model.signatures["sample"](count=tf.constant(4), seed=tf.constant(s))["samples"] for s in (1, 1, 2))
-np.savez(folder + "/answers.npz", one=one, two=two, other=other, **answers)
+
+
+STRANGER = """
+import contextlib, json, runpy, sys, numpy as np, tensorflow as tf
+folder, tool = sys.argv[1:]
+for kind in ("float32", "uint8"):
+    model = tf.saved_model.load(f"{folder}/{kind}")
+    images = tf.constant(np.load(f"{folder}/images-{kind}.npy"))
+    answers = model.signatures["serving_default"](images=images)
+    sample = model.signatures["sample"]
+    one, two, other = (sample(count=tf.constant(4), seed=tf.constant(seed))["samples"] for seed in (1, 1, 2))
+    np.savez(f"{folder}/answers-{kind}.npz", one=one, two=two, other=other, **answers)
+    print(json.dumps(json.load(open(f"{folder}/{kind}/assets.extra/tfcollapse.json"))))
+which = ["--dir", f"{folder}/float32", "--tag_set", "serve", "--signature_def", "decode"]
+for arguments in (["show", *which], ["run", *which, "--inputs", f"latents={folder}/latents.npy", "--outdir", folder]):
+    sys.argv = [tool, *arguments]
+    with contextlib.suppress(SystemExit):
+        runpy.run_path(tool, run_name="__main__")
 assert not any(name.startswith("tfcollapse") for name in sys.modules)
-print(json.dumps(json.load(open(folder + "/vae/assets.extra/tfcollapse.json"))))
 """
+
+
+@pytest.mark.slow
+def test_exports_answer_as_the_model_where_this_package_is_not_and_saved_model_cli_runs_one(run_directory, exports):
+    folder, wholes = exports.folder, load(tiny().data).test[:5]
+    np.save(folder / "images-uint8.npy", wholes)
+    np.save(folder / "images-float32.npy", wholes / np.float32(255))
+    np.save(folder / "latents.npy", np.ones((2, 6), np.float32))
+    for input_type in ("float32", "uint8"):
+        exports(input_type)
+    tool = pathlib.Path(sys.executable).with_name("saved_model_cli")
     ran = subprocess.run(
-        [sys.executable, "-I", "-c", code, str(tmp_path)], capture_output=True, text=True, env=os.environ
+        [sys.executable, "-I", "-c", STRANGER, folder, tool], capture_output=True, text=True, env=os.environ
     )
     assert ran.returncode == 0, ran.stderr[-2000:]
-    answers = np.load(tmp_path / "answers.npz")
-    pixels = load(tiny().data).test[:5] / np.float32(255)
+    *said, shown = ran.stdout.split("\n", 2)
+    model, pixels = load_model(run_directory / "model.keras"), wholes / np.float32(255)
     posterior = model.encode(pixels)
-    for name, wanted in (
-        ("mean", posterior.mean),
-        ("log_variance", posterior.log_variance),
-        ("reconstructions", model.reconstruct(pixels)),
-    ):
-        assert np.abs(answers[name] - wanted).max() < 1e-6, name
-    assert np.array_equal(answers["one"], answers["two"])
-    assert np.abs(answers["one"] - answers["other"]).max() > 1e-3
-    assert np.abs(answers["one"] - model.sample(4, seed=1)).max() < 1e-6
-    facts = json.loads(ran.stdout)
-    assert facts["gamma"] == pytest.approx(float(model.gamma))
-    assert tfcollapse.Run.from_json(json.dumps(facts["config"])).run_id == facts["run_id"] == run_directory.name
-    assert facts["images"].startswith(input_type)
-
-
-def test_saved_model_cli_runs_it(run_directory, tmp_path):
-    export_run(run_directory, tmp_path / "vae")
-    tool = [str(pathlib.Path(sys.executable).with_name("saved_model_cli"))]
-    which = ["--dir", str(tmp_path / "vae"), "--tag_set", "serve", "--signature_def", "decode"]
-    shown = subprocess.run([*tool, "show", *which], capture_output=True, text=True, check=True).stdout
+    wanted = {
+        "mean": posterior.mean,
+        "log_variance": posterior.log_variance,
+        "reconstructions": model.reconstruct(pixels),
+    }
+    for input_type, line in zip(("float32", "uint8"), said, strict=True):
+        answers = np.load(folder / f"answers-{input_type}.npz")
+        for name, values in wanted.items():
+            assert np.abs(answers[name] - values).max() < 1e-6, name
+        assert np.array_equal(answers["one"], answers["two"])
+        assert np.abs(answers["one"] - answers["other"]).max() > 1e-3
+        assert np.abs(answers["one"] - model.sample(4, seed=1)).max() < 1e-6
+        facts = json.loads(line)
+        assert facts["gamma"] == pytest.approx(float(model.gamma))
+        assert tfcollapse.Run.from_json(json.dumps(facts["config"])).run_id == facts["run_id"] == run_directory.name
+        assert facts["images"].startswith(input_type)
     assert "inputs['latents']" in shown
     assert "shape: (-1, 6)" in shown
-    np.save(tmp_path / "latents.npy", np.ones((2, 6), np.float32))
-    values = ["--inputs", f"latents={tmp_path / 'latents.npy'}", "--outdir", str(tmp_path)]
-    subprocess.run([*tool, "run", *which, *values], capture_output=True, text=True, check=True)
-    decoded = np.load(tmp_path / "reconstructions.npy")
-    wanted = load_model(run_directory / "model.keras").decode(np.ones((2, 6), np.float32))
-    assert np.abs(decoded - wanted).max() < 1e-6
+    decoded = np.load(folder / "reconstructions.npy")
+    assert np.abs(decoded - model.decode(np.ones((2, 6), np.float32))).max() < 1e-6
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_process")
 @pytest.mark.parametrize("objective", [Objective(kind="ae"), Objective(gamma="optimal")])
 @pytest.mark.parametrize("network", [CONVOLUTIONAL.network, Network(architecture="residual", depth=1, base_channels=2)])
 def test_every_architecture_exports_without_training(network, objective, tmp_path):
@@ -116,12 +172,14 @@ def test_every_architecture_exports_without_training(network, objective, tmp_pat
     assert (json.loads((tmp_path / "model" / METADATA).read_text())["gamma"] is None) == (not model.variational)
 
 
+@pytest.mark.slow
 def test_a_keras_file_is_checked_too(run_directory, tmp_path):
     found = export_run(run_directory, tmp_path / "vae.keras")
     assert found["largest_difference"] <= 1e-6
     assert load_model(tmp_path / "vae.keras").objective == load_model(run_directory / "model.keras").objective
 
 
+@pytest.mark.slow
 def test_a_model_trained_on_replicas_exports(tmp_path):
     code = """
 import sys; sys.path.insert(0, "tests/tools")
@@ -141,15 +199,18 @@ print(type(model.log_gamma.value).__name__, export(model, out / "mirrored")["lar
     assert ran.stdout.split() == ["0.0", "MirroredVariable", "0.0"]
 
 
-def test_an_existing_target_is_kept_unless_forced_and_nothing_else_is_ever_replaced(run_directory, tmp_path):
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_process")
+def test_an_existing_target_is_kept_unless_forced_and_nothing_else_is_ever_replaced(run_directory, tmp_path, capfd):
     target = tmp_path / "vae"
     assert command("export", str(run_directory), str(target)).returncode == 0
     before = (target / "saved_model.pb").read_bytes()
-    again = command("export", str(run_directory), str(target), "--input", "uint8")
-    assert (again.returncode, again.stderr.count("\n")) == (2, 1)
-    assert "--force to replace it" in again.stderr
+    assert main(["export", str(run_directory), str(target), "--input", "uint8"]) == 2
+    said = capfd.readouterr().err
+    assert said.count("\n") == 1
+    assert "--force to replace it" in said
     assert (target / "saved_model.pb").read_bytes() == before
-    assert command("export", str(run_directory), str(target), "--input", "uint8", "--force").returncode == 0
+    assert main(["export", str(run_directory), str(target), "--input", "uint8", "--force"]) == 0
     assert "uint8" in json.loads((target / METADATA).read_text())["images"]
     assert [path.name for path in tmp_path.iterdir()] == ["vae"], "something was left behind"
     (tmp_path / "mine").mkdir()
@@ -159,6 +220,8 @@ def test_an_existing_target_is_kept_unless_forced_and_nothing_else_is_ever_repla
     assert (tmp_path / "mine" / "thesis.txt").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_process")
 def test_an_export_that_answers_otherwise_is_no_export(run_directory, tmp_path, monkeypatch):
     """Its weights are moved by a thousandth between the comparison's two sides."""
     whole = tf.saved_model.save

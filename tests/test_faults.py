@@ -1,6 +1,8 @@
 """What happens to long runs: kills, damage, signals, two processes, a directory that is taken away."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -10,20 +12,34 @@ import pytest
 import soak
 from examples import tiny
 
+from tfcollapse.cli import main
 from tfcollapse.errors import RunError
 from tfcollapse.record import RunDirectory
-from tfcollapse.training import checkpoint, stopping
+from tfcollapse.training import checkpoint, session, stopping
 from tfcollapse.training.trainer import train
 
-SHORT = soak.run_of(2400)
+SHORT = soak.run_of(1_000, width=200)
+ONE_ROW = tiny(steps=4_000, log_every=4_000, evaluate_every=4_000, checkpoint_every=4_000)
+
+
+def _undisturbed(run, out):
+    train(run, out)
+    return out / run.run_id
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """SHORT, undisturbed."""
-    return soak.undisturbed(SHORT, tmp_path_factory.mktemp("whole"))
+    """SHORT, undisturbed, in this process."""
+    return _undisturbed(SHORT, tmp_path_factory.mktemp("whole"))
 
 
+@pytest.fixture(scope="module")
+def one_row(tmp_path_factory):
+    """ONE_ROW, undisturbed, in this process."""
+    return _undisturbed(ONE_ROW, tmp_path_factory.mktemp("one_row"))
+
+
+@pytest.mark.slow
 def test_kills_at_any_moment_leave_no_trace(whole, tmp_path):
     """A part of the soak: each moment once."""
     found, folder = soak.kills(SHORT, tmp_path, len(soak.MOMENTS), seed=1)
@@ -31,28 +47,42 @@ def test_kills_at_any_moment_leave_no_trace(whole, tmp_path):
     assert soak.differences(folder, whole) == []
 
 
+@pytest.mark.slow
 def test_damaged_checkpoints_leave_no_trace(whole, tmp_path):
-    found, folders = soak.corruptions(SHORT, tmp_path, 3, seed=3)
+    found, folders = soak.corruptions(SHORT, tmp_path, len(soak.DAMAGES), seed=3)
     assert set(found) == {"truncated", "bytes flipped"}
     for folder in folders:
         assert soak.differences(folder, whole) == []
 
 
-def test_a_difference_would_be_seen(whole, tmp_path):
-    other = soak.undisturbed(soak.replace(SHORT, {"seed": 1, "training.steps": 200}), tmp_path)
-    assert {"metrics.csv", "diagnostics.csv", "train", "step"} <= set(soak.differences(other, whole))
+def test_a_difference_would_be_seen(finished, tmp_path):
+    """The least of one: the last bit of one weight, a digit of one number, a step."""
+    other = tmp_path / finished.name
+    shutil.copytree(finished, other)
+    assert soak.differences(other, finished) == []
+    arrays = soak.weights(other)
+    name = max(arrays, key=lambda name: arrays[name].size)
+    arrays[name].flat[0] = np.nextafter(arrays[name].flat[0], np.float32(np.inf))
+    np.savez(max((other / "checkpoints").glob("step-*.npz")), **arrays | {"step": arrays["step"] + 1})
+    for csv in ("metrics.csv", "diagnostics.csv"):
+        text = (other / csv).read_text().rstrip("\n")
+        (other / csv).write_text(text + "1\n")
+    result = json.loads((other / "result.json").read_text())
+    result["train"]["reconstruction_error"] = np.nextafter(result["train"]["reconstruction_error"], 1)
+    (other / "result.json").write_text(json.dumps(result))
+    assert set(soak.differences(other, finished)) == {name, "metrics.csv", "diagnostics.csv", "train", "step"}
 
 
 def _begun(folder):
     return (folder / "metrics.csv").exists() and len(soak.numbers(folder / "metrics.csv")) > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_saves_between_rows_and_the_command_goes_on_without_a_trace(number, status, tmp_path):
+def test_a_signal_saves_between_rows_and_the_command_goes_on_without_a_trace(number, status, one_row, tmp_path):
     """The slow chunk is stopped in its middle: what it had measured is in the checkpoint, not lost."""
-    run = tiny(steps=8_000, log_every=8_000, evaluate_every=8_000, checkpoint_every=8_000)
-    folder = tmp_path / "runs" / run.run_id
-    process = soak.start(run, tmp_path / "runs", stdout=subprocess.PIPE)
+    folder = tmp_path / "runs" / ONE_ROW.run_id
+    process = soak.start(ONE_ROW, tmp_path / "runs", stdout=subprocess.PIPE)
     while not process.stdout.readline().startswith("took"):  # on its way to the only row
         assert process.poll() is None, process.stderr.read()
     process.send_signal(number)
@@ -60,10 +90,10 @@ def test_a_signal_saves_between_rows_and_the_command_goes_on_without_a_trace(num
     assert ended == status
     assert errors.strip() == "tfcollapse: stopped; the same command goes on from the last checkpoints"
     (step,) = checkpoint.steps(folder / "checkpoints")
-    assert 0 < step < 8_000
-    assert soak.ends(soak.start(run, tmp_path / "runs"))[0] == 0
-    assert RunDirectory(folder, run).sessions[-1]["resumed_from"] == step
-    assert soak.differences(folder, soak.undisturbed(run, tmp_path / "whole")) == []
+    assert 0 < step < 4_000
+    assert main(["train", "--config", str(tmp_path / "run.json"), "--out", str(tmp_path / "runs")]) == 0
+    assert RunDirectory(folder, ONE_ROW).sessions[-1]["resumed_from"] == step
+    assert soak.differences(folder, one_row) == []
 
 
 def test_sigterm_ends_a_step_that_does_not(tmp_path):
@@ -90,6 +120,7 @@ with stopping.Stopping():
     assert stopping.DEADLINE <= 9
 
 
+@pytest.mark.slow
 def test_a_sweep_that_is_terminated_saves_its_runs(tmp_path):
     settings = ["--set", "training.steps=200000", "--set", "training.log_every=50", "--jobs", "2"]
     every = ["--set", "training.checkpoint_every=200000", "--set", "training.evaluate_every=200000"]
@@ -113,27 +144,40 @@ def test_a_sweep_that_is_terminated_saves_its_runs(tmp_path):
     assert all(len(steps) == 1 and steps[0] > 50 for steps in saved), saved
 
 
-def test_two_processes_on_one_run_and_a_dead_one_s_lock(tmp_path):
+def _ask_at(step):
+    """A `report` that asks, as Ctrl-C does, to stop after this step."""
+
+    def ask(progress):
+        if progress.step == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return ask
+
+
+@pytest.mark.slow
+def test_two_processes_on_one_run_and_a_dead_one_s_lock(tmp_path, capfd):
     run = tiny(steps=200_000, log_every=100, evaluate_every=200_000, checkpoint_every=500)
     folder = tmp_path / "runs" / run.run_id
     first = soak.start(run, tmp_path / "runs")
     while not _begun(folder):
         assert first.poll() is None, first.stderr.read()
         time.sleep(0.01)
-    second = soak.start(run, tmp_path / "runs")
-    status, errors = soak.ends(second)
-    assert status == 2
+    assert main(["train", "--config", str(tmp_path / "run.json"), "--out", str(tmp_path / "runs")]) == 2
+    errors = capfd.readouterr().err
     assert f"another process is writing it (process {first.pid} on " in errors
     assert errors.count("\n") == 1
     first.kill()
     soak.ends(first)
-    third = soak.start(run, tmp_path / "runs")  # the lock file is still there
-    assert str(first.pid) in (folder / "lock").read_text()
-    while str(third.pid) not in (folder / "lock").read_text():
-        assert third.poll() is None, third.stderr.read()
-        time.sleep(0.01)
-    third.kill()
-    soak.ends(third)
+    assert str(first.pid) in (folder / "lock").read_text()  # the lock file is still there
+    holders = []
+
+    def ask(progress):
+        holders.append((folder / "lock").read_text())
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(run, tmp_path / "runs", report=ask)
+    assert str(os.getpid()) in holders[0]
 
 
 @pytest.fixture
@@ -148,41 +192,36 @@ def read_only(tmp_path):
     subprocess.run(["umount", folder], check=True)
 
 
-def test_a_read_only_directory_is_one_line_and_loses_nothing(read_only, tmp_path):
+def test_a_read_only_directory_is_one_line_and_loses_nothing(finished, read_only):
     folder, turn = read_only
-    run = tiny(steps=60)
-
-    def ask(progress):
-        if progress.step == 30:
-            os.kill(os.getpid(), signal.SIGINT)
-
+    run = tiny()
     with pytest.raises(KeyboardInterrupt):
-        train(run, folder, report=ask)
+        train(run, folder, report=_ask_at(30))
     turn("ro")
     with pytest.raises(RunError, match="Read-only file system: free space or choose another --out"):
         train(run, folder)
     turn("rw")
     result = train(run, folder)
-    train(run, tmp_path / "whole")
-    assert soak.differences(folder / run.run_id, tmp_path / "whole" / run.run_id) == []
+    assert soak.differences(folder / run.run_id, finished) == []
     turn("ro")
     assert train(run, folder)["train"] == result["train"]  # a finished run is read, not written
 
 
-def test_rows_of_an_interrupted_chunk_are_those_of_a_whole_one(tmp_path):
-    """Stopped at a step that is no multiple of log_every, in this process, and gone on."""
-    run = tiny(steps=40, log_every=20)
+def test_rows_of_an_interrupted_chunk_are_those_of_a_whole_one(finished, tmp_path, monkeypatch):
+    """Stopped after one step, which is no multiple of log_every, and at a row, in this process, and gone on."""
+    run, folder, take = tiny(), tmp_path / finished.name, session.Session.take
 
-    def ask(progress):
-        if progress.step == 20:
+    def asking(self, step, values):
+        take(self, step, values)
+        if step == 0:
             os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
-        train(run, tmp_path / "a", report=ask)
-    folder = tmp_path / "a" / run.run_id
-    assert checkpoint.steps(folder / "checkpoints")[-1] == 20
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    train(run, tmp_path / "a")
-    train(run, tmp_path / "b")
-    assert soak.differences(folder, tmp_path / "b" / run.run_id) == []
+    monkeypatch.setattr(session.Session, "take", asking)
+    for report, reached in ((lambda progress: None, 1), (_ask_at(20), 20)):
+        with pytest.raises(KeyboardInterrupt):
+            train(run, tmp_path, report=report)
+        assert checkpoint.steps(folder / "checkpoints")[-1] == reached
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    train(run, tmp_path)
+    assert soak.differences(folder, finished) == []
     assert np.isfinite([float(row["loss"]) for row in soak.numbers(folder / "metrics.csv")]).all()

@@ -5,6 +5,7 @@ from processes import python
 
 from tfcollapse import mapped
 from tfcollapse.data import load
+from tfcollapse.record import RunDirectory
 from tfcollapse.training.ingredients import chunk
 from tfcollapse.training.trainer import train
 
@@ -34,12 +35,12 @@ def test_a_streamed_run_sees_the_same_images_in_the_same_order_bit_for_bit(on_di
         assert np.array_equal(ours, theirs)
 
 
-def test_a_run_trained_from_a_stream_ends_at_the_same_numbers(tmp_path, monkeypatch):
+def test_a_run_trained_from_a_stream_ends_at_the_same_numbers(finished, tmp_path, monkeypatch):
     run = tiny()
     assert not isinstance(load(run.data).train.base, np.memmap)
-    resident = train(run, tmp_path / "resident")
+    resident = RunDirectory(finished, run).result
     monkeypatch.setattr(mapped, "MEMORY_BUDGET", 0)
-    assert train(run, tmp_path / "streamed")["train"] == resident["train"]
+    assert train(run, tmp_path)["train"] == resident["train"]
 
 
 def test_memory_stays_flat_over_a_file_larger_than_the_budget(tmp_path):

@@ -1,3 +1,5 @@
+import shutil
+
 import matplotlib.image
 import numpy as np
 import pytest
@@ -12,10 +14,10 @@ from tfcollapse.training.trainer import train
 from tfcollapse.variants import replace
 
 
-def test_every_finished_model_has_a_line_of_what_it_reconstructs_and_samples(tmp_path):
+def test_every_finished_model_has_a_line_of_what_it_reconstructs_and_samples(finished, tmp_path):
     runs = [tiny(objective=Objective(kind="ae")), tiny(), tiny(steps=60)]
-    for run in runs[:2]:
-        train(run, tmp_path)
+    train(runs[0], tmp_path)
+    shutil.copytree(finished, tmp_path / runs[1].run_id)
     grid = pictures(runs, tmp_path).axes
     assert [axes.get_ylabel() for axes in grid[::2]] == ["test image", "AE, depth 2", "VAE, depth 2, gamma optimal"]
     images = load(runs[0].data).test[:COUNT] / np.float32(255)
@@ -32,11 +34,22 @@ def test_every_finished_model_has_a_line_of_what_it_reconstructs_and_samples(tmp
     assert drawn[3] is None  # nor beside an AE
 
 
-def test_the_command_draws_a_sweep_s_pictures(tmp_path):
-    arguments = ["fig1_left", "--preset", "smoke", "--out", str(tmp_path)]
+def test_the_command_draws_a_sweep_s_pictures(finished, tmp_path):
+    study = tmp_path / "one.py"
+    study.write_text(
+        """
+from examples import tiny
+from tfcollapse.claims import depth_claims
+from tfcollapse.figures import depth_figure
+from tfcollapse.study import Study
+STUDY = Study(title="t", presets={"smoke": [tiny()]}, draw=depth_figure, claims=depth_claims)
+"""
+    )
+    arguments = [str(study), "--preset", "smoke", "--out", str(tmp_path)]
+    shutil.copytree(finished, tmp_path / "runs" / finished.name)
     assert cli.main(["sweep", *arguments, "--index", "0"]) == 0
     assert cli.main(["pictures", *arguments]) == 0
-    assert matplotlib.image.imread(tmp_path / "fig1_left-pictures.png").std() > 0.05
+    assert matplotlib.image.imread(tmp_path / "one-pictures.png").std() > 0.05
 
 
 def test_images_whose_licence_forbids_it_are_not_shown(tmp_path):

@@ -45,7 +45,8 @@ def _holder(folder: RunDirectory) -> psutil.Process:
     raise AssertionError(f"nobody holds {lock}")
 
 
-def test_a_cluster_trains_the_sweep_and_a_killed_worker_s_run_resumes(two_nodes, tmp_path):
+@pytest.mark.slow
+def test_a_cluster_trains_the_sweep_and_a_killed_worker_s_run_resumes(two_nodes, tmp_path, monkeypatch):
     long = tiny(steps=3_000, log_every=20, evaluate_every=200, checkpoint_every=200)
     runs = [long, tiny(seed=1), tiny(seed=2, objective=Objective(kind="ae"))]
     folder = RunDirectory(tmp_path / "ray" / long.run_id, long)
@@ -67,45 +68,51 @@ def test_a_cluster_trains_the_sweep_and_a_killed_worker_s_run_resumes(two_nodes,
     assert len(folder.sessions) == 2
     assert folder.sessions[-1]["resumed_from"] >= 200
     assert {report.run_id for report in reports} >= {long.run_id}
-    alone = sweep(runs, tmp_path / "alone", jobs=2)  # one core each, as on the cluster
+    core = min(os.sched_getaffinity(0))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {core})  # one core, as on the cluster
+    alone = sweep(runs, tmp_path / "alone", jobs=1)
     for ours, theirs in zip(rows, alone, strict=True):
         assert ours["run_id"] == theirs["run_id"]
         assert ours["train_error"] == pytest.approx(theirs["train_error"], rel=1e-5)
 
 
-def test_the_command_line_takes_an_address_and_writes_the_same_table(two_nodes, tmp_path):
-    answer = command("sweep", "fig2", "--preset", "smoke", "--ray", two_nodes, "--out", str(tmp_path))
+@pytest.mark.slow
+def test_the_command_line_takes_an_address_and_writes_the_same_table(two_nodes, tmp_path, capsys):
+    arguments = ["sweep", "fig1_left", "--preset", "smoke", "--only", "objective.kind=ae", "--out", str(tmp_path)]
+    answer = command(*arguments, "--ray", two_nodes)
     assert answer.returncode == 0, answer.stderr
     assert answer.stderr == ""
-    assert (tmp_path / "fig2.png").exists()
-    again = command("sweep", "fig2", "--preset", "smoke", "--out", str(tmp_path))  # finished: nothing is left to train
-    assert "2 of 2 runs have ended before" in again.stdout
+    assert (tmp_path / "fig1_left.png").exists()
+    assert main(arguments) == 0  # nothing is left to train
+    assert "2 of 2 runs have ended before" in capsys.readouterr().out
 
 
-def test_a_run_that_no_node_can_take_is_refused(two_nodes, tmp_path):
-    answer = command("sweep", "fig2", "--preset", "smoke", "--ray", two_nodes, "--gpus", "2", "--out", str(tmp_path))
-    assert answer.returncode == 2
-    assert "expected a node with 1 CPUs and 2 GPUs" in answer.stderr
-    assert len(answer.stderr.splitlines()) == 1
-
-
-def test_what_ray_does_not_understand_is_one_line(two_nodes, tmp_path, capsys):
-    arguments = ["sweep", "fig2", "--preset", "smoke", "--out", str(tmp_path)]
-    assert main([*arguments, "--cpus", "2"]) == 2
-    assert "expected --ray beside them" in capsys.readouterr().err
+@pytest.mark.slow
+def test_what_no_node_can_give_is_refused_in_one_line(two_nodes, tmp_path, capfd):
+    arguments = ["sweep", "fig2", "--preset", "smoke", "--ray", two_nodes, "--gpus", "2", "--out", str(tmp_path)]
+    assert main(arguments) == 2
+    said = capfd.readouterr().err
+    assert "expected a node with 1 CPUs and 2 GPUs" in said
+    assert len(said.splitlines()) == 1
     for share in ("-1", "1.5", "nan", "0.00001"):
         with pytest.raises(ConfigError, match="expected a whole number"):
             ray_sweep([tiny()], tmp_path, address=two_nodes, cpus=float(share))
-    with pytest.raises(ConfigError, match="nothing answers"):
-        ray_sweep([tiny()], tmp_path, address="head..cluster:6379")
 
 
-@pytest.mark.parametrize(("address", "said"), [("nonsense", "expected HOST:PORT"), (None, "nothing answers")])
-def test_an_address_that_does_not_answer_is_one_line(address, said, tmp_path):
+def test_shares_without_a_cluster_are_one_line(tmp_path, capsys):
+    assert main(["sweep", "fig2", "--preset", "smoke", "--out", str(tmp_path), "--cpus", "2"]) == 2
+    assert "expected --ray beside them" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [("nonsense", "expected HOST:PORT"), (None, "nothing answers"), ("head..cluster:6379", "nothing answers")],
+)
+def test_an_address_that_does_not_answer_is_one_line(address, said, tmp_path, capfd):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))  # bound and not listening
         address = address or f"127.0.0.1:{free.getsockname()[1]}"
-        answer = command("sweep", "fig2", "--preset", "smoke", "--ray", address, "--out", str(tmp_path))
-    assert answer.returncode == 2
-    assert said in answer.stderr
-    assert len(answer.stderr.splitlines()) == 1
+        assert main(["sweep", "fig2", "--preset", "smoke", "--ray", address, "--out", str(tmp_path)]) == 2
+    line = capfd.readouterr().err
+    assert said in line
+    assert len(line.splitlines()) == 1

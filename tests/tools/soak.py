@@ -27,22 +27,27 @@ from tfcollapse.training import checkpoint
 from tfcollapse.variants import replace
 
 MOMENTS = ("start", "training", "checkpoint")
-"""When to kill: any time from the process' start on; some time after a new row of metrics.csv; as a checkpoint is being
-written."""
+"""When to kill: any time from the process' start on; some time after some new rows of metrics.csv; as a checkpoint is
+being written."""
+
+DAMAGES = ("truncated", "bytes flipped")
+"""What is done to a file, in turn."""
 
 
-def run_of(steps):
-    """A VAE whose checkpoints, 8 MB each, take a while to write."""
+def run_of(steps, width=400):
+    """A VAE whose checkpoints, 8 MB each at that width, take a while to write."""
     small = tiny(
         objective=Objective(gamma_start=0.1), steps=steps, log_every=20, evaluate_every=200, checkpoint_every=100
     )
-    return replace(small, {"network": Network(depth=1, width=400, latent_dim=8)})
+    return replace(small, {"network": Network(depth=1, width=width, latent_dim=8)})
 
 
 PATIENT = """
 import sys
-from tfcollapse.training import session, stopping
+from tfcollapse.backend import start
 from tfcollapse.cli import main
+start()  # as quietly as the command line does
+from tfcollapse.training import session, stopping
 stopping.DEADLINE = 600  # as long as a loaded machine may take to save: the deadline itself has a test of its own
 take = session.Session.take
 def told(self, step, values):
@@ -100,14 +105,18 @@ def undisturbed(run, out):
 
 def kill(process, folder, moment, draws):
     """Kill at a moment; returns whether the process was still there, and a checkpoint half written."""
-    rows = folder / "metrics.csv"
-    before = rows.stat().st_size if rows.exists() else 0
+    path = folder / "metrics.csv"
+
+    def rows():
+        return path.read_bytes().count(b"\n") if path.exists() else 0
+
     if moment == "start":
         time.sleep(draws.uniform(0, 6))
     if moment == "training":
-        while process.poll() is None and (not rows.exists() or rows.stat().st_size <= before):
+        wanted = rows() + draws.randint(1, 20)
+        while process.poll() is None and rows() < wanted:
             time.sleep(0.002)
-        time.sleep(draws.uniform(0, 1))
+        time.sleep(draws.uniform(0, 0.05))  # some steps of the row to come
     if moment == "checkpoint":
         while process.poll() is None and not list((folder / "checkpoints").glob("*.partial")):
             time.sleep(0.0002)
@@ -132,17 +141,15 @@ def kills(run, out, count, seed=0):
     return found, folder
 
 
-def damage(path, draws):
-    """Cut a file short, or change some of its bytes. Returns how."""
+def damage(path, how, draws):
+    """Cut a file short, or change some of its bytes."""
     content = bytearray(path.read_bytes())
-    how = draws.choice(["truncated", "bytes flipped"])
     if how == "truncated":
         del content[draws.randrange(len(content)) :]
     else:
         for _ in range(draws.randint(1, 8)):
             content[draws.randrange(len(content))] ^= draws.randint(1, 255)
     path.write_bytes(content)
-    return how
 
 
 def stopped(run, out):
@@ -167,7 +174,8 @@ def corruptions(run, out, count, seed=0):
     for number in range(count):
         folder = out / f"damaged{number}" / "runs" / run.run_id
         shutil.copytree(before, folder)
-        how = damage(max((folder / "checkpoints").glob("step-*.npz")), draws)
+        how = DAMAGES[number % len(DAMAGES)]
+        damage(max((folder / "checkpoints").glob("step-*.npz")), how, draws)
         status, errors = ends(start(run, folder.parent))
         assert status == 0, errors
         assert "is damaged: falling back to the one before" in errors, errors
