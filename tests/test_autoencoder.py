@@ -58,26 +58,28 @@ def test_gamma_is_the_variance_and_trains_only_when_learned():
     assert _model("ae").gamma is None
 
 
-@pytest.mark.parametrize("kind", ["ae", "vae"])
-def test_keras_file_reloads_in_a_fresh_process_without_custom_objects(kind, tmp_path):
-    model, images = _model(kind, **({"gamma_start": 0.3} if kind == "vae" else {})), _images(7)
-    for variable in model.weights:
-        variable.assign(variable + 0.01)
-    model.save(tmp_path / "model.keras")
+def test_keras_file_reloads_in_a_fresh_process_without_custom_objects(tmp_path):
+    models, images = {"ae": _model("ae"), "vae": _model("vae", gamma_start=0.3)}, _images(7)
+    for kind, model in models.items():
+        for variable in model.weights:
+            variable.assign(variable + 0.01)
+        model.save(tmp_path / f"{kind}.keras")
     np.save(tmp_path / "images.npy", images)
     code = """
 import sys, json, numpy as np, tfcollapse
-model = tfcollapse.load_model(sys.argv[1] + "/model.keras")
 images = np.load(sys.argv[1] + "/images.npy")
-np.save(sys.argv[1] + "/again.npy", model.reconstruct(images))
-print(json.dumps([type(model).__name__, model.objective.kind, None if model.gamma is None else float(model.gamma)]))
+for kind in ("ae", "vae"):
+    model = tfcollapse.load_model(f"{sys.argv[1]}/{kind}.keras")
+    np.save(f"{sys.argv[1]}/{kind}.npy", model.reconstruct(images))
+    print(json.dumps([type(model).__name__, model.objective.kind, None if model.gamma is None else float(model.gamma)]))
 """
     answer = python(code, str(tmp_path))
     assert answer.returncode == 0, answer.stderr
-    name, again, gamma = json.loads(answer.stdout.splitlines()[-1])
-    assert (name, again) == ("Autoencoder", kind)
-    assert gamma == (pytest.approx(float(model.gamma)) if kind == "vae" else None)
-    assert np.array_equal(np.load(tmp_path / "again.npy"), model.reconstruct(images))
+    for (kind, model), line in zip(models.items(), answer.stdout.splitlines()[-2:], strict=True):
+        name, again, gamma = json.loads(line)
+        assert (name, again) == ("Autoencoder", kind)
+        assert gamma == (pytest.approx(float(model.gamma)) if kind == "vae" else None)
+        assert np.array_equal(np.load(tmp_path / f"{kind}.npy"), model.reconstruct(images))
 
 
 @pytest.mark.parametrize(
@@ -116,40 +118,40 @@ from examples import tiny
 from tfcollapse.config import Objective
 from tfcollapse.training.ingredients import build
 images = np.random.default_rng(0).random((32, 6, 6, 1)).astype(np.float32)
-objective = Objective(**json.loads(sys.argv[1]))
-found = {}
-for replicas in (1, 2):
-    strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)])
-    with strategy.scope():
-        model = build(tiny(objective=objective), (6, 6, 1))
-        if model.variational:  # no posterior noise, which the two would draw differently
-            model.encoder.log_variance.bias.assign(tf.fill((6,), -60.0))
-        before = [v.numpy() for v in model.trainable_variables]
-        model.compile(optimizer=keras.optimizers.SGD(0.001))
-    logs = model.fit(images, batch_size=32, epochs=1, shuffle=False, verbose=0).history
-    moved = [v.numpy() - b for v, b in zip(model.trainable_variables, before)]
-    found[replicas] = (moved, {name: values[0] for name, values in logs.items()})
-one, two = found[1], found[2]
-scale = max(np.abs(m).max() for m in one[0])
-print(json.dumps({
-    "moved": float(scale),
-    "difference": float(max(np.abs(a - b).max() for a, b in zip(one[0], two[0]))),
-    "logs": [one[1], two[1]],
-}))
+strategies = {count: tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(count)]) for count in (1, 2)}
+for settings in json.loads(sys.argv[1]):
+    found = {}
+    for replicas, strategy in strategies.items():
+        with strategy.scope():
+            model = build(tiny(objective=Objective(**settings)), (6, 6, 1))
+            if model.variational:  # no posterior noise, which the two would draw differently
+                model.encoder.log_variance.bias.assign(tf.fill((6,), -60.0))
+            before = [v.numpy() for v in model.trainable_variables]
+            model.compile(optimizer=keras.optimizers.SGD(0.001))
+        logs = model.fit(images, batch_size=32, epochs=1, shuffle=False, verbose=0).history
+        moved = [v.numpy() - b for v, b in zip(model.trainable_variables, before)]
+        found[replicas] = (moved, {name: values[0] for name, values in logs.items()})
+    one, two = found[1], found[2]
+    scale = max(np.abs(m).max() for m in one[0])
+    print(json.dumps({
+        "moved": float(scale),
+        "difference": float(max(np.abs(a - b).max() for a, b in zip(one[0], two[0]))),
+        "logs": [one[1], two[1]],
+    }))
 """
 
 
-@pytest.mark.parametrize(
-    "objective", [{"kind": "ae"}, {"gamma": "learned", "gamma_start": 0.5}], ids=["ae", "vae learned gamma"]
-)
-def test_two_replicas_take_the_step_of_one(objective):
+@pytest.mark.slow
+def test_two_replicas_take_the_step_of_one():
     """With SGD, whose step shows a gradient that is summed where it should be averaged; Adam hides it."""
-    answer = python(REPLICAS, json.dumps(objective))
+    objectives = [{"kind": "ae"}, {"gamma": "learned", "gamma_start": 0.5}]
+    answer = python(REPLICAS, json.dumps(objectives))
     assert answer.returncode == 0, answer.stderr
-    facts = json.loads(answer.stdout.splitlines()[-1])
-    assert facts["moved"] > 1e-5
-    assert facts["difference"] < 1e-4 * facts["moved"]
-    assert facts["logs"][0] == pytest.approx(facts["logs"][1], rel=1e-5)
+    lines = answer.stdout.splitlines()[-2:]
+    for objective, facts in zip(objectives, map(json.loads, lines), strict=True):
+        assert facts["moved"] > 1e-5, objective
+        assert facts["difference"] < 1e-4 * facts["moved"], objective
+        assert facts["logs"][0] == pytest.approx(facts["logs"][1], rel=1e-5), objective
 
 
 def test_the_public_names_resolve():

@@ -92,16 +92,23 @@ def test_the_arms_of_a_run():
 
 SETTINGS = {
     "data.name": "fashion_mnist_mini",
-    "network.depth": 20,
-    "network.width": 64,
+    "data.train": 1_000,
+    "data.test": 100,
+    "network.depth": 16,
+    "network.width": 32,
     "network.latent_dim": 16,
     "objective.gamma": "optimal",
-    "training.steps": 1_000,
-    "training.halve_every": 400,
-    "training.learning_rate": 5e-4,
+    "training.steps": 300,
+    "training.halve_every": 150,
+    "training.learning_rate": 1e-3,
+    "training.log_every": 50,
+    "training.evaluate_every": 300,
+    "training.checkpoint_every": 300,
+    "training.jit": "off",  # XLA would compile five networks for longer than they are trained
 }
 
 
+@pytest.mark.slow
 def test_a_network_that_is_too_deep_is_blamed_on_its_autoencoder(tmp_path, capsys):
     settings = [part for name, value in SETTINGS.items() for part in ("--set", f"{name}={value}")]
     arguments = ["blame", "--out", str(tmp_path), *settings]
@@ -164,6 +171,7 @@ def their_build():
     return names["build"]
 
 
+@pytest.mark.slow
 def test_a_beta_too_large_is_the_kl_weight_s_fault():
     found = tc.blame_build(
         their_build(),

@@ -1,13 +1,12 @@
 """`tfcollapse diagnose` on strangers' models: Keras' own manner, plain functions, files; and on our runs."""
 
 import json
-import subprocess
-import sys
 
 import keras
 import numpy as np
 import pytest
 from keras import layers, ops
+from processes import command, python
 
 import tfcollapse as tc
 from tfcollapse.cli import main
@@ -166,22 +165,27 @@ def files(tmp_path_factory):
     return out
 
 
-def command(files, encoder="encoder.keras", decoder="decoder.keras", data="images.npy", *more):
+def question(files, encoder="encoder.keras", decoder="decoder.keras", data="images.npy"):
     at = [str(files / name) for name in (encoder, decoder, data)]
-    return ["diagnose", "--encoder", at[0], "--decoder", at[1], "--data", at[2], *more]
+    return ["diagnose", "--encoder", at[0], "--decoder", at[1], "--data", at[2]]
 
 
-def test_files_of_strangers_are_diagnosed_in_a_process_of_its_own(files):
-    answer = subprocess.run(
-        [sys.executable, "-m", "tfcollapse", *command(files), "--gamma", "0.01", "--json"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert answer.returncode == 0, answer.stderr
-    found = json.loads(answer.stdout)
+def check_answer(text):
+    found = json.loads(text)
     assert sum(found["verdict"]["counts"].values()) == LATENT
     assert found["measurements"]["images"] == 500
+
+
+def test_files_of_strangers_are_diagnosed(files, capsys):
+    assert main([*question(files), "--gamma", "0.01", "--json"]) == 0
+    check_answer(capsys.readouterr().out)
+
+
+@pytest.mark.slow
+def test_files_of_strangers_are_diagnosed_in_a_process_of_its_own(files):
+    answer = command(*question(files), "--gamma", "0.01", "--json")
+    assert answer.returncode == 0, answer.stderr
+    check_answer(answer.stdout)
     assert answer.stderr == ""
 
 
@@ -200,7 +204,7 @@ def test_files_of_strangers_are_diagnosed_in_a_process_of_its_own(files):
     ],
 )
 def test_a_bad_file_is_one_line_and_status_2(files, capsys, changed, message):
-    assert main(command(files, **changed)) == 2
+    assert main(question(files, **changed)) == 2
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
@@ -214,37 +218,37 @@ def test_half_a_question_is_refused(capsys, arguments):
     assert "expected a run's directory" in capsys.readouterr().err
 
 
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    out = tmp_path_factory.mktemp("runs")
-    common = {
-        "data": tc.Data(name="fashion_mnist_mini", train=300, test=50),
-        "network": tc.Network(depth=1, width=16, latent_dim=4),
-        "training": tc.Training(steps=40, log_every=10, evaluate_every=20, checkpoint_every=20),
-    }
-    found = {}
-    for kind, objective in (("vae", tc.Objective(gamma="optimal")), ("ae", tc.Objective(kind="ae"))):
-        found[kind] = out / tc.train(tc.Run(**common, objective=objective), out)["run_id"]
-    return found
+def finished(out, objective):
+    """A finished run's directory; without XLA, which takes longer to compile than this takes to train."""
+    run = tc.Run(
+        data=tc.Data(name="fashion_mnist_mini", train=300, test=50),
+        network=tc.Network(depth=1, width=16, latent_dim=4),
+        training=tc.Training(steps=40, log_every=10, evaluate_every=20, checkpoint_every=20, jit="off"),
+        objective=objective,
+    )
+    return out / tc.train(run, out)["run_id"]
 
 
-def test_a_run_of_ours_keeps_its_diagnosis(runs, capsys):
-    assert main(["diagnose", str(runs["vae"])]) == 0
+def test_a_run_of_ours_keeps_its_diagnosis(tmp_path, capsys):
+    run = finished(tmp_path, tc.Objective(gamma="optimal"))
+    assert main(["diagnose", str(run)]) == 0
     assert "evidence" in capsys.readouterr().out
-    kept = json.loads((runs["vae"] / "diagnosis.json").read_text())
-    result = json.loads((runs["vae"] / "result.json").read_text())
+    kept = json.loads((run / "diagnosis.json").read_text())
+    result = json.loads((run / "result.json").read_text())
     assert kept["measurements"]["error_at_mean"] == pytest.approx(
         result["train"]["reconstruction_error_at_mean"], rel=1e-4
     )
     assert kept["measurements"]["kl"] == pytest.approx(result["train"]["kl"], rel=1e-4)
     assert kept["verdict"]["counts"]["active"] == result["train"]["active_units"]
-    assert kept["made"]["command"] == f"tfcollapse diagnose {runs['vae']}"
+    assert kept["made"]["command"] == f"tfcollapse diagnose {run}"
 
 
-def test_an_ae_and_a_directory_of_nothing_are_refused(runs, tmp_path, capsys):
-    assert main(["diagnose", str(runs["ae"])]) == 2
+def test_an_ae_and_a_directory_of_nothing_are_refused(tmp_path, capsys):
+    assert main(["diagnose", str(finished(tmp_path / "runs", tc.Objective(kind="ae")))]) == 2
     assert "received an AE" in capsys.readouterr().err
-    assert main(["diagnose", str(tmp_path)]) == 2
+    nothing = tmp_path / "nothing"
+    nothing.mkdir()
+    assert main(["diagnose", str(nothing)]) == 2
     assert "is not a run's directory" in capsys.readouterr().err
 
 
@@ -268,12 +272,13 @@ print(time.process_time() - begun, resource.getrusage(resource.RUSAGE_SELF).ru_m
 """
 
 
+@pytest.mark.slow
 def test_60_000_images_take_less_than_a_minute_of_one_core_and_no_memory_that_grows_with_them(tmp_path):
     np.save(tmp_path / "images.npy", np.random.default_rng(0).integers(0, 256, (60_000, 28, 28, 1), np.uint8))
     found = {}
     for count in (20_000, 60_000):
-        given = [sys.executable, "-c", COST, str(tmp_path / "images.npy"), str(count)]
-        answer = subprocess.run(given, capture_output=True, text=True, timeout=300, check=True)
+        answer = python(COST, str(tmp_path / "images.npy"), str(count))
+        assert answer.returncode == 0, answer.stderr
         found[count] = [float(number) for number in answer.stdout.split()]
     seconds, kilobytes = found[60_000]
     assert seconds < 60

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import json
 
 import numpy as np
@@ -15,6 +16,7 @@ from tfcollapse.lab import laboratory, prop4
 from tfcollapse.lab.precise import in_float64
 from tfcollapse.lab.response import DecoderResponse
 from tfcollapse.lab.unit import UnitHessian, collapse, unit_gradient
+from tfcollapse.record import read_config
 from tfcollapse.theory import affine, stationary, thresholding
 from tfcollapse.theory.affine import Spectrum, known_images
 from tfcollapse.training.descent import descend
@@ -49,12 +51,10 @@ def test_the_designed_images_have_the_designed_spectrum():
     assert found.eigenvalues == pytest.approx(np.sort(affine_lab._KNOWN)[::-1], rel=2e-3, abs=1e-5)
 
 
-def test_the_lab_trains_as_the_trainer_does(tmp_path):
-    run = tiny()
+def test_the_lab_trains_as_the_trainer_does(finished):
     images = load(Data(name=MINI, train=200)).train
-    model, metrics = descend(run, images)
-    result = train(run, tmp_path)
-    rows = (tmp_path / result["run_id"] / "metrics.csv").read_text().splitlines()
+    model, metrics = descend(read_config(finished), images)
+    rows = (finished / "metrics.csv").read_text().splitlines()
     names = rows[0].split(",")
     last = dict(zip(names, rows[-1].split(","), strict=True))
     assert len(metrics) == len(rows) - 1
@@ -199,37 +199,44 @@ def test_latents_that_a_scale_cuts_off_are_at_the_prior():
 
 def test_trained_models_are_read_by_depth_and_a_folder_without_any_is_a_clear_mistake(tmp_path):
     for depth in (2, 1):
-        run = dataclasses.replace(tiny(), network=Network(depth=depth, width=8, latent_dim=2))
-        train(run, tmp_path)
-    train(tiny(objective=Objective(kind="ae")), tmp_path)
+        train(dataclasses.replace(tiny(jit="off"), network=Network(depth=depth, width=8, latent_dim=2)), tmp_path)
+    train(tiny(objective=Objective(kind="ae"), jit="off"), tmp_path)
     assert [run.network.depth for run, _ in prop4.trained_models(str(tmp_path))] == [1, 2]
     with pytest.raises(ValueError, match="--runs 'nowhere': expected run directories of finished dense VAEs"):
         prop4.trained_models("nowhere")
 
 
-OPTIONS = {"data": MINI, "data_dir": None, "runs": None, "images": 8, "table": None, "seed": 0, "command_line": "here"}
+TABLE = "results/learned-gamma/fig1_left.csv"
+OPTIONS = {"data": MINI, "data_dir": None, "runs": None, "images": 8, "table": TABLE, "seed": 0, "command_line": "here"}
 
 
 @pytest.fixture(scope="module")
 def found():
-    return json.loads(json.dumps(laboratory.find("prop1", OPTIONS)))
+    """The findings of a section by its name, found once."""
+    return functools.cache(lambda name: json.loads(json.dumps(laboratory.find(name, OPTIONS))))
 
 
+@pytest.mark.slow
 def test_every_check_of_proposition_1_holds(found):
-    assert {check["verdict"] for check in found["checks"]} == {"holds"}
-    assert found["made"]["command"] == "here"
+    assert {check["verdict"] for check in found("prop1")["checks"]} == {"holds"}
+    assert found("prop1")["made"]["command"] == "here"
 
 
-def test_findings_are_redrawn_from_their_json_alone(found, tmp_path):
-    findings.write(tmp_path, found)
+TITLES = {"equations": "## Equations (8) and (10)", "prop1": "## The soft-threshold decoder (Proposition 1)"}
+
+
+@pytest.mark.parametrize("name", ["equations", pytest.param("prop1", marks=pytest.mark.slow)])
+def test_findings_are_redrawn_from_their_json_alone(found, name, tmp_path):
+    section = found(name)
+    findings.write(tmp_path, section)
     findings.draw(tmp_path)
     first = (tmp_path / "theory.md").read_text()
-    assert "## The soft-threshold decoder (Proposition 1)" in first
-    for check in found["checks"]:
+    assert TITLES[name] in first
+    for check in section["checks"]:
         assert check["claim"].split("|")[0] in first
-    (tmp_path / "prop1.png").unlink()
+    (tmp_path / f"{name}.png").unlink()
     assert main(["figure", "--out", str(tmp_path)]) == 0
-    assert (tmp_path / "prop1.png").stat().st_size > 10_000
+    assert (tmp_path / f"{name}.png").stat().st_size > 10_000
     assert (tmp_path / "theory.md").read_text() == first
 
 
@@ -242,14 +249,27 @@ def test_a_check_that_fails_makes_the_command_fail(tmp_path, capsys):
     assert "does not apply eq. (10)" in said.out
 
 
-def test_the_command_prints_json_alone_and_compares_pairs_of_a_table(tmp_path):
-    table = "results/learned-gamma/fig1_left.csv"
-    answer = command("theory", "equations", "--json", "--table", table, "--out", str(tmp_path / "o"))
-    assert answer.returncode == 0, answer.stderr
-    (section,) = json.loads(answer.stdout)
+def compare(out):
+    return ["theory", "equations", "--json", "--table", TABLE, "--out", str(out)]
+
+
+def check_pairs(text, out):
+    (section,) = json.loads(text)
     assert [check["verdict"] for check in section["checks"]] == ["holds", "holds"]
     assert len(section["curves"]["error"]) == 12
-    assert (tmp_path / "o" / "equations.pdf").exists()
+    assert (out / "equations.pdf").exists()
+
+
+def test_the_command_prints_json_alone_and_compares_pairs_of_a_table(tmp_path, capsys):
+    assert main(compare(tmp_path / "o")) == 0
+    check_pairs(capsys.readouterr().out, tmp_path / "o")
+
+
+@pytest.mark.slow
+def test_the_command_prints_json_alone_in_a_process_of_its_own(tmp_path):
+    answer = command(*compare(tmp_path / "o"))
+    assert answer.returncode == 0, answer.stderr
+    check_pairs(answer.stdout, tmp_path / "o")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Measurements of affine VAEs, whose every number is known in closed form (section 4)."""
 
+import functools
 import math
 
 import numpy as np
@@ -44,14 +45,21 @@ def data():
     return points().astype(np.float32)
 
 
-def measured(data, gamma, declared=None, **spoilt):
-    best, encoder, decoder = affine_vae(data.astype(np.float64), gamma, **spoilt)
-    return best, measure(Subject(encoder, decoder, data[:2]), data, declared)
+@pytest.fixture(scope="module")
+def measured(data):
+    """The best affine VAE at a gamma and its measurements, once."""
+
+    @functools.cache
+    def once(gamma, declared=None):
+        best, encoder, decoder = affine_vae(data.astype(np.float64), gamma)
+        return best, measure(Subject(encoder, decoder, data[:2]), data, declared)
+
+    return once
 
 
 @pytest.mark.parametrize("gamma", [0.002, 0.006])
-def test_of_the_optimal_affine_vae(data, gamma):
-    best, found = measured(data, gamma, gamma)
+def test_of_the_optimal_affine_vae(data, measured, gamma):
+    best, found = measured(gamma, gamma)
     known = affine.spectrum(data.astype(np.float64))
     kept = best.latent_variance < 1
     assert found.error == pytest.approx(known.error(LATENT, gamma), rel=0.01)
@@ -71,29 +79,29 @@ def test_of_the_optimal_affine_vae(data, gamma):
 
 
 @pytest.mark.parametrize("gamma", [0.002, 0.006])
-def test_the_encoder_gives_away_the_gamma_it_was_trained_under(data, gamma):
-    found = measured(data, gamma)[1]
+def test_the_encoder_gives_away_the_gamma_it_was_trained_under(measured, gamma):
+    found = measured(gamma)[1]
     assert found.implied_gamma == pytest.approx(gamma, rel=1e-3)
     assert found.gamma_in_force == found.implied_gamma
 
 
-def test_no_active_unit_gives_nothing_away(data):
-    found = measured(data, 0.05)[1]
+def test_no_active_unit_gives_nothing_away(measured):
+    found = measured(0.05)[1]
     assert found.implied_gamma is None
     assert found.gamma_in_force is None
     assert found.smallest_singular_value == (pytest.approx(0, abs=1e-3), None)
     assert found.information.nats == pytest.approx(0, abs=1e-6)
 
 
-def test_the_residual_holds_what_was_not_served(data):
+def test_the_residual_holds_what_was_not_served(measured):
     # At gamma 0.006: 0.02, 0.012 and 0.008 are served, each leaving 0.006^2 / lambda; 0.004 is not.
-    found = measured(data, 0.006)[1]
+    found = measured(0.006)[1]
     assert found.residual_variances[0] == pytest.approx(0.006**2 / 0.008, rel=0.1)
     assert found.residual_variances[1] == pytest.approx(0.004, rel=0.1)
 
 
-def test_the_decoder_s_response(data):
-    best, found = measured(data, 0.006)
+def test_the_decoder_s_response(measured):
+    best, found = measured(0.006)
     lengths = np.linalg.norm(best.weights, axis=0)
     assert found.smallest_singular_value[0] == pytest.approx(0, abs=1e-3)
     assert found.smallest_singular_value[1] == pytest.approx(lengths[lengths > 0].min(), rel=0.01)

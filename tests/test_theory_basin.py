@@ -134,14 +134,24 @@ def test_the_excess_over_a_threshold_is_bounded_closely_from_below(h):
     assert found >= exact - (1e-8 if h < 30 else 46 / h**4 + 1e-8)
 
 
-def test_the_certified_radius_is_below_every_escape():
-    skewed = np.array([[0.4, 2.0], [-1.0, -0.5], [0.3, 0.1]])
-    for alpha, data in ((0.02, PAPER_DATA), (0.3, PAPER_DATA), (1.5, PAPER_DATA), (0.5, skewed)):
-        proved, found = certified_radius(alpha, data), escape_radius(alpha, data, starts=1)
-        assert 0 < proved <= found
-        # A lower point does lie within the one, and others look in vain a little below it.
-        assert basin._lowest(found, alpha, data, 1, 0) < -1e-10
-        assert basin._lowest(0.99 * found, alpha, data, 1, 1) > -1e-10
+SKEWED = np.array([[0.4, 2.0], [-1.0, -0.5], [0.3, 0.1]])
+
+
+@pytest.mark.parametrize(
+    ("alpha", "data"),
+    [
+        (0.02, PAPER_DATA),
+        (0.3, PAPER_DATA),
+        pytest.param(1.5, PAPER_DATA, marks=pytest.mark.slow),
+        pytest.param(0.5, SKEWED, marks=pytest.mark.slow),
+    ],
+)
+def test_the_certified_radius_is_below_every_escape(alpha, data):
+    proved, found = certified_radius(alpha, data), escape_radius(alpha, data, starts=1)
+    assert 0 < proved <= found
+    # A lower point does lie within the one, and others look in vain a little below it.
+    assert basin._lowest(found, alpha, data, 1, 0) < -1e-10
+    assert basin._lowest(0.99 * found, alpha, data, 1, 1) > -1e-10
 
 
 def test_without_a_threshold_there_is_no_radius_and_with_a_small_one_a_small():
@@ -178,7 +188,7 @@ def test_height_goes_as_alpha_squared_and_width_as_alpha():
     assert scaled == pytest.approx([0.018012, 0.6501, 0.1612, -0.0130], rel=1e-3)
 
 
-@pytest.mark.parametrize("alpha", [0.1, 1.0])
+@pytest.mark.parametrize("alpha", [0.1, pytest.param(1.0, marks=pytest.mark.slow)])
 def test_the_pass_is_the_lowest_way_out_but_for_a_twentieth(alpha):
     height = mountain_pass(alpha).height
     assert 0.95 * height <= barrier_bound(alpha, starts=1) <= height

@@ -30,6 +30,7 @@ HERMITE = (
     lambda e: e**3 - 3 * e,
     lambda e: e**4 - 6 * e**2 + 3,
 )
+LEGENDRE = np.polynomial.legendre.leggauss(200)
 
 
 def any_vae(random, n, d, latent) -> SoftThresholdVAE:
@@ -54,7 +55,7 @@ def expectation(function, order: int, m: float, v: float, alpha: float) -> float
     s = math.sqrt(v)
     kinks = [(edge - m) / s for edge in (-alpha, alpha)]
     ends = [-12.0, *sorted(kink for kink in kinks if -12 < kink < 12), 12.0]
-    x, weights = np.polynomial.legendre.leggauss(200)
+    x, weights = LEGENDRE
     parts = []
     for a, b in zip(ends, ends[1:], strict=False):
         e = (a + b) / 2 + (b - a) / 2 * x
