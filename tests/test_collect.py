@@ -11,8 +11,8 @@ from processes import ROOT
 from tfcollapse import webpage
 from tfcollapse.cli import main
 from tfcollapse.collect import lasting_command
+from tfcollapse.records.table import read_table
 from tfcollapse.study import load_study
-from tfcollapse.table import read_table
 from tfcollapse.training import trainer
 
 SWEEP = ["sweep", "fig1_left", "--preset", "smoke"]

@@ -7,12 +7,12 @@ from examples import table_row, tiny
 
 from tfcollapse import report
 from tfcollapse.cli import main
-from tfcollapse.columns import COLUMNS, declared, older, older_mark
 from tfcollapse.config import NUMERICS, Data, Network, Objective, Run, Training
 from tfcollapse.errors import ConfigError
-from tfcollapse.record import RunDirectory, numerics_of
+from tfcollapse.records.columns import COLUMNS, declared, older, older_mark
+from tfcollapse.records.run_directory import RunDirectory, numerics_of
+from tfcollapse.records.table import MEASURES, read_table, tidy_row, write_table
 from tfcollapse.study import load_study
-from tfcollapse.table import MEASURES, read_table, tidy_row, write_table
 from tfcollapse.theory.equations import pairs
 from tfcollapse.variants import configured, replace
 

@@ -6,7 +6,7 @@ from tfcollapse.config import Network, Objective, Run
 from tfcollapse.cost import flops_per_image, seconds_left
 from tfcollapse.data import expected_shape
 from tfcollapse.describe import describe
-from tfcollapse.record import RunDirectory
+from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.study import load_study
 from tfcollapse.training.trainer import train
 from tfcollapse.variants import replace

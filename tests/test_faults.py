@@ -14,7 +14,7 @@ from examples import tiny
 
 from tfcollapse.cli import main
 from tfcollapse.errors import RunError
-from tfcollapse.record import RunDirectory
+from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.training import checkpoint, session, stopping
 from tfcollapse.training.trainer import train
 

@@ -11,8 +11,8 @@ from tfcollapse import cli, figures, report, run_commands
 from tfcollapse.claims import depth_claims
 from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED
 from tfcollapse.figures import style
+from tfcollapse.records.table import read_table
 from tfcollapse.study import load_study, study_names
-from tfcollapse.table import read_table
 
 
 def rows(errors, seeds=1, gamma_mode="learned"):

@@ -21,7 +21,7 @@ from tfcollapse import load_model
 from tfcollapse.config import Network, Objective, Run
 from tfcollapse.data import MINI
 from tfcollapse.errors import ConfigError
-from tfcollapse.record import RunDirectory, read_json
+from tfcollapse.records.run_directory import RunDirectory, read_json
 from tfcollapse.sweep import auto_together, parcels, sweep
 from tfcollapse.training import checkpoint
 from tfcollapse.training.trainer import train, train_together

@@ -16,7 +16,7 @@ from tfcollapse.lab import laboratory, prop4
 from tfcollapse.lab.precise import in_float64
 from tfcollapse.lab.response import DecoderResponse
 from tfcollapse.lab.unit import UnitHessian, collapse, unit_gradient
-from tfcollapse.record import read_config
+from tfcollapse.records.run_directory import read_config
 from tfcollapse.theory import affine, stationary, thresholding
 from tfcollapse.theory.affine import Spectrum, known_images
 from tfcollapse.training.descent import descend

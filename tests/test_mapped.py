@@ -5,7 +5,7 @@ from processes import python
 
 from tfcollapse import mapped
 from tfcollapse.data import load
-from tfcollapse.record import RunDirectory
+from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.training.ingredients import chunk
 from tfcollapse.training.trainer import train
 

@@ -6,8 +6,8 @@ from processes import ROOT, python
 
 from tfcollapse.cli import main
 from tfcollapse.config import NUMERICS
+from tfcollapse.records.table import write_table
 from tfcollapse.study import load_study
-from tfcollapse.table import write_table
 
 OVERVIEW = """
 import sys

@@ -12,7 +12,7 @@ from processes import command
 from tfcollapse.cli import main
 from tfcollapse.config import Objective
 from tfcollapse.errors import ConfigError
-from tfcollapse.record import RunDirectory
+from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.sweep import sweep
 from tfcollapse.training import checkpoint
 

@@ -7,9 +7,10 @@ import pytest
 from examples import tiny
 from processes import ROOT
 
-from tfcollapse import record, table
 from tfcollapse.errors import RunError
-from tfcollapse.record import RunDirectory
+from tfcollapse.records import run_directory as record
+from tfcollapse.records import table
+from tfcollapse.records.run_directory import RunDirectory
 
 
 def _directory(tmp_path, run=None):
@@ -20,7 +21,7 @@ def _directory(tmp_path, run=None):
 def test_a_second_process_is_refused_and_a_dead_one_leaves_no_lock(tmp_path):
     holder = """
 import sys; sys.path.insert(0, "tests/tools")
-from examples import tiny; from tfcollapse.record import RunDirectory; import pathlib
+from examples import tiny; from tfcollapse.records.run_directory import RunDirectory; import pathlib
 with RunDirectory(pathlib.Path(sys.argv[1]), tiny()).open():
     print("held", flush=True)
     sys.stdin.read()

@@ -11,7 +11,7 @@ from tfcollapse.cli import main
 from tfcollapse.config import Data, Network, Run
 from tfcollapse.diagnosis.run import diagnose_run
 from tfcollapse.errors import RunError
-from tfcollapse.table import read_table
+from tfcollapse.records.table import read_table
 from tfcollapse.webpage import report
 
 FINDS_NOTHING = "expected the table of a study or run directories"

@@ -13,8 +13,8 @@ from tfcollapse.diagnostics.posterior import SIGMA_BINS
 from tfcollapse.figures import depth_figure, gamma_figure, initialisation_figure, residual_figure, sigma_figure
 from tfcollapse.figures.residual import relative_errors
 from tfcollapse.figures.style import STYLES, caption
+from tfcollapse.records.table import read_table, write_table
 from tfcollapse.study import load_study
-from tfcollapse.table import read_table, write_table
 
 
 def residual_rows(errors):

@@ -9,9 +9,9 @@ from tfcollapse import data
 from tfcollapse.cli import main
 from tfcollapse.config import Network
 from tfcollapse.figures.style import DEPTH_NAMES
-from tfcollapse.record import RunDirectory
+from tfcollapse.records.run_directory import RunDirectory
+from tfcollapse.records.table import tidy_row, write_table
 from tfcollapse.study import load_study
-from tfcollapse.table import tidy_row, write_table
 from tfcollapse.training import trainer
 from tfcollapse.variants import replace
 

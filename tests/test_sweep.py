@@ -14,10 +14,10 @@ from processes import ROOT, command
 
 from tfcollapse.cli import main
 from tfcollapse.config import Network, Objective, Run
-from tfcollapse.record import RunDirectory
+from tfcollapse.records.run_directory import RunDirectory
+from tfcollapse.records.table import read_table
 from tfcollapse.study import load_study, study_names
 from tfcollapse.sweep import auto_jobs, sweep
-from tfcollapse.table import read_table
 from tfcollapse.training import checkpoint
 from tfcollapse.variants import replace
 
@@ -65,7 +65,7 @@ def test_every_study_s_smoke_preset_runs_from_declaration_to_figure_and_again(tm
     (tmp_path / "every.py").write_text(
         f"""
 from matplotlib.figure import Figure
-from tfcollapse.columns import COLUMNS
+from tfcollapse.records.columns import COLUMNS
 from tfcollapse.study import Study, load_study
 runs = list(dict.fromkeys(run for name in {studies} for run in load_study(name).runs("smoke")))
 together = {{"tells_apart": list(COLUMNS.values())}}

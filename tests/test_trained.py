@@ -6,8 +6,8 @@ from examples import table_row
 from tfcollapse import report
 from tfcollapse.claims import depth_claims, gamma_claims, initialisation_claims, residual_claims, sigma_claims
 from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED
-from tfcollapse.columns import TRAINED, not_trained, trained
 from tfcollapse.figures import depth_figure
+from tfcollapse.records.columns import TRAINED, not_trained, trained
 from tfcollapse.study import load_study
 
 MEAN = 0.07

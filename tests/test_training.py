@@ -13,7 +13,7 @@ from tfcollapse import draws, load_model
 from tfcollapse.config import Objective
 from tfcollapse.data import load
 from tfcollapse.errors import RunError
-from tfcollapse.record import RunDirectory, read_json
+from tfcollapse.records.run_directory import RunDirectory, read_json
 from tfcollapse.training import checkpoint, engines
 from tfcollapse.training.ingredients import build
 from tfcollapse.training.tensorflow_engine import METRICS, TensorFlowEngine

@@ -18,8 +18,8 @@ from tfcollapse.cli import main
 from tfcollapse.config import Run
 from tfcollapse.data import load
 from tfcollapse.errors import ConfigError, RunError, UserError
-from tfcollapse.record import RunDirectory, read_config
-from tfcollapse.table import read_table, tidy_row, write_table
+from tfcollapse.records.run_directory import RunDirectory, read_config
+from tfcollapse.records.table import read_table, tidy_row, write_table
 from tfcollapse.training import checkpoint
 from tfcollapse.training.ingredients import build
 from tfcollapse.training.trainer import train

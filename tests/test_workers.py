@@ -14,7 +14,7 @@ import pytest
 from examples import tiny
 from processes import ROOT
 
-from tfcollapse.record import RunDirectory
+from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.training import checkpoint
 from tfcollapse.training.trainer import train
 

@@ -11,11 +11,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from tfcollapse import (
-    keras_file,
-    networks,  # noqa: F401 - registers the classes that a saved model names
-    objectives,
-)
+from tfcollapse import keras_file, networks, objectives  # noqa: F401 - registers the classes that a saved model names
 from tfcollapse.config import Objective
 from tfcollapse.errors import ConfigError, RunError
 

@@ -61,7 +61,7 @@ def _runs(parsed: argparse.Namespace) -> int:
 def _theory(parsed: argparse.Namespace) -> int:
     from tfcollapse import findings
     from tfcollapse.backend import need_tensorflow
-    from tfcollapse.record import check_writable
+    from tfcollapse.records.run_directory import check_writable
 
     out = pathlib.Path(parsed.out)
     need_tensorflow("theory")

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from tfcollapse.config import Run
 from tfcollapse.errors import ConfigError, RunError
-from tfcollapse.record import Row, RunDirectory, disk_errors, replacing
-from tfcollapse.table import tidy_row
+from tfcollapse.records.run_directory import Row, RunDirectory, disk_errors, replacing
+from tfcollapse.records.table import tidy_row
 
 PLAIN = ("config.json", "environment.json", "result.json")
 PACKED = ("metrics.csv", "diagnostics.csv")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfcollapse.config import Network, Run
-from tfcollapse.record import RunDirectory
+from tfcollapse.records.run_directory import RunDirectory
 
 Shape = tuple[int, int, int]
 

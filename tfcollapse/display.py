@@ -12,7 +12,7 @@ import rich.progress
 import rich.table
 
 from tfcollapse.config import Run
-from tfcollapse.record import Row
+from tfcollapse.records.run_directory import Row
 
 if TYPE_CHECKING:
     from tfcollapse.training.progress import Progress

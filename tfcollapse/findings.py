@@ -7,11 +7,11 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfcollapse.columns import older_mark
 from tfcollapse.errors import RunError
 from tfcollapse.figures.style import save
 from tfcollapse.figures.theory import FIGURES
-from tfcollapse.record import disk_errors, read_json, replacing
+from tfcollapse.records.columns import older_mark
+from tfcollapse.records.run_directory import disk_errors, read_json, replacing
 from tfcollapse.report import markdown_table
 
 Findings = Mapping[str, Any]

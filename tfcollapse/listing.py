@@ -10,7 +10,7 @@ from tfcollapse.config import Run
 from tfcollapse.cost import seconds_left
 from tfcollapse.data import expected_shape
 from tfcollapse.display import duration
-from tfcollapse.record import RunDirectory
+from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.training.checkpoint import steps
 
 

@@ -10,14 +10,14 @@ from typing import Any
 from tfcollapse import findings
 from tfcollapse.bench import page as bench
 from tfcollapse.claims import judging
-from tfcollapse.columns import older
 from tfcollapse.config import NUMERICS
 from tfcollapse.errors import ConfigError
 from tfcollapse.figures.style import PAPER_STEPS
-from tfcollapse.record import replacing
+from tfcollapse.records.columns import older
+from tfcollapse.records.run_directory import replacing
+from tfcollapse.records.table import complete, read_table
 from tfcollapse.report import markdown_table
 from tfcollapse.study import load_study, study_names
-from tfcollapse.table import complete, read_table
 
 Table = tuple[pathlib.Path, list[dict[str, Any]]]
 """A study's table: where it lies, and its rows."""

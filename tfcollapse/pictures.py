@@ -16,8 +16,8 @@ from tfcollapse.data import load
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.figures.pictures import Line, label_of, picture_figure
 from tfcollapse.figures.style import caption
-from tfcollapse.record import RunDirectory
-from tfcollapse.table import tidy_row
+from tfcollapse.records.run_directory import RunDirectory
+from tfcollapse.records.table import tidy_row
 
 SHOWN = ("fashion_mnist", "fashion_mnist_mini", "cifar10", "cifar100")
 """Datasets whose images may be redistributed inside a figure; CelebA's, SVHN's and ImageNet's may not."""

@@ -15,7 +15,7 @@ from typing import Any
 from tfcollapse.config import Run
 from tfcollapse.data import cache_directory
 from tfcollapse.errors import ConfigError
-from tfcollapse.record import Row, RunDirectory
+from tfcollapse.records.run_directory import Row, RunDirectory
 from tfcollapse.sweep import attempt, longest_last, rows_of, small, unfinished
 from tfcollapse.training.progress import Progress
 

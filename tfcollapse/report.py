@@ -9,8 +9,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from tfcollapse.claims.judging import judge
-from tfcollapse.columns import COLUMNS, not_trained, older_mark
 from tfcollapse.figures.style import PAPER_STEPS, caption, mean_and_sd
+from tfcollapse.records.columns import COLUMNS, not_trained, older_mark
 from tfcollapse.study import Study
 
 Rows = Sequence[Mapping[str, Any]]

@@ -56,7 +56,7 @@ def sweep(parsed: argparse.Namespace) -> int:
 def _collect(name: str, study, runs, out: pathlib.Path, parsed: argparse.Namespace) -> int:
     """Keep the records of what has ended so far, and draw them; runs that have not ended are drawn as missing."""
     from tfcollapse.collect import collect, lasting_command
-    from tfcollapse.table import check_same_sweep, write_table
+    from tfcollapse.records.table import check_same_sweep, write_table
 
     target = pathlib.Path(parsed.collect)
     if parsed.index is not None:
@@ -79,8 +79,8 @@ def _train_all(runs, out: pathlib.Path, table: str, parsed: argparse.Namespace):
     from tfcollapse import sweep as pool
     from tfcollapse.display import Display
     from tfcollapse.ray_sweep import ray_sweep
-    from tfcollapse.record import check_writable
-    from tfcollapse.table import check_same_sweep, write_table
+    from tfcollapse.records.run_directory import check_writable
+    from tfcollapse.records.table import check_same_sweep, write_table
     from tfcollapse.training.strategy import workers
 
     jobs, together = (_automatic(name, getattr(parsed, name)) for name in ("jobs", "together"))
@@ -127,8 +127,8 @@ def train(parsed: argparse.Namespace) -> int:
 
 def _train_one(run, out: pathlib.Path, parsed: argparse.Namespace) -> int:
     from tfcollapse.display import Display
-    from tfcollapse.record import RunDirectory
-    from tfcollapse.table import tidy_row
+    from tfcollapse.records.run_directory import RunDirectory
+    from tfcollapse.records.table import tidy_row
     from tfcollapse.training import strategy
 
     here = strategy.workers()
@@ -195,8 +195,8 @@ def pictures(parsed: argparse.Namespace) -> int:
 def _draw(name: str, study, out: pathlib.Path) -> None:
     from tfcollapse import report
     from tfcollapse.figures.style import save
-    from tfcollapse.record import replacing
-    from tfcollapse.table import complete, read_table
+    from tfcollapse.records.run_directory import replacing
+    from tfcollapse.records.table import complete, read_table
 
     rows = read_table(out / f"{name}.csv")
     with complete(out / f"{name}.csv", rows):

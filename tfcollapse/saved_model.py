@@ -21,7 +21,7 @@ import tfcollapse
 from tfcollapse import reload_check
 from tfcollapse.autoencoder import Autoencoder, load_model
 from tfcollapse.errors import ConfigError, RunError
-from tfcollapse.record import Row, RunDirectory, disk_errors, read_config
+from tfcollapse.records.run_directory import Row, RunDirectory, disk_errors, read_config
 from tfcollapse.signatures import answers, endpoints
 
 METADATA = "assets.extra/tfcollapse.json"

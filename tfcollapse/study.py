@@ -14,9 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tfcollapse.columns import COLUMNS, OF_A_VAE, marked
 from tfcollapse.config import Objective, Run
 from tfcollapse.errors import ConfigError, unknown
+from tfcollapse.records.columns import COLUMNS, OF_A_VAE, marked
 from tfcollapse.variants import grid, replace
 
 Rows = Sequence[Mapping[str, Any]]

@@ -16,8 +16,8 @@ from typing import Any
 from tfcollapse.backend import backend
 from tfcollapse.config import Run
 from tfcollapse.errors import ConfigError, UserError
-from tfcollapse.record import Row, RunDirectory, commit
-from tfcollapse.table import tidy_row
+from tfcollapse.records.run_directory import Row, RunDirectory, commit
+from tfcollapse.records.table import tidy_row
 
 _SPAWN = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
 

@@ -25,9 +25,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tfcollapse as tc
 from tfcollapse import draws
 from tfcollapse.backend import start
-from tfcollapse.record import RunDirectory, commit, read_config
+from tfcollapse.records.run_directory import RunDirectory, commit, read_config
+from tfcollapse.records.table import tidy_row, write_table
 from tfcollapse.study import load_study, study_names
-from tfcollapse.table import tidy_row, write_table
 from tfcollapse.training.descent import descend
 from tfcollapse.training.trainer import train
 from tfcollapse.variants import replace

@@ -22,7 +22,7 @@ from examples import tiny
 from processes import ROOT
 
 from tfcollapse.config import Network, Objective
-from tfcollapse.record import RunDirectory, environment
+from tfcollapse.records.run_directory import RunDirectory, environment
 from tfcollapse.training import checkpoint
 from tfcollapse.variants import replace
 

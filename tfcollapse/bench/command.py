@@ -8,7 +8,7 @@ import pathlib
 
 from tfcollapse import backend
 from tfcollapse.errors import ConfigError
-from tfcollapse.record import check_writable, environment
+from tfcollapse.records.run_directory import check_writable, environment
 from tfcollapse.variants import configured
 
 

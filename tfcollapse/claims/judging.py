@@ -7,8 +7,8 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tfcollapse.columns import marked, not_trained
 from tfcollapse.figures.style import Rows, by, cells, family, mean_and_sd
+from tfcollapse.records.columns import marked, not_trained
 from tfcollapse.study import Claim, Study
 from tfcollapse.theory.equations import gamma_gaps
 

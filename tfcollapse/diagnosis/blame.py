@@ -21,17 +21,7 @@ from tfcollapse.diagnosis.run import diagnose_run
 from tfcollapse.diagnosis.subject import Subject, as_float, check_images
 from tfcollapse.diagnostics import suspects
 from tfcollapse.diagnostics.reconstruction import spectrum
-from tfcollapse.diagnostics.suspects import (
-    AE,
-    LEARNED,
-    SHALLOW_AE,
-    SHALLOW_VAE,
-    UNWEIGHTED,
-    VAE,
-    WARMUP,
-    Arm,
-    Finding,
-)
+from tfcollapse.diagnostics.suspects import AE, LEARNED, SHALLOW_AE, SHALLOW_VAE, UNWEIGHTED, VAE, WARMUP, Arm, Finding
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.mapped import blocks
 from tfcollapse.report import markdown_table

@@ -18,7 +18,7 @@ from tfcollapse.diagnosis.blame_page import blame_page
 from tfcollapse.diagnosis.diagnose import diagnose
 from tfcollapse.diagnosis.run import diagnose_run
 from tfcollapse.errors import ConfigError, RunError
-from tfcollapse.record import environment, replacing
+from tfcollapse.records.run_directory import environment, replacing
 from tfcollapse.variants import configured
 
 

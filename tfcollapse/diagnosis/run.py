@@ -10,7 +10,7 @@ from tfcollapse.autoencoder import load_model
 from tfcollapse.data import load
 from tfcollapse.diagnosis.diagnose import Diagnosis, diagnose
 from tfcollapse.errors import ConfigError, RunError
-from tfcollapse.record import environment, read_config, replacing
+from tfcollapse.records.run_directory import environment, read_config, replacing
 
 DIAGNOSIS = "diagnosis.json"
 """What `diagnose` leaves in a run's directory, and `report` reads."""

@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from tfcollapse.columns import TRAINED, not_trained
-from tfcollapse.record import replacing
+from tfcollapse.records.columns import TRAINED, not_trained
+from tfcollapse.records.run_directory import replacing
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]

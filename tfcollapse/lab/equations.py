@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pathlib
 
-from tfcollapse.columns import marked, not_trained, older
 from tfcollapse.errors import ConfigError
 from tfcollapse.figures.style import cells
 from tfcollapse.lab.section import Section
-from tfcollapse.table import read_table
+from tfcollapse.records.columns import marked, not_trained, older
+from tfcollapse.records.table import read_table
 from tfcollapse.theory import equations
 from tfcollapse.theory.checks import Check, not_applicable, true
 from tfcollapse.theory.equations import Gap

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tfcollapse.columns import OF_A_TWIN
 from tfcollapse.errors import ConfigError
+from tfcollapse.records.columns import OF_A_TWIN
 from tfcollapse.theory import arguments
 
 Row = Mapping[str, Any]

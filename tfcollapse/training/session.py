@@ -15,7 +15,7 @@ from tfcollapse.backend import backend
 from tfcollapse.config import Run
 from tfcollapse.data import Dataset
 from tfcollapse.errors import NonFiniteError
-from tfcollapse.record import Row, RunDirectory, environment
+from tfcollapse.records.run_directory import Row, RunDirectory, environment
 from tfcollapse.training import checkpoint, engines
 from tfcollapse.training import strategy as strategies
 from tfcollapse.training.engine import METRICS

@@ -18,7 +18,7 @@ from tfcollapse.data import Dataset, load
 from tfcollapse.diagnostics.reconstruction import spectrum
 from tfcollapse.errors import ConfigError, NonFiniteError
 from tfcollapse.quiet import held_back
-from tfcollapse.record import Row, RunDirectory, replacing
+from tfcollapse.records.run_directory import Row, RunDirectory, replacing
 from tfcollapse.theory.affine import Spectrum
 from tfcollapse.training import engines
 from tfcollapse.training import strategy as strategies

@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfcollapse.claims.judging import judge
-from tfcollapse.columns import not_trained, older_mark
 from tfcollapse.config import Run
 from tfcollapse.errors import RunError
 from tfcollapse.figures.style import caption
-from tfcollapse.record import RunDirectory, disk_errors, read_config, read_json, replacing
+from tfcollapse.records.columns import not_trained, older_mark
+from tfcollapse.records.run_directory import RunDirectory, disk_errors, read_config, read_json, replacing
+from tfcollapse.records.table import read_table, tidy_row
 from tfcollapse.report import part_figure
 from tfcollapse.study import Study, load_study, study_names
-from tfcollapse.table import read_table, tidy_row
 from tfcollapse.webpage.drawing import curves, svg
 
 Row = Mapping[str, Any]

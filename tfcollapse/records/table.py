@@ -9,10 +9,10 @@ import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from tfcollapse.columns import COLUMNS, declared
 from tfcollapse.config import Run
 from tfcollapse.errors import RunError
-from tfcollapse.record import Row, RunDirectory, disk_errors, numerics_of, replacing
+from tfcollapse.records.columns import COLUMNS, declared
+from tfcollapse.records.run_directory import Row, RunDirectory, disk_errors, numerics_of, replacing
 
 
 def tidy_row(directory: RunDirectory) -> Row:

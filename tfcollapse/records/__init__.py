@@ -1,0 +1,1 @@
+"""Keep and read what runs leave on disk: run directories, tables, provenance."""
