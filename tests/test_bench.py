@@ -6,7 +6,7 @@ import pytest
 from processes import ROOT
 
 from tfcollapse.bench import contenders, page, rivals, steps, throughput
-from tfcollapse.cli import main
+from tfcollapse.cli.main import main
 from tfcollapse.config import Data, Network, Objective, Run
 from tfcollapse.data import MINI, load
 from tfcollapse.describe import describe

@@ -8,7 +8,7 @@ import pytest
 from keras import layers
 
 import tfcollapse as tc
-from tfcollapse.cli import main
+from tfcollapse.cli.main import main
 from tfcollapse.diagnosis.blame import arms_of
 from tfcollapse.diagnosis.cases import EIGENVALUES
 from tfcollapse.diagnostics import suspects

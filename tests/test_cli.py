@@ -6,7 +6,7 @@ from examples import tiny
 from processes import command
 
 import tfcollapse
-from tfcollapse.cli import main
+from tfcollapse.cli.main import main
 
 
 def _files(folder):
@@ -196,7 +196,7 @@ def test_train_describe_data_and_bench_answer(tmp_path, capsys, monkeypatch):
 
 
 def test_help_imports_nothing_heavy():
-    code = "import sys; from tfcollapse.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+    code = "import sys; from tfcollapse.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
     code += "print([m for m in ('tensorflow', 'keras', 'numpy', 'matplotlib', 'rich') if m in sys.modules])"
     from processes import python
 

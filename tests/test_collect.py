@@ -9,7 +9,7 @@ import pytest
 from processes import ROOT
 
 from tfcollapse import webpage
-from tfcollapse.cli import main
+from tfcollapse.cli.main import main
 from tfcollapse.collect import lasting_command
 from tfcollapse.records.table import read_table
 from tfcollapse.study import load_study

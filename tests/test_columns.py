@@ -6,7 +6,7 @@ import pytest
 from examples import table_row, tiny
 
 from tfcollapse import report
-from tfcollapse.cli import main
+from tfcollapse.cli.main import main
 from tfcollapse.config import NUMERICS, Data, Network, Objective, Run, Training
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.columns import COLUMNS, declared, older, older_mark

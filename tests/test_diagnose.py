@@ -9,7 +9,7 @@ from keras import layers, ops
 from processes import command, python
 
 import tfcollapse as tc
-from tfcollapse.cli import main
+from tfcollapse.cli.main import main
 from tfcollapse.diagnosis.cases import EIGENVALUES
 from tfcollapse.errors import ConfigError
 from tfcollapse.theory.affine import known_images

@@ -18,7 +18,7 @@ from processes import command, python
 import tfcollapse
 from tfcollapse import reload_check
 from tfcollapse.autoencoder import load_model
-from tfcollapse.cli import main
+from tfcollapse.cli.main import main
 from tfcollapse.config import Network, Objective
 from tfcollapse.data import load
 from tfcollapse.errors import ConfigError, RunError

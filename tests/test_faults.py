@@ -12,7 +12,7 @@ import pytest
 import soak
 from examples import tiny
 
-from tfcollapse.cli import main
+from tfcollapse.cli.main import main
 from tfcollapse.errors import RunError
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.training import checkpoint, session, stopping

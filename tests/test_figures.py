@@ -7,9 +7,11 @@ import pytest
 from examples import table_row
 from processes import ROOT, python
 
-from tfcollapse import cli, figures, report, run_commands
+from tfcollapse import figures, report
 from tfcollapse.claims import depth_claims
 from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED
+from tfcollapse.cli import main as cli
+from tfcollapse.cli import run_commands
 from tfcollapse.figures import style
 from tfcollapse.records.table import read_table
 from tfcollapse.study import load_study, study_names
@@ -178,7 +180,7 @@ def assert_rows_are_declared(table):
 REDRAW = """
 import sys
 sys.modules["tensorflow"] = sys.modules["keras"] = sys.modules["tensorflow_datasets"] = None
-from tfcollapse.cli import main
+from tfcollapse.cli.main import main
 sys.exit(main(["figure", *sys.argv[1:]]))
 """
 

@@ -15,7 +15,7 @@ import pytest
 from processes import python
 
 import tfcollapse as tc
-from tfcollapse.cli import main
+from tfcollapse.cli.main import main
 from tfcollapse.records.run_directory import RunDirectory, read_config, read_json
 from tfcollapse.records.table import read_table, tidy_row, write_table
 from tfcollapse.training import checkpoint

@@ -258,7 +258,7 @@ def test_it_trains_where_there_is_no_tensorflow_at_all(without_tensorflow, finis
 
 
 def test_without_tensorflow_what_needs_it_says_so(without_tensorflow, tmp_path):
-    command = "import sys; from tfcollapse.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = "import sys; from tfcollapse.cli.main import main; sys.exit(main(sys.argv[1:]))"
     answer = bare(command, without_tensorflow, "train", "--out", str(tmp_path))
     assert (answer.returncode, len(answer.stderr.splitlines())) == (2, 1)
     assert "TensorFlow is not installed" in answer.stderr
@@ -267,7 +267,7 @@ def test_without_tensorflow_what_needs_it_says_so(without_tensorflow, tmp_path):
     assert "ConfigError: TensorFlow is not installed" in answer.stderr.splitlines()[-1]
 
 
-MAIN = "import sys; from tfcollapse.cli import main; sys.exit(main(sys.argv[1:]))"
+MAIN = "import sys; from tfcollapse.cli.main import main; sys.exit(main(sys.argv[1:]))"
 
 
 SHORT = ["--set", f"data.name={MINI}", "--set", "training.steps=2"]
@@ -289,7 +289,7 @@ def test_what_is_tensorflow_s_says_so_in_one_line(tmp_path):
 import json, sys
 import numpy as np
 from tfcollapse import Network, Run, build
-from tfcollapse.cli import main
+from tfcollapse.cli.main import main
 print([main(each) for each in json.loads(sys.argv[1])])
 model = build(Run(network=Network(width=8)), (28, 28, 1))
 model.compile("adam")

@@ -8,7 +8,7 @@ from examples import tiny
 from processes import command
 
 from tfcollapse import findings
-from tfcollapse.cli import main
+from tfcollapse.cli.main import main
 from tfcollapse.config import Data, Network, Objective, Run, Training
 from tfcollapse.data import MINI, load
 from tfcollapse.lab import affine as affine_lab

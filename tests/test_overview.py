@@ -4,7 +4,7 @@ import json
 from examples import table_row
 from processes import ROOT, python
 
-from tfcollapse.cli import main
+from tfcollapse.cli.main import main
 from tfcollapse.config import NUMERICS
 from tfcollapse.records.table import write_table
 from tfcollapse.study import load_study
@@ -12,7 +12,7 @@ from tfcollapse.study import load_study
 OVERVIEW = """
 import sys
 sys.modules["tensorflow"] = sys.modules["keras"] = sys.modules["tensorflow_datasets"] = None
-from tfcollapse.cli import main
+from tfcollapse.cli.main import main
 from tfcollapse.config import NUMERICS
 sys.exit(main(["overview", *sys.argv[1:]]))
 """

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from examples import tiny
 
-from tfcollapse import cli, load_model
+from tfcollapse import load_model
+from tfcollapse.cli import main as cli
 from tfcollapse.config import Data, Objective, Run
 from tfcollapse.data import load
 from tfcollapse.errors import ConfigError, RunError

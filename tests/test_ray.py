@@ -9,7 +9,7 @@ import pytest
 from examples import tiny
 from processes import command
 
-from tfcollapse.cli import main
+from tfcollapse.cli.main import main
 from tfcollapse.config import Objective
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.run_directory import RunDirectory

@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from tfcollapse.cli import main
+from tfcollapse.cli.main import main
 from tfcollapse.config import Data, Network, Run
 from tfcollapse.diagnosis.run import diagnose_run
 from tfcollapse.errors import RunError

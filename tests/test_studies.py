@@ -6,9 +6,10 @@ import pytest
 from examples import table_row
 from real_data import real_data
 
-from tfcollapse import cli, report
+from tfcollapse import report
 from tfcollapse.claims import depth_claims, gamma_claims, initialisation_claims, residual_claims, sigma_claims
 from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED
+from tfcollapse.cli import main as cli
 from tfcollapse.diagnostics.posterior import SIGMA_BINS
 from tfcollapse.figures import depth_figure, gamma_figure, initialisation_figure, residual_figure, sigma_figure
 from tfcollapse.figures.residual import relative_errors

@@ -6,7 +6,7 @@ import pytest
 from examples import table_row, tiny
 
 from tfcollapse import data
-from tfcollapse.cli import main
+from tfcollapse.cli.main import main
 from tfcollapse.config import Network
 from tfcollapse.figures.style import DEPTH_NAMES
 from tfcollapse.records.run_directory import RunDirectory

@@ -12,7 +12,7 @@ import pytest
 from examples import tiny
 from processes import ROOT, command
 
-from tfcollapse.cli import main
+from tfcollapse.cli.main import main
 from tfcollapse.config import Network, Objective, Run
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.records.table import read_table

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strangers import FUZZ, changed, one_line, values
 
-from tfcollapse.cli import main
+from tfcollapse.cli.main import main
 from tfcollapse.config import Run
 from tfcollapse.data import load
 from tfcollapse.errors import ConfigError, RunError, UserError

@@ -1,6 +1,6 @@
 """python -m tfcollapse"""
 
-from tfcollapse.cli import main
+from tfcollapse.cli.main import main
 
 if __name__ == "__main__":
     raise SystemExit(main())

@@ -45,7 +45,7 @@ def run_of(steps, width=400):
 PATIENT = """
 import sys
 from tfcollapse.backend import start
-from tfcollapse.cli import main
+from tfcollapse.cli.main import main
 start()  # as quietly as the command line does
 from tfcollapse.training import session, stopping
 stopping.DEADLINE = 600  # as long as a loaded machine may take to save: the deadline itself has a test of its own

@@ -12,8 +12,8 @@ import threading
 from collections.abc import Sequence
 from typing import NoReturn
 
+from tfcollapse.cli.parser import parser
 from tfcollapse.errors import ConfigError, Terminated, UserError
-from tfcollapse.grammar import parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,7 +53,7 @@ def _terminate(number: int, frame: object) -> NoReturn:
 
 
 def _runs(parsed: argparse.Namespace) -> int:
-    from tfcollapse import run_commands
+    from tfcollapse.cli import run_commands
 
     return getattr(run_commands, parsed.command)(parsed)
 
@@ -90,7 +90,7 @@ def _diagnose(parsed: argparse.Namespace) -> int:
     from tfcollapse.backend import need_tensorflow
 
     need_tensorflow(parsed.command)
-    from tfcollapse.diagnosis import commands
+    from tfcollapse.cli import diagnosis_commands as commands
 
     return commands.diagnose_command(parsed) if parsed.command == "diagnose" else commands.blame_command(parsed)
 
@@ -154,7 +154,7 @@ def _data(parsed: argparse.Namespace) -> int:
 
 
 def _bench(parsed: argparse.Namespace) -> int:
-    from tfcollapse.bench.command import bench
+    from tfcollapse.cli.bench_command import bench
 
     return bench(parsed)
 
