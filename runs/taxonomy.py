@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> int:
     from tfcollapse.quiet import import_tensorflow
 
     import_tensorflow()
-    from tfcollapse.diagnosis.gallery import gallery
+    from tfcollapse.reports.taxonomy_page import gallery
 
     command = shlex.join(["python", "runs/taxonomy.py", *arguments])
     return 1 if gallery(pathlib.Path(parsed.out), parsed.seeds, command) else 0

@@ -8,7 +8,7 @@ import shutil
 import pytest
 from processes import ROOT
 
-from tfcollapse import webpage
+from tfcollapse import reports as webpage
 from tfcollapse.cli.main import main
 from tfcollapse.collect import lasting_command
 from tfcollapse.records.table import read_table

@@ -7,13 +7,14 @@ import pytest
 from examples import table_row
 from processes import ROOT, python
 
-from tfcollapse import figures, report
+from tfcollapse import figures
 from tfcollapse.claims import depth_claims
 from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED
 from tfcollapse.cli import main as cli
 from tfcollapse.cli import run_commands
 from tfcollapse.figures import style
 from tfcollapse.records.table import read_table
+from tfcollapse.reports import study_page as report
 from tfcollapse.study import load_study, study_names
 
 

@@ -7,7 +7,6 @@ import pytest
 from examples import tiny
 from processes import command
 
-from tfcollapse import findings
 from tfcollapse.cli.main import main
 from tfcollapse.config import Data, Network, Objective, Run, Training
 from tfcollapse.data import MINI, load
@@ -17,6 +16,7 @@ from tfcollapse.lab.precise import in_float64
 from tfcollapse.lab.response import DecoderResponse
 from tfcollapse.lab.unit import UnitHessian, collapse, unit_gradient
 from tfcollapse.records.run_directory import read_config
+from tfcollapse.reports import theory_page as findings
 from tfcollapse.theory import affine, stationary, thresholding
 from tfcollapse.theory.affine import Spectrum, known_images
 from tfcollapse.training.descent import descend

@@ -12,7 +12,7 @@ from tfcollapse.config import Data, Network, Run
 from tfcollapse.diagnosis.run import diagnose_run
 from tfcollapse.errors import RunError
 from tfcollapse.records.table import read_table
-from tfcollapse.webpage import report
+from tfcollapse.reports import report
 
 FINDS_NOTHING = "expected the table of a study or run directories"
 

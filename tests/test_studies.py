@@ -6,7 +6,6 @@ import pytest
 from examples import table_row
 from real_data import real_data
 
-from tfcollapse import report
 from tfcollapse.claims import depth_claims, gamma_claims, initialisation_claims, residual_claims, sigma_claims
 from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED
 from tfcollapse.cli import main as cli
@@ -15,6 +14,7 @@ from tfcollapse.figures import depth_figure, gamma_figure, initialisation_figure
 from tfcollapse.figures.residual import relative_errors
 from tfcollapse.figures.style import STYLES, caption
 from tfcollapse.records.table import read_table, write_table
+from tfcollapse.reports import study_page as report
 from tfcollapse.study import load_study
 
 

@@ -3,11 +3,11 @@
 import pytest
 from examples import table_row
 
-from tfcollapse import report
 from tfcollapse.claims import depth_claims, gamma_claims, initialisation_claims, residual_claims, sigma_claims
 from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED
 from tfcollapse.figures import depth_figure
 from tfcollapse.records.columns import TRAINED, not_trained, trained
+from tfcollapse.reports import study_page as report
 from tfcollapse.study import load_study
 
 MEAN = 0.07

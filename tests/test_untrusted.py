@@ -20,11 +20,11 @@ from tfcollapse.data import load
 from tfcollapse.errors import ConfigError, RunError, UserError
 from tfcollapse.records.run_directory import RunDirectory, read_config
 from tfcollapse.records.table import read_table, tidy_row, write_table
+from tfcollapse.reports import report
 from tfcollapse.training import checkpoint
 from tfcollapse.training.ingredients import build
 from tfcollapse.training.trainer import train
 from tfcollapse.variants import replace
-from tfcollapse.webpage import report
 
 
 @FUZZ

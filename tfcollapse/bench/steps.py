@@ -11,11 +11,11 @@ import numpy as np
 
 from tfcollapse.backend import backend
 from tfcollapse.bench import contenders, rivals
-from tfcollapse.bench.page import NAMES
 from tfcollapse.config import Network, Objective, Run
 from tfcollapse.data import MINI, load
 from tfcollapse.describe import describe
 from tfcollapse.errors import ConfigError, unknown
+from tfcollapse.reports.bench_page import NAMES
 from tfcollapse.variants import replace
 
 Facts = dict[str, Any]

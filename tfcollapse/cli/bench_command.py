@@ -20,7 +20,8 @@ def bench(parsed: argparse.Namespace) -> int:
         raise ConfigError("--cases, --set: expected one of them: settings make a case of their own")
     own = configured(None, parsed.settings) if parsed.settings else None
     backend.start()
-    from tfcollapse.bench import page, steps, throughput
+    from tfcollapse.bench import steps, throughput
+    from tfcollapse.reports import bench_page as page
 
     cases = {"as set": own} if own else steps.chosen(parsed.cases or "all")
     if parsed.out:

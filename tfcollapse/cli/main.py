@@ -59,9 +59,9 @@ def _runs(parsed: argparse.Namespace) -> int:
 
 
 def _theory(parsed: argparse.Namespace) -> int:
-    from tfcollapse import findings
     from tfcollapse.backend import need_tensorflow
     from tfcollapse.records.run_directory import check_writable
+    from tfcollapse.reports import theory_page as findings
 
     out = pathlib.Path(parsed.out)
     need_tensorflow("theory")
@@ -114,7 +114,7 @@ def _names(tensors: dict[str, str]) -> str:
 
 
 def _report(parsed: argparse.Namespace) -> int:
-    from tfcollapse.webpage import report
+    from tfcollapse.reports import report
 
     print(f"wrote {report(pathlib.Path(parsed.directory), pathlib.Path(parsed.output))}")
     return 0

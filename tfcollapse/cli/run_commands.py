@@ -156,7 +156,7 @@ def figure(parsed: argparse.Namespace) -> int:
     from tfcollapse.study import load_study, study_names
 
     out = pathlib.Path(parsed.out)
-    from tfcollapse import findings
+    from tfcollapse.reports import theory_page as findings
 
     if not parsed.study and findings.read(out):
         print("wrote", ", ".join(map(str, findings.draw(out))))
@@ -171,7 +171,7 @@ def figure(parsed: argparse.Namespace) -> int:
 
 def overview(parsed: argparse.Namespace) -> int:
     """Write the page of all results."""
-    from tfcollapse import overview as page
+    from tfcollapse.reports import overview as page
 
     print("wrote", page.write(pathlib.Path(parsed.out)))
     return 0
@@ -193,10 +193,10 @@ def pictures(parsed: argparse.Namespace) -> int:
 
 
 def _draw(name: str, study, out: pathlib.Path) -> None:
-    from tfcollapse import report
     from tfcollapse.figures.style import save
     from tfcollapse.records.run_directory import replacing
     from tfcollapse.records.table import complete, read_table
+    from tfcollapse.reports import study_page as report
 
     rows = read_table(out / f"{name}.csv")
     with complete(out / f"{name}.csv", rows):

@@ -24,7 +24,7 @@ from tfcollapse.diagnostics.reconstruction import spectrum
 from tfcollapse.diagnostics.suspects import AE, LEARNED, SHALLOW_AE, SHALLOW_VAE, UNWEIGHTED, VAE, WARMUP, Arm, Finding
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.mapped import blocks
-from tfcollapse.report import markdown_table
+from tfcollapse.reports.study_page import markdown_table
 from tfcollapse.theory.affine import Spectrum
 from tfcollapse.training.descent import descend_model
 from tfcollapse.training.ingredients import build as untrained

@@ -9,7 +9,7 @@ from tfcollapse.config import Run
 from tfcollapse.diagnosis.blame import Blame
 from tfcollapse.diagnosis.diagnose import Diagnosis, facts
 from tfcollapse.diagnostics.verdict import MEANING
-from tfcollapse.report import markdown_table
+from tfcollapse.reports.study_page import markdown_table
 
 
 def blame_page(found: Blame, run: Run, made: Mapping[str, Any]) -> str:

@@ -7,8 +7,6 @@ import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tfcollapse import findings
-from tfcollapse.bench import page as bench
 from tfcollapse.claims import judging
 from tfcollapse.config import NUMERICS
 from tfcollapse.errors import ConfigError
@@ -16,7 +14,9 @@ from tfcollapse.figures.style import PAPER_STEPS
 from tfcollapse.records.columns import older
 from tfcollapse.records.run_directory import replacing
 from tfcollapse.records.table import complete, read_table
-from tfcollapse.report import markdown_table
+from tfcollapse.reports import bench_page as bench
+from tfcollapse.reports import theory_page as findings
+from tfcollapse.reports.study_page import markdown_table
 from tfcollapse.study import load_study, study_names
 
 Table = tuple[pathlib.Path, list[dict[str, Any]]]

@@ -12,7 +12,7 @@ from tfcollapse.figures.style import save
 from tfcollapse.figures.theory import FIGURES
 from tfcollapse.records.columns import older_mark
 from tfcollapse.records.run_directory import disk_errors, read_json, replacing
-from tfcollapse.report import markdown_table
+from tfcollapse.reports.study_page import markdown_table
 
 Findings = Mapping[str, Any]
 

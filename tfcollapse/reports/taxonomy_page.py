@@ -10,7 +10,7 @@ from typing import Any
 from tfcollapse.diagnosis.cases import CASES, Case
 from tfcollapse.diagnosis.diagnose import Diagnosis, diagnose
 from tfcollapse.records.run_directory import disk_errors, environment, replacing
-from tfcollapse.report import markdown_table
+from tfcollapse.reports.study_page import markdown_table
 
 _HEADER = ("case", "what was done", "must be", "is, by seed", "decided by")
 

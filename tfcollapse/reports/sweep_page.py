@@ -17,9 +17,9 @@ from tfcollapse.figures.style import caption
 from tfcollapse.records.columns import not_trained, older_mark
 from tfcollapse.records.run_directory import RunDirectory, disk_errors, read_config, read_json, replacing
 from tfcollapse.records.table import read_table, tidy_row
-from tfcollapse.report import part_figure
+from tfcollapse.reports.study_page import part_figure
+from tfcollapse.reports.svg import curves, svg
 from tfcollapse.study import Study, load_study, study_names
-from tfcollapse.webpage.drawing import curves, svg
 
 Row = Mapping[str, Any]
 _COLUMNS = {
@@ -78,7 +78,7 @@ def _runs(directory: pathlib.Path) -> dict[str, pathlib.Path]:
 
 
 def _head(title: str) -> str:
-    style = importlib.resources.files("tfcollapse.webpage").joinpath("report.css").read_text()
+    style = importlib.resources.files("tfcollapse.reports").joinpath("report.css").read_text()
     policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -89,7 +89,7 @@ def _head(title: str) -> str:
 
 
 def _script() -> str:
-    text = importlib.resources.files("tfcollapse.webpage").joinpath("report.js").read_text()
+    text = importlib.resources.files("tfcollapse.reports").joinpath("report.js").read_text()
     return f"<script>\n{text}</script>\n</body>"
 
 

@@ -1,0 +1,1 @@
+"""Write every page, Markdown or HTML, from tables and records; without TensorFlow."""
