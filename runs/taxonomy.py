@@ -4,7 +4,7 @@ Not a study of runs but a gallery: a case for every category, with a near miss e
 
     python runs/taxonomy.py --seeds 3 --out out/taxonomy
 
-Expect: every verdict is the case's own. About two minutes a seed. `tfcollapse.diagnosis.cases` has the cases.
+Expect: every verdict is the case's own. About two minutes a seed. `tfcollapse.diagnosis.taxonomy.cases` has the cases.
 """
 
 import argparse

@@ -9,10 +9,10 @@ from keras import layers
 
 import tfcollapse as tc
 from tfcollapse.cli.main import main
+from tfcollapse.diagnosis import blame_verdict as suspects
 from tfcollapse.diagnosis.blame import arms_of
-from tfcollapse.diagnosis.cases import EIGENVALUES
-from tfcollapse.diagnostics import suspects
-from tfcollapse.diagnostics.suspects import AE, LEARNED, SHALLOW_AE, SHALLOW_VAE, UNWEIGHTED, VAE, WARMUP, Arm, judge
+from tfcollapse.diagnosis.blame_verdict import AE, LEARNED, SHALLOW_AE, SHALLOW_VAE, UNWEIGHTED, VAE, WARMUP, Arm, judge
+from tfcollapse.diagnosis.taxonomy.cases import EIGENVALUES
 from tfcollapse.errors import ConfigError
 from tfcollapse.theory.affine import known_images
 

@@ -4,8 +4,8 @@ import zlib
 
 import pytest
 
-from tfcollapse.diagnosis.cases import CASES
 from tfcollapse.diagnosis.diagnose import diagnose
+from tfcollapse.diagnosis.taxonomy.cases import CASES
 from tfcollapse.training import descent, engines
 from tfcollapse.variants import replace
 

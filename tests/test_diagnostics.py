@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from tfcollapse import draws
 from tfcollapse.config import Data, Network, Objective, Run
 from tfcollapse.data import MINI, load
-from tfcollapse.diagnostics import posterior, reconstruction
-from tfcollapse.diagnostics.signal import signal
+from tfcollapse.metrics import posterior
+from tfcollapse.metrics import spectrum as reconstruction
+from tfcollapse.metrics.layer_signal import signal
 from tfcollapse.theory import affine
 from tfcollapse.training.evaluation import Block, evaluate, initial_signal
 from tfcollapse.training.ingredients import build

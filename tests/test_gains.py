@@ -7,7 +7,7 @@ from keras import layers
 
 import tfcollapse as tc
 from tfcollapse.autoencoder import Autoencoder
-from tfcollapse.diagnosis.gains import layer_gains
+from tfcollapse.diagnosis.layer_gains import layer_gains
 from tfcollapse.errors import ConfigError
 from tfcollapse.training.evaluation import initial_signal
 from tfcollapse.training.ingredients import build

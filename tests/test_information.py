@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from scipy.special import logsumexp
 from scipy.stats import norm
 
-from tfcollapse.diagnostics.information import AggregatePosterior
-from tfcollapse.diagnostics.posterior import effective_rank, kl_per_dimension
+from tfcollapse.metrics.information import AggregatePosterior
+from tfcollapse.metrics.posterior import effective_rank, kl_per_dimension
 
 
 def estimate(mean, log_variance, draws, seed=0, block=1_000):

@@ -8,9 +8,9 @@ import pytest
 from keras import layers, ops
 
 from tfcollapse.diagnosis.monitor import CollapseMonitor, CollapseWarning
-from tfcollapse.diagnosis.specimens import Specimen, encoder
-from tfcollapse.diagnostics import posterior
+from tfcollapse.diagnosis.taxonomy.example_vaes import Specimen, encoder
 from tfcollapse.errors import ConfigError
+from tfcollapse.metrics import posterior
 
 KEYS = ["active_units", "kl", "reconstruction_error", "sigma_q10", "sigma_q50", "sigma_q90"]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from tfcollapse.diagnostics.posterior import kl_per_dimension
+from tfcollapse.metrics.posterior import kl_per_dimension
 from tfcollapse.theory import affine, affine_energy, local_minimum, shrinkage, thresholding
 from tfcollapse.theory.local_minimum import PAPER_DATA, SoftThresholdVAE
 from tfcollapse.theory.soft_threshold import expected_error

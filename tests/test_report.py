@@ -9,7 +9,7 @@ import pytest
 
 from tfcollapse.cli.main import main
 from tfcollapse.config import Data, Network, Run
-from tfcollapse.diagnosis.run import diagnose_run
+from tfcollapse.diagnosis.run_diagnosis import diagnose_run
 from tfcollapse.errors import RunError
 from tfcollapse.records.table import read_table
 from tfcollapse.reports import report

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcollapse.diagnostics.revival import MARGIN, held_out_variances, revivable, worth
+from tfcollapse.metrics.residual_spectrum import MARGIN, held_out_variances, revivable, worth
 from tfcollapse.theory.affine import Spectrum
 
 

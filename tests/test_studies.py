@@ -9,10 +9,10 @@ from real_data import real_data
 from tfcollapse.claims import depth_claims, gamma_claims, initialisation_claims, residual_claims, sigma_claims
 from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED
 from tfcollapse.cli import main as cli
-from tfcollapse.diagnostics.posterior import SIGMA_BINS
 from tfcollapse.figures import depth_figure, gamma_figure, initialisation_figure, residual_figure, sigma_figure
 from tfcollapse.figures.residual import relative_errors
 from tfcollapse.figures.style import STYLES, caption
+from tfcollapse.metrics.posterior import SIGMA_BINS
 from tfcollapse.records.table import read_table, write_table
 from tfcollapse.reports import study_page as report
 from tfcollapse.study import load_study

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcollapse.diagnostics.information import Information
-from tfcollapse.diagnostics.measurements import Measurements
-from tfcollapse.diagnostics.verdict import MEANING, Thresholds, decide
+from tfcollapse.diagnosis.measurements import Measurements
+from tfcollapse.diagnosis.verdict import MEANING, Thresholds, decide
+from tfcollapse.metrics.information import Information
 
 
 def measurements(active=2, dead=2, gamma=0.01, optimal=0.01, residual=(), **changed):

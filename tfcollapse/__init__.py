@@ -26,7 +26,7 @@ _PUBLIC = {
     "diagnose": "tfcollapse.diagnosis.diagnose",
     "blame": "tfcollapse.diagnosis.blame",
     "blame_build": "tfcollapse.diagnosis.blame",
-    "layer_gains": "tfcollapse.diagnosis.gains",
+    "layer_gains": "tfcollapse.diagnosis.layer_gains",
     "CollapseMonitor": "tfcollapse.diagnosis.monitor",
     "UserError": "tfcollapse.errors",
 }

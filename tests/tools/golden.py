@@ -207,7 +207,7 @@ def _write_numbers(out: pathlib.Path) -> None:
 
 def _write_finished(out: pathlib.Path) -> None:
     """Directories of finished runs, without checkpoints; their table, a diagnosis, and the VAE as a SavedModel."""
-    from tfcollapse.diagnosis.run import diagnose_run
+    from tfcollapse.diagnosis.run_diagnosis import diagnose_run
     from tfcollapse.saved_model import export_run
 
     rows = []

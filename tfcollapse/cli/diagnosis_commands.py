@@ -15,7 +15,7 @@ from tfcollapse.config import Data
 from tfcollapse.data import load
 from tfcollapse.diagnosis.blame import Blame, Build, blame, blame_build
 from tfcollapse.diagnosis.diagnose import diagnose
-from tfcollapse.diagnosis.run import diagnose_run
+from tfcollapse.diagnosis.run_diagnosis import diagnose_run
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.records.run_directory import environment, replacing
 from tfcollapse.reports.blame_page import blame_page

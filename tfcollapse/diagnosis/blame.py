@@ -15,15 +15,25 @@ import numpy as np
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config import Network, Objective, Run, Training
 from tfcollapse.data import load
+from tfcollapse.diagnosis import blame_verdict as suspects
+from tfcollapse.diagnosis.blame_verdict import (
+    AE,
+    LEARNED,
+    SHALLOW_AE,
+    SHALLOW_VAE,
+    UNWEIGHTED,
+    VAE,
+    WARMUP,
+    Arm,
+    Finding,
+)
 from tfcollapse.diagnosis.diagnose import Diagnosis, diagnose
-from tfcollapse.diagnosis.gains import LayerGain, layer_gains
-from tfcollapse.diagnosis.run import diagnose_run
-from tfcollapse.diagnosis.subject import Subject, as_float, check_images
-from tfcollapse.diagnostics import suspects
-from tfcollapse.diagnostics.reconstruction import spectrum
-from tfcollapse.diagnostics.suspects import AE, LEARNED, SHALLOW_AE, SHALLOW_VAE, UNWEIGHTED, VAE, WARMUP, Arm, Finding
+from tfcollapse.diagnosis.layer_gains import LayerGain, layer_gains
+from tfcollapse.diagnosis.model_adapter import Subject, as_float, check_images
+from tfcollapse.diagnosis.run_diagnosis import diagnose_run
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.mapped import blocks
+from tfcollapse.metrics.spectrum import spectrum
 from tfcollapse.reports.study_page import markdown_table
 from tfcollapse.theory.affine import Spectrum
 from tfcollapse.training.descent import descend_model

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from tfcollapse.diagnosis.measure import measure
-from tfcollapse.diagnosis.subject import Subject, as_float, check_images
-from tfcollapse.diagnostics.measurements import Measurements
-from tfcollapse.diagnostics.verdict import DEFAULT, MEANING, Thresholds, Verdict, decide
+from tfcollapse.diagnosis.measurements import Measurements
+from tfcollapse.diagnosis.model_adapter import Subject, as_float, check_images
+from tfcollapse.diagnosis.verdict import DEFAULT, MEANING, Thresholds, Verdict, decide
 from tfcollapse.errors import ConfigError
 
 

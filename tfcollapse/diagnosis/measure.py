@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from tfcollapse.diagnosis.amortization_gap import refinement
+from tfcollapse.diagnosis.measurements import Measurements, in_force
+from tfcollapse.diagnosis.model_adapter import BLOCK, Subject, as_float
 from tfcollapse.diagnosis.probes import response, shuffled_error, smallest_singular_values, squared_errors
-from tfcollapse.diagnosis.refinement import refinement
-from tfcollapse.diagnosis.subject import BLOCK, Subject, as_float
-from tfcollapse.diagnostics import posterior, revival
-from tfcollapse.diagnostics.information import AggregatePosterior
-from tfcollapse.diagnostics.measurements import Measurements, in_force
-from tfcollapse.diagnostics.reconstruction import spectrum
 from tfcollapse.errors import ConfigError
 from tfcollapse.mapped import blocks
+from tfcollapse.metrics import posterior
+from tfcollapse.metrics import residual_spectrum as revival
+from tfcollapse.metrics.information import AggregatePosterior
+from tfcollapse.metrics.spectrum import spectrum
 
 _DRAWS = 2_048
 _RESIDUAL_IMAGES, _RESIDUAL_PIXELS = 8_192, 1 << 24

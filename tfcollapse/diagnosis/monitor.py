@@ -9,10 +9,10 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfcollapse.diagnosis.model_adapter import Subject, as_float, check_images
 from tfcollapse.diagnosis.probes import squared_errors
-from tfcollapse.diagnosis.subject import Subject, as_float, check_images
-from tfcollapse.diagnostics import posterior
 from tfcollapse.errors import ConfigError
+from tfcollapse.metrics import posterior
 
 _QUANTILES = (0.1, 0.5, 0.9)
 

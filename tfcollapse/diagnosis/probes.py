@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfcollapse.diagnosis.subject import BLOCK, Subject
-from tfcollapse.diagnostics.posterior import active_units
+from tfcollapse.diagnosis.model_adapter import BLOCK, Subject
+from tfcollapse.metrics.posterior import active_units
 
 _DECODED = 16_384
 _IMAGES = (8, 256)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfcollapse.diagnostics.posterior import SIGMA_BINS
 from tfcollapse.figures.style import DEPTH_NAMES, Rows, finish, mean_and_sd
+from tfcollapse.metrics.posterior import SIGMA_BINS
 
 
 def sigma_figure(rows: Rows) -> Figure:

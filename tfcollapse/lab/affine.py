@@ -11,8 +11,8 @@ import numpy as np
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config import Data, Network, Objective, Run, Training
 from tfcollapse.data import load
-from tfcollapse.diagnostics.posterior import active_units
 from tfcollapse.lab.section import Section
+from tfcollapse.metrics.posterior import active_units
 from tfcollapse.theory import affine, affine_energy, equations
 from tfcollapse.theory.affine import Spectrum, known_images
 from tfcollapse.theory.checks import Check, at_most, equal, true

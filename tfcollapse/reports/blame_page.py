@@ -8,7 +8,7 @@ from typing import Any
 from tfcollapse.config import Run
 from tfcollapse.diagnosis.blame import Blame
 from tfcollapse.diagnosis.diagnose import Diagnosis, facts
-from tfcollapse.diagnostics.verdict import MEANING
+from tfcollapse.diagnosis.verdict import MEANING
 from tfcollapse.reports.study_page import markdown_table
 
 

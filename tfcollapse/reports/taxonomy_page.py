@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tfcollapse.diagnosis.cases import CASES, Case
 from tfcollapse.diagnosis.diagnose import Diagnosis, diagnose
+from tfcollapse.diagnosis.taxonomy.cases import CASES, Case
 from tfcollapse.records.run_directory import disk_errors, environment, replacing
 from tfcollapse.reports.study_page import markdown_table
 

@@ -11,9 +11,9 @@ from keras import ops
 from tfcollapse import draws
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config import Run
-from tfcollapse.diagnostics import posterior
-from tfcollapse.diagnostics.signal import signal
 from tfcollapse.mapped import blocks
+from tfcollapse.metrics import posterior
+from tfcollapse.metrics.layer_signal import signal
 
 
 class Block(NamedTuple):

@@ -15,8 +15,8 @@ from tfcollapse import objectives
 from tfcollapse.backend import backend, start
 from tfcollapse.config import NUMERICS, Data, Run
 from tfcollapse.data import Dataset, load
-from tfcollapse.diagnostics.reconstruction import spectrum
 from tfcollapse.errors import ConfigError, NonFiniteError
+from tfcollapse.metrics.spectrum import spectrum
 from tfcollapse.quiet import held_back
 from tfcollapse.records.run_directory import Row, RunDirectory, replacing
 from tfcollapse.theory.affine import Spectrum

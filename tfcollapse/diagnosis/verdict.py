@@ -8,7 +8,7 @@ A dead unit has Var_x[mu_j] <= 0.01. Dead units are alike, so they are counted, 
   directions that would pay at gamma = eq. (10), but not at the one in force  (ii)  as many of the rest
   the others: nothing is left that would pay for a unit                       (i)
 
-What pays is section 4's calculation on the residual: see `tfcollapse.diagnostics.revival`. (v) says that gamma, and
+What pays is section 4's calculation on the residual: see `tfcollapse.metrics.residual_spectrum`. (v) says that gamma, and
 with it the KL term, does not explain why the units are dead; whether depth, the start or the budget does is for
 `tfcollapse blame` to settle.
 """
@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from tfcollapse.diagnostics import posterior, revival
-from tfcollapse.diagnostics.measurements import Measurements
+from tfcollapse.diagnosis.measurements import Measurements
+from tfcollapse.metrics import posterior
+from tfcollapse.metrics import residual_spectrum as revival
 
 HEALTHY, UNDECIDED = "healthy", "undecided"
 MEANING = {

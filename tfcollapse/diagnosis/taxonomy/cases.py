@@ -13,7 +13,13 @@ from keras import ops
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config import Data, Network, Objective, Run, Training
 from tfcollapse.data import load
-from tfcollapse.diagnosis.specimens import CausalDecoder, OwnVarianceDecoder, SoftThresholdDecoder, Specimen, encoder
+from tfcollapse.diagnosis.taxonomy.example_vaes import (
+    CausalDecoder,
+    OwnVarianceDecoder,
+    SoftThresholdDecoder,
+    Specimen,
+    encoder,
+)
 from tfcollapse.theory.affine import known_images
 from tfcollapse.training.descent import descend, descend_model
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfcollapse.diagnosis.subject import Subject, apply
+from tfcollapse.diagnosis.model_adapter import Subject, apply
 
 _IMAGES, _STEPS, _RATE, _PAIRS = 64, 100, 0.02, 4
 

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from tfcollapse.diagnosis.subject import as_float, check_images
-from tfcollapse.diagnostics.signal import signal
+from tfcollapse.diagnosis.model_adapter import as_float, check_images
 from tfcollapse.errors import ConfigError
+from tfcollapse.metrics.layer_signal import signal
 
 
 class LayerGain(NamedTuple):

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tfcollapse.diagnostics.information import Information
-from tfcollapse.diagnostics.posterior import ACTIVE_KL, active_units
+from tfcollapse.metrics.information import Information
+from tfcollapse.metrics.posterior import ACTIVE_KL, active_units
 
 AGREEMENT = 2.0
 """The implied gamma is exact where training has converged: 7% off at 20,000 steps of a dense VAE, 50% at 1,000."""
@@ -48,7 +48,7 @@ class Measurements:
       predicted_active_units: eigenvalues of the data above the gamma in force (section 4; Wang and Ziyin 2022); None
         where it is not known.
       residual_variances: of what the reconstructions leave, along its main directions, descending: see
-        `tfcollapse.diagnostics.revival`; summed squares over pixels.
+        `tfcollapse.metrics.residual_spectrum`; summed squares over pixels.
       use: [latent], squared error summed over pixels that is added when z_j is another image's.
       smallest_singular_value: of the decoder's Jacobian d x_hat / dz (pixel values a unit of z), median over images;
         all units, and active ones (Kinoshita et al. 2023).

@@ -1,0 +1,1 @@
+"""Construct small VAEs, one for each kind of posterior collapse."""

@@ -1,1 +1,0 @@
-"""Measurements on arrays: what a posterior and its reconstructions look like."""

@@ -1,0 +1,1 @@
+"""Measure posteriors, spectra and signals: arrays in, numbers out."""
