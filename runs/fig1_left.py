@@ -11,7 +11,7 @@ gamma in closed form (eq. (10)), as a learned log gamma moves at most 2e-4 a ste
 """
 
 from tfcollapse.claims import depth_claims
-from tfcollapse.config import Data, Network, Run, Training
+from tfcollapse.config.declaration import Data, Network, Run, Training
 from tfcollapse.figures import depth_figure
 from tfcollapse.study import Study, depth_sweep
 

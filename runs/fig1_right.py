@@ -11,10 +11,10 @@ images of 16x16, 4 channels at 32x32 (so 8 at 16x16), and 300 steps: 20 minutes.
 """
 
 from tfcollapse.claims import residual_claims
-from tfcollapse.config import Data, Network, Objective, Run, Training
+from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
+from tfcollapse.config.overrides import grid
 from tfcollapse.figures import residual_figure
 from tfcollapse.study import Study
-from tfcollapse.variants import grid
 
 DATASETS = ("svhn_cropped", "cifar10", "cifar100", "celeb_a")
 

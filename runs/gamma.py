@@ -12,10 +12,10 @@ and in closed form (eq. (10)), as a learned log gamma moves at most 2e-4 a step.
 """
 
 from tfcollapse.claims import gamma_claims
-from tfcollapse.config import Data, Network, Objective, Run, Training
+from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
+from tfcollapse.config.overrides import grid
 from tfcollapse.figures import gamma_figure
 from tfcollapse.study import Study
-from tfcollapse.variants import grid
 
 GAMMAS = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0, 30.0)
 

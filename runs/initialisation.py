@@ -12,10 +12,10 @@ steps, some 17 hours a seed on two CPU cores; `quick` is 800 steps on 6,000 imag
 """
 
 from tfcollapse.claims import initialisation_claims
-from tfcollapse.config import Data, Network, Objective, Run, Training
+from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
+from tfcollapse.config.overrides import grid
 from tfcollapse.figures import initialisation_figure
 from tfcollapse.study import Study
-from tfcollapse.variants import grid
 
 STARTS = ("glorot_uniform", "he_normal", "orthogonal")
 DEPTHS = (1, 2, 4, 6, 8, 10, 20)

@@ -115,7 +115,7 @@ tf.config.set_logical_device_configuration(
 import keras, numpy as np
 sys.path.insert(0, "tests/tools")
 from examples import tiny
-from tfcollapse.config import Objective
+from tfcollapse.config.declaration import Objective
 from tfcollapse.training.ingredients import build
 images = np.random.default_rng(0).random((32, 6, 6, 1)).astype(np.float32)
 strategies = {count: tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(count)]) for count in (1, 2)}

@@ -7,12 +7,12 @@ from processes import ROOT
 
 from tfcollapse.bench import contenders, rivals, steps, throughput
 from tfcollapse.cli.main import main
-from tfcollapse.config import Data, Network, Objective, Run
+from tfcollapse.config.declaration import Data, Network, Objective, Run
+from tfcollapse.config.overrides import replace
 from tfcollapse.data import MINI, load
 from tfcollapse.describe import describe
 from tfcollapse.errors import ConfigError
 from tfcollapse.reports import bench_page as page
-from tfcollapse.variants import replace
 
 SMALL = Run(data=Data(name=MINI), network=Network(width=16, latent_dim=4))
 

@@ -6,7 +6,8 @@ import pytest
 from examples import table_row, tiny
 
 from tfcollapse.cli.main import main
-from tfcollapse.config import NUMERICS, Data, Network, Objective, Run, Training
+from tfcollapse.config.declaration import NUMERICS, Data, Network, Objective, Run, Training
+from tfcollapse.config.overrides import configured, replace
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.columns import COLUMNS, declared, older, older_mark
 from tfcollapse.records.run_directory import RunDirectory, numerics_of
@@ -14,7 +15,6 @@ from tfcollapse.records.table import MEASURES, read_table, tidy_row, write_table
 from tfcollapse.reports import study_page as report
 from tfcollapse.study import load_study
 from tfcollapse.theory.equations import pairs
-from tfcollapse.variants import configured, replace
 
 OTHER = {
     "data.name": "cifar10",

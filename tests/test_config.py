@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from processes import python
 
-from tfcollapse.config import Data, Network, Objective, Run, Training
+from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
+from tfcollapse.config.overrides import apply_settings, grid, parse, replace, select, shorten
 from tfcollapse.errors import ConfigError
-from tfcollapse.variants import apply_settings, grid, parse, replace, select, shorten
 
 runs = st.builds(
     Run,
@@ -28,7 +28,7 @@ def test_json_round_trip_gives_the_same_run_and_id(run):
 
 
 def test_run_id_is_the_same_in_every_process():
-    code = "from tfcollapse.config import *; print(Run(network=Network(depth=4), seed=3).run_id)"
+    code = "from tfcollapse.config.declaration import *; print(Run(network=Network(depth=4), seed=3).run_id)"
     ids = {python(code, PYTHONHASHSEED=seed).stdout.strip() for seed in ("1", "2")}
     assert ids == {Run(network=Network(depth=4), seed=3).run_id}
     assert ids.pop().startswith("dense-4-vae-fashion_mnist-s3-")

@@ -5,7 +5,8 @@ import pytest
 from examples import tiny
 
 from tfcollapse import draws, load_model, networks
-from tfcollapse.config import Data, Network, Objective
+from tfcollapse.config.declaration import Data, Network, Objective
+from tfcollapse.config.overrides import replace
 from tfcollapse.data import MINI, load
 from tfcollapse.describe import describe
 from tfcollapse.errors import ConfigError
@@ -13,7 +14,6 @@ from tfcollapse.networks.convolutional import scales
 from tfcollapse.training.ingredients import build
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
 from tfcollapse.training.trainer import train
-from tfcollapse.variants import replace
 
 
 def _conv(size, inputs, outputs):

@@ -9,7 +9,7 @@ from processes import python
 from real_data import TFDS, real_data
 
 from tfcollapse import data, prepared
-from tfcollapse.config import Data
+from tfcollapse.config.declaration import Data
 from tfcollapse.errors import ConfigError, DataError
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfcollapse import draws
-from tfcollapse.config import Data, Network, Objective, Run
+from tfcollapse.config.declaration import Data, Network, Objective, Run
 from tfcollapse.data import MINI, load
 from tfcollapse.metrics import posterior
 from tfcollapse.metrics import spectrum as reconstruction

@@ -19,13 +19,13 @@ import tfcollapse
 from tfcollapse import reload_check
 from tfcollapse.autoencoder import load_model
 from tfcollapse.cli.main import main
-from tfcollapse.config import Network, Objective
+from tfcollapse.config.declaration import Network, Objective
+from tfcollapse.config.overrides import replace
 from tfcollapse.data import load
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.saved_model import METADATA, export, export_run
 from tfcollapse.training.ingredients import build
 from tfcollapse.training.trainer import train
-from tfcollapse.variants import replace
 
 CONVOLUTIONAL = replace(
     tiny(), {"network": Network(architecture="convolutional", depth=1, base_channels=2, latent_dim=3)}

@@ -85,7 +85,7 @@ import sys; sys.path.insert(0, "tests/tools")
 import json
 import golden
 from tfcollapse.backend import backend
-from tfcollapse.variants import replace
+from tfcollapse.config.overrides import replace
 cases = golden.cases()
 print(json.dumps({n: golden.losses(replace(cases[n], {"training.jit": "auto"})) for n in sys.argv[1:]}))
 assert backend() == "jax"

@@ -18,14 +18,14 @@ from examples import tiny
 from processes import ROOT, command, python
 
 from tfcollapse import load_model
-from tfcollapse.config import Network, Objective, Run
+from tfcollapse.config.declaration import Network, Objective, Run
+from tfcollapse.config.overrides import replace
 from tfcollapse.data import MINI
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.run_directory import RunDirectory, read_json
 from tfcollapse.sweep import auto_together, parcels, sweep
 from tfcollapse.training import checkpoint
 from tfcollapse.training.trainer import train, train_together
-from tfcollapse.variants import replace
 
 if importlib.util.find_spec("jax") is None:
     pytest.skip("JAX is not installed: pip install 'tfcollapse[jax]'", allow_module_level=True)
@@ -42,7 +42,7 @@ MIXED = {precision: tiny(steps=40, precision=precision) for precision in ("bfloa
 
 TRAIN = """
 import json, sys
-from tfcollapse.config import Run
+from tfcollapse.config.declaration import Run
 from tfcollapse.training.trainer import train, train_together
 for out, *texts in json.loads(sys.argv[1]):
     runs = [Run.from_json(text) for text in texts]
@@ -318,7 +318,7 @@ def test_a_sweep_trains_seeds_together(tmp_path):
     study = tmp_path / "seeds.py"
     study.write_text(
         "from examples import tiny\nfrom tfcollapse.claims import depth_claims\n"
-        "from tfcollapse.config import Objective\nfrom tfcollapse.figures import depth_figure\n"
+        "from tfcollapse.config.declaration import Objective\nfrom tfcollapse.figures import depth_figure\n"
         "from tfcollapse.study import Study\nruns = [tiny(objective=Objective(kind='ae')), tiny()]\n"
         "STUDY = Study(title='t', presets={'quick': runs}, draw=depth_figure, claims=depth_claims)\n"
     )

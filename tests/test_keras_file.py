@@ -13,10 +13,10 @@ from strangers import FUZZ, changed, one_line
 import tfcollapse
 from tfcollapse import keras_file
 from tfcollapse.allocation import parameters
-from tfcollapse.config import Network
+from tfcollapse.config.declaration import Network
+from tfcollapse.config.overrides import replace
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.training.ingredients import build
-from tfcollapse.variants import replace
 
 
 def test_parameters_are_counted_without_making_them():

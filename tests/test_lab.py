@@ -8,7 +8,7 @@ from examples import tiny
 from processes import command
 
 from tfcollapse.cli.main import main
-from tfcollapse.config import Data, Network, Objective, Run, Training
+from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
 from tfcollapse.data import MINI, load
 from tfcollapse.lab import affine as affine_lab
 from tfcollapse.lab import laboratory, prop4

@@ -6,7 +6,7 @@ import pytest
 import scipy.stats
 
 from tfcollapse import networks
-from tfcollapse.config import Network, Objective, Run
+from tfcollapse.config.declaration import Network, Objective, Run
 from tfcollapse.describe import describe
 from tfcollapse.networks.initializers import Drawn
 

@@ -7,7 +7,7 @@ from examples import tiny
 from keras import ops
 
 from tfcollapse import objectives
-from tfcollapse.config import Objective
+from tfcollapse.config.declaration import Objective
 from tfcollapse.training.ingredients import build
 
 

@@ -5,7 +5,7 @@ from examples import table_row
 from processes import ROOT, python
 
 from tfcollapse.cli.main import main
-from tfcollapse.config import NUMERICS
+from tfcollapse.config.declaration import NUMERICS
 from tfcollapse.records.table import write_table
 from tfcollapse.study import load_study
 
@@ -13,7 +13,7 @@ OVERVIEW = """
 import sys
 sys.modules["tensorflow"] = sys.modules["keras"] = sys.modules["tensorflow_datasets"] = None
 from tfcollapse.cli.main import main
-from tfcollapse.config import NUMERICS
+from tfcollapse.config.declaration import NUMERICS
 sys.exit(main(["overview", *sys.argv[1:]]))
 """
 

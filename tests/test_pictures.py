@@ -7,12 +7,12 @@ from examples import tiny
 
 from tfcollapse import load_model
 from tfcollapse.cli import main as cli
-from tfcollapse.config import Data, Objective, Run
+from tfcollapse.config.declaration import Data, Objective, Run
+from tfcollapse.config.overrides import replace
 from tfcollapse.data import load
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.pictures import COUNT, pictures
 from tfcollapse.training.trainer import train
-from tfcollapse.variants import replace
 
 
 def test_every_finished_model_has_a_line_of_what_it_reconstructs_and_samples(finished, tmp_path):

@@ -9,12 +9,12 @@ from examples import tiny
 from processes import python
 
 from tfcollapse.autoencoder import load_model
-from tfcollapse.config import Network, Objective
+from tfcollapse.config.declaration import Network, Objective
+from tfcollapse.config.overrides import replace
 from tfcollapse.data import load
 from tfcollapse.training.ingredients import build, chunk
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine
 from tfcollapse.training.trainer import train
-from tfcollapse.variants import replace
 
 LEARNED = Objective(gamma_start=0.1)
 FORTY = {"log_every": 40, "evaluate_every": 40, "checkpoint_every": 40}
@@ -100,7 +100,7 @@ import sys; sys.path.insert(0, "tests/tools")
 import json
 import numpy as np
 from examples import tiny
-from tfcollapse.config import Objective
+from tfcollapse.config.declaration import Objective
 from tfcollapse.training import strategy
 from tfcollapse.training.ingredients import build
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tfcollapse.cli.main import main
-from tfcollapse.config import Data, Network, Run
+from tfcollapse.config.declaration import Data, Network, Run
 from tfcollapse.diagnosis.run_diagnosis import diagnose_run
 from tfcollapse.errors import RunError
 from tfcollapse.records.table import read_table

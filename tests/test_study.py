@@ -7,16 +7,16 @@ from examples import table_row, tiny
 
 from tfcollapse import data
 from tfcollapse.cli.main import main
-from tfcollapse.config import Network
+from tfcollapse.config.declaration import Network
+from tfcollapse.config.overrides import replace
 from tfcollapse.figures.style import DEPTH_NAMES
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.records.table import tidy_row, write_table
 from tfcollapse.study import load_study
 from tfcollapse.training import trainer
-from tfcollapse.variants import replace
 
 DECLARATION = """from tfcollapse.claims import depth_claims
-from tfcollapse.config import Run
+from tfcollapse.config.declaration import Run
 from tfcollapse.figures import depth_figure
 from tfcollapse.study import Study
 {line}

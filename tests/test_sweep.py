@@ -13,13 +13,13 @@ from examples import tiny
 from processes import ROOT, command
 
 from tfcollapse.cli.main import main
-from tfcollapse.config import Network, Objective, Run
+from tfcollapse.config.declaration import Network, Objective, Run
+from tfcollapse.config.overrides import replace
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.records.table import read_table
 from tfcollapse.study import load_study, study_names
 from tfcollapse.sweep import auto_jobs, sweep
 from tfcollapse.training import checkpoint
-from tfcollapse.variants import replace
 
 LONG = tiny(steps=20_000, log_every=20, evaluate_every=200, checkpoint_every=200)
 PAIR = [tiny(seed=seed, objective=Objective(kind="ae")) for seed in (0, 1)]
@@ -87,7 +87,7 @@ def test_a_failed_run_does_not_stop_the_others_and_the_status_says_so(tmp_path, 
         """
 from examples import tiny
 from tfcollapse.claims import depth_claims
-from tfcollapse.config import Objective
+from tfcollapse.config.declaration import Objective
 from tfcollapse.figures import depth_figure
 from tfcollapse.study import Study
 runs = [tiny(objective=objective) for objective in (Objective(gamma_start=1e-38), Objective(kind="ae"))]

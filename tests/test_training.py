@@ -10,7 +10,8 @@ from examples import tiny
 from processes import python
 
 from tfcollapse import draws, load_model
-from tfcollapse.config import Objective
+from tfcollapse.config.declaration import Objective
+from tfcollapse.config.overrides import replace
 from tfcollapse.data import load
 from tfcollapse.errors import RunError
 from tfcollapse.records.run_directory import RunDirectory, read_json
@@ -18,7 +19,6 @@ from tfcollapse.training import checkpoint, engines
 from tfcollapse.training.ingredients import build
 from tfcollapse.training.tensorflow_engine import METRICS, TensorFlowEngine
 from tfcollapse.training.trainer import train
-from tfcollapse.variants import replace
 
 
 def _rows(path):

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from strangers import FUZZ, changed, one_line, values
 
 from tfcollapse.cli.main import main
-from tfcollapse.config import Run
+from tfcollapse.config.declaration import Run
+from tfcollapse.config.overrides import replace
 from tfcollapse.data import load
 from tfcollapse.errors import ConfigError, RunError, UserError
 from tfcollapse.records.run_directory import RunDirectory, read_config
@@ -24,7 +25,6 @@ from tfcollapse.reports import report
 from tfcollapse.training import checkpoint
 from tfcollapse.training.ingredients import build
 from tfcollapse.training.trainer import train
-from tfcollapse.variants import replace
 
 
 @FUZZ

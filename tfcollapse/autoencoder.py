@@ -12,7 +12,7 @@ import keras
 from keras import ops
 
 from tfcollapse import keras_file, networks, objectives  # noqa: F401 - registers the classes that a saved model names
-from tfcollapse.config import Objective
+from tfcollapse.config.declaration import Objective
 from tfcollapse.errors import ConfigError, RunError
 
 

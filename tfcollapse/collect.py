@@ -8,7 +8,7 @@ import shlex
 import shutil
 from collections.abc import Sequence
 
-from tfcollapse.config import Run
+from tfcollapse.config.declaration import Run
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.records.run_directory import Row, RunDirectory, disk_errors, replacing
 from tfcollapse.records.table import tidy_row

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfcollapse.config import Network, Run
+from tfcollapse.config.declaration import Network, Run
 from tfcollapse.records.run_directory import RunDirectory
 
 Shape = tuple[int, int, int]

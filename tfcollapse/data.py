@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from tfcollapse import prepared
-from tfcollapse.config import Data
+from tfcollapse.config.declaration import Data
 from tfcollapse.errors import ConfigError, DataError
 from tfcollapse.prepared import MINI
 from tfcollapse.quiet import import_tensorflow

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from tfcollapse import networks
-from tfcollapse.config import Run
+from tfcollapse.config.declaration import Run
 from tfcollapse.networks.residual import ResidualBlock
 
 Facts = dict[str, Any]

@@ -11,7 +11,7 @@ import rich.console
 import rich.progress
 import rich.table
 
-from tfcollapse.config import Run
+from tfcollapse.config.declaration import Run
 from tfcollapse.records.run_directory import Row
 
 if TYPE_CHECKING:

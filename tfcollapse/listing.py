@@ -6,7 +6,7 @@ import os
 import pathlib
 from collections.abc import Sequence
 
-from tfcollapse.config import Run
+from tfcollapse.config.declaration import Run
 from tfcollapse.cost import seconds_left
 from tfcollapse.data import expected_shape
 from tfcollapse.display import duration

@@ -11,7 +11,7 @@ from keras import ops
 from matplotlib.figure import Figure
 
 from tfcollapse.autoencoder import load_model
-from tfcollapse.config import Run
+from tfcollapse.config.declaration import Run
 from tfcollapse.data import load
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.figures.pictures import Line, label_of, picture_figure

@@ -12,7 +12,7 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tfcollapse.config import Run
+from tfcollapse.config.declaration import Run
 from tfcollapse.data import cache_directory
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.run_directory import Row, RunDirectory

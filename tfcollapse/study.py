@@ -14,10 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tfcollapse.config import Objective, Run
+from tfcollapse.config.declaration import Objective, Run
+from tfcollapse.config.overrides import grid, replace
 from tfcollapse.errors import ConfigError, unknown
 from tfcollapse.records.columns import COLUMNS, OF_A_VAE, marked
-from tfcollapse.variants import grid, replace
 
 Rows = Sequence[Mapping[str, Any]]
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tfcollapse.backend import backend
-from tfcollapse.config import Run
+from tfcollapse.config.declaration import Run
 from tfcollapse.errors import ConfigError, UserError
 from tfcollapse.records.run_directory import Row, RunDirectory, commit
 from tfcollapse.records.table import tidy_row

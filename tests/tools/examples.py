@@ -1,6 +1,6 @@
 """Small runs and tables that tests begin with."""
 
-from tfcollapse.config import NUMERICS, Data, Network, Objective, Run, Training
+from tfcollapse.config.declaration import NUMERICS, Data, Network, Objective, Run, Training
 from tfcollapse.prepared import MINI
 
 

@@ -25,12 +25,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import tfcollapse as tc
 from tfcollapse import draws
 from tfcollapse.backend import start
+from tfcollapse.config.overrides import replace
 from tfcollapse.records.run_directory import RunDirectory, commit, read_config
 from tfcollapse.records.table import tidy_row, write_table
 from tfcollapse.study import load_study, study_names
 from tfcollapse.training.descent import descend
 from tfcollapse.training.trainer import train
-from tfcollapse.variants import replace
 
 MINI = "fashion_mnist_mini"
 INITIALIZERS = ("glorot_uniform", "glorot_normal", "he_uniform", "he_normal", "lecun_normal", "orthogonal")

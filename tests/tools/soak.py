@@ -21,10 +21,10 @@ import numpy as np
 from examples import tiny
 from processes import ROOT
 
-from tfcollapse.config import Network, Objective
+from tfcollapse.config.declaration import Network, Objective
+from tfcollapse.config.overrides import replace
 from tfcollapse.records.run_directory import RunDirectory, environment
 from tfcollapse.training import checkpoint
-from tfcollapse.variants import replace
 
 MOMENTS = ("start", "training", "checkpoint")
 """When to kill: any time from the process' start on; some time after some new rows of metrics.csv; as a checkpoint is

@@ -14,12 +14,12 @@ import keras
 import numpy as np
 from examples import tiny
 
-from tfcollapse.config import Network, Objective
+from tfcollapse.config.declaration import Network, Objective
+from tfcollapse.config.overrides import replace
 from tfcollapse.data import load
 from tfcollapse.training import strategy
 from tfcollapse.training.ingredients import build, chunk
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
-from tfcollapse.variants import replace
 
 STEPS = 200
 

@@ -12,7 +12,7 @@ from keras import ops
 
 from tfcollapse import networks
 from tfcollapse.backend import backend
-from tfcollapse.config import Run
+from tfcollapse.config.declaration import Run
 from tfcollapse.training import engines
 from tfcollapse.training.adam import adam
 from tfcollapse.training.ingredients import build, chunk

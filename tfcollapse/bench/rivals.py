@@ -12,7 +12,7 @@ import numpy as np
 from tfcollapse import networks
 from tfcollapse.bench.contenders import Contender, as_pixels
 from tfcollapse.bench.rival_process import Layer, Task, serve
-from tfcollapse.config import Run
+from tfcollapse.config.declaration import Run
 
 _SPAWN = multiprocessing.get_context("spawn")
 

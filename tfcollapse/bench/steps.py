@@ -11,12 +11,12 @@ import numpy as np
 
 from tfcollapse.backend import backend
 from tfcollapse.bench import contenders, rivals
-from tfcollapse.config import Network, Objective, Run
+from tfcollapse.config.declaration import Network, Objective, Run
+from tfcollapse.config.overrides import replace
 from tfcollapse.data import MINI, load
 from tfcollapse.describe import describe
 from tfcollapse.errors import ConfigError, unknown
 from tfcollapse.reports.bench_page import NAMES
-from tfcollapse.variants import replace
 
 Facts = dict[str, Any]
 

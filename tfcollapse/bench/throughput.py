@@ -8,10 +8,10 @@ import pathlib
 import tempfile
 from typing import Any
 
-from tfcollapse.config import Run
+from tfcollapse.config.declaration import Run
+from tfcollapse.config.overrides import replace
 from tfcollapse.data import MINI
 from tfcollapse.sweep import auto_jobs, sweep
-from tfcollapse.variants import replace
 
 
 def throughput(run: Run, step_ms: float, seconds: float) -> dict[str, Any]:

@@ -7,9 +7,9 @@ import json
 import pathlib
 
 from tfcollapse import backend
+from tfcollapse.config.overrides import configured
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.run_directory import check_writable, environment
-from tfcollapse.variants import configured
 
 
 def bench(parsed: argparse.Namespace) -> int:

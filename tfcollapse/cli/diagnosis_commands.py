@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from tfcollapse import keras_file
-from tfcollapse.config import Data
+from tfcollapse.config.declaration import Data
+from tfcollapse.config.overrides import configured
 from tfcollapse.data import load
 from tfcollapse.diagnosis.blame import Blame, Build, blame, blame_build
 from tfcollapse.diagnosis.diagnose import diagnose
@@ -19,7 +20,6 @@ from tfcollapse.diagnosis.run_diagnosis import diagnose_run
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.records.run_directory import environment, replacing
 from tfcollapse.reports.blame_page import blame_page
-from tfcollapse.variants import configured
 
 
 def diagnose_command(parsed: argparse.Namespace) -> int:

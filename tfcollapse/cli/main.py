@@ -122,7 +122,7 @@ def _report(parsed: argparse.Namespace) -> int:
 
 def _describe(parsed: argparse.Namespace) -> int:
     from tfcollapse.backend import start
-    from tfcollapse.variants import configured
+    from tfcollapse.config.overrides import configured
 
     run = configured(None, parsed.settings)
     try:
@@ -141,7 +141,7 @@ def _describe(parsed: argparse.Namespace) -> int:
 
 def _data(parsed: argparse.Namespace) -> int:
     from tfcollapse import data, prepared
-    from tfcollapse.config import Data
+    from tfcollapse.config.declaration import Data
 
     if parsed.action == "list":
         print("\n".join(prepared.prepared_names(parsed.data_dir)))

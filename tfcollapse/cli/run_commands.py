@@ -17,8 +17,8 @@ def _place(parsed: argparse.Namespace) -> tuple[str, pathlib.Path]:
 
 def declared_runs(parsed: argparse.Namespace):
     """The study that a sweep's arguments name, and the runs they make of it."""
+    from tfcollapse.config.overrides import apply_settings, select, shorten
     from tfcollapse.study import load_study
-    from tfcollapse.variants import apply_settings, select, shorten
 
     study = load_study(parsed.study)
     runs = study.runs(parsed.preset, parsed.seeds)
@@ -120,7 +120,7 @@ def _automatic(name: str, text: str) -> int | None:
 
 def train(parsed: argparse.Namespace) -> int:
     """Train one run."""
-    from tfcollapse.variants import configured
+    from tfcollapse.config.overrides import configured
 
     return _train_one(configured(parsed.config, parsed.settings), pathlib.Path(parsed.out), parsed)
 

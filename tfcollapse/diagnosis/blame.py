@@ -13,7 +13,8 @@ import keras
 import numpy as np
 
 from tfcollapse.autoencoder import Autoencoder
-from tfcollapse.config import Network, Objective, Run, Training
+from tfcollapse.config.declaration import Network, Objective, Run, Training
+from tfcollapse.config.overrides import replace
 from tfcollapse.data import load
 from tfcollapse.diagnosis import blame_verdict as suspects
 from tfcollapse.diagnosis.blame_verdict import (
@@ -39,7 +40,6 @@ from tfcollapse.theory.affine import Spectrum
 from tfcollapse.training.descent import descend_model
 from tfcollapse.training.ingredients import build as untrained
 from tfcollapse.training.trainer import train
-from tfcollapse.variants import replace
 
 Say = Callable[[str], None]
 _WARMUP_SHARE = 0.4

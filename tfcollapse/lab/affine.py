@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfcollapse.autoencoder import Autoencoder
-from tfcollapse.config import Data, Network, Objective, Run, Training
+from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
 from tfcollapse.data import load
 from tfcollapse.lab.section import Section
 from tfcollapse.metrics.posterior import active_units

@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfcollapse.config import Data
+from tfcollapse.config.declaration import Data
 from tfcollapse.data import load
 from tfcollapse.errors import ConfigError
 from tfcollapse.lab.affine import affine_section

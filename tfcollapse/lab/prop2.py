@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from tfcollapse.config import Data, Network, Objective, Run, Training
+from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
 from tfcollapse.data import load
 from tfcollapse.lab.response import DecoderResponse
 from tfcollapse.lab.section import Section

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfcollapse.autoencoder import Autoencoder, load_model
-from tfcollapse.config import Data, Network, Objective, Run, Training
+from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
 from tfcollapse.data import load
 from tfcollapse.errors import ConfigError
 from tfcollapse.lab.precise import in_float64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from tfcollapse.config import Network
+from tfcollapse.config.declaration import Network
 from tfcollapse.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
 from tfcollapse.networks.dense import DenseDecoder, DenseEncoder
 from tfcollapse.networks.residual import ResidualDecoder, ResidualEncoder

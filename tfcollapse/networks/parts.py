@@ -38,12 +38,12 @@ class Encoder(_Part):
 
     Args:
       image_shape: (height, width, channels).
-      depth: as `tfcollapse.config.Network` has it.
+      depth: as `tfcollapse.config.declaration.Network` has it.
       latent_dim: kappa.
       variational: give a log variance beside the mean.
       initializer: a Keras initialiser by name; biases start at zero.
       seed: of the initial weights.
-      own: the fields of its architecture (`tfcollapse.config.ARCHITECTURE_FIELDS`).
+      own: the fields of its architecture (`tfcollapse.config.declaration.ARCHITECTURE_FIELDS`).
 
     Call: float [batch, height, width, channels] to mean [batch, latent_dim], or to the pair (mean,
     log_variance) when variational. Both heads are linear.

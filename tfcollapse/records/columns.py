@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfcollapse.config import ARCHITECTURE_FIELDS, NUMERICS, Run
+from tfcollapse.config.declaration import ARCHITECTURE_FIELDS, NUMERICS, Run
 
 Row = Mapping[str, Any]
 

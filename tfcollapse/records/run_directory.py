@@ -23,7 +23,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
 import tfcollapse
-from tfcollapse.config import NUMERICS, Run
+from tfcollapse.config.declaration import NUMERICS, Run
 from tfcollapse.errors import ConfigError, RunError
 
 Row = dict[str, Any]

@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from tfcollapse.config import Run
+from tfcollapse.config.declaration import Run
 from tfcollapse.errors import RunError
 from tfcollapse.records.columns import COLUMNS, declared
 from tfcollapse.records.run_directory import Row, RunDirectory, disk_errors, numerics_of, replacing

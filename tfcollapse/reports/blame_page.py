@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tfcollapse.config import Run
+from tfcollapse.config.declaration import Run
 from tfcollapse.diagnosis.blame import Blame
 from tfcollapse.diagnosis.diagnose import Diagnosis, facts
 from tfcollapse.diagnosis.verdict import MEANING

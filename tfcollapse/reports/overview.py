@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tfcollapse.claims import judging
-from tfcollapse.config import NUMERICS
+from tfcollapse.config.declaration import NUMERICS
 from tfcollapse.errors import ConfigError
 from tfcollapse.figures.style import PAPER_STEPS
 from tfcollapse.records.columns import older

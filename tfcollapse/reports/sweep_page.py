@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfcollapse.claims.judging import judge
-from tfcollapse.config import Run
+from tfcollapse.config.declaration import Run
 from tfcollapse.errors import RunError
 from tfcollapse.figures.style import caption
 from tfcollapse.records.columns import not_trained, older_mark

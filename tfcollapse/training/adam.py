@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from tfcollapse.config import Training
+from tfcollapse.config.declaration import Training
 
 
 def adam(training: Training) -> keras.optimizers.Adam:

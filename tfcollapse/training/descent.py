@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tfcollapse.autoencoder import Autoencoder
-from tfcollapse.config import Run
+from tfcollapse.config.declaration import Run
 from tfcollapse.training import engines
 from tfcollapse.training.engine import Engine
 from tfcollapse.training.ingredients import build, chunk

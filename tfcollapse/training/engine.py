@@ -11,7 +11,7 @@ from keras import ops
 
 from tfcollapse import draws
 from tfcollapse.autoencoder import Autoencoder
-from tfcollapse.config import Training
+from tfcollapse.config.declaration import Training
 from tfcollapse.errors import RunError
 from tfcollapse.objectives import squared_error
 from tfcollapse.training.adam import adam

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.backend import backend
-from tfcollapse.config import Run
+from tfcollapse.config.declaration import Run
 from tfcollapse.errors import ConfigError
 from tfcollapse.training.engine import Engine
 

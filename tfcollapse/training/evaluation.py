@@ -10,7 +10,7 @@ from keras import ops
 
 from tfcollapse import draws
 from tfcollapse.autoencoder import Autoencoder
-from tfcollapse.config import Run
+from tfcollapse.config.declaration import Run
 from tfcollapse.mapped import blocks
 from tfcollapse.metrics import posterior
 from tfcollapse.metrics.layer_signal import signal

@@ -10,7 +10,7 @@ import numpy as np
 from tfcollapse import draws, networks
 from tfcollapse.allocation import TRAINING_COPIES, check_fits
 from tfcollapse.autoencoder import Autoencoder
-from tfcollapse.config import Run
+from tfcollapse.config.declaration import Run
 from tfcollapse.mapped import gather
 
 

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from tfcollapse.autoencoder import Autoencoder
-from tfcollapse.config import Training
+from tfcollapse.config.declaration import Training
 from tfcollapse.data import cache_directory
 from tfcollapse.training.engine import METRICS, Engine, as_float
 

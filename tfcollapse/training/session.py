@@ -12,7 +12,7 @@ from tfcollapse import draws
 from tfcollapse.allocation import check_batch
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.backend import backend
-from tfcollapse.config import Run
+from tfcollapse.config.declaration import Run
 from tfcollapse.data import Dataset
 from tfcollapse.errors import NonFiniteError
 from tfcollapse.records.run_directory import Row, RunDirectory, environment

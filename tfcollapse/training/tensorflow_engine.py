@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfcollapse.autoencoder import Autoencoder
-from tfcollapse.config import Network, Training
+from tfcollapse.config.declaration import Network, Training
 from tfcollapse.errors import ConfigError
 from tfcollapse.training.engine import METRICS, Engine, as_float
 from tfcollapse.training.precision import synchronise

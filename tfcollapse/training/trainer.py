@@ -13,7 +13,7 @@ from typing import Any
 
 from tfcollapse import objectives
 from tfcollapse.backend import backend, start
-from tfcollapse.config import NUMERICS, Data, Run
+from tfcollapse.config.declaration import NUMERICS, Data, Run
 from tfcollapse.data import Dataset, load
 from tfcollapse.errors import ConfigError, NonFiniteError
 from tfcollapse.metrics.spectrum import spectrum

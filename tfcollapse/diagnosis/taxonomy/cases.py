@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from tfcollapse.autoencoder import Autoencoder
-from tfcollapse.config import Data, Network, Objective, Run, Training
+from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
 from tfcollapse.data import load
 from tfcollapse.diagnosis.taxonomy.example_vaes import (
     CausalDecoder,

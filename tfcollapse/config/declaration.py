@@ -11,8 +11,8 @@ import hashlib
 import json
 from typing import Any, Literal
 
+from tfcollapse.config.validation import bounded, changed, construct, declaration
 from tfcollapse.errors import ConfigError
-from tfcollapse.fields import bounded, changed, construct, declaration
 
 NUMERICS = 1
 """The version of the numbers: raised by a change that moves what any existing run obtains in float32 on one device.

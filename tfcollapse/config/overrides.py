@@ -11,9 +11,9 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from tfcollapse.config import NUMERICS, Run
+from tfcollapse.config.declaration import NUMERICS, Run
+from tfcollapse.config.validation import checked
 from tfcollapse.errors import ConfigError, unknown
-from tfcollapse.fields import checked
 
 
 def replace(run: Run, changes: Mapping[str, Any]) -> Run:

@@ -1,0 +1,1 @@
+"""Declare runs: the fields, their checks, and runs made from runs."""
