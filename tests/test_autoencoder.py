@@ -7,7 +7,8 @@ import pytest
 from examples import tiny
 from processes import python
 
-from tfcollapse import Autoencoder, Network, Objective, draws, networks
+from tfcollapse import Autoencoder, Network, Objective, networks
+from tfcollapse.data import random_streams as draws
 from tfcollapse.training.adam import adam
 from tfcollapse.training.ingredients import build
 

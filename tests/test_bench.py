@@ -9,7 +9,7 @@ from tfcollapse.bench import contenders, rivals, steps, throughput
 from tfcollapse.cli.main import main
 from tfcollapse.config.declaration import Data, Network, Objective, Run
 from tfcollapse.config.overrides import replace
-from tfcollapse.data import MINI, load
+from tfcollapse.data.dataset import MINI, load
 from tfcollapse.describe import describe
 from tfcollapse.errors import ConfigError
 from tfcollapse.reports import bench_page as page

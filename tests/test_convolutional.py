@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from examples import tiny
 
-from tfcollapse import draws, load_model, networks
+from tfcollapse import load_model, networks
 from tfcollapse.config.declaration import Data, Network, Objective
 from tfcollapse.config.overrides import replace
-from tfcollapse.data import MINI, load
+from tfcollapse.data import random_streams as draws
+from tfcollapse.data.dataset import MINI, load
 from tfcollapse.describe import describe
 from tfcollapse.errors import ConfigError
 from tfcollapse.networks.convolutional import scales

@@ -8,8 +8,9 @@ import tensorflow_datasets as tfds
 from processes import python
 from real_data import TFDS, real_data
 
-from tfcollapse import data, prepared
 from tfcollapse.config.declaration import Data
+from tfcollapse.data import dataset as data
+from tfcollapse.data import tfds as prepared
 from tfcollapse.errors import ConfigError, DataError
 
 
@@ -55,7 +56,7 @@ def test_the_second_start_reads_the_cache_and_needs_no_tfds(squares):
     first = data.load(Data(name="squares"), data_dir=squares)
     code = """
 import sys; sys.modules["tensorflow_datasets"] = None; sys.modules["tensorflow"] = None
-from tfcollapse.data import load; from tfcollapse.config import Data
+from tfcollapse.data.dataset import load; from tfcollapse.config import Data
 print(load(Data(name="squares"), data_dir=sys.argv[1]).train.sum())
 """
     answer = python(code, str(squares))

@@ -6,9 +6,9 @@ from examples import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcollapse import draws
 from tfcollapse.config.declaration import Data, Network, Objective, Run
-from tfcollapse.data import MINI, load
+from tfcollapse.data import random_streams as draws
+from tfcollapse.data.dataset import MINI, load
 from tfcollapse.metrics import posterior
 from tfcollapse.metrics import spectrum as reconstruction
 from tfcollapse.metrics.layer_signal import signal

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcollapse import draws
+from tfcollapse.data import random_streams as draws
 
 
 @pytest.mark.parametrize(("count", "batch"), [(100, 10), (103, 10), (7, 10), (64, 64), (1, 3)])

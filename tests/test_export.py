@@ -21,7 +21,7 @@ from tfcollapse.autoencoder import load_model
 from tfcollapse.cli.main import main
 from tfcollapse.config.declaration import Network, Objective
 from tfcollapse.config.overrides import replace
-from tfcollapse.data import load
+from tfcollapse.data.dataset import load
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.saved_model import METADATA, export, export_run
 from tfcollapse.training.ingredients import build

@@ -60,7 +60,7 @@ def declared(name):
 @pytest.fixture
 def few_images(tmp_path, monkeypatch):
     """The packaged images cut to the first ones, as resizing all of them takes seconds."""
-    with np.load(importlib.resources.files("tfcollapse.datasets") / f"{golden.MINI}.npz") as arrays:
+    with np.load(importlib.resources.files("tfcollapse.data") / f"{golden.MINI}.npz") as arrays:
         np.savez(tmp_path / f"{golden.MINI}.npz", train=arrays["train"][:100], test=arrays["test"][:20])
     monkeypatch.setattr(importlib.resources, "files", lambda package: tmp_path)
 

@@ -20,7 +20,7 @@ from processes import ROOT, command, python
 from tfcollapse import load_model
 from tfcollapse.config.declaration import Network, Objective, Run
 from tfcollapse.config.overrides import replace
-from tfcollapse.data import MINI
+from tfcollapse.data.dataset import MINI
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.run_directory import RunDirectory, read_json
 from tfcollapse.sweep import auto_together, parcels, sweep

@@ -9,7 +9,7 @@ from processes import command
 
 from tfcollapse.cli.main import main
 from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
-from tfcollapse.data import MINI, load
+from tfcollapse.data.dataset import MINI, load
 from tfcollapse.lab import affine as affine_lab
 from tfcollapse.lab import laboratory, prop4
 from tfcollapse.lab.precise import in_float64

@@ -3,8 +3,8 @@ import pytest
 from examples import tiny
 from processes import python
 
-from tfcollapse import mapped
-from tfcollapse.data import load
+from tfcollapse.data import memory_mapped as mapped
+from tfcollapse.data.dataset import load
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.training.ingredients import chunk
 from tfcollapse.training.trainer import train
@@ -52,7 +52,7 @@ def test_memory_stays_flat_over_a_file_larger_than_the_budget(tmp_path):
     assert path.stat().st_size > mapped.MEMORY_BUDGET
     code = """
 import sys, numpy as np, psutil
-from tfcollapse.mapped import blocks, gather
+from tfcollapse.data.memory_mapped import blocks, gather
 images = np.load(sys.argv[1], mmap_mode="r")
 start, most = psutil.Process().memory_info().rss, 0
 for block in blocks(images, 1024):

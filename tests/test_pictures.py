@@ -9,7 +9,7 @@ from tfcollapse import load_model
 from tfcollapse.cli import main as cli
 from tfcollapse.config.declaration import Data, Objective, Run
 from tfcollapse.config.overrides import replace
-from tfcollapse.data import load
+from tfcollapse.data.dataset import load
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.pictures import COUNT, pictures
 from tfcollapse.training.trainer import train

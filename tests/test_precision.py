@@ -11,7 +11,7 @@ from processes import python
 from tfcollapse.autoencoder import load_model
 from tfcollapse.config.declaration import Network, Objective
 from tfcollapse.config.overrides import replace
-from tfcollapse.data import load
+from tfcollapse.data.dataset import load
 from tfcollapse.training.ingredients import build, chunk
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine
 from tfcollapse.training.trainer import train

@@ -5,10 +5,10 @@ import typing
 import pytest
 from examples import table_row, tiny
 
-from tfcollapse import data
 from tfcollapse.cli.main import main
 from tfcollapse.config.declaration import Network
 from tfcollapse.config.overrides import replace
+from tfcollapse.data import dataset as data
 from tfcollapse.figures.style import DEPTH_NAMES
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.records.table import tidy_row, write_table

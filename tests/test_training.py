@@ -9,10 +9,11 @@ import tensorflow as tf
 from examples import tiny
 from processes import python
 
-from tfcollapse import draws, load_model
+from tfcollapse import load_model
 from tfcollapse.config.declaration import Objective
 from tfcollapse.config.overrides import replace
-from tfcollapse.data import load
+from tfcollapse.data import random_streams as draws
+from tfcollapse.data.dataset import load
 from tfcollapse.errors import RunError
 from tfcollapse.records.run_directory import RunDirectory, read_json
 from tfcollapse.training import checkpoint, engines

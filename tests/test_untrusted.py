@@ -17,7 +17,7 @@ from strangers import FUZZ, changed, one_line, values
 from tfcollapse.cli.main import main
 from tfcollapse.config.declaration import Run
 from tfcollapse.config.overrides import replace
-from tfcollapse.data import load
+from tfcollapse.data.dataset import load
 from tfcollapse.errors import ConfigError, RunError, UserError
 from tfcollapse.records.run_directory import RunDirectory, read_config
 from tfcollapse.records.table import read_table, tidy_row, write_table

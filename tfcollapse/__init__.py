@@ -16,7 +16,7 @@ _PUBLIC = {
     "Run": "tfcollapse.config.declaration",
     "Training": "tfcollapse.config.declaration",
     "grid": "tfcollapse.config.overrides",
-    "load": "tfcollapse.data",
+    "load": "tfcollapse.data.dataset",
     "Study": "tfcollapse.study",
     "Claim": "tfcollapse.study",
     "build": "tfcollapse.training.ingredients",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tfcollapse.config.declaration import Run
 from tfcollapse.cost import seconds_left
-from tfcollapse.data import expected_shape
+from tfcollapse.data.dataset import expected_shape
 from tfcollapse.display import duration
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.training.checkpoint import steps

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from tfcollapse.autoencoder import load_model
 from tfcollapse.config.declaration import Run
-from tfcollapse.data import load
+from tfcollapse.data.dataset import load
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.figures.pictures import Line, label_of, picture_figure
 from tfcollapse.figures.style import caption

@@ -1,7 +1,7 @@
 """Small runs and tables that tests begin with."""
 
 from tfcollapse.config.declaration import NUMERICS, Data, Network, Objective, Run, Training
-from tfcollapse.prepared import MINI
+from tfcollapse.data.tfds import MINI
 
 
 def tiny(*, objective: Objective | None = None, seed: int = 0, **training) -> Run:

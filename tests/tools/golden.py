@@ -23,9 +23,9 @@ import numpy as np
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tfcollapse as tc
-from tfcollapse import draws
 from tfcollapse.backend import start
 from tfcollapse.config.overrides import replace
+from tfcollapse.data import random_streams as draws
 from tfcollapse.records.run_directory import RunDirectory, commit, read_config
 from tfcollapse.records.table import tidy_row, write_table
 from tfcollapse.study import load_study, study_names

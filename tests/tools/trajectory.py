@@ -16,7 +16,7 @@ from examples import tiny
 
 from tfcollapse.config.declaration import Network, Objective
 from tfcollapse.config.overrides import replace
-from tfcollapse.data import load
+from tfcollapse.data.dataset import load
 from tfcollapse.training import strategy
 from tfcollapse.training.ingredients import build, chunk
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla

@@ -13,7 +13,7 @@ from tfcollapse.backend import backend
 from tfcollapse.bench import contenders, rivals
 from tfcollapse.config.declaration import Network, Objective, Run
 from tfcollapse.config.overrides import replace
-from tfcollapse.data import MINI, load
+from tfcollapse.data.dataset import MINI, load
 from tfcollapse.describe import describe
 from tfcollapse.errors import ConfigError, unknown
 from tfcollapse.reports.bench_page import NAMES

@@ -10,7 +10,7 @@ from typing import Any
 
 from tfcollapse.config.declaration import Run
 from tfcollapse.config.overrides import replace
-from tfcollapse.data import MINI
+from tfcollapse.data.dataset import MINI
 from tfcollapse.sweep import auto_jobs, sweep
 
 

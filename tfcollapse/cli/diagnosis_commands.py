@@ -13,7 +13,7 @@ import numpy as np
 from tfcollapse import keras_file
 from tfcollapse.config.declaration import Data
 from tfcollapse.config.overrides import configured
-from tfcollapse.data import load
+from tfcollapse.data.dataset import load
 from tfcollapse.diagnosis.blame import Blame, Build, blame, blame_build
 from tfcollapse.diagnosis.diagnose import diagnose
 from tfcollapse.diagnosis.run_diagnosis import diagnose_run

@@ -140,8 +140,9 @@ def _describe(parsed: argparse.Namespace) -> int:
 
 
 def _data(parsed: argparse.Namespace) -> int:
-    from tfcollapse import data, prepared
     from tfcollapse.config.declaration import Data
+    from tfcollapse.data import dataset as data
+    from tfcollapse.data import tfds as prepared
 
     if parsed.action == "list":
         print("\n".join(prepared.prepared_names(parsed.data_dir)))

@@ -75,8 +75,8 @@ def _collect(name: str, study, runs, out: pathlib.Path, parsed: argparse.Namespa
 
 
 def _train_all(runs, out: pathlib.Path, table: str, parsed: argparse.Namespace):
-    from tfcollapse import data
     from tfcollapse import sweep as pool
+    from tfcollapse.data import dataset as data
     from tfcollapse.display import Display
     from tfcollapse.ray_sweep import ray_sweep
     from tfcollapse.records.run_directory import check_writable

@@ -30,7 +30,7 @@ class Data:
     Attributes:
       name: a TFDS name, or `fashion_mnist_mini`, which the package carries.
       train, test: use only the first so many images of the split; None is all of them.
-      crop: (top, bottom, left, right) in pixels; None is the dataset's own (see `tfcollapse.data`).
+      crop: (top, bottom, left, right) in pixels; None is the dataset's own (see `tfcollapse.data.dataset`).
       resize: (height, width) after the crop; None is the dataset's own.
       channels: how many the images are expected to have, refused otherwise; None takes them as they are.
     """

@@ -15,7 +15,8 @@ import numpy as np
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config.declaration import Network, Objective, Run, Training
 from tfcollapse.config.overrides import replace
-from tfcollapse.data import load
+from tfcollapse.data.dataset import load
+from tfcollapse.data.memory_mapped import blocks
 from tfcollapse.diagnosis import blame_verdict as suspects
 from tfcollapse.diagnosis.blame_verdict import (
     AE,
@@ -33,7 +34,6 @@ from tfcollapse.diagnosis.layer_gains import LayerGain, layer_gains
 from tfcollapse.diagnosis.model_adapter import Subject, as_float, check_images
 from tfcollapse.diagnosis.run_diagnosis import diagnose_run
 from tfcollapse.errors import ConfigError, RunError
-from tfcollapse.mapped import blocks
 from tfcollapse.metrics.spectrum import spectrum
 from tfcollapse.reports.study_page import markdown_table
 from tfcollapse.theory.affine import Spectrum

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from tfcollapse.data.memory_mapped import blocks
 from tfcollapse.diagnosis.amortization_gap import refinement
 from tfcollapse.diagnosis.measurements import Measurements, in_force
 from tfcollapse.diagnosis.model_adapter import BLOCK, Subject, as_float
 from tfcollapse.diagnosis.probes import response, shuffled_error, smallest_singular_values, squared_errors
 from tfcollapse.errors import ConfigError
-from tfcollapse.mapped import blocks
 from tfcollapse.metrics import posterior
 from tfcollapse.metrics import residual_spectrum as revival
 from tfcollapse.metrics.information import AggregatePosterior

@@ -7,7 +7,7 @@ import pathlib
 from typing import Any
 
 from tfcollapse.autoencoder import load_model
-from tfcollapse.data import load
+from tfcollapse.data.dataset import load
 from tfcollapse.diagnosis.diagnose import Diagnosis, diagnose
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.records.run_directory import environment, read_config, replacing

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
-from tfcollapse.data import load
+from tfcollapse.data.dataset import load
 from tfcollapse.lab.section import Section
 from tfcollapse.metrics.posterior import active_units
 from tfcollapse.theory import affine, affine_energy, equations

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfcollapse.config.declaration import Data
-from tfcollapse.data import load
+from tfcollapse.data.dataset import load
 from tfcollapse.errors import ConfigError
 from tfcollapse.lab.affine import affine_section
 from tfcollapse.lab.equations import equations_section

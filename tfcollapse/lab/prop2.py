@@ -8,7 +8,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
-from tfcollapse.data import load
+from tfcollapse.data.dataset import load
 from tfcollapse.lab.response import DecoderResponse
 from tfcollapse.lab.section import Section
 from tfcollapse.theory import affine, shrinkage, thresholding

@@ -9,7 +9,7 @@ import numpy as np
 
 from tfcollapse.autoencoder import Autoencoder, load_model
 from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
-from tfcollapse.data import load
+from tfcollapse.data.dataset import load
 from tfcollapse.errors import ConfigError
 from tfcollapse.lab.precise import in_float64
 from tfcollapse.lab.section import Section

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfcollapse.mapped import blocks
+from tfcollapse.data.memory_mapped import blocks
 from tfcollapse.theory.affine import Spectrum
 
 _BLOCK_PIXELS = 1 << 23

@@ -1,4 +1,4 @@
-"""Keras' initialisers with weights drawn by `tfcollapse.draws`: the same bits on every backend and device."""
+"""Keras' initialisers with weights drawn by `tfcollapse.data.random_streams`: the same bits on every backend and device."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-from tfcollapse import draws
+from tfcollapse.data import random_streams as draws
 
 _SCALING = {
     "glorot_uniform": (1.0, "average", "uniform"),

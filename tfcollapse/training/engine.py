@@ -9,9 +9,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfcollapse import draws
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config.declaration import Training
+from tfcollapse.data import random_streams as draws
 from tfcollapse.errors import RunError
 from tfcollapse.objectives import squared_error
 from tfcollapse.training.adam import adam

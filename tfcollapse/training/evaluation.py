@@ -8,10 +8,10 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from keras import ops
 
-from tfcollapse import draws
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config.declaration import Run
-from tfcollapse.mapped import blocks
+from tfcollapse.data import random_streams as draws
+from tfcollapse.data.memory_mapped import blocks
 from tfcollapse.metrics import posterior
 from tfcollapse.metrics.layer_signal import signal
 

@@ -7,11 +7,12 @@ import functools
 
 import numpy as np
 
-from tfcollapse import draws, networks
+from tfcollapse import networks
 from tfcollapse.allocation import TRAINING_COPIES, check_fits
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config.declaration import Run
-from tfcollapse.mapped import gather
+from tfcollapse.data import random_streams as draws
+from tfcollapse.data.memory_mapped import gather
 
 
 def build(run: Run, image_shape: tuple[int, int, int]) -> Autoencoder:

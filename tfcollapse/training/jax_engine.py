@@ -14,7 +14,7 @@ import numpy as np
 
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config.declaration import Training
-from tfcollapse.data import cache_directory
+from tfcollapse.data.dataset import cache_directory
 from tfcollapse.training.engine import METRICS, Engine, as_float
 
 _WORTH_KEEPING = 0.5

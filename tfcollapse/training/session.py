@@ -8,12 +8,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tfcollapse import draws
 from tfcollapse.allocation import check_batch
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.backend import backend
 from tfcollapse.config.declaration import Run
-from tfcollapse.data import Dataset
+from tfcollapse.data import random_streams as draws
+from tfcollapse.data.dataset import Dataset
 from tfcollapse.errors import NonFiniteError
 from tfcollapse.records.run_directory import Row, RunDirectory, environment
 from tfcollapse.training import checkpoint, engines

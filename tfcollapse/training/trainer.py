@@ -14,7 +14,7 @@ from typing import Any
 from tfcollapse import objectives
 from tfcollapse.backend import backend, start
 from tfcollapse.config.declaration import NUMERICS, Data, Run
-from tfcollapse.data import Dataset, load
+from tfcollapse.data.dataset import Dataset, load
 from tfcollapse.errors import ConfigError, NonFiniteError
 from tfcollapse.metrics.spectrum import spectrum
 from tfcollapse.quiet import held_back
@@ -49,7 +49,7 @@ def train(
 
     Args:
       out: a directory that holds run directories; of several workers, the first alone uses it.
-      data_dir: TFDS' directory, see `tfcollapse.data.load`.
+      data_dir: TFDS' directory, see `tfcollapse.data.dataset.load`.
       report: called after every chunk of `log_every` steps.
       strategy, devices: see `tfcollapse.training.strategy.make`.
 

@@ -12,7 +12,7 @@ from keras import ops
 
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
-from tfcollapse.data import load
+from tfcollapse.data.dataset import load
 from tfcollapse.diagnosis.taxonomy.example_vaes import (
     CausalDecoder,
     OwnVarianceDecoder,

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from tfcollapse import prepared
 from tfcollapse.config.declaration import Data
+from tfcollapse.data import tfds as prepared
+from tfcollapse.data.tfds import MINI
 from tfcollapse.errors import ConfigError, DataError
-from tfcollapse.prepared import MINI
 from tfcollapse.quiet import import_tensorflow
 
 # (crop, resize) where a dataset's own images are not what the paper trains on (design: the same authors' code).
@@ -111,7 +111,7 @@ def cache_directory() -> pathlib.Path:
 
 
 def _mini(data: Data) -> Dataset:
-    resource = importlib.resources.files("tfcollapse.datasets") / f"{MINI}.npz"
+    resource = importlib.resources.files("tfcollapse.data") / f"{MINI}.npz"
     with importlib.resources.as_file(resource) as path, np.load(path, allow_pickle=False) as arrays:
         splits = {name: arrays[name] for name in ("train", "test")}
     if data.crop or data.resize:  # of those alone that are asked for

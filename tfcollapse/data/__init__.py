@@ -1,0 +1,1 @@
+"""Read images and draw random numbers."""
