@@ -13,7 +13,7 @@ gamma in closed form (eq. (10)), as a learned log gamma moves at most 2e-4 a ste
 from tfcollapse.claims import depth_claims
 from tfcollapse.config.declaration import Data, Network, Run, Training
 from tfcollapse.figures import depth_figure
-from tfcollapse.study import Study, depth_sweep
+from tfcollapse.studies.study import Study, depth_sweep
 
 DEPTHS = (1, 2, 4, 6, 8, 10)
 

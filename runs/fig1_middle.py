@@ -14,7 +14,7 @@ cores, as `--list` reckons. `quick` has 8 channels, 600 steps, all 50,000 images
 from tfcollapse.claims import depth_claims
 from tfcollapse.config.declaration import Data, Network, Run, Training
 from tfcollapse.figures import depth_figure
-from tfcollapse.study import Study, depth_sweep
+from tfcollapse.studies.study import Study, depth_sweep
 
 DEPTHS = (1, 2, 3, 4, 5)
 

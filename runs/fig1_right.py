@@ -14,7 +14,7 @@ from tfcollapse.claims import residual_claims
 from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
 from tfcollapse.config.overrides import grid
 from tfcollapse.figures import residual_figure
-from tfcollapse.study import Study
+from tfcollapse.studies.study import Study
 
 DATASETS = ("svhn_cropped", "cifar10", "cifar100", "celeb_a")
 

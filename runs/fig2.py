@@ -13,7 +13,7 @@ from tfcollapse.claims import sigma_claims
 from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
 from tfcollapse.config.overrides import grid
 from tfcollapse.figures import sigma_figure
-from tfcollapse.study import Study
+from tfcollapse.studies.study import Study
 
 
 def _cells(depths: tuple[int, ...] = (2, 4, 5), **base: object) -> list[Run]:

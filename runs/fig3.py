@@ -12,7 +12,7 @@ in closed form (eq. (10)), on `tiny_imagenet`, a TFDS directory of 64x64 images 
 from tfcollapse.claims import depth_claims
 from tfcollapse.config.declaration import Data, Network, Run, Training
 from tfcollapse.figures import depth_figure
-from tfcollapse.study import Study, depth_sweep
+from tfcollapse.studies.study import Study, depth_sweep
 
 DEPTHS = (1, 2, 3, 4, 5)
 

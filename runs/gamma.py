@@ -15,7 +15,7 @@ from tfcollapse.claims import gamma_claims
 from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
 from tfcollapse.config.overrides import grid
 from tfcollapse.figures import gamma_figure
-from tfcollapse.study import Study
+from tfcollapse.studies.study import Study
 
 GAMMAS = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0, 30.0)
 

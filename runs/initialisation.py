@@ -15,7 +15,7 @@ from tfcollapse.claims import initialisation_claims
 from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
 from tfcollapse.config.overrides import grid
 from tfcollapse.figures import initialisation_figure
-from tfcollapse.study import Study
+from tfcollapse.studies.study import Study
 
 STARTS = ("glorot_uniform", "he_normal", "orthogonal")
 DEPTHS = (1, 2, 4, 6, 8, 10, 20)

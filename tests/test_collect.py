@@ -10,9 +10,9 @@ from processes import ROOT
 
 from tfcollapse import reports as webpage
 from tfcollapse.cli.main import main
-from tfcollapse.collect import lasting_command
 from tfcollapse.records.table import read_table
-from tfcollapse.study import load_study
+from tfcollapse.studies.collect import lasting_command
+from tfcollapse.studies.study import load_study
 from tfcollapse.training import trainer
 
 SWEEP = ["sweep", "fig1_left", "--preset", "smoke"]

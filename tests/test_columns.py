@@ -13,7 +13,7 @@ from tfcollapse.records.columns import COLUMNS, declared, older, older_mark
 from tfcollapse.records.run_directory import RunDirectory, numerics_of
 from tfcollapse.records.table import MEASURES, read_table, tidy_row, write_table
 from tfcollapse.reports import study_page as report
-from tfcollapse.study import load_study
+from tfcollapse.studies.study import load_study
 from tfcollapse.theory.equations import pairs
 
 OTHER = {
@@ -146,7 +146,7 @@ def test_an_ae_stands_beside_vaes_that_differ_in_what_it_has_not():
 
 
 def test_every_study_tells_its_own_runs_apart(tmp_path):
-    from tfcollapse.study import study_names
+    from tfcollapse.studies.study import study_names
 
     for name in study_names():
         study = load_study(name)

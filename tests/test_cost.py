@@ -1,14 +1,14 @@
 import pytest
 from examples import tiny
 
-from tfcollapse import listing
 from tfcollapse.config.declaration import Network, Objective, Run
 from tfcollapse.config.overrides import replace
-from tfcollapse.cost import flops_per_image, seconds_left
 from tfcollapse.data.dataset import expected_shape
 from tfcollapse.describe import describe
 from tfcollapse.records.run_directory import RunDirectory
-from tfcollapse.study import load_study
+from tfcollapse.studies import listing
+from tfcollapse.studies.cost import flops_per_image, seconds_left
+from tfcollapse.studies.study import load_study
 from tfcollapse.training.trainer import train
 
 

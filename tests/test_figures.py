@@ -15,7 +15,7 @@ from tfcollapse.cli import run_commands
 from tfcollapse.figures import style
 from tfcollapse.records.table import read_table
 from tfcollapse.reports import study_page as report
-from tfcollapse.study import load_study, study_names
+from tfcollapse.studies.study import load_study, study_names
 
 
 def rows(errors, seeds=1, gamma_mode="learned"):

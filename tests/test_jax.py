@@ -23,7 +23,7 @@ from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import MINI
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.run_directory import RunDirectory, read_json
-from tfcollapse.sweep import auto_together, parcels, sweep
+from tfcollapse.studies.sweep import auto_together, parcels, sweep
 from tfcollapse.training import checkpoint
 from tfcollapse.training.trainer import train, train_together
 
@@ -319,7 +319,7 @@ def test_a_sweep_trains_seeds_together(tmp_path):
     study.write_text(
         "from examples import tiny\nfrom tfcollapse.claims import depth_claims\n"
         "from tfcollapse.config.declaration import Objective\nfrom tfcollapse.figures import depth_figure\n"
-        "from tfcollapse.study import Study\nruns = [tiny(objective=Objective(kind='ae')), tiny()]\n"
+        "from tfcollapse.studies.study import Study\nruns = [tiny(objective=Objective(kind='ae')), tiny()]\n"
         "STUDY = Study(title='t', presets={'quick': runs}, draw=depth_figure, claims=depth_claims)\n"
     )
     path = os.pathsep.join([str(ROOT / "tests" / "tools"), os.environ.get("PYTHONPATH", "")])

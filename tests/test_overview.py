@@ -7,7 +7,7 @@ from processes import ROOT, python
 from tfcollapse.cli.main import main
 from tfcollapse.config.declaration import NUMERICS
 from tfcollapse.records.table import write_table
-from tfcollapse.study import load_study
+from tfcollapse.studies.study import load_study
 
 OVERVIEW = """
 import sys

@@ -11,7 +11,7 @@ from tfcollapse.config.declaration import Data, Objective, Run
 from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import load
 from tfcollapse.errors import ConfigError, RunError
-from tfcollapse.pictures import COUNT, pictures
+from tfcollapse.studies.pictures import COUNT, pictures
 from tfcollapse.training.trainer import train
 
 
@@ -42,7 +42,7 @@ def test_the_command_draws_a_sweep_s_pictures(finished, tmp_path):
 from examples import tiny
 from tfcollapse.claims import depth_claims
 from tfcollapse.figures import depth_figure
-from tfcollapse.study import Study
+from tfcollapse.studies.study import Study
 STUDY = Study(title="t", presets={"smoke": [tiny()]}, draw=depth_figure, claims=depth_claims)
 """
     )

@@ -13,13 +13,13 @@ from tfcollapse.cli.main import main
 from tfcollapse.config.declaration import Objective
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.run_directory import RunDirectory
-from tfcollapse.sweep import sweep
+from tfcollapse.studies.sweep import sweep
 from tfcollapse.training import checkpoint
 
 ray = pytest.importorskip("ray", reason="the extra 'ray' is not installed")
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # Ray's own sockets and processes
 
-from tfcollapse.ray_sweep import ray_sweep  # noqa: E402
+from tfcollapse.studies.ray_sweep import ray_sweep  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from tfcollapse.figures.style import STYLES, caption
 from tfcollapse.metrics.posterior import SIGMA_BINS
 from tfcollapse.records.table import read_table, write_table
 from tfcollapse.reports import study_page as report
-from tfcollapse.study import load_study
+from tfcollapse.studies.study import load_study
 
 
 def residual_rows(errors):

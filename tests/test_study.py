@@ -12,13 +12,13 @@ from tfcollapse.data import dataset as data
 from tfcollapse.figures.style import DEPTH_NAMES
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.records.table import tidy_row, write_table
-from tfcollapse.study import load_study
+from tfcollapse.studies.study import load_study
 from tfcollapse.training import trainer
 
 DECLARATION = """from tfcollapse.claims import depth_claims
 from tfcollapse.config.declaration import Run
 from tfcollapse.figures import depth_figure
-from tfcollapse.study import Study
+from tfcollapse.studies.study import Study
 {line}
 STUDY = Study(title="t", presets={{"quick": [Run()]}}, draw=draw, claims=depth_claims)
 """

@@ -17,8 +17,8 @@ from tfcollapse.config.declaration import Network, Objective, Run
 from tfcollapse.config.overrides import replace
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.records.table import read_table
-from tfcollapse.study import load_study, study_names
-from tfcollapse.sweep import auto_jobs, sweep
+from tfcollapse.studies.study import load_study, study_names
+from tfcollapse.studies.sweep import auto_jobs, sweep
 from tfcollapse.training import checkpoint
 
 LONG = tiny(steps=20_000, log_every=20, evaluate_every=200, checkpoint_every=200)
@@ -66,7 +66,7 @@ def test_every_study_s_smoke_preset_runs_from_declaration_to_figure_and_again(tm
         f"""
 from matplotlib.figure import Figure
 from tfcollapse.records.columns import COLUMNS
-from tfcollapse.study import Study, load_study
+from tfcollapse.studies.study import Study, load_study
 runs = list(dict.fromkeys(run for name in {studies} for run in load_study(name).runs("smoke")))
 together = {{"tells_apart": list(COLUMNS.values())}}
 STUDY = Study(title="t", presets={{"smoke": runs}}, draw=lambda rows: Figure(), claims=lambda rows: [], **together)
@@ -89,7 +89,7 @@ from examples import tiny
 from tfcollapse.claims import depth_claims
 from tfcollapse.config.declaration import Objective
 from tfcollapse.figures import depth_figure
-from tfcollapse.study import Study
+from tfcollapse.studies.study import Study
 runs = [tiny(objective=objective) for objective in (Objective(gamma_start=1e-38), Objective(kind="ae"))]
 STUDY = Study(title="t", presets={"quick": runs}, draw=depth_figure, claims=depth_claims)
 """
@@ -199,7 +199,7 @@ def test_ctrl_c_stops_every_process_and_the_same_command_goes_on(tmp_path):
 from examples import tiny
 from tfcollapse.claims import depth_claims
 from tfcollapse.figures import depth_figure
-from tfcollapse.study import Study
+from tfcollapse.studies.study import Study
 often = {"log_every": 50, "evaluate_every": 500, "checkpoint_every": 500}
 runs = [tiny(steps=steps, **often) for steps in (6_000, 6_500)]
 STUDY = Study(title="t", presets={"quick": runs}, draw=depth_figure, claims=depth_claims)

@@ -8,7 +8,7 @@ from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTE
 from tfcollapse.figures import depth_figure
 from tfcollapse.records.columns import TRAINED, not_trained, trained
 from tfcollapse.reports import study_page as report
-from tfcollapse.study import load_study
+from tfcollapse.studies.study import load_study
 
 MEAN = 0.07
 """The mean predictor's error in the tables of this file."""

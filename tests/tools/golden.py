@@ -28,7 +28,7 @@ from tfcollapse.config.overrides import replace
 from tfcollapse.data import random_streams as draws
 from tfcollapse.records.run_directory import RunDirectory, commit, read_config
 from tfcollapse.records.table import tidy_row, write_table
-from tfcollapse.study import load_study, study_names
+from tfcollapse.studies.study import load_study, study_names
 from tfcollapse.training.descent import descend
 from tfcollapse.training.trainer import train
 

@@ -11,7 +11,7 @@ from typing import Any
 from tfcollapse.config.declaration import Run
 from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import MINI
-from tfcollapse.sweep import auto_jobs, sweep
+from tfcollapse.studies.sweep import auto_jobs, sweep
 
 
 def throughput(run: Run, step_ms: float, seconds: float) -> dict[str, Any]:

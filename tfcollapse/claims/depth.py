@@ -19,7 +19,7 @@ from tfcollapse.claims.judging import (
     rising,
 )
 from tfcollapse.figures.style import Rows
-from tfcollapse.study import Claim
+from tfcollapse.studies.study import Claim
 from tfcollapse.theory import equations
 
 

@@ -17,7 +17,7 @@ from tfcollapse.claims.judging import (
     rising,
 )
 from tfcollapse.figures.style import Rows
-from tfcollapse.study import Claim
+from tfcollapse.studies.study import Claim
 
 CLOSE = 0.1
 """Share of the latent dimensions by which a count may miss the affine one and still be called predicted."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tfcollapse.claims.judging import NOT_TESTED, above_pca, falls_then_rises, of_trained
 from tfcollapse.figures.style import Rows
-from tfcollapse.study import Claim
+from tfcollapse.studies.study import Claim
 
 
 @of_trained

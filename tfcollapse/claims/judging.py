@@ -9,7 +9,7 @@ from typing import Any
 
 from tfcollapse.figures.style import Rows, by, cells, family, mean_and_sd
 from tfcollapse.records.columns import marked, not_trained
-from tfcollapse.study import Claim, Study
+from tfcollapse.studies.study import Claim, Study
 from tfcollapse.theory.equations import gamma_gaps
 
 SUPPORTED, PARTLY, CONTRADICTED, NOT_TESTED = "supported", "partly supported", "contradicted", "not tested"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED, of_trained
 from tfcollapse.figures.residual import dataset_name, over_datasets, relative_errors
 from tfcollapse.figures.style import Rows, mean_and_sd
-from tfcollapse.study import Claim
+from tfcollapse.studies.study import Claim
 
 _Series = dict[int, float | None]
 """The relative error by one of b and c; None where a dataset's is missing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tfcollapse.claims.judging import collapse_with_depth, equation_10, errors, grows, listed, of_family, of_trained
 from tfcollapse.figures.style import Rows
-from tfcollapse.study import Claim
+from tfcollapse.studies.study import Claim
 
 
 @of_trained

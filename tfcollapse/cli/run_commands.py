@@ -18,7 +18,7 @@ def _place(parsed: argparse.Namespace) -> tuple[str, pathlib.Path]:
 def declared_runs(parsed: argparse.Namespace):
     """The study that a sweep's arguments name, and the runs they make of it."""
     from tfcollapse.config.overrides import apply_settings, select, shorten
-    from tfcollapse.study import load_study
+    from tfcollapse.studies.study import load_study
 
     study = load_study(parsed.study)
     runs = study.runs(parsed.preset, parsed.seeds)
@@ -32,7 +32,7 @@ def sweep(parsed: argparse.Namespace) -> int:
     study, runs = declared_runs(parsed)
     name, out = _place(parsed)
     if parsed.list:
-        from tfcollapse.listing import lines
+        from tfcollapse.studies.listing import lines
 
         print("\n".join(lines(runs, out / "runs", parsed.data_dir)))
         return 0
@@ -55,8 +55,8 @@ def sweep(parsed: argparse.Namespace) -> int:
 
 def _collect(name: str, study, runs, out: pathlib.Path, parsed: argparse.Namespace) -> int:
     """Keep the records of what has ended so far, and draw them; runs that have not ended are drawn as missing."""
-    from tfcollapse.collect import collect, lasting_command
     from tfcollapse.records.table import check_same_sweep, write_table
+    from tfcollapse.studies.collect import collect, lasting_command
 
     target = pathlib.Path(parsed.collect)
     if parsed.index is not None:
@@ -75,12 +75,12 @@ def _collect(name: str, study, runs, out: pathlib.Path, parsed: argparse.Namespa
 
 
 def _train_all(runs, out: pathlib.Path, table: str, parsed: argparse.Namespace):
-    from tfcollapse import sweep as pool
     from tfcollapse.data import dataset as data
-    from tfcollapse.display import Display
-    from tfcollapse.ray_sweep import ray_sweep
     from tfcollapse.records.run_directory import check_writable
     from tfcollapse.records.table import check_same_sweep, write_table
+    from tfcollapse.studies import sweep as pool
+    from tfcollapse.studies.display import Display
+    from tfcollapse.studies.ray_sweep import ray_sweep
     from tfcollapse.training.strategy import workers
 
     jobs, together = (_automatic(name, getattr(parsed, name)) for name in ("jobs", "together"))
@@ -126,9 +126,9 @@ def train(parsed: argparse.Namespace) -> int:
 
 
 def _train_one(run, out: pathlib.Path, parsed: argparse.Namespace) -> int:
-    from tfcollapse.display import Display
     from tfcollapse.records.run_directory import RunDirectory
     from tfcollapse.records.table import tidy_row
+    from tfcollapse.studies.display import Display
     from tfcollapse.training import strategy
 
     here = strategy.workers()
@@ -153,7 +153,7 @@ def _train_one(run, out: pathlib.Path, parsed: argparse.Namespace) -> int:
 
 def figure(parsed: argparse.Namespace) -> int:
     """Redraw what a directory's tables hold."""
-    from tfcollapse.study import load_study, study_names
+    from tfcollapse.studies.study import load_study, study_names
 
     out = pathlib.Path(parsed.out)
     from tfcollapse.reports import theory_page as findings
@@ -185,7 +185,7 @@ def pictures(parsed: argparse.Namespace) -> int:
     _, runs = declared_runs(parsed)
     name, out = _place(parsed)
     start()
-    from tfcollapse import pictures as drawn
+    from tfcollapse.studies import pictures as drawn
 
     paths = save(drawn.pictures(runs, out / "runs", data_dir=parsed.data_dir), out / f"{name}-pictures")
     print("wrote", ", ".join(map(str, paths)))

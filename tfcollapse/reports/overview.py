@@ -17,7 +17,7 @@ from tfcollapse.records.table import complete, read_table
 from tfcollapse.reports import bench_page as bench
 from tfcollapse.reports import theory_page as findings
 from tfcollapse.reports.study_page import markdown_table
-from tfcollapse.study import load_study, study_names
+from tfcollapse.studies.study import load_study, study_names
 
 Table = tuple[pathlib.Path, list[dict[str, Any]]]
 """A study's table: where it lies, and its rows."""

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from tfcollapse.claims.judging import judge
 from tfcollapse.figures.style import PAPER_STEPS, caption, mean_and_sd
 from tfcollapse.records.columns import COLUMNS, not_trained, older_mark
-from tfcollapse.study import Study
+from tfcollapse.studies.study import Study
 
 Rows = Sequence[Mapping[str, Any]]
 

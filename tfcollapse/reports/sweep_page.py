@@ -19,7 +19,7 @@ from tfcollapse.records.run_directory import RunDirectory, disk_errors, read_con
 from tfcollapse.records.table import read_table, tidy_row
 from tfcollapse.reports.study_page import part_figure
 from tfcollapse.reports.svg import curves, svg
-from tfcollapse.study import Study, load_study, study_names
+from tfcollapse.studies.study import Study, load_study, study_names
 
 Row = Mapping[str, Any]
 _COLUMNS = {

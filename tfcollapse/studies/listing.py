@@ -7,10 +7,10 @@ import pathlib
 from collections.abc import Sequence
 
 from tfcollapse.config.declaration import Run
-from tfcollapse.cost import seconds_left
 from tfcollapse.data.dataset import expected_shape
-from tfcollapse.display import duration
 from tfcollapse.records.run_directory import RunDirectory
+from tfcollapse.studies.cost import seconds_left
+from tfcollapse.studies.display import duration
 from tfcollapse.training.checkpoint import steps
 
 

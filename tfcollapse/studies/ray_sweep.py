@@ -16,7 +16,7 @@ from tfcollapse.config.declaration import Run
 from tfcollapse.data.dataset import cache_directory
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.run_directory import Row, RunDirectory
-from tfcollapse.sweep import attempt, longest_last, rows_of, small, unfinished
+from tfcollapse.studies.sweep import attempt, longest_last, rows_of, small, unfinished
 from tfcollapse.training.progress import Progress
 
 RETRIES = 3

@@ -1,0 +1,1 @@
+"""Train the runs of a study, watch them, collect what they leave."""
