@@ -9,8 +9,8 @@ from processes import python
 
 from tfcollapse import Autoencoder, Network, Objective, networks
 from tfcollapse.data import random_streams as draws
-from tfcollapse.training.adam import adam
-from tfcollapse.training.ingredients import build
+from tfcollapse.training.batches import build
+from tfcollapse.training.optimizer import adam
 
 SHAPE = (28, 28, 1)
 
@@ -117,7 +117,7 @@ import keras, numpy as np
 sys.path.insert(0, "tests/tools")
 from examples import tiny
 from tfcollapse.config.declaration import Objective
-from tfcollapse.training.ingredients import build
+from tfcollapse.training.batches import build
 images = np.random.default_rng(0).random((32, 6, 6, 1)).astype(np.float32)
 strategies = {count: tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(count)]) for count in (1, 2)}
 for settings in json.loads(sys.argv[1]):

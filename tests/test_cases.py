@@ -7,7 +7,8 @@ import pytest
 from tfcollapse.config.overrides import replace
 from tfcollapse.diagnosis.diagnose import diagnose
 from tfcollapse.diagnosis.taxonomy.cases import CASES
-from tfcollapse.training import descent, engines
+from tfcollapse.training import engines
+from tfcollapse.training import in_memory as descent
 
 # One seed of a case of each category that takes a few seconds; (iii), (iv) and 20 layers take longer.
 FAST = [("healthy", False, 0), ("low rank", False, 0), ("low rank", True, 0)]

@@ -12,7 +12,7 @@ from tfcollapse.data.dataset import MINI, load
 from tfcollapse.describe import describe
 from tfcollapse.errors import ConfigError
 from tfcollapse.networks.convolutional import scales
-from tfcollapse.training.ingredients import build
+from tfcollapse.training.batches import build
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
 from tfcollapse.training.trainer import train
 

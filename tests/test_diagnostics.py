@@ -13,8 +13,8 @@ from tfcollapse.metrics import posterior
 from tfcollapse.metrics import spectrum as reconstruction
 from tfcollapse.metrics.layer_signal import signal
 from tfcollapse.theory import affine
+from tfcollapse.training.batches import build
 from tfcollapse.training.evaluation import Block, evaluate, initial_signal
-from tfcollapse.training.ingredients import build
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine
 
 

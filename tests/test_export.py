@@ -24,7 +24,7 @@ from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import load
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.saved_model import METADATA, export, export_run
-from tfcollapse.training.ingredients import build
+from tfcollapse.training.batches import build
 from tfcollapse.training.trainer import train
 
 CONVOLUTIONAL = replace(

@@ -15,7 +15,8 @@ from examples import tiny
 from tfcollapse.cli.main import main
 from tfcollapse.errors import RunError
 from tfcollapse.records.run_directory import RunDirectory
-from tfcollapse.training import checkpoint, session, stopping
+from tfcollapse.training import checkpoint, session
+from tfcollapse.training import preemption as stopping
 from tfcollapse.training.trainer import train
 
 SHORT = soak.run_of(1_000, width=200)
@@ -100,7 +101,7 @@ def test_sigterm_ends_a_step_that_does_not(tmp_path):
     """A step that outlasts the deadline is not waited for; here an endless one."""
     code = """
 import time
-from tfcollapse.training import stopping
+from tfcollapse.training import preemption as stopping
 stopping.DEADLINE = 0.5
 with stopping.Stopping():
     print("in", flush=True)

@@ -9,8 +9,8 @@ import tfcollapse as tc
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.diagnosis.layer_gains import layer_gains
 from tfcollapse.errors import ConfigError
+from tfcollapse.training.batches import build
 from tfcollapse.training.evaluation import initial_signal
-from tfcollapse.training.ingredients import build
 
 
 def constant(value, name):

@@ -16,7 +16,7 @@ from tfcollapse.allocation import parameters
 from tfcollapse.config.declaration import Network
 from tfcollapse.config.overrides import replace
 from tfcollapse.errors import ConfigError, RunError
-from tfcollapse.training.ingredients import build
+from tfcollapse.training.batches import build
 
 
 def test_parameters_are_counted_without_making_them():

@@ -19,8 +19,8 @@ from tfcollapse.records.run_directory import read_config
 from tfcollapse.reports import theory_page as findings
 from tfcollapse.theory import affine, stationary, thresholding
 from tfcollapse.theory.affine import Spectrum, known_images
-from tfcollapse.training.descent import descend
-from tfcollapse.training.ingredients import build
+from tfcollapse.training.batches import build
+from tfcollapse.training.in_memory import descend
 from tfcollapse.training.trainer import train
 
 

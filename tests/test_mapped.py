@@ -6,7 +6,7 @@ from processes import python
 from tfcollapse.data import memory_mapped as mapped
 from tfcollapse.data.dataset import load
 from tfcollapse.records.run_directory import RunDirectory
-from tfcollapse.training.ingredients import chunk
+from tfcollapse.training.batches import chunk
 from tfcollapse.training.trainer import train
 
 

@@ -8,7 +8,7 @@ from keras import ops
 
 from tfcollapse import objectives
 from tfcollapse.config.declaration import Objective
-from tfcollapse.training.ingredients import build
+from tfcollapse.training.batches import build
 
 
 def test_squared_error_sums_over_pixels():

@@ -12,7 +12,7 @@ from tfcollapse.autoencoder import load_model
 from tfcollapse.config.declaration import Network, Objective
 from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import load
-from tfcollapse.training.ingredients import build, chunk
+from tfcollapse.training.batches import build, chunk
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine
 from tfcollapse.training.trainer import train
 
@@ -102,7 +102,7 @@ import numpy as np
 from examples import tiny
 from tfcollapse.config.declaration import Objective
 from tfcollapse.training import strategy
-from tfcollapse.training.ingredients import build
+from tfcollapse.training.batches import build
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine
 run = tiny(objective=Objective(gamma="fixed", gamma_start=1000.0), precision="float16")
 with strategy.make("auto", "2").scope():

@@ -17,7 +17,7 @@ from tfcollapse.data.dataset import load
 from tfcollapse.errors import RunError
 from tfcollapse.records.run_directory import RunDirectory, read_json
 from tfcollapse.training import checkpoint, engines
-from tfcollapse.training.ingredients import build
+from tfcollapse.training.batches import build
 from tfcollapse.training.tensorflow_engine import METRICS, TensorFlowEngine
 from tfcollapse.training.trainer import train
 

@@ -23,7 +23,7 @@ from tfcollapse.records.run_directory import RunDirectory, read_config
 from tfcollapse.records.table import read_table, tidy_row, write_table
 from tfcollapse.reports import report
 from tfcollapse.training import checkpoint
-from tfcollapse.training.ingredients import build
+from tfcollapse.training.batches import build
 from tfcollapse.training.trainer import train
 
 

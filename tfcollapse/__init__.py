@@ -19,7 +19,7 @@ _PUBLIC = {
     "load": "tfcollapse.data.dataset",
     "Study": "tfcollapse.studies.study",
     "Claim": "tfcollapse.studies.study",
-    "build": "tfcollapse.training.ingredients",
+    "build": "tfcollapse.training.batches",
     "train": "tfcollapse.training.trainer",
     "train_together": "tfcollapse.training.trainer",
     "export": "tfcollapse.saved_model",

@@ -29,7 +29,7 @@ from tfcollapse.data import random_streams as draws
 from tfcollapse.records.run_directory import RunDirectory, commit, read_config
 from tfcollapse.records.table import tidy_row, write_table
 from tfcollapse.studies.study import load_study, study_names
-from tfcollapse.training.descent import descend
+from tfcollapse.training.in_memory import descend
 from tfcollapse.training.trainer import train
 
 MINI = "fashion_mnist_mini"
@@ -237,7 +237,7 @@ def _write_stopped(out: pathlib.Path) -> None:
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # a step a call, so that the signal is heard between two rows
-    with mock.patch.object(draws, "noise", stopping), mock.patch("tfcollapse.training.drive._CALL_SECONDS", 0.0):
+    with mock.patch.object(draws, "noise", stopping), mock.patch("tfcollapse.training.loop._CALL_SECONDS", 0.0):
         try:
             train(declared, out / "stopped")
         except KeyboardInterrupt:

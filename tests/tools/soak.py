@@ -47,7 +47,8 @@ import sys
 from tfcollapse.backend import start
 from tfcollapse.cli.main import main
 start()  # as quietly as the command line does
-from tfcollapse.training import session, stopping
+from tfcollapse.training import preemption as stopping
+from tfcollapse.training import session
 stopping.DEADLINE = 600  # as long as a loaded machine may take to save: the deadline itself has a test of its own
 take = session.Session.take
 def told(self, step, values):

@@ -18,7 +18,7 @@ from tfcollapse.config.declaration import Network, Objective
 from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import load
 from tfcollapse.training import strategy
-from tfcollapse.training.ingredients import build, chunk
+from tfcollapse.training.batches import build, chunk
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
 
 STEPS = 200

@@ -14,8 +14,8 @@ from tfcollapse import networks
 from tfcollapse.backend import backend
 from tfcollapse.config.declaration import Run
 from tfcollapse.training import engines
-from tfcollapse.training.adam import adam
-from tfcollapse.training.ingredients import build, chunk
+from tfcollapse.training.batches import build, chunk
+from tfcollapse.training.optimizer import adam
 
 Contender = Callable[[int], None]
 

@@ -37,8 +37,8 @@ from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.metrics.spectrum import spectrum
 from tfcollapse.reports.study_page import markdown_table
 from tfcollapse.theory.affine import Spectrum
-from tfcollapse.training.descent import descend_model
-from tfcollapse.training.ingredients import build as untrained
+from tfcollapse.training.batches import build as untrained
+from tfcollapse.training.in_memory import descend_model
 from tfcollapse.training.trainer import train
 
 Say = Callable[[str], None]

@@ -16,7 +16,7 @@ from tfcollapse.metrics.posterior import active_units
 from tfcollapse.theory import affine, affine_energy, equations
 from tfcollapse.theory.affine import Spectrum, known_images
 from tfcollapse.theory.checks import Check, at_most, equal, true
-from tfcollapse.training.descent import descend, descend_at
+from tfcollapse.training.in_memory import descend, descend_at
 
 READING = (
     "With an affine decoder everything follows from the eigenvalues of the centred covariance: every descent ends "

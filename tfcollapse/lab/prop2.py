@@ -13,7 +13,7 @@ from tfcollapse.lab.response import DecoderResponse
 from tfcollapse.lab.section import Section
 from tfcollapse.theory import affine, shrinkage, thresholding
 from tfcollapse.theory.checks import Check, at_least, at_most, equal, not_applicable, true
-from tfcollapse.training.descent import descend
+from tfcollapse.training.in_memory import descend
 
 READING = (
     "For every decoder there is a finite gamma' above which the collapsed solution costs less than any use of it, and "

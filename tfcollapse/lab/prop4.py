@@ -16,8 +16,8 @@ from tfcollapse.lab.section import Section
 from tfcollapse.lab.unit import UnitHessian, collapse, unit_gradient
 from tfcollapse.theory.checks import Check, at_least, at_most, equal, true
 from tfcollapse.theory.stationary import SADDLE, curvature
-from tfcollapse.training.descent import descend
-from tfcollapse.training.ingredients import build
+from tfcollapse.training.batches import build
+from tfcollapse.training.in_memory import descend
 
 READING = (
     "A unit whose weights are zero is a stationary point in every architecture, if its heads' biases are zero too, "

@@ -14,8 +14,8 @@ from tfcollapse.config.declaration import Training
 from tfcollapse.data import random_streams as draws
 from tfcollapse.errors import RunError
 from tfcollapse.objectives import squared_error
-from tfcollapse.training.adam import adam
 from tfcollapse.training.evaluation import Block
+from tfcollapse.training.optimizer import adam
 from tfcollapse.training.precision import full_precision, set_precision
 
 METRICS = ("loss", "reconstruction_error", "kl", "gamma", "kl_weight", "learning_rate")

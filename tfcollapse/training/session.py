@@ -18,9 +18,9 @@ from tfcollapse.errors import NonFiniteError
 from tfcollapse.records.run_directory import Row, RunDirectory, environment
 from tfcollapse.training import checkpoint, engines
 from tfcollapse.training import strategy as strategies
+from tfcollapse.training.batches import Supply, build
 from tfcollapse.training.engine import METRICS
 from tfcollapse.training.evaluation import evaluate
-from tfcollapse.training.ingredients import Supply, build
 from tfcollapse.training.progress import Progress
 from tfcollapse.training.workers import Workers
 

@@ -22,9 +22,9 @@ from tfcollapse.records.run_directory import Row, RunDirectory, replacing
 from tfcollapse.theory.affine import Spectrum
 from tfcollapse.training import engines
 from tfcollapse.training import strategy as strategies
-from tfcollapse.training.drive import drive
+from tfcollapse.training.batches import build
 from tfcollapse.training.evaluation import evaluate, initial_signal
-from tfcollapse.training.ingredients import build
+from tfcollapse.training.loop import drive
 from tfcollapse.training.progress import Progress
 from tfcollapse.training.session import Session
 from tfcollapse.training.workers import Workers

@@ -21,7 +21,7 @@ from tfcollapse.diagnosis.taxonomy.example_vaes import (
     encoder,
 )
 from tfcollapse.theory.affine import known_images
-from tfcollapse.training.descent import descend, descend_model
+from tfcollapse.training.in_memory import descend, descend_model
 
 EIGENVALUES = (0.16, 0.08, 0.04, *[0.002] * 13)
 """Of the covariance of images of 4 x 4: three directions that matter."""

@@ -9,8 +9,8 @@ import numpy as np
 from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config.declaration import Run
 from tfcollapse.training import engines
+from tfcollapse.training.batches import build, chunk
 from tfcollapse.training.engine import Engine
-from tfcollapse.training.ingredients import build, chunk
 
 
 def descend(run: Run, images: np.ndarray) -> tuple[Autoencoder, list[dict[str, float]]]:

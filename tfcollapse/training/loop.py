@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from tfcollapse.errors import NonFiniteError
 from tfcollapse.training import engines
+from tfcollapse.training.preemption import Stopping
 from tfcollapse.training.session import Session
-from tfcollapse.training.stopping import Stopping
 
 _CALL_SECONDS = 1.0
 """What one call of the engine is to take, at most twice this: a signal is heard between calls."""
