@@ -7,8 +7,9 @@ import pytest
 from examples import tiny
 from processes import python
 
-from tfcollapse import Autoencoder, Network, Objective, networks
+from tfcollapse import Autoencoder, Network, Objective
 from tfcollapse.data import random_streams as draws
+from tfcollapse.models import networks
 from tfcollapse.training.batches import build
 from tfcollapse.training.optimizer import adam
 

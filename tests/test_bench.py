@@ -10,8 +10,8 @@ from tfcollapse.cli.main import main
 from tfcollapse.config.declaration import Data, Network, Objective, Run
 from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import MINI, load
-from tfcollapse.describe import describe
 from tfcollapse.errors import ConfigError
+from tfcollapse.models.description import describe
 from tfcollapse.reports import bench_page as page
 
 SMALL = Run(data=Data(name=MINI), network=Network(width=16, latent_dim=4))

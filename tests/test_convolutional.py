@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 from examples import tiny
 
-from tfcollapse import load_model, networks
+from tfcollapse import load_model
 from tfcollapse.config.declaration import Data, Network, Objective
 from tfcollapse.config.overrides import replace
 from tfcollapse.data import random_streams as draws
 from tfcollapse.data.dataset import MINI, load
-from tfcollapse.describe import describe
 from tfcollapse.errors import ConfigError
-from tfcollapse.networks.convolutional import scales
+from tfcollapse.models import networks
+from tfcollapse.models.description import describe
+from tfcollapse.models.networks.convolutional import scales
 from tfcollapse.training.batches import build
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
 from tfcollapse.training.trainer import train

@@ -4,7 +4,7 @@ from examples import tiny
 from tfcollapse.config.declaration import Network, Objective, Run
 from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import expected_shape
-from tfcollapse.describe import describe
+from tfcollapse.models.description import describe
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.studies import listing
 from tfcollapse.studies.cost import flops_per_image, seconds_left

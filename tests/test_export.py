@@ -17,12 +17,12 @@ from processes import command, python
 
 import tfcollapse
 from tfcollapse import reload_check
-from tfcollapse.autoencoder import load_model
 from tfcollapse.cli.main import main
 from tfcollapse.config.declaration import Network, Objective
 from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import load
 from tfcollapse.errors import ConfigError, RunError
+from tfcollapse.models.autoencoder import load_model
 from tfcollapse.saved_model import METADATA, export, export_run
 from tfcollapse.training.batches import build
 from tfcollapse.training.trainer import train

@@ -6,9 +6,9 @@ import pytest
 from keras import layers
 
 import tfcollapse as tc
-from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.diagnosis.layer_gains import layer_gains
 from tfcollapse.errors import ConfigError
+from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.training.batches import build
 from tfcollapse.training.evaluation import initial_signal
 

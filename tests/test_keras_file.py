@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from strangers import FUZZ, changed, one_line
 
 import tfcollapse
-from tfcollapse import keras_file
-from tfcollapse.allocation import parameters
 from tfcollapse.config.declaration import Network
 from tfcollapse.config.overrides import replace
 from tfcollapse.errors import ConfigError, RunError
+from tfcollapse.models import keras_file
+from tfcollapse.models.memory import parameters
 from tfcollapse.training.batches import build
 
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from tfcollapse import networks
 from tfcollapse.config.declaration import Network, Objective, Run
-from tfcollapse.describe import describe
-from tfcollapse.networks.initializers import Drawn
+from tfcollapse.models import networks
+from tfcollapse.models.description import describe
+from tfcollapse.models.networks.initializers import Drawn
 
 DEPTHS = (1, 2, 3, 4, 6, 8, 10)
 

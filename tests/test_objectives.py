@@ -6,8 +6,8 @@ import tensorflow as tf
 from examples import tiny
 from keras import ops
 
-from tfcollapse import objectives
 from tfcollapse.config.declaration import Objective
+from tfcollapse.models import objectives
 from tfcollapse.training.batches import build
 
 

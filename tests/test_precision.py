@@ -8,10 +8,10 @@ import tensorflow as tf
 from examples import tiny
 from processes import python
 
-from tfcollapse.autoencoder import load_model
 from tfcollapse.config.declaration import Network, Objective
 from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import load
+from tfcollapse.models.autoencoder import load_model
 from tfcollapse.training.batches import build, chunk
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine
 from tfcollapse.training.trainer import train

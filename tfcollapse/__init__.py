@@ -7,9 +7,9 @@ __version__ = "0.1.0"
 
 # Resolved on first use, so that importing the package, or its command line's help, costs nothing.
 _PUBLIC = {
-    "Autoencoder": "tfcollapse.autoencoder",
-    "Posterior": "tfcollapse.autoencoder",
-    "load_model": "tfcollapse.autoencoder",
+    "Autoencoder": "tfcollapse.models.autoencoder",
+    "Posterior": "tfcollapse.models.autoencoder",
+    "load_model": "tfcollapse.models.autoencoder",
     "Data": "tfcollapse.config.declaration",
     "Network": "tfcollapse.config.declaration",
     "Objective": "tfcollapse.config.declaration",

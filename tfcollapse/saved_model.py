@@ -19,8 +19,8 @@ import tensorflow as tf
 
 import tfcollapse
 from tfcollapse import reload_check
-from tfcollapse.autoencoder import Autoencoder, load_model
 from tfcollapse.errors import ConfigError, RunError
+from tfcollapse.models.autoencoder import Autoencoder, load_model
 from tfcollapse.records.run_directory import Row, RunDirectory, disk_errors, read_config
 from tfcollapse.signatures import answers, endpoints
 

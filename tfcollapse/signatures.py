@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfcollapse import reload_check
-from tfcollapse.autoencoder import Autoencoder, load_model
+from tfcollapse.models.autoencoder import Autoencoder, load_model
 
 _PIXELS = np.arange(256, dtype=np.float32) / np.float32(255)
 """A table, as TensorFlow rewrites a division by 255 to a product, which rounds otherwise."""

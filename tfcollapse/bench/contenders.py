@@ -10,9 +10,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfcollapse import networks
 from tfcollapse.backend import backend
 from tfcollapse.config.declaration import Run
+from tfcollapse.models import networks
 from tfcollapse.training import engines
 from tfcollapse.training.batches import build, chunk
 from tfcollapse.training.optimizer import adam

@@ -9,10 +9,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfcollapse import networks
 from tfcollapse.bench.contenders import Contender, as_pixels
 from tfcollapse.bench.rival_process import Layer, Task, serve
 from tfcollapse.config.declaration import Run
+from tfcollapse.models import networks
 
 _SPAWN = multiprocessing.get_context("spawn")
 

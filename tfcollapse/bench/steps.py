@@ -14,8 +14,8 @@ from tfcollapse.bench import contenders, rivals
 from tfcollapse.config.declaration import Network, Objective, Run
 from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import MINI, load
-from tfcollapse.describe import describe
 from tfcollapse.errors import ConfigError, unknown
+from tfcollapse.models.description import describe
 from tfcollapse.reports.bench_page import NAMES
 
 Facts = dict[str, Any]

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from tfcollapse import keras_file
 from tfcollapse.config.declaration import Data
 from tfcollapse.config.overrides import configured
 from tfcollapse.data.dataset import load
@@ -18,6 +17,7 @@ from tfcollapse.diagnosis.blame import Blame, Build, blame, blame_build
 from tfcollapse.diagnosis.diagnose import diagnose
 from tfcollapse.diagnosis.run_diagnosis import diagnose_run
 from tfcollapse.errors import ConfigError, RunError
+from tfcollapse.models import keras_file
 from tfcollapse.records.run_directory import environment, replacing
 from tfcollapse.reports.blame_page import blame_page
 

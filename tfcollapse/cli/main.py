@@ -132,7 +132,7 @@ def _describe(parsed: argparse.Namespace) -> int:
     except ValueError:
         raise ConfigError(f"--image-shape: expected H,W,C such as 28,28,1, received '{parsed.image_shape}'") from None
     start()
-    from tfcollapse.describe import describe, lines
+    from tfcollapse.models.description import describe, lines
 
     facts = describe(run, (height, width, channels))
     print(json.dumps(facts, indent=1) if parsed.json else "\n".join(lines(facts)))

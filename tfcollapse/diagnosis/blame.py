@@ -12,7 +12,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config.declaration import Network, Objective, Run, Training
 from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import load
@@ -35,6 +34,7 @@ from tfcollapse.diagnosis.model_adapter import Subject, as_float, check_images
 from tfcollapse.diagnosis.run_diagnosis import diagnose_run
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.metrics.spectrum import spectrum
+from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.reports.study_page import markdown_table
 from tfcollapse.theory.affine import Spectrum
 from tfcollapse.training.batches import build as untrained

@@ -6,10 +6,10 @@ import json
 import pathlib
 from typing import Any
 
-from tfcollapse.autoencoder import load_model
 from tfcollapse.data.dataset import load
 from tfcollapse.diagnosis.diagnose import Diagnosis, diagnose
 from tfcollapse.errors import ConfigError, RunError
+from tfcollapse.models.autoencoder import load_model
 from tfcollapse.records.run_directory import environment, read_config, replacing
 
 DIAGNOSIS = "diagnosis.json"

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
 from tfcollapse.data.dataset import load
 from tfcollapse.lab.section import Section
 from tfcollapse.metrics.posterior import active_units
+from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.theory import affine, affine_energy, equations
 from tfcollapse.theory.affine import Spectrum, known_images
 from tfcollapse.theory.checks import Check, at_most, equal, true

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from tfcollapse.autoencoder import Autoencoder
+from tfcollapse.models.autoencoder import Autoencoder
 
 
 def in_float64(model: Autoencoder) -> Autoencoder:

@@ -9,8 +9,8 @@ import numpy as np
 import scipy.optimize
 import tensorflow as tf
 
-from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.lab.precise import in_float64
+from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.theory.thresholding import Response
 
 _RESTARTS = 6

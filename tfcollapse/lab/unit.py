@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.errors import ConfigError
 from tfcollapse.lab.precise import in_float64
-from tfcollapse.networks.layers import apply_chain
+from tfcollapse.models.autoencoder import Autoencoder
+from tfcollapse.models.networks.layers import apply_chain
 
 _NODES = np.array([1.0, -1.0])
 """Gauss-Hermite nodes of z_j, weights 1/2: exact here, as at w_j = 0 gradient and Hessian hold z_j at most squared."""

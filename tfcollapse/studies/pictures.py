@@ -10,12 +10,12 @@ import numpy as np
 from keras import ops
 from matplotlib.figure import Figure
 
-from tfcollapse.autoencoder import load_model
 from tfcollapse.config.declaration import Run
 from tfcollapse.data.dataset import load
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.figures.pictures import Line, label_of, picture_figure
 from tfcollapse.figures.style import caption
+from tfcollapse.models.autoencoder import load_model
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.records.table import tidy_row
 

@@ -7,12 +7,12 @@ import functools
 
 import numpy as np
 
-from tfcollapse import networks
-from tfcollapse.allocation import TRAINING_COPIES, check_fits
-from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config.declaration import Run
 from tfcollapse.data import random_streams as draws
 from tfcollapse.data.memory_mapped import gather
+from tfcollapse.models import networks
+from tfcollapse.models.autoencoder import Autoencoder
+from tfcollapse.models.memory import TRAINING_COPIES, check_fits
 
 
 def build(run: Run, image_shape: tuple[int, int, int]) -> Autoencoder:

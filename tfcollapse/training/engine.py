@@ -9,11 +9,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config.declaration import Training
 from tfcollapse.data import random_streams as draws
 from tfcollapse.errors import RunError
-from tfcollapse.objectives import squared_error
+from tfcollapse.models.autoencoder import Autoencoder
+from tfcollapse.models.objectives import squared_error
 from tfcollapse.training.evaluation import Block
 from tfcollapse.training.optimizer import adam
 from tfcollapse.training.precision import full_precision, set_precision

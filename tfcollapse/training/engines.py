@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.backend import backend
 from tfcollapse.config.declaration import Run
 from tfcollapse.errors import ConfigError
+from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.training.engine import Engine
 
 Advance = Callable[[list[np.ndarray], list[np.ndarray]], list[dict[str, np.ndarray]]]

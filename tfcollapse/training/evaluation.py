@@ -8,12 +8,12 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from keras import ops
 
-from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config.declaration import Run
 from tfcollapse.data import random_streams as draws
 from tfcollapse.data.memory_mapped import blocks
 from tfcollapse.metrics import posterior
 from tfcollapse.metrics.layer_signal import signal
+from tfcollapse.models.autoencoder import Autoencoder
 
 
 class Block(NamedTuple):

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config.declaration import Run
+from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.training import engines
 from tfcollapse.training.batches import build, chunk
 from tfcollapse.training.engine import Engine

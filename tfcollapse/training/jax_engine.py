@@ -12,9 +12,9 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config.declaration import Training
 from tfcollapse.data.dataset import cache_directory
+from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.training.engine import METRICS, Engine, as_float
 
 _WORTH_KEEPING = 0.5

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import keras
 
-from tfcollapse.autoencoder import Autoencoder
+from tfcollapse.models.autoencoder import Autoencoder
 
 _POLICY = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 

@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tfcollapse.allocation import check_batch
-from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.backend import backend
 from tfcollapse.config.declaration import Run
 from tfcollapse.data import random_streams as draws
 from tfcollapse.data.dataset import Dataset
 from tfcollapse.errors import NonFiniteError
+from tfcollapse.models.autoencoder import Autoencoder
+from tfcollapse.models.memory import check_batch
 from tfcollapse.records.run_directory import Row, RunDirectory, environment
 from tfcollapse.training import checkpoint, engines
 from tfcollapse.training import strategy as strategies

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config.declaration import Network, Training
 from tfcollapse.errors import ConfigError
+from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.training.engine import METRICS, Engine, as_float
 from tfcollapse.training.precision import synchronise
 

@@ -11,12 +11,12 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tfcollapse import objectives
 from tfcollapse.backend import backend, start
 from tfcollapse.config.declaration import NUMERICS, Data, Run
 from tfcollapse.data.dataset import Dataset, load
 from tfcollapse.errors import ConfigError, NonFiniteError
 from tfcollapse.metrics.spectrum import spectrum
+from tfcollapse.models import objectives
 from tfcollapse.quiet import held_back
 from tfcollapse.records.run_directory import Row, RunDirectory, replacing
 from tfcollapse.theory.affine import Spectrum

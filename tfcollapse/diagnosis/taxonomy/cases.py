@@ -10,7 +10,6 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfcollapse.autoencoder import Autoencoder
 from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
 from tfcollapse.data.dataset import load
 from tfcollapse.diagnosis.taxonomy.example_vaes import (
@@ -20,6 +19,7 @@ from tfcollapse.diagnosis.taxonomy.example_vaes import (
     Specimen,
     encoder,
 )
+from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.theory.affine import known_images
 from tfcollapse.training.in_memory import descend, descend_model
 

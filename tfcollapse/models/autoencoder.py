@@ -11,9 +11,13 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
-from tfcollapse import keras_file, networks, objectives  # noqa: F401 - registers the classes that a saved model names
 from tfcollapse.config.declaration import Objective
 from tfcollapse.errors import ConfigError, RunError
+from tfcollapse.models import (
+    keras_file,  # noqa: F401 - registers the classes that a saved model names
+    networks,  # noqa: F401 - registers the classes that a saved model names
+    objectives,  # noqa: F401 - registers the classes that a saved model names
+)
 
 
 class Posterior(NamedTuple):

@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-from tfcollapse.networks.layers import dense
-from tfcollapse.networks.parts import Decoder, Encoder
+from tfcollapse.models.networks.layers import dense
+from tfcollapse.models.networks.parts import Decoder, Encoder
 
 
 @keras.saving.register_keras_serializable("tfcollapse")

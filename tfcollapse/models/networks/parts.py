@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from tfcollapse.networks.layers import apply_chain, build_chain, dense
+from tfcollapse.models.networks.layers import apply_chain, build_chain, dense
 
 
 class _Part(keras.Model):

@@ -13,8 +13,8 @@ from typing import Any
 import keras
 
 from tfcollapse.errors import ConfigError
-from tfcollapse.networks.layers import convolution, dense, upscaling
-from tfcollapse.networks.parts import Decoder, Encoder
+from tfcollapse.models.networks.layers import convolution, dense, upscaling
+from tfcollapse.models.networks.parts import Decoder, Encoder
 
 TOP = 4
 """Side of the smallest feature map of the encoder."""

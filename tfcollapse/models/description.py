@@ -7,9 +7,9 @@ from typing import Any
 
 import keras
 
-from tfcollapse import networks
 from tfcollapse.config.declaration import Run
-from tfcollapse.networks.residual import ResidualBlock
+from tfcollapse.models import networks
+from tfcollapse.models.networks.residual import ResidualBlock
 
 Facts = dict[str, Any]
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import keras
 
-from tfcollapse.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
-from tfcollapse.networks.layers import build_chain, convolution
+from tfcollapse.models.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
+from tfcollapse.models.networks.layers import build_chain, convolution
 
 
 @keras.saving.register_keras_serializable("tfcollapse")

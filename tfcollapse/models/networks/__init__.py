@@ -5,9 +5,9 @@ from __future__ import annotations
 import keras
 
 from tfcollapse.config.declaration import Network
-from tfcollapse.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
-from tfcollapse.networks.dense import DenseDecoder, DenseEncoder
-from tfcollapse.networks.residual import ResidualDecoder, ResidualEncoder
+from tfcollapse.models.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
+from tfcollapse.models.networks.dense import DenseDecoder, DenseEncoder
+from tfcollapse.models.networks.residual import ResidualDecoder, ResidualEncoder
 
 
 def build(

@@ -6,7 +6,7 @@ from typing import Any
 
 import keras
 
-from tfcollapse.networks.initializers import Drawn
+from tfcollapse.models.networks.initializers import Drawn
 
 
 def dense(units: int, *, name: str, initializer: str, seed: int, activation: str | None = None) -> keras.layers.Dense:

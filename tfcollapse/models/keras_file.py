@@ -10,8 +10,8 @@ from typing import Any
 
 import keras
 
-from tfcollapse.allocation import check_fits
 from tfcollapse.errors import ConfigError, RunError
+from tfcollapse.models.memory import check_fits
 
 _CONFIG_BYTES = 16 << 20
 _RATIO = 100
