@@ -16,14 +16,14 @@ from examples import tiny
 from processes import command, python
 
 import tfcollapse
-from tfcollapse import reload_check
 from tfcollapse.cli.main import main
 from tfcollapse.config.declaration import Network, Objective
 from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import load
 from tfcollapse.errors import ConfigError, RunError
+from tfcollapse.exports import reload_check
+from tfcollapse.exports.saved_model import METADATA, export, export_run
 from tfcollapse.models.autoencoder import load_model
-from tfcollapse.saved_model import METADATA, export, export_run
 from tfcollapse.training.batches import build
 from tfcollapse.training.trainer import train
 
@@ -82,7 +82,7 @@ def one_process(checking, monkeypatch):
         checking.stdin.flush()
         return subprocess.CompletedProcess(command, *json.loads(checking.stdout.readline()))
 
-    monkeypatch.setattr("tfcollapse.saved_model.subprocess", types.SimpleNamespace(run=run))
+    monkeypatch.setattr("tfcollapse.exports.saved_model.subprocess", types.SimpleNamespace(run=run))
 
 
 @pytest.mark.parametrize("input_type", ["float32", pytest.param("uint8", marks=pytest.mark.slow)])
@@ -186,7 +186,7 @@ import sys; sys.path.insert(0, "tests/tools")
 from examples import tiny
 import tfcollapse, pathlib
 from tfcollapse.training import strategy
-from tfcollapse.saved_model import export_run, export
+from tfcollapse.exports.saved_model import export_run, export
 out = pathlib.Path(sys.argv[1])
 result = tfcollapse.train(tiny(), out / "runs", devices="2")
 print(export_run(out / "runs" / result["run_id"], out / "run")["largest_difference"])
@@ -239,7 +239,7 @@ def test_an_export_that_answers_otherwise_is_no_export(run_directory, tmp_path, 
             return model
 
     model = load_model(run_directory / "model.keras")
-    monkeypatch.setattr("tfcollapse.saved_model.Autoencoder", Kept)
+    monkeypatch.setattr("tfcollapse.exports.saved_model.Autoencoder", Kept)
     monkeypatch.setattr(tf.saved_model, "save", wrong)
     with pytest.raises(RunError, match="does not answer as this one does: .*: differs by"):
         export(Kept(model.encoder, model.decoder, model.objective), tmp_path / "vae")

@@ -22,7 +22,7 @@ _PUBLIC = {
     "build": "tfcollapse.training.batches",
     "train": "tfcollapse.training.trainer",
     "train_together": "tfcollapse.training.trainer",
-    "export": "tfcollapse.saved_model",
+    "export": "tfcollapse.exports.saved_model",
     "diagnose": "tfcollapse.diagnosis.diagnose",
     "blame": "tfcollapse.diagnosis.blame",
     "blame_build": "tfcollapse.diagnosis.blame",

@@ -208,7 +208,7 @@ def _write_numbers(out: pathlib.Path) -> None:
 def _write_finished(out: pathlib.Path) -> None:
     """Directories of finished runs, without checkpoints; their table, a diagnosis, and the VAE as a SavedModel."""
     from tfcollapse.diagnosis.run_diagnosis import diagnose_run
-    from tfcollapse.saved_model import export_run
+    from tfcollapse.exports.saved_model import export_run
 
     rows = []
     for declared in finished_runs().values():

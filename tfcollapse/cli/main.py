@@ -99,7 +99,7 @@ def _export(parsed: argparse.Namespace) -> int:
     from tfcollapse.backend import need_tensorflow
 
     need_tensorflow("export")
-    from tfcollapse.saved_model import export_run
+    from tfcollapse.exports.saved_model import export_run
 
     run, target = pathlib.Path(parsed.run), pathlib.Path(parsed.target)
     found = export_run(run, target, input_type=parsed.input, force=parsed.force)

@@ -13,11 +13,7 @@ from keras import ops
 
 from tfcollapse.config.declaration import Objective
 from tfcollapse.errors import ConfigError, RunError
-from tfcollapse.models import (
-    keras_file,  # noqa: F401 - registers the classes that a saved model names
-    networks,  # noqa: F401 - registers the classes that a saved model names
-    objectives,  # noqa: F401 - registers the classes that a saved model names
-)
+from tfcollapse.models import keras_file, networks, objectives  # noqa: F401 - registers the classes that a saved model names
 
 
 class Posterior(NamedTuple):

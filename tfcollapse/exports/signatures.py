@@ -1,6 +1,6 @@
 """What an export answers: its signatures, as functions of the model, and the answers that its reload is held against.
 
-Run as `python -m tfcollapse.signatures FILE.keras FOLDER`, it checks a .keras file, whose reader is this package, as
+Run as `python -m tfcollapse.exports.signatures FILE.keras FOLDER`, it checks a .keras file, whose reader is this package, as
 `reload_check`, which imports nothing of ours, checks a SavedModel.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfcollapse import reload_check
+from tfcollapse.exports import reload_check
 from tfcollapse.models.autoencoder import Autoencoder, load_model
 
 _PIXELS = np.arange(256, dtype=np.float32) / np.float32(255)

@@ -18,11 +18,11 @@ import numpy as np
 import tensorflow as tf
 
 import tfcollapse
-from tfcollapse import reload_check
 from tfcollapse.errors import ConfigError, RunError
+from tfcollapse.exports import reload_check
+from tfcollapse.exports.signatures import answers, endpoints
 from tfcollapse.models.autoencoder import Autoencoder, load_model
 from tfcollapse.records.run_directory import Row, RunDirectory, disk_errors, read_config
-from tfcollapse.signatures import answers, endpoints
 
 METADATA = "assets.extra/tfcollapse.json"
 """Where a SavedModel says what it is: SavedModel's own place for what its users add."""
@@ -149,7 +149,9 @@ def _reloaded(model: Autoencoder, path: pathlib.Path, input_type: str) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         np.savez(f"{folder}/given.npz", **given)
         np.savez(f"{folder}/expected.npz", **expected)
-        command = [sys.executable, "-m", "tfcollapse.signatures"] if keras_file else [sys.executable, "-I", _SCRIPT]
+        command = (
+            [sys.executable, "-m", "tfcollapse.exports.signatures"] if keras_file else [sys.executable, "-I", _SCRIPT]
+        )
         ran = subprocess.run(
             [*command, str(path), folder], capture_output=True, text=True, timeout=_CHECK_SECONDS, env=_quiet()
         )
