@@ -12,9 +12,9 @@ from tfcollapse.config.declaration import Data, Network, Objective, Run, Trainin
 from tfcollapse.data.dataset import MINI, load
 from tfcollapse.lab import affine as affine_lab
 from tfcollapse.lab import laboratory, prop4
-from tfcollapse.lab.precise import in_float64
-from tfcollapse.lab.response import DecoderResponse
-from tfcollapse.lab.unit import UnitHessian, collapse, unit_gradient
+from tfcollapse.lab.collapsed_unit import UnitHessian, collapse, unit_gradient
+from tfcollapse.lab.float64 import in_float64
+from tfcollapse.lab.optimal_posterior import DecoderResponse
 from tfcollapse.records.run_directory import read_config
 from tfcollapse.reports import theory_page as findings
 from tfcollapse.theory import affine, stationary, thresholding

@@ -9,7 +9,7 @@ from scipy.special import ndtr
 
 from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
 from tfcollapse.data.dataset import load
-from tfcollapse.lab.response import DecoderResponse
+from tfcollapse.lab.optimal_posterior import DecoderResponse
 from tfcollapse.lab.section import Section
 from tfcollapse.theory import affine, shrinkage, thresholding
 from tfcollapse.theory.checks import Check, at_least, at_most, equal, not_applicable, true

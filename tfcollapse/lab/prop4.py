@@ -10,9 +10,9 @@ import numpy as np
 from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
 from tfcollapse.data.dataset import load
 from tfcollapse.errors import ConfigError
-from tfcollapse.lab.precise import in_float64
+from tfcollapse.lab.collapsed_unit import UnitHessian, collapse, unit_gradient
+from tfcollapse.lab.float64 import in_float64
 from tfcollapse.lab.section import Section
-from tfcollapse.lab.unit import UnitHessian, collapse, unit_gradient
 from tfcollapse.models.autoencoder import Autoencoder, load_model
 from tfcollapse.theory.checks import Check, at_least, at_most, equal, true
 from tfcollapse.theory.stationary import SADDLE, curvature

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfcollapse.errors import ConfigError
-from tfcollapse.lab.precise import in_float64
+from tfcollapse.lab.float64 import in_float64
 from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.models.networks.layers import apply_chain
 

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.optimize
 import tensorflow as tf
 
-from tfcollapse.lab.precise import in_float64
+from tfcollapse.lab.float64 import in_float64
 from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.theory.thresholding import Response
 
