@@ -10,7 +10,7 @@ from processes import python
 from tfcollapse import Autoencoder, Network, Objective
 from tfcollapse.data import random_streams as draws
 from tfcollapse.models import networks
-from tfcollapse.training.batches import build
+from tfcollapse.models.build import build
 from tfcollapse.training.optimizer import adam
 
 SHAPE = (28, 28, 1)
@@ -110,7 +110,7 @@ def test_a_stranger_s_networks_make_an_autoencoder():
 
 REPLICAS = """
 import sys, json
-from tfcollapse.quiet import import_tensorflow
+from tfcollapse.backend import import_tensorflow
 import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -118,7 +118,7 @@ import keras, numpy as np
 sys.path.insert(0, "tests/tools")
 from examples import tiny
 from tfcollapse.config.declaration import Objective
-from tfcollapse.training.batches import build
+from tfcollapse.models.build import build
 images = np.random.default_rng(0).random((32, 6, 6, 1)).astype(np.float32)
 strategies = {count: tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(count)]) for count in (1, 2)}
 for settings in json.loads(sys.argv[1]):

@@ -49,8 +49,10 @@ def test_our_contender_does_the_updates_it_is_timed_for(monkeypatch):
     done = []
     from tfcollapse.training.tensorflow_engine import TensorFlowEngine
 
-    advance = TensorFlowEngine.advance
-    monkeypatch.setattr(TensorFlowEngine, "advance", lambda engine, *a: done.append(len(a[0])) or advance(engine, *a))
+    train_steps = TensorFlowEngine.train_steps
+    monkeypatch.setattr(
+        TensorFlowEngine, "train_steps", lambda engine, *a: done.append(len(a[0])) or train_steps(engine, *a)
+    )
     contenders.ours(SMALL, load(SMALL.data).train)(230)
     assert done == [100, 100, 30]
 

@@ -9,11 +9,11 @@ from keras import layers
 
 import tfcollapse as tc
 from tfcollapse.cli.main import main
-from tfcollapse.diagnosis import blame_verdict as suspects
 from tfcollapse.diagnosis.blame import arms_of
 from tfcollapse.diagnosis.blame_verdict import AE, LEARNED, SHALLOW_AE, SHALLOW_VAE, UNWEIGHTED, VAE, WARMUP, Arm, judge
 from tfcollapse.diagnosis.taxonomy.cases import EIGENVALUES
 from tfcollapse.errors import ConfigError
+from tfcollapse.reports import blame_page
 from tfcollapse.theory.affine import known_images
 
 
@@ -229,7 +229,7 @@ def test_an_encoder_of_one_output_is_refused():
 
 
 def test_the_table_names_every_arm():
-    rows = suspects.as_rows([DEEP, Arm(AE, 0.04)])
+    rows = blame_page.arm_rows([DEEP, Arm(AE, 0.04)])
     assert rows[0] == [VAE, "0.05", "0.05", "2", "1", "6 (v)"]
     assert rows[1][2:] == ["-", "-", "-", "-"]
-    assert all(len(row) == len(suspects.COLUMNS) for row in rows)
+    assert all(len(row) == len(blame_page.ARMS) for row in rows)

@@ -20,26 +20,26 @@ def shared():
     """Runs that differ in their seed or in gamma's start alone are compiled once, and no run is trained twice."""
     compiled, ends = {}, {}
 
-    def descend_model(model, run, images):
+    def train_model(model, run, images):
         program, key = replace(run, {"seed": 0, "objective.gamma_start": 1.0}), (run, zlib.crc32(images))
         if key not in ends:
             if program in compiled:
                 compiled[program].begin(model)
             else:
                 compiled[program] = engines.engine(model, run)
-            rows = descent._advance(compiled[program], run, images)
+            rows = descent._train(compiled[program], run, images)
             ends[key] = compiled[program].model.get_weights(), rows
         weights, rows = ends[key]
         model.set_weights(weights)
         return rows
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(descent, "descend_model", descend_model)
+        patch.setattr(descent, "train_model", train_model)
         yield
 
 
 def every():
-    """The cases at three seeds, their near misses at one, for time: `python runs/taxonomy.py --seeds 3` has three."""
+    """The cases at three seeds, their near misses at one, for time: `tfcollapse taxonomy --seeds 3` has three."""
     for case in CASES:
         for near, seed in ((False, 0), (False, 1), (False, 2), (True, 0)):
             marks = [] if (case.name, near, seed) in FAST else [pytest.mark.slow]

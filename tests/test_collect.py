@@ -8,9 +8,9 @@ import shutil
 import pytest
 from processes import ROOT
 
-from tfcollapse import reports as webpage
 from tfcollapse.cli.main import main
 from tfcollapse.records.table import read_table
+from tfcollapse.reports import sweep_page
 from tfcollapse.studies.collect import lasting_command
 from tfcollapse.studies.study import load_study
 from tfcollapse.training import trainer
@@ -64,7 +64,7 @@ def test_a_record_outlasts_the_run_it_came_from(partial, tmp_path, capsys):
     (folder,) = [folder for folder in (target / "runs").iterdir() if "-ae-" in folder.name]
     with gzip.open(folder / "metrics.csv.gz", "rt", newline="") as file:
         assert [row["step"] for row in csv.DictReader(file)] == ["10", "20"]
-    page = webpage.report(target, tmp_path / "report.html").read_text()
+    page = sweep_page.report(target, tmp_path / "report.html").read_text()
     assert page.count("Training curves of") == 2
 
 

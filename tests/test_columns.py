@@ -10,11 +10,12 @@ from tfcollapse.config.declaration import NUMERICS, Data, Network, Objective, Ru
 from tfcollapse.config.overrides import configured, replace
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.columns import COLUMNS, declared, older, older_mark
-from tfcollapse.records.run_directory import RunDirectory, numerics_of
+from tfcollapse.records.gaps import pairs
+from tfcollapse.records.provenance import numerics_of
+from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.records.table import MEASURES, read_table, tidy_row, write_table
 from tfcollapse.reports import study_page as report
 from tfcollapse.studies.study import load_study
-from tfcollapse.theory.equations import pairs
 
 OTHER = {
     "data.name": "cifar10",

@@ -11,9 +11,9 @@ from tfcollapse.data import random_streams as draws
 from tfcollapse.data.dataset import MINI, load
 from tfcollapse.errors import ConfigError
 from tfcollapse.models import networks
+from tfcollapse.models.build import build
 from tfcollapse.models.description import describe
 from tfcollapse.models.networks.convolutional import scales
-from tfcollapse.training.batches import build
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
 from tfcollapse.training.trainer import train
 
@@ -197,7 +197,7 @@ def test_batch_norm_learns_its_statistics_in_the_loop_and_uses_them_in_evaluatio
     norm = engine.model.encoder.body[0].norms[0]
     before = norm.moving_mean.numpy().copy()
     noise = np.zeros((10, 16, 4), np.float32)
-    engine.advance(np.stack([images[:16]] * 10), noise)
+    engine.train_steps(np.stack([images[:16]] * 10), noise)
     assert np.abs(norm.moving_mean.numpy() - before).max() > 1e-6
     noise = draws.evaluation_noise(run.seed, 0, run.network.latent_dim)
     alone, among = engine.evaluate(images[:3], noise).mean, engine.evaluate(images[:50], noise).mean[:3]

@@ -56,7 +56,7 @@ def test_the_second_start_reads_the_cache_and_needs_no_tfds(squares):
     first = data.load(Data(name="squares"), data_dir=squares)
     code = """
 import sys; sys.modules["tensorflow_datasets"] = None; sys.modules["tensorflow"] = None
-from tfcollapse.data.dataset import load; from tfcollapse.config import Data
+from tfcollapse.data.dataset import load; from tfcollapse.config.declaration import Data
 print(load(Data(name="squares"), data_dir=sys.argv[1]).train.sum())
 """
     answer = python(code, str(squares))
@@ -185,7 +185,7 @@ def test_the_packaged_images_need_nothing(monkeypatch):
     assert (images.train.shape, images.test.shape) == ((6000, 28, 28, 1), (1000, 28, 28, 1))
     assert not images.train.flags.writeable
     assert data.load(Data(name=data.MINI, resize=(8, 8), train=4, test=3)).test.shape == (3, 8, 8, 1)
-    packaged = pathlib.Path(data.__file__).parent / "datasets"
+    packaged = pathlib.Path(data.__file__).parent
     assert sum(path.stat().st_size for path in packaged.iterdir() if path.is_file()) < 5_000_000
     assert "Zalando" in (packaged / "FASHION_MNIST_LICENSE").read_text()
 

@@ -12,8 +12,8 @@ from tfcollapse.data.dataset import MINI, load
 from tfcollapse.metrics import posterior
 from tfcollapse.metrics import spectrum as reconstruction
 from tfcollapse.metrics.layer_signal import signal
+from tfcollapse.models.build import build
 from tfcollapse.theory import affine
-from tfcollapse.training.batches import build
 from tfcollapse.training.evaluation import Block, evaluate, initial_signal
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine
 

@@ -24,7 +24,7 @@ from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.exports import reload_check
 from tfcollapse.exports.saved_model import METADATA, export, export_run
 from tfcollapse.models.autoencoder import load_model
-from tfcollapse.training.batches import build
+from tfcollapse.models.build import build
 from tfcollapse.training.trainer import train
 
 CONVOLUTIONAL = replace(

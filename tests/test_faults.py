@@ -103,7 +103,7 @@ def test_sigterm_ends_a_step_that_does_not(tmp_path):
 import time
 from tfcollapse.training import preemption as stopping
 stopping.DEADLINE = 0.5
-with stopping.Stopping():
+with stopping.Preemption():
     print("in", flush=True)
     while True:  # the loop never asks `due`: as an operation of TensorFlow that does not end
         time.sleep(0.1)
@@ -210,14 +210,14 @@ def test_a_read_only_directory_is_one_line_and_loses_nothing(finished, read_only
 
 def test_rows_of_an_interrupted_chunk_are_those_of_a_whole_one(finished, tmp_path, monkeypatch):
     """Stopped after one step, which is no multiple of log_every, and at a row, in this process, and gone on."""
-    run, folder, take = tiny(), tmp_path / finished.name, session.Session.take
+    run, folder, take = tiny(), tmp_path / finished.name, session.Session.record_steps
 
     def asking(self, step, values):
         take(self, step, values)
         if step == 0:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(session.Session, "take", asking)
+    monkeypatch.setattr(session.Session, "record_steps", asking)
     for report, reached in ((lambda progress: None, 1), (_ask_at(20), 20)):
         with pytest.raises(KeyboardInterrupt):
             train(run, tmp_path, report=report)

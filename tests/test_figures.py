@@ -10,8 +10,8 @@ from processes import ROOT, python
 from tfcollapse import figures
 from tfcollapse.claims import depth_claims
 from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED
+from tfcollapse.cli import arguments
 from tfcollapse.cli import main as cli
-from tfcollapse.cli import run_commands
 from tfcollapse.figures import style
 from tfcollapse.records.table import read_table
 from tfcollapse.reports import study_page as report
@@ -173,7 +173,7 @@ def assert_rows_are_declared(table):
     rows = read_table(table)
     (line,) = {row["command"] for row in rows}
     parsed = cli.parser().parse_args(shlex.split(line)[1:])
-    assert [row["run_id"] for row in rows] == [run.run_id for run in run_commands.declared_runs(parsed)[1]]
+    assert [row["run_id"] for row in rows] == [run.run_id for run in arguments.declared_study(parsed)[1]]
     ended = [row for row in rows if row["status"] != "unfinished"]
     assert all(row["commit"] and "dirty" not in row["commit"] for row in ended)
 

@@ -9,7 +9,7 @@ import tfcollapse as tc
 from tfcollapse.diagnosis.layer_gains import layer_gains
 from tfcollapse.errors import ConfigError
 from tfcollapse.models.autoencoder import Autoencoder
-from tfcollapse.training.batches import build
+from tfcollapse.models.build import build
 from tfcollapse.training.evaluation import initial_signal
 
 

@@ -16,7 +16,8 @@ from processes import python
 
 import tfcollapse as tc
 from tfcollapse.cli.main import main
-from tfcollapse.records.run_directory import RunDirectory, read_config, read_json
+from tfcollapse.records.files import read_json
+from tfcollapse.records.run_directory import RunDirectory, read_config
 from tfcollapse.records.table import read_table, tidy_row, write_table
 from tfcollapse.training import checkpoint
 from tfcollapse.training.trainer import train

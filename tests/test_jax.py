@@ -22,8 +22,9 @@ from tfcollapse.config.declaration import Network, Objective, Run
 from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import MINI
 from tfcollapse.errors import ConfigError
-from tfcollapse.records.run_directory import RunDirectory, read_json
-from tfcollapse.studies.sweep import auto_together, parcels, sweep
+from tfcollapse.records.files import read_json
+from tfcollapse.records.run_directory import RunDirectory
+from tfcollapse.studies.sweep import auto_together, seed_groups, sweep
 from tfcollapse.training import checkpoint
 from tfcollapse.training.trainer import train, train_together
 
@@ -335,10 +336,10 @@ def test_a_sweep_trains_seeds_together(tmp_path):
 
 def test_parcels_hold_seeds_of_one_cell():
     runs = [Run(network=Network(depth=depth), seed=seed) for seed in range(3) for depth in (1, 2)]
-    found = parcels(runs, 2)
+    found = seed_groups(runs, 2)
     assert sorted(map(len, found)) == [1, 1, 2, 2]
-    assert all(len({replace(run, {"seed": 0}) for run in parcel}) == 1 for parcel in found)
-    assert [run for parcel in parcels(runs, 1) for run in parcel] == runs
+    assert all(len({replace(run, {"seed": 0}) for run in group}) == 1 for group in found)
+    assert [run for group in seed_groups(runs, 1) for run in group] == runs
     assert auto_together(runs) == 1
 
 

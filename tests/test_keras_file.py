@@ -15,8 +15,8 @@ from tfcollapse.config.declaration import Network
 from tfcollapse.config.overrides import replace
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.models import keras_file
+from tfcollapse.models.build import build
 from tfcollapse.models.memory import parameters
-from tfcollapse.training.batches import build
 
 
 def test_parameters_are_counted_without_making_them():

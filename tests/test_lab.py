@@ -15,12 +15,12 @@ from tfcollapse.lab import laboratory, prop4
 from tfcollapse.lab.collapsed_unit import UnitHessian, collapse, unit_gradient
 from tfcollapse.lab.float64 import in_float64
 from tfcollapse.lab.optimal_posterior import DecoderResponse
+from tfcollapse.models.build import build
 from tfcollapse.records.run_directory import read_config
 from tfcollapse.reports import theory_page as findings
 from tfcollapse.theory import affine, stationary, thresholding
 from tfcollapse.theory.affine import Spectrum, known_images
-from tfcollapse.training.batches import build
-from tfcollapse.training.in_memory import descend
+from tfcollapse.training.in_memory import train_in_memory
 from tfcollapse.training.trainer import train
 
 
@@ -53,7 +53,7 @@ def test_the_designed_images_have_the_designed_spectrum():
 
 def test_the_lab_trains_as_the_trainer_does(finished):
     images = load(Data(name=MINI, train=200)).train
-    model, metrics = descend(read_config(finished), images)
+    model, metrics = train_in_memory(read_config(finished), images)
     rows = (finished / "metrics.csv").read_text().splitlines()
     names = rows[0].split(",")
     last = dict(zip(names, rows[-1].split(","), strict=True))

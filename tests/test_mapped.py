@@ -6,7 +6,7 @@ from processes import python
 from tfcollapse.data import memory_mapped as mapped
 from tfcollapse.data.dataset import load
 from tfcollapse.records.run_directory import RunDirectory
-from tfcollapse.training.batches import chunk
+from tfcollapse.training.batches import batches_for_steps
 from tfcollapse.training.trainer import train
 
 
@@ -29,9 +29,9 @@ def test_blocks_and_rows_are_the_array_s_whatever_the_budget(on_disk, monkeypatc
 def test_a_streamed_run_sees_the_same_images_in_the_same_order_bit_for_bit(on_disk, monkeypatch):
     whole, streamed = on_disk
     run = tiny(batch=24)
-    resident = chunk(run, whole, 30, 50)
+    resident = batches_for_steps(run, whole, 30, 50)
     monkeypatch.setattr(mapped, "MEMORY_BUDGET", 0)
-    for ours, theirs in zip(chunk(run, streamed, 30, 50), resident, strict=True):
+    for ours, theirs in zip(batches_for_steps(run, streamed, 30, 50), resident, strict=True):
         assert np.array_equal(ours, theirs)
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfcollapse.diagnosis.amortization_gap import refinement
+from tfcollapse.diagnosis.amortization_gap import amortization_gap
 from tfcollapse.diagnosis.measure import measure
-from tfcollapse.diagnosis.model_adapter import Subject
+from tfcollapse.diagnosis.model_adapter import ModelAdapter
 from tfcollapse.theory import affine
 
 EIGENVALUES = np.array([0.02, 0.012, 0.008, 0.004, *[0.001] * 8])
@@ -52,7 +52,7 @@ def measured(data):
     @functools.cache
     def once(gamma, declared=None):
         best, encoder, decoder = affine_vae(data.astype(np.float64), gamma)
-        return best, measure(Subject(encoder, decoder, data[:2]), data, declared)
+        return best, measure(ModelAdapter(encoder, decoder, data[:2]), data, declared)
 
     return once
 
@@ -82,13 +82,13 @@ def test_of_the_optimal_affine_vae(data, measured, gamma):
 def test_the_encoder_gives_away_the_gamma_it_was_trained_under(measured, gamma):
     found = measured(gamma)[1]
     assert found.implied_gamma == pytest.approx(gamma, rel=1e-3)
-    assert found.gamma_in_force == found.implied_gamma
+    assert found.effective_gamma == found.implied_gamma
 
 
 def test_no_active_unit_gives_nothing_away(measured):
     found = measured(0.05)[1]
     assert found.implied_gamma is None
-    assert found.gamma_in_force is None
+    assert found.effective_gamma is None
     assert found.smallest_singular_value == (pytest.approx(0, abs=1e-3), None)
     assert found.information.nats == pytest.approx(0, abs=1e-6)
 
@@ -105,9 +105,9 @@ def test_the_decoder_s_response(measured):
     lengths = np.linalg.norm(best.weights, axis=0)
     assert found.smallest_singular_value[0] == pytest.approx(0, abs=1e-3)
     assert found.smallest_singular_value[1] == pytest.approx(lengths[lengths > 0].min(), rel=0.01)
-    assert found.use[3] == pytest.approx(0, abs=1e-6)
+    assert found.shuffled_error_per_unit[3] == pytest.approx(0, abs=1e-6)
     # |x - x_hat - w_j (z' - z)|^2 with z' another's: twice |w_j|^2 more, within what 256 images tell.
-    assert found.use[:3] == pytest.approx(2 * lengths[:3] ** 2, rel=0.35)
+    assert found.shuffled_error_per_unit[:3] == pytest.approx(2 * lengths[:3] ** 2, rel=0.35)
     assert found.shuffled_error > found.mean_predictor_error
 
 
@@ -116,16 +116,16 @@ def test_the_order_of_the_images_does_not_matter():
     data = points().astype(np.float32)
     ordered = data[np.lexsort((data[:, 1], np.round(4 * data[:, 0])))]
     _, encoder, decoder = affine_vae(data.astype(np.float64), 0.002)
-    found, sorted_ = (measure(Subject(encoder, decoder, data[:2]), each, 0.002) for each in (data, ordered))
+    found, sorted_ = (measure(ModelAdapter(encoder, decoder, data[:2]), each, 0.002) for each in (data, ordered))
     assert sorted_.shuffled_error == pytest.approx(found.shuffled_error, rel=0.1)
-    assert sorted_.use == pytest.approx(found.use, rel=0.35, abs=1e-6)
+    assert sorted_.shuffled_error_per_unit == pytest.approx(found.shuffled_error_per_unit, rel=0.35, abs=1e-6)
     assert sorted_.residual_variances[0] == pytest.approx(found.residual_variances[0], rel=0.1)
 
 
 def test_a_decoder_with_variances_of_its_own_is_not_refined_at_one_gamma(data):
     _, encoder, decoder = affine_vae(data.astype(np.float64), 0.006)
-    own = Subject(encoder, lambda z: (decoder(z), 0.0 * decoder(z) - 5.0), data[:2])
-    assert measure(own, data[:200]).refinement is None
+    own = ModelAdapter(encoder, lambda z: (decoder(z), 0.0 * decoder(z) - 5.0), data[:2])
+    assert measure(own, data[:200]).amortization_gap is None
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.7, 0.0])
@@ -135,27 +135,28 @@ def test_the_gain_of_refinement_is_the_kl_to_the_true_posterior(data, scale):
     images = data[:64]
     off = (1 - scale) * (images - best.bias) @ best.encoder.T
     expected = (off**2 / (2 * best.latent_variance)).sum(axis=1).mean()
-    found = refinement(Subject(encoder, decoder, images), images, 0.006, seed=0)
+    found = amortization_gap(ModelAdapter(encoder, decoder, images), images, 0.006, seed=0)
     assert found == pytest.approx(expected, rel=0.01, abs=1e-5)
 
 
 def test_a_decoder_of_numpy_cannot_be_refined_through(data):
     _, encoder, decoder = affine_vae(data.astype(np.float64), 0.006)
-    plain = Subject(encoder, lambda z: decoder(z).numpy(), data[:2])
-    assert refinement(plain, data[:64], 0.006, seed=0) is None
+    plain = ModelAdapter(encoder, lambda z: decoder(z).numpy(), data[:2])
+    assert amortization_gap(plain, data[:64], 0.006, seed=0) is None
 
 
 def test_blocks_and_the_kind_of_numbers_change_nothing(data):
     bytes_ = np.round(255 * data).astype(np.uint8)
     best, encoder, decoder = affine_vae(data.astype(np.float64), 0.006)
     as_bytes, as_floats = (
-        measure(Subject(encoder, decoder, data[:2]), each, 0.006) for each in (bytes_, bytes_.astype(np.float32) / 255)
+        measure(ModelAdapter(encoder, decoder, data[:2]), each, 0.006)
+        for each in (bytes_, bytes_.astype(np.float32) / 255)
     )
     assert as_bytes.error == pytest.approx(as_floats.error, rel=1e-5)
     assert as_bytes.pca_error == pytest.approx(as_floats.pca_error, rel=1e-6)
     assert as_bytes.kl_per_dimension == pytest.approx(as_floats.kl_per_dimension, rel=1e-5, abs=1e-7)
     few = data[:1_500]
-    whole = measure(Subject(encoder, decoder, few[:2]), few, 0.006)
+    whole = measure(ModelAdapter(encoder, decoder, few[:2]), few, 0.006)
     mean, log_variance = encoder(few)
     assert whole.latent_variance == pytest.approx(mean.var(axis=0), rel=1e-4, abs=1e-9)
     assert whole.sigma == pytest.approx(np.exp(log_variance / 2).mean(axis=0), rel=1e-4)
@@ -168,7 +169,7 @@ def test_more_latents_than_pixels():
     def encoder(x):
         return x @ random, np.full((len(x), 5), -3.0)
 
-    found = measure(Subject(encoder, lambda z: z @ random.T, data[:2]), data)
+    found = measure(ModelAdapter(encoder, lambda z: z @ random.T, data[:2]), data)
     assert found.pca_error == pytest.approx(0, abs=1e-12)
     assert found.smallest_singular_value[0] == 0
     assert math.isfinite(found.error)

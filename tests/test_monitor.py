@@ -8,7 +8,7 @@ import pytest
 from keras import layers, ops
 
 from tfcollapse.diagnosis.monitor import CollapseMonitor, CollapseWarning
-from tfcollapse.diagnosis.taxonomy.example_vaes import Specimen, encoder
+from tfcollapse.diagnosis.taxonomy.example_vaes import ExampleVAE, encoder
 from tfcollapse.errors import ConfigError
 from tfcollapse.metrics import posterior
 
@@ -18,7 +18,7 @@ KEYS = ["active_units", "kl", "reconstruction_error", "sigma_q10", "sigma_q50", 
 def vae(seed=0, gamma=None):
     keras.utils.set_random_seed(seed)
     decoder = keras.Sequential([keras.Input((4,)), layers.Dense(16), layers.Reshape((4, 4, 1))])
-    model = Specimen(encoder((4, 4, 1), 4, 16), decoder)
+    model = ExampleVAE(encoder((4, 4, 1), 4, 16), decoder)
     model.compile(keras.optimizers.Adam(1e-2))
     return model
 

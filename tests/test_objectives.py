@@ -8,7 +8,7 @@ from keras import ops
 
 from tfcollapse.config.declaration import Objective
 from tfcollapse.models import objectives
-from tfcollapse.training.batches import build
+from tfcollapse.models.build import build
 
 
 def test_squared_error_sums_over_pixels():

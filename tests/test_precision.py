@@ -12,7 +12,8 @@ from tfcollapse.config.declaration import Network, Objective
 from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import load
 from tfcollapse.models.autoencoder import load_model
-from tfcollapse.training.batches import build, chunk
+from tfcollapse.models.build import build
+from tfcollapse.training.batches import batches_for_steps
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine
 from tfcollapse.training.trainer import train
 
@@ -47,7 +48,7 @@ def _trained(precision, jit):
     run = tiny(objective=LEARNED, precision=precision, jit=jit, **FORTY)
     images = load(run.data).train
     engine = TensorFlowEngine(build(run, images.shape[1:]), run.training, jit=jit != "off")
-    return engine, engine.advance(*chunk(run, images, 0, run.training.log_every))
+    return engine, engine.train_steps(*batches_for_steps(run, images, 0, run.training.log_every))
 
 
 @pytest.mark.slow
@@ -84,11 +85,11 @@ def test_a_float16_run_is_resumed_bit_for_bit_with_its_scale(tmp_path):
     run = tiny(objective=LEARNED, precision="float16", steps=40)
     images = load(run.data).train
     first = TensorFlowEngine(build(run, images.shape[1:]), run.training, jit=True)
-    first.advance(*chunk(run, images, 0, 10))
+    first.train_steps(*batches_for_steps(run, images, 0, 10))
     second = TensorFlowEngine(build(run, images.shape[1:]), run.training, jit=True)
     second.restore(first.state())
     for engine in (first, second):
-        engine.advance(*chunk(run, images, 10, 10))
+        engine.train_steps(*batches_for_steps(run, images, 10, 10))
     assert all(np.array_equal(value, second.state()[name]) for name, value in first.state().items())
     assert any("dynamic_scale" in name for name in first.state())
 
@@ -102,7 +103,7 @@ import numpy as np
 from examples import tiny
 from tfcollapse.config.declaration import Objective
 from tfcollapse.training import strategy
-from tfcollapse.training.batches import build
+from tfcollapse.models.build import build
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine
 run = tiny(objective=Objective(gamma="fixed", gamma_start=1000.0), precision="float16")
 with strategy.make("auto", "2").scope():
@@ -111,7 +112,7 @@ images = np.random.default_rng(0).integers(0, 255, (1, 16, 28, 28, 1), dtype=np.
 noise, found = np.zeros((2, 1, 16, 6), np.float32), []
 noise[1, 0, -1] = 1e9  # one image, of the second replica's, whose latents float16 cannot hold
 for each in noise:
-    engine.advance(images, each)
+    engine.train_steps(images, each)
     state = engine.state()
     found.append([int(engine.optimizer.iterations.numpy()), float(engine.optimizer.dynamic_scale.numpy())])
     assert all(np.isfinite(value).all() for value in state.values())

@@ -8,8 +8,8 @@ from examples import tiny
 from processes import ROOT
 
 from tfcollapse.errors import RunError
+from tfcollapse.records import provenance, table
 from tfcollapse.records import run_directory as record
-from tfcollapse.records import table
 from tfcollapse.records.run_directory import RunDirectory
 
 
@@ -99,9 +99,9 @@ def test_an_unfinished_run_has_a_row_that_says_so(tmp_path):
 
 
 def test_the_environment_names_what_a_result_must_name():
-    facts = record.environment(extra=1)
+    facts = provenance.environment(extra=1)
     assert set(facts["versions"]) - {"jax"} == {"tensorflow", "keras", "numpy", "scipy", "tensorflow-datasets"}
     assert ("jax" in facts["versions"]) == (importlib.util.find_spec("jax") is not None)
-    assert "pytest" in record.environment(["pytest", "no-such-package"])["versions"]
+    assert "pytest" in provenance.environment(["pytest", "no-such-package"])["versions"]
     assert f"of {os.cpu_count()} cores" in facts["machine"]
     assert facts["extra"] == 1

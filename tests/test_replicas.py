@@ -69,7 +69,8 @@ def test_replicas_follow_one_trajectory(case):
     ids=["with one CPU", "with three"],
 )
 def test_devices_that_cannot_be_are_one_line(refused, tmp_path):
-    code = "import json, sys; from tfcollapse.cli.main import main; print([main(each) for each in json.loads(sys.argv[1])])"
+    code = "import json, sys; from tfcollapse.cli.main import main; "
+    code += "print([main(each) for each in json.loads(sys.argv[1])])"
     settings = ["--set", "data.name=fashion_mnist_mini", "--set", "training.steps=10", "--out", str(tmp_path / "runs")]
     arguments = [["train", *settings, *each] for each, _ in refused]
     ran = python(code, json.dumps(arguments), CUDA_VISIBLE_DEVICES="-1")

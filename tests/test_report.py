@@ -12,7 +12,7 @@ from tfcollapse.config.declaration import Data, Network, Run
 from tfcollapse.diagnosis.run_diagnosis import diagnose_run
 from tfcollapse.errors import RunError
 from tfcollapse.records.table import read_table
-from tfcollapse.reports import report
+from tfcollapse.reports.sweep_page import report
 
 FINDS_NOTHING = "expected the table of a study or run directories"
 

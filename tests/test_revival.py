@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcollapse.metrics.residual_spectrum import MARGIN, held_out_variances, revivable, worth
+from tfcollapse.metrics.residual_spectrum import MARGIN, count_viable_directions, held_out_variances, worth
 from tfcollapse.theory.affine import Spectrum
 
 
@@ -24,8 +24,8 @@ def test_nothing_is_gained_below_gamma():
 @given(st.floats(1e-3, 10), st.lists(st.floats(0, 100), min_size=1, max_size=8))
 def test_revivable_counts_directions_above_the_margin(gamma, variances):
     values = np.array(variances)
-    assert revivable(values, gamma) == sum(value > MARGIN * gamma for value in variances)
-    assert revivable(values, gamma) >= revivable(values, 2 * gamma)
+    assert count_viable_directions(values, gamma) == sum(value > MARGIN * gamma for value in variances)
+    assert count_viable_directions(values, gamma) >= count_viable_directions(values, 2 * gamma)
 
 
 @pytest.mark.parametrize(("count", "dimensions"), [(4_000, 30), (1_200, 400), (300, 1_000), (300, 5_000)])

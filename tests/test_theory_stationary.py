@@ -9,8 +9,9 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from tfcollapse.errors import ConfigError
+from tfcollapse.records.gaps import Gap, error_gaps, gamma_gaps, pairs
 from tfcollapse.theory import arguments, checks
-from tfcollapse.theory.equations import Gap, bootstrap, error_gaps, gamma_gaps, late_gamma, pairs
+from tfcollapse.theory.bootstrap import bootstrap, late_gamma
 from tfcollapse.theory.stationary import FLAT, MINIMUM, SADDLE, curvature
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -153,7 +153,7 @@ def test_the_rule_does_not_depend_on_a_study_s_own_claims(study):
     """A study's claims that do not ask for it are given trained networks all the same."""
     import dataclasses
 
-    from tfcollapse.claims.judging import judge
+    from tfcollapse.studies.study import judge
 
     seen = []
     careless = dataclasses.replace(load_study(study), claims=lambda rows: seen.extend(rows) or [])

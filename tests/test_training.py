@@ -15,9 +15,10 @@ from tfcollapse.config.overrides import replace
 from tfcollapse.data import random_streams as draws
 from tfcollapse.data.dataset import load
 from tfcollapse.errors import RunError
-from tfcollapse.records.run_directory import RunDirectory, read_json
+from tfcollapse.models.build import build
+from tfcollapse.records.files import read_json
+from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.training import checkpoint, engines
-from tfcollapse.training.batches import build
 from tfcollapse.training.tensorflow_engine import METRICS, TensorFlowEngine
 from tfcollapse.training.trainer import train
 
@@ -111,7 +112,7 @@ def test_the_compiled_loop_does_what_a_plain_eager_loop_does():
     indices = draws.batch_indices(run.seed, 0, 10, 16, len(images))
     noise = draws.noise(run.seed, 0, 10, 16, 6)
     engine = TensorFlowEngine(build(run, images.shape[1:]), run.training, jit=True)
-    values = engine.advance(images[indices], noise)
+    values = engine.train_steps(images[indices], noise)
 
     model = build(run, images.shape[1:])
     moments = [(np.zeros(v.shape), np.zeros(v.shape)) for v in model.trainable_variables]

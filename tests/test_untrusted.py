@@ -19,11 +19,11 @@ from tfcollapse.config.declaration import Run
 from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import load
 from tfcollapse.errors import ConfigError, RunError, UserError
+from tfcollapse.models.build import build
 from tfcollapse.records.run_directory import RunDirectory, read_config
 from tfcollapse.records.table import read_table, tidy_row, write_table
-from tfcollapse.reports import report
+from tfcollapse.reports.sweep_page import report
 from tfcollapse.training import checkpoint
-from tfcollapse.training.batches import build
 from tfcollapse.training.trainer import train
 
 

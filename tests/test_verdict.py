@@ -35,10 +35,10 @@ def measurements(active=2, dead=2, gamma=0.01, optimal=0.01, residual=(), **chan
         "pca_error": 0.02,
         "predicted_active_units": latent,
         "residual_variances": np.array([*residual, *[0.0] * (latent - len(residual))]),
-        "use": np.zeros(latent),
+        "shuffled_error_per_unit": np.zeros(latent),
         "smallest_singular_value": (0.0, 0.1),
-        "refinement": None,
-        "reads_images": False,
+        "amortization_gap": None,
+        "autoregressive": False,
         "own_variances": None,
     }
     return Measurements(**(values | changed))
@@ -107,9 +107,9 @@ def test_too_few_images_decide_nothing_unless_what_they_show_suffices():
 
 @pytest.mark.parametrize(("shuffled", "category"), [(0.039, "iv"), (0.041, "v")])
 def test_a_decoder_that_knows_the_images_without_z(shuffled, category):
-    m = measurements(residual=(0.1, 0.1), reads_images=True, shuffled_error=shuffled)
+    m = measurements(residual=(0.1, 0.1), autoregressive=True, shuffled_error=shuffled)
     assert decide(m).categories == (category,)
-    assert decide(dataclasses.replace(m, reads_images=False)).categories == ("v",)
+    assert decide(dataclasses.replace(m, autoregressive=False)).categories == ("v",)
 
 
 @pytest.mark.parametrize(
@@ -170,6 +170,6 @@ def test_thresholds_can_be_moved():
 
 def test_evidence_says_how_far_from_the_threshold():
     evidence = {each.name: each for each in decide(measurements(residual=(0.06,))).evidence}
-    margin = next(each for name, each in evidence.items() if "in force" in name and "margin" in name)
+    margin = next(each for name, each in evidence.items() if "effective gamma" in name and "margin" in name)
     assert margin.value == pytest.approx(6.0)
     assert margin.distance == pytest.approx(4.0)

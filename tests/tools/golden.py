@@ -26,10 +26,11 @@ import tfcollapse as tc
 from tfcollapse.backend import start
 from tfcollapse.config.overrides import replace
 from tfcollapse.data import random_streams as draws
-from tfcollapse.records.run_directory import RunDirectory, commit, read_config
+from tfcollapse.records.provenance import commit
+from tfcollapse.records.run_directory import RunDirectory, read_config
 from tfcollapse.records.table import tidy_row, write_table
 from tfcollapse.studies.study import load_study, study_names
-from tfcollapse.training.in_memory import descend
+from tfcollapse.training.in_memory import train_in_memory
 from tfcollapse.training.trainer import train
 
 MINI = "fashion_mnist_mini"
@@ -109,7 +110,7 @@ def residual_run() -> tc.Run:
 def losses(declared: tc.Run) -> dict[str, list[float]]:
     """What metrics.csv would hold of a run that logs every step, but for the clock; and what the trained model is."""
     images = tc.load(declared.data).train
-    model, rows = descend(declared, images)
+    model, rows = train_in_memory(declared, images)
     found = {name: _listed([row[name] for row in rows]) for name in rows[0]}
     if declared.network.batch_norm:
         # Not its answers: a bias before a normalisation has gradients that are rounding alone, which Adam turns into

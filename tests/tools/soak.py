@@ -23,7 +23,8 @@ from processes import ROOT
 
 from tfcollapse.config.declaration import Network, Objective
 from tfcollapse.config.overrides import replace
-from tfcollapse.records.run_directory import RunDirectory, environment
+from tfcollapse.records.provenance import environment
+from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.training import checkpoint
 
 MOMENTS = ("start", "training", "checkpoint")

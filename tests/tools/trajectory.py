@@ -17,8 +17,9 @@ from examples import tiny
 from tfcollapse.config.declaration import Network, Objective
 from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import load
+from tfcollapse.models.build import build
 from tfcollapse.training import strategy
-from tfcollapse.training.batches import build, chunk
+from tfcollapse.training.batches import batches_for_steps
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
 
 STEPS = 200
@@ -67,8 +68,8 @@ def trajectory(engine, run, order=slice(None)):
     """The weights and metrics after STEPS steps, each batch in another order."""
     images, rows = images_of(run), []
     for step in range(0, STEPS, 10):
-        batches, noise = chunk(run, images, step, 10)
-        rows.append(engine.advance(batches[:, order], noise[:, order]))
+        batches, noise = batches_for_steps(run, images, step, 10)
+        rows.append(engine.train_steps(batches[:, order], noise[:, order]))
     weights = {name: value for name, value in engine.state().items() if name.startswith("model/")}
     return weights, {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
 

@@ -13,8 +13,9 @@ from keras import ops
 from tfcollapse.backend import backend
 from tfcollapse.config.declaration import Run
 from tfcollapse.models import networks
+from tfcollapse.models.build import build
 from tfcollapse.training import engines
-from tfcollapse.training.batches import build, chunk
+from tfcollapse.training.batches import batches_for_steps
 from tfcollapse.training.optimizer import adam
 
 Contender = Callable[[int], None]
@@ -23,13 +24,13 @@ Contender = Callable[[int], None]
 def ours(run: Run, images: np.ndarray) -> Contender:
     """This package's loop: draws, updates and metrics, without the files of a run."""
     engine = engines.engine(build(run, images.shape[1:]), run)
-    held = engine.hold(images)
+    on_device = engine.put_on_device(images)
 
     def call(steps: int) -> None:
         end = engine.step + steps
         while engine.step < end:
             count = min(run.training.log_every, end - engine.step)
-            engine.advance(*chunk(run, images, engine.step, count, held=held))
+            engine.train_steps(*batches_for_steps(run, images, engine.step, count, on_device=on_device))
 
     return call
 
@@ -146,7 +147,7 @@ def updates(run: Run, shape: tuple[int, int, int]) -> Contender:
 
 def drawing(run: Run, images: np.ndarray) -> Contender:
     """The images of each batch, gathered, and its noise."""
-    return lambda count: [chunk(run, images, step, 1) for step in range(count)] and None
+    return lambda count: [batches_for_steps(run, images, step, 1) for step in range(count)] and None
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tfcollapse.claims.claim import Claim
 from tfcollapse.claims.judging import (
     CONTRADICTED,
     NOT_TESTED,
@@ -18,9 +19,9 @@ from tfcollapse.claims.judging import (
     of_trained,
     rising,
 )
-from tfcollapse.figures.style import Rows
-from tfcollapse.studies.study import Claim
-from tfcollapse.theory import equations
+from tfcollapse.records import gaps
+from tfcollapse.records.statistics import Rows
+from tfcollapse.theory.bootstrap import bootstrap
 
 
 @of_trained
@@ -63,7 +64,7 @@ def _ordered(text: str, series: list[tuple[str, Mapping[int, float]]], wanted: S
 
 def _equation_8(rows: Rows) -> Claim:
     text = "eq. (8): each AE's error is at most that of its VAE"
-    pairs = equations.pairs(rows)
+    pairs = gaps.pairs(rows)
     if not pairs:
         return Claim(text, NOT_TESTED, "no trained AE has a trained VAE beside it")
     broken = [
@@ -75,7 +76,7 @@ def _equation_8(rows: Rows) -> Claim:
     smallest = min(vae["train_error"] / ae["train_error"] for ae, vae in pairs)
     evidence = f"{len(pairs) - len(broken)} of {len(pairs)} pairs hold; smallest ratio VAE / AE {smallest:.3f}"
     if len(pairs) > 1:
-        mean = equations.bootstrap([gap.relative for gap in equations.error_gaps(rows)])
+        mean = bootstrap([gap.relative for gap in gaps.error_gaps(rows)])
         evidence += f", mean {mean.value + 1:.3f} (95% {mean.low + 1:.3f} to {mean.high + 1:.3f} over these pairs)"
     claim = Claim(text, CONTRADICTED if broken else SUPPORTED, "; ".join([evidence, *broken]))
     return as_far_as_there(claim, rows)

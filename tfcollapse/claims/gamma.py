@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tfcollapse.claims.claim import Claim
 from tfcollapse.claims.judging import (
     CONTRADICTED,
     NOT_TESTED,
@@ -16,8 +17,7 @@ from tfcollapse.claims.judging import (
     of_trained,
     rising,
 )
-from tfcollapse.figures.style import Rows
-from tfcollapse.studies.study import Claim
+from tfcollapse.records.statistics import Rows
 
 CLOSE = 0.1
 """Share of the latent dimensions by which a count may miss the affine one and still be called predicted."""

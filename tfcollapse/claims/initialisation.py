@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from tfcollapse.claims.claim import Claim
 from tfcollapse.claims.judging import NOT_TESTED, above_pca, falls_then_rises, of_trained
-from tfcollapse.figures.style import Rows
-from tfcollapse.studies.study import Claim
+from tfcollapse.records.statistics import Rows
 
 
 @of_trained

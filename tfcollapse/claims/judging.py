@@ -7,10 +7,10 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tfcollapse.figures.style import Rows, by, cells, family, mean_and_sd
+from tfcollapse.claims.claim import Claim
 from tfcollapse.records.columns import marked, not_trained
-from tfcollapse.studies.study import Claim, Study
-from tfcollapse.theory.equations import gamma_gaps
+from tfcollapse.records.gaps import gamma_gaps
+from tfcollapse.records.statistics import Rows, by, cells, family, mean_and_sd
 
 SUPPORTED, PARTLY, CONTRADICTED, NOT_TESTED = "supported", "partly supported", "contradicted", "not tested"
 
@@ -27,15 +27,6 @@ class Mean(float):
     def __format__(self, form: str) -> str:
         text = super().__format__(form)
         return text if self.sd is None else f"{text} +- {self.sd:{form if form.endswith('%') else '.2g'}}"
-
-
-def judge(study: Study, rows: Rows) -> list[Claim]:
-    """The study's claims on a table. Runs that differ in what the study does not tell apart are judged apart."""
-    return [
-        dataclasses.replace(claim, text=f"{apart}: {claim.text}" if apart else claim.text)
-        for apart, part in study.parts(rows).items()
-        for claim in of_trained(study.claims)(part)
-    ]
 
 
 def of_trained(claims: Callable[[Rows], list[Claim]]) -> Callable[[Rows], list[Claim]]:

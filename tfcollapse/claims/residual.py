@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from tfcollapse.claims.claim import Claim
 from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED, of_trained
 from tfcollapse.figures.residual import dataset_name, over_datasets, relative_errors
-from tfcollapse.figures.style import Rows, mean_and_sd
-from tfcollapse.studies.study import Claim
+from tfcollapse.records.statistics import Rows, mean_and_sd
 
 _Series = dict[int, float | None]
 """The relative error by one of b and c; None where a dataset's is missing."""

@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 
+from tfcollapse.backend import import_tensorflow
 from tfcollapse.config.declaration import Data
 from tfcollapse.data import tfds as prepared
 from tfcollapse.data.tfds import MINI
 from tfcollapse.errors import ConfigError, DataError
-from tfcollapse.quiet import import_tensorflow
 
 # (crop, resize) where a dataset's own images are not what the paper trains on (design: the same authors' code).
 PREPARATION: dict[str, tuple[tuple[int, ...] | None, tuple[int, ...] | None]] = {

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from tfcollapse.backend import import_tensorflow
 from tfcollapse.errors import DataError
-from tfcollapse.quiet import import_tensorflow
 
 MINI = "fashion_mnist_mini"
 """The dataset that the package carries."""

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfcollapse.diagnosis.model_adapter import Subject, apply
+from tfcollapse.diagnosis.model_adapter import ModelAdapter, apply
 
 _IMAGES, _STEPS, _RATE, _PAIRS = 64, 100, 0.02, 4
 
 
-def refinement(subject: Subject, images: np.ndarray, gamma: float, seed: int) -> float | None:
+def amortization_gap(adapter: ModelAdapter, images: np.ndarray, gamma: float, seed: int) -> float | None:
     """Nats an image that 100 steps of Adam on (mu, log sigma^2) gain, the decoder held, half of eq. (4).
 
     A lower bound on the gap between the encoder and the best Gaussian posterior. The draws of z, in mirrored pairs, are
@@ -28,15 +28,15 @@ def refinement(subject: Subject, images: np.ndarray, gamma: float, seed: int) ->
         return None
     images = images[:_IMAGES]
     random = np.random.default_rng(seed)
-    draws, held_out = (_mirrored(random, len(images), subject.latent_dim) for _ in range(2))
-    mean, log_variance = (tf.Variable(part.astype(np.float32)) for part in subject.encode(images))
+    draws, held_out = (_mirrored(random, len(images), adapter.latent_dim) for _ in range(2))
+    mean, log_variance = (tf.Variable(part.astype(np.float32)) for part in adapter.encode(images))
     x = tf.constant(images)
 
     def energy(noise: np.ndarray) -> tf.Tensor:
         total = 0.0
         for each in noise:
             z = mean + tf.exp(0.5 * log_variance) * each
-            output = apply(subject.decoder, [z, x] if subject.reads_images else [z])
+            output = apply(adapter.decoder, [z, x] if adapter.autoregressive else [z])
             output = output[0] if isinstance(output, (tuple, list)) else output
             output = tf.reshape(tf.cast(output, tf.float32), [len(images), -1])
             total += tf.reduce_sum(tf.square(output - tf.reshape(x, [len(images), -1])))

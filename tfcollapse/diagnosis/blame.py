@@ -16,7 +16,7 @@ from tfcollapse.config.declaration import Network, Objective, Run, Training
 from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import load
 from tfcollapse.data.memory_mapped import blocks
-from tfcollapse.diagnosis import blame_verdict as suspects
+from tfcollapse.diagnosis import blame_verdict
 from tfcollapse.diagnosis.blame_verdict import (
     AE,
     LEARNED,
@@ -30,29 +30,20 @@ from tfcollapse.diagnosis.blame_verdict import (
 )
 from tfcollapse.diagnosis.diagnose import Diagnosis, diagnose
 from tfcollapse.diagnosis.layer_gains import LayerGain, layer_gains
-from tfcollapse.diagnosis.model_adapter import Subject, as_float, check_images
+from tfcollapse.diagnosis.model_adapter import ModelAdapter, as_float, check_images
 from tfcollapse.diagnosis.run_diagnosis import diagnose_run
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.metrics.spectrum import spectrum
 from tfcollapse.models.autoencoder import Autoencoder
-from tfcollapse.reports.study_page import markdown_table
+from tfcollapse.models.build import build as untrained
 from tfcollapse.theory.affine import Spectrum
-from tfcollapse.training.batches import build as untrained
-from tfcollapse.training.in_memory import descend_model
+from tfcollapse.training.in_memory import train_model
 from tfcollapse.training.trainer import train
 
 Say = Callable[[str], None]
 _WARMUP_SHARE = 0.4
 """100K of 250K steps, as Appendix A has it."""
 _PROBE = 256
-_START = (
-    "before training",
-    "signal, first layer",
-    "of z",
-    "of the output",
-    "gradient at the output over the first layer's",
-)
-
 Build = Callable[[int], tuple[keras.Model, keras.Model]]
 
 
@@ -75,30 +66,13 @@ class Blame:
     @property
     def responsible(self) -> list[str]:
         """The suspects that are."""
-        return [each.suspect for each in self.findings if each.verdict == suspects.RESPONSIBLE]
+        return [each.suspect for each in self.findings if each.verdict == blame_verdict.RESPONSIBLE]
 
     def as_json(self) -> dict[str, Any]:
         """Plain numbers, lists and text."""
         plain = {name: [dataclasses.asdict(each) for each in getattr(self, name)] for name in ("arms", "findings")}
         starts = {name: [each._asdict() for each in gains] for name, gains in self.starts.items()}
         return plain | {"diagnoses": {name: each.as_json() for name, each in self.diagnoses.items()}, "starts": starts}
-
-    def markdown(self) -> str:
-        """Both tables."""
-        findings = [(each.suspect, f"**{each.verdict}**", each.evidence) for each in self.findings]
-        return "\n\n".join(
-            [
-                markdown_table(("suspect", "finding", "evidence"), findings),
-                markdown_table(suspects.COLUMNS, suspects.as_rows(self.arms)),
-                markdown_table(_START, [_start(name, gains) for name, gains in self.starts.items()]),
-            ]
-        )
-
-
-def _start(name: str, gains: list[LayerGain]) -> list[str]:
-    latent = [each for each in gains if each.part == "encoder"][-1]
-    signals = [f"{each.signal:.3g}" for each in (gains[0], latent, gains[-1])]
-    return [name, *signals, f"{gains[-1].gradient / max(gains[0].gradient, 1e-300):.3g}"]
 
 
 def arms_of(run: Run) -> dict[str, Run]:
@@ -209,7 +183,7 @@ def _own_arms(build: Build, shallower: Build | None, base: Run) -> dict[str, tup
 
 
 def _trained(name: str, model: Autoencoder, run: Run, images: np.ndarray) -> tuple[Arm, Diagnosis | None]:
-    gamma = descend_model(model, run, images)[-1]["gamma"]
+    gamma = train_model(model, run, images)[-1]["gamma"]
     if run.objective.kind == "ae":
         return Arm(name, _error(model, images)), None
     found = diagnose(model.encoder, model.decoder, images, gamma, beta=run.objective.beta, seed=run.seed)
@@ -249,7 +223,7 @@ def _judged(
     latent_dim: int,
 ) -> Blame:
     floor = known.pca(min(latent_dim, known.dimensions))
-    return Blame(arms, diagnoses, starts, suspects.judge(arms, floor, known.mean_predictor))
+    return Blame(arms, diagnoses, starts, blame_verdict.judge(arms, floor, known.mean_predictor))
 
 
 class _Parts(keras.Model):
@@ -274,11 +248,11 @@ def _own(make: Build, run: Run, shape: tuple[int, ...]) -> Autoencoder:
 
 
 def _latent_dim(parts: tuple[keras.Model, keras.Model], images: np.ndarray) -> int:
-    subject = Subject(*parts, as_float(images[:2]))
-    if subject.reads_images or subject.own_variance:
-        what = "reads the images too" if subject.reads_images else "has variances of its own"
+    adapter = ModelAdapter(*parts, as_float(images[:2]))
+    if adapter.autoregressive or adapter.own_variance:
+        what = "reads the images too" if adapter.autoregressive else "has variances of its own"
         raise ConfigError(
             f"build: expected a decoder from z to images, received one that {what}, which eq. (4) does not train: "
             "judge the model as you train it with 'tfcollapse diagnose'"
         )
-    return subject.latent_dim
+    return adapter.latent_dim

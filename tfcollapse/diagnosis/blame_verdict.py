@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 RESPONSIBLE, CLEARED, UNTESTED, OPEN = "responsible", "cleared", "not tested", "open"
 HARMFUL = ("ii", "iii", "iv", "v", "undecided")
@@ -115,18 +114,3 @@ def _relief(suspect: str, base: Arm, arms: dict[str, Arm | None], already: str) 
     active = [base.active_units, *(arm.active_units for arm in tried.values())]
     text = f"wrongly dead units {base.harmed}, {', '.join(harmed)}; active {', '.join(map(str, active))}"
     return Finding(suspect, RESPONSIBLE if relieved else CLEARED, text)
-
-
-def as_rows(arms: Sequence[Arm]) -> list[list[Any]]:
-    """A table of the arms, for `report.markdown_table`."""
-    header: list[list[Any]] = []
-    for arm in arms:
-        dead = ", ".join(f"{count} ({name})" for name, count in arm.counts.items() if name != "active")
-        cells = (arm.gamma, arm.active_units, arm.kl)
-        header.append(
-            [arm.name, f"{arm.error:.4g}", *("-" if value is None else f"{value:.4g}" for value in cells), dead or "-"]
-        )
-    return header
-
-
-COLUMNS = ("arm", "train error", "gamma", "active units", "KL (nats)", "dead units (category)")

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from tfcollapse.diagnosis.measure import measure
-from tfcollapse.diagnosis.measurements import Measurements
-from tfcollapse.diagnosis.model_adapter import Subject, as_float, check_images
+from tfcollapse.diagnosis.measurements import Measurements, facts
+from tfcollapse.diagnosis.model_adapter import ModelAdapter, as_float, check_images
 from tfcollapse.diagnosis.verdict import DEFAULT, MEANING, Thresholds, Verdict, decide
 from tfcollapse.errors import ConfigError
 
@@ -80,35 +80,9 @@ def diagnose(
         if value is not None and not 0 < value < np.inf:
             raise ConfigError(f"{name}: expected a number > 0, received {value}")
     images = check_images(images)
-    subject = Subject(encoder, decoder, as_float(images[:2]))
-    found = measure(subject, images, None if gamma is None else gamma * beta, seed)
+    adapter = ModelAdapter(encoder, decoder, as_float(images[:2]))
+    found = measure(adapter, images, None if gamma is None else gamma * beta, seed)
     return Diagnosis(found, decide(found, thresholds))
-
-
-def facts(m: Measurements) -> dict[str, str]:
-    """The measurements as short text, in a reader's order."""
-    information = m.information
-    smallest, active = m.smallest_singular_value
-    return {
-        "images, pixels, latent_dim": f"{m.images:,}, {m.dimensions:,}, {m.latent_dim}",
-        "active units: Var[mu_j] > 0.01; KL > 0.01 nats": f"{m.active_units}; {m.active_units_by_kl}",
-        "active units that the spectrum and gamma predict": _maybe(m.predicted_active_units),
-        "KL (nats, summed over units)": f"{m.kl:.4g}",
-        "I_q(x; z) (nats), its cap log n": f"{information.nats:.4g} +- {information.standard_error:.2g}, "
-        f"{information.cap:.4g}",
-        "KL of the aggregate posterior to the prior": f"{information.marginal_kl:.4g}",
-        "error per pixel: z sampled; at its mean": f"{m.error:.4g}; {m.error_at_mean:.4g}",
-        "error with another image's z": f"{m.shuffled_error:.4g}",
-        "floor: PCA; ceiling: mean predictor": f"{m.pca_error:.4g}; {m.mean_predictor_error:.4g}",
-        "gamma declared; implied; eq. (10)": f"{_maybe(m.gamma)}; {_maybe(m.implied_gamma)}; {m.optimal_gamma:.4g}",
-        "effective rank of Cov(mu)": f"{m.effective_rank:.3g}",
-        "smallest singular value of dx/dz: all; active": f"{smallest:.3g}; {_maybe(active)}",
-        "gain by refining the posterior (nats)": _maybe(m.refinement),
-    }
-
-
-def _maybe(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.4g}"
 
 
 def _named(category: str) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from tfcollapse.data.memory_mapped import blocks
-from tfcollapse.diagnosis.amortization_gap import refinement
-from tfcollapse.diagnosis.measurements import Measurements, in_force
-from tfcollapse.diagnosis.model_adapter import BLOCK, Subject, as_float
+from tfcollapse.diagnosis.amortization_gap import amortization_gap
+from tfcollapse.diagnosis.measurements import Measurements, effective_gamma
+from tfcollapse.diagnosis.model_adapter import BLOCK, ModelAdapter, as_float
 from tfcollapse.diagnosis.probes import response, shuffled_error, smallest_singular_values, squared_errors
 from tfcollapse.errors import ConfigError
 from tfcollapse.metrics import posterior
@@ -23,63 +23,63 @@ _RESIDUAL_IMAGES, _RESIDUAL_PIXELS = 8_192, 1 << 24
 _QUANTILES, _MEDIAN = (0.0, 0.01, 0.5, 1.0), 2
 
 
-def measure(subject: Subject, images: np.ndarray, gamma: float | None = None, seed: int = 0) -> Measurements:
+def measure(adapter: ModelAdapter, images: np.ndarray, gamma: float | None = None, seed: int = 0) -> Measurements:
     """Measure a VAE on images.
 
     Memory is bounded by the block of 1,024 images, the d x d covariance up to d = 4,096, and 2^24 numbers of residuals.
 
     Args:
-      images: [n, ...], as `subject.check_images` returns them.
+      images: [n, ...], as `adapter.check_images` returns them.
       gamma: the decoder variance, times beta; None where it is not known.
       seed: of every draw.
 
     Raises:
       ConfigError: outputs that do not fit or are not finite, images all the same.
     """
-    known = spectrum(images, subject.latent_dim)
+    known = spectrum(images, adapter.latent_dim)
     if known.mean_predictor <= 1e-12:
         raise ConfigError("images: expected some that differ, received images all the same")
-    seen = _Pass(subject, images, seed)
+    seen = _Pass(adapter, images, seed)
     for number, block in enumerate(blocks(images, BLOCK)):
         seen.add(number, as_float(block))
     found = seen.numbers()
-    latent = min(subject.latent_dim, known.dimensions)
-    if subject.own_variance:  # then there is no one gamma
+    latent = min(adapter.latent_dim, known.dimensions)
+    if adapter.own_variance:  # then there is no one gamma
         gamma = found["own_variances"][_MEDIAN]
     # In random order: neighbours of a sorted data set are alike, and its first images all of one kind.
     drawn = np.random.default_rng(seed).permutation(_spread(len(images), BLOCK))
-    probed = _probed(subject, as_float(images[drawn]), gamma, found, seed)
-    gamma_in_force = in_force(gamma, probed["implied_gamma"])
+    probed = _probed(adapter, as_float(images[drawn]), gamma, found, seed)
+    effective = effective_gamma(gamma, probed["implied_gamma"])
     return Measurements(
         dimensions=known.dimensions,
-        latent_dim=subject.latent_dim,
+        latent_dim=adapter.latent_dim,
         gamma=gamma,
         optimal_gamma=found["error"],
         mean_predictor_error=known.mean_predictor,
         pca_error=known.pca(latent),
-        predicted_active_units=None if gamma_in_force is None else known.active_units(latent, gamma_in_force),
-        reads_images=subject.reads_images,
+        predicted_active_units=None if effective is None else known.active_units(latent, effective),
+        autoregressive=adapter.autoregressive,
         **found,
         **probed,
     )
 
 
 def _probed(
-    subject: Subject, images: np.ndarray, gamma: float | None, found: dict[str, Any], seed: int
+    adapter: ModelAdapter, images: np.ndarray, gamma: float | None, found: dict[str, Any], seed: int
 ) -> dict[str, Any]:
     """What is tried on some images alone, float32 [n <= BLOCK, ...]."""
     variance = found["latent_variance"]
-    implied, use = response(subject, images, variance, seed)
-    implied = None if subject.own_variance else implied
+    implied, use = response(adapter, images, variance, seed)
+    implied = None if adapter.own_variance else implied
     return {
         "implied_gamma": implied,
-        "use": use,
-        "shuffled_error": shuffled_error(subject, images, seed),
-        "smallest_singular_value": smallest_singular_values(subject, images, variance),
-        # with variances of its own a decoder has no gamma that the descent could use
-        "refinement": None
-        if subject.own_variance
-        else refinement(subject, images, in_force(gamma, implied) or found["error"], seed),
+        "shuffled_error_per_unit": use,
+        "shuffled_error": shuffled_error(adapter, images, seed),
+        "smallest_singular_value": smallest_singular_values(adapter, images, variance),
+        # with variances of its own a decoder has no gamma that the descent could take
+        "amortization_gap": None
+        if adapter.own_variance
+        else amortization_gap(adapter, images, effective_gamma(gamma, implied) or found["error"], seed),
     }
 
 
@@ -90,10 +90,10 @@ def _spread(count: int, wanted: int) -> np.ndarray:
 class _Pass:
     """Sums over blocks, in float64, and the residuals of some images."""
 
-    def __init__(self, subject: Subject, images: np.ndarray, seed: int):
-        self.subject, self.seed, self.count = subject, seed, 0
+    def __init__(self, adapter: ModelAdapter, images: np.ndarray, seed: int):
+        self.adapter, self.seed, self.count = adapter, seed, 0
         drawn = images[_spread(len(images), _DRAWS)]
-        moments = [subject.encode(as_float(block)) for block in blocks(drawn, BLOCK)]
+        moments = [adapter.encode(as_float(block)) for block in blocks(drawn, BLOCK)]
         mean, log_variance = (np.concatenate(part) for part in zip(*moments, strict=True))
         noise = np.random.default_rng(seed).standard_normal(mean.shape)
         self.aggregate = AggregatePosterior(mean, log_variance, noise)
@@ -107,11 +107,11 @@ class _Pass:
         self.own: list[np.ndarray] = []
 
     def add(self, number: int, images: np.ndarray) -> None:
-        mean, log_variance = self.subject.encode(images)
+        mean, log_variance = self.adapter.encode(images)
         random = np.random.default_rng((self.seed, number + 1))
         sigma = np.exp(0.5 * log_variance)
         sample = mean + sigma * random.standard_normal(mean.shape, np.float32)
-        at_mean, at_sample = (self.subject.decode(latents, images) for latents in (mean, sample))
+        at_mean, at_sample = (self.adapter.decode(latents, images) for latents in (mean, sample))
         self.aggregate.add(mean, log_variance)
         centred = mean - self.about
         flat = images.reshape(len(images), -1)
@@ -144,6 +144,6 @@ class _Pass:
             "sigma_histogram": total["histogram"],
             "information": self.aggregate.information(),
             "effective_rank": posterior.effective_rank(covariance),
-            "residual_variances": revival.held_out_variances(residuals, self.subject.latent_dim),
+            "residual_variances": revival.held_out_variances(residuals, self.adapter.latent_dim),
             "own_variances": tuple(np.quantile(np.concatenate(self.own), _QUANTILES)) if self.own else None,
         }

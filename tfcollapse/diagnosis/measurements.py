@@ -14,7 +14,7 @@ AGREEMENT = 2.0
 """The implied gamma is exact where training has converged: 7% off at 20,000 steps of a dense VAE, 50% at 1,000."""
 
 
-def in_force(gamma: float | None, implied_gamma: float | None) -> float | None:
+def effective_gamma(gamma: float | None, implied_gamma: float | None) -> float | None:
     """The declared gamma, or the implied one where that is not known or they disagree by more than AGREEMENT."""
     if gamma is None or implied_gamma is None:
         return implied_gamma if gamma is None else gamma
@@ -45,16 +45,17 @@ class Measurements:
       shuffled_error: at a sample of z that belongs to another image: what the decoder does without z's help.
       mean_predictor_error: the ceiling, gamma-bar of Prop. 1: z ignored by a decoder that knows nothing else.
       pca_error: the floor of linear decoders with as many latents.
-      predicted_active_units: eigenvalues of the data above the gamma in force (section 4; Wang and Ziyin 2022); None
+      predicted_active_units: eigenvalues of the data above the effective gamma (section 4; Wang and Ziyin 2022); None
         where it is not known.
       residual_variances: of what the reconstructions leave, along its main directions, descending: see
         `tfcollapse.metrics.residual_spectrum`; summed squares over pixels.
-      use: [latent], squared error summed over pixels that is added when z_j is another image's.
+      shuffled_error_per_unit: [latent], squared error summed over pixels that is added when z_j is another image's.
       smallest_singular_value: of the decoder's Jacobian d x_hat / dz (pixel values a unit of z), median over images;
         all units, and active ones (Kinoshita et al. 2023).
-      refinement: nats an image that the posterior gains by descent on its own parameters, the decoder held (He et al.
-        2019): how much the encoder lags. None where the decoder cannot be differentiated, or has variances of its own.
-      reads_images: whether the decoder is given the images too (autoregressive).
+      amortization_gap: nats an image that the posterior gains by descent on its own parameters, the decoder held
+        (He et al. 2019): how much the encoder lags. None where the decoder cannot be differentiated, or has variances
+        of its own.
+      autoregressive: whether the decoder is given the images too.
       own_variances: where the decoder has variances of its own, quantiles 0, 0.01, 0.5, 1 over images of the mean over
         pixels; else None.
     """
@@ -78,10 +79,10 @@ class Measurements:
     pca_error: float
     predicted_active_units: int | None
     residual_variances: np.ndarray
-    use: np.ndarray
+    shuffled_error_per_unit: np.ndarray
     smallest_singular_value: tuple[float, float | None]
-    refinement: float | None
-    reads_images: bool
+    amortization_gap: float | None
+    autoregressive: bool
     own_variances: tuple[float, ...] | None
 
     @property
@@ -100,12 +101,38 @@ class Measurements:
         return int(active_units(self.kl_per_dimension, ACTIVE_KL).sum())
 
     @property
-    def gamma_in_force(self) -> float | None:
-        """What the units were trained under: see `in_force`."""
-        return in_force(self.gamma, self.implied_gamma)
+    def effective_gamma(self) -> float | None:
+        """What the units were trained under: see `effective_gamma`."""
+        return effective_gamma(self.gamma, self.implied_gamma)
 
     def as_json(self) -> dict[str, Any]:
         """Plain numbers, lists and text."""
         found = dataclasses.asdict(self) | {"kl": self.kl, "information": self.information._asdict()}
         found |= {"active_units": self.active_units, "active_units_by_kl": self.active_units_by_kl}
         return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in found.items()}
+
+
+def facts(m: Measurements) -> dict[str, str]:
+    """The measurements as short text, in a reader's order."""
+    information = m.information
+    smallest, active = m.smallest_singular_value
+    return {
+        "images, pixels, latent_dim": f"{m.images:,}, {m.dimensions:,}, {m.latent_dim}",
+        "active units: Var[mu_j] > 0.01; KL > 0.01 nats": f"{m.active_units}; {m.active_units_by_kl}",
+        "active units that the spectrum and gamma predict": _maybe(m.predicted_active_units),
+        "KL (nats, summed over units)": f"{m.kl:.4g}",
+        "I_q(x; z) (nats), its cap log n": f"{information.nats:.4g} +- {information.standard_error:.2g}, "
+        f"{information.cap:.4g}",
+        "KL of the aggregate posterior to the prior": f"{information.marginal_kl:.4g}",
+        "error per pixel: z sampled; at its mean": f"{m.error:.4g}; {m.error_at_mean:.4g}",
+        "error with another image's z": f"{m.shuffled_error:.4g}",
+        "floor: PCA; ceiling: mean predictor": f"{m.pca_error:.4g}; {m.mean_predictor_error:.4g}",
+        "gamma declared; implied; eq. (10)": f"{_maybe(m.gamma)}; {_maybe(m.implied_gamma)}; {m.optimal_gamma:.4g}",
+        "effective rank of Cov(mu)": f"{m.effective_rank:.3g}",
+        "smallest singular value of dx/dz: all; active": f"{smallest:.3g}; {_maybe(active)}",
+        "gain by refining the posterior (nats)": _maybe(m.amortization_gap),
+    }
+
+
+def _maybe(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.4g}"

@@ -26,7 +26,7 @@ class Output(NamedTuple):
     log_variance: np.ndarray | None
 
 
-class Subject:
+class ModelAdapter:
     """An encoder and a decoder under examination.
 
     Args:
@@ -45,7 +45,7 @@ class Subject:
             if not callable(part):
                 raise ConfigError(f"{name}: expected a Keras model or a function, received {type(part).__name__}")
         self.encoder, self.decoder = encoder, decoder
-        self.reads_images = _inputs(decoder) >= 2
+        self.autoregressive = _inputs(decoder) >= 2
         mean, _ = self.encode(sample)
         self.latent_dim = mean.shape[1]
         self.own_variance = self.decode(mean, sample).log_variance is not None
@@ -66,7 +66,7 @@ class Subject:
     def decode(self, latents: np.ndarray, images: np.ndarray) -> Output:
         """The decoder at z [n, latent]; `images` are those an autoregressive decoder reads."""
         latents = latents.astype(np.float32)
-        found = _call("decoder", self.decoder, [latents, images] if self.reads_images else [latents])
+        found = _call("decoder", self.decoder, [latents, images] if self.autoregressive else [latents])
         if len(found) > 2:
             raise ConfigError(f"decoder: expected images, or (mean, log_variance), received {len(found)} outputs")
         for part in found:

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfcollapse.diagnosis.model_adapter import Subject, as_float, check_images
+from tfcollapse.diagnosis.model_adapter import ModelAdapter, as_float, check_images
 from tfcollapse.diagnosis.probes import squared_errors
 from tfcollapse.errors import ConfigError
 from tfcollapse.metrics import posterior
@@ -59,7 +59,7 @@ class CollapseMonitor(keras.callbacks.Callback):
             raise ConfigError(f"threshold, budget: expected numbers > 0, received {threshold} and {budget}")
         self.images = as_float(check_images(images)[:1_024])
         self._given, self.threshold, self.budget = (encoder, decoder), threshold, budget
-        self._subject: Subject | None = None
+        self._subject: ModelAdapter | None = None
         self.seconds, self._last, self._most, self._warned = 0.0, {}, 0, False
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
@@ -80,7 +80,9 @@ class CollapseMonitor(keras.callbacks.Callback):
         """The numbers as they are now."""
         if self._subject is None:
             encoder, decoder = self._given
-            self._subject = Subject(encoder, decoder or (lambda latents: self.images[: len(latents)]), self.images[:2])
+            self._subject = ModelAdapter(
+                encoder, decoder or (lambda latents: self.images[: len(latents)]), self.images[:2]
+            )
         mean, log_variance = self._subject.encode(self.images)
         found = {
             "active_units": float(posterior.active_units(mean.var(axis=0), self.threshold).sum()),

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfcollapse.diagnosis.model_adapter import BLOCK, Subject
+from tfcollapse.diagnosis.model_adapter import BLOCK, ModelAdapter
 from tfcollapse.metrics.posterior import active_units
 
 _DECODED = 16_384
@@ -20,10 +20,10 @@ class Response(NamedTuple):
     """Attributes: as `Measurements` has them."""
 
     implied_gamma: float | None
-    use: np.ndarray
+    shuffled_error_per_unit: np.ndarray
 
 
-def response(subject: Subject, images: np.ndarray, latent_variance: np.ndarray, seed: int) -> Response:
+def response(adapter: ModelAdapter, images: np.ndarray, latent_variance: np.ndarray, seed: int) -> Response:
     """How the error answers to sigma_z and to a wrong z_j, latent by latent.
 
     At any stationary point of eq. (4), whatever the encoder, the derivative by the bias of the log-variance head of
@@ -36,20 +36,20 @@ def response(subject: Subject, images: np.ndarray, latent_variance: np.ndarray, 
       images: float32 [n, ...] in random order; the first 8 to 256 of them are used, fewer the more latents.
       latent_variance: [latent].
     """
-    latent = subject.latent_dim
+    latent = adapter.latent_dim
     images = images[: int(np.clip(_DECODED // (4 * latent), *_IMAGES))]
-    mean, log_variance = subject.encode(images)
+    mean, log_variance = adapter.encode(images)
     sigma = np.exp(0.5 * log_variance)
     noise = np.random.default_rng(seed).standard_normal(mean.shape).astype(np.float32)
     drawn = mean + sigma * noise
-    base = _errors(subject, drawn, images)
+    base = _errors(adapter, drawn, images)
     added, used = np.zeros(latent), np.zeros(latent)
     for unit in range(latent):
         moved = []
         for column in (mean[:, unit], mean[:, unit] + sigma[:, unit], mean[:, unit] - sigma[:, unit]):
-            moved.append(_errors(subject, _with(drawn, unit, column), images).mean())
+            moved.append(_errors(adapter, _with(drawn, unit, column), images).mean())
         added[unit] = 0.5 * (moved[1] + moved[2]) - moved[0]
-        used[unit] = (_errors(subject, _with(drawn, unit, np.roll(drawn[:, unit], 1)), images) - base).mean()
+        used[unit] = (_errors(adapter, _with(drawn, unit, np.roll(drawn[:, unit], 1)), images) - base).mean()
     alive = active_units(latent_variance)
     room = (1.0 - sigma.astype(np.float64) ** 2).mean(axis=0)[alive].sum()
     implied = added[alive].sum() / room if alive.any() and room > 0 else 0.0
@@ -57,18 +57,18 @@ def response(subject: Subject, images: np.ndarray, latent_variance: np.ndarray, 
 
 
 def smallest_singular_values(
-    subject: Subject, images: np.ndarray, latent_variance: np.ndarray
+    adapter: ModelAdapter, images: np.ndarray, latent_variance: np.ndarray
 ) -> tuple[float, float | None]:
     """Of the Jacobian d x_hat / dz at mu_z, median over 16 images: with all units, and with the active ones.
 
     Near 0 with all units: some direction of the latent space does nothing (Kinoshita et al. 2023). Central differences.
     """
     images = images[:_JACOBIANS]
-    mean = subject.encode(images)[0]
+    mean = adapter.encode(images)[0]
     columns = []
-    for unit in range(subject.latent_dim):
+    for unit in range(adapter.latent_dim):
         up, down = (
-            subject.decode(_with(mean, unit, mean[:, unit] + step), images).mean.astype(np.float64)
+            adapter.decode(_with(mean, unit, mean[:, unit] + step), images).mean.astype(np.float64)
             for step in (_STEP, -_STEP)
         )
         columns.append((up - down) / (2 * _STEP))
@@ -77,15 +77,15 @@ def smallest_singular_values(
     return _smallest(jacobians), _smallest(jacobians[..., alive]) if alive.any() else None
 
 
-def shuffled_error(subject: Subject, images: np.ndarray, seed: int) -> float:
+def shuffled_error(adapter: ModelAdapter, images: np.ndarray, seed: int) -> float:
     """Squared error per pixel with every image's z exchanged for a sample of the next one's; images in random order.
 
     What z tells the decoder: the likelihood's sensitivity to the latent (Wang et al. 2021), all units at once.
     """
-    mean, log_variance = subject.encode(images)
+    mean, log_variance = adapter.encode(images)
     noise = np.random.default_rng(seed).standard_normal(mean.shape).astype(np.float32)
     latents = np.roll(mean + np.exp(0.5 * log_variance) * noise, 1, axis=0)
-    return float(_errors(subject, latents, images).mean() / images[0].size)
+    return float(_errors(adapter, latents, images).mean() / images[0].size)
 
 
 def _smallest(jacobians: np.ndarray) -> float:
@@ -102,10 +102,10 @@ def _with(latents: np.ndarray, unit: int, column: np.ndarray) -> np.ndarray:
     return moved
 
 
-def _errors(subject: Subject, latents: np.ndarray, images: np.ndarray) -> np.ndarray:
+def _errors(adapter: ModelAdapter, latents: np.ndarray, images: np.ndarray) -> np.ndarray:
     """Summed over pixels, [n]."""
     assert len(images) <= BLOCK
-    return squared_errors(images, subject.decode(latents, images).mean)
+    return squared_errors(images, adapter.decode(latents, images).mean)
 
 
 def squared_errors(images: np.ndarray, outputs: np.ndarray) -> np.ndarray:

@@ -10,7 +10,9 @@ from tfcollapse.data.dataset import load
 from tfcollapse.diagnosis.diagnose import Diagnosis, diagnose
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.models.autoencoder import load_model
-from tfcollapse.records.run_directory import environment, read_config, replacing
+from tfcollapse.records.files import replacing
+from tfcollapse.records.provenance import environment
+from tfcollapse.records.run_directory import read_config
 
 DIAGNOSIS = "diagnosis.json"
 """What `diagnose` leaves in a run's directory, and `report` reads."""

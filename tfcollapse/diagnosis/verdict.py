@@ -4,11 +4,11 @@ A dead unit has Var_x[mu_j] <= 0.01. Dead units are alike, so they are counted, 
 
   the decoder has a variance of its own that has run off to a point           (iii) all of them
   the decoder predicts the images without z                                   (iv)  all of them
-  directions of the residual that pay for a unit at the gamma in force        (v)   as many as there are
+  directions of the residual that pay for a unit at the effective gamma        (v)   as many as there are
   directions that would pay at gamma = eq. (10), but not at the one in force  (ii)  as many of the rest
   the others: nothing is left that would pay for a unit                       (i)
 
-What pays is section 4's calculation on the residual: see `tfcollapse.metrics.residual_spectrum`. (v) says that gamma, and
+What pays is section 4's calculation on the residual: see `metrics.residual_spectrum`. (v) says that gamma, and
 with it the KL term, does not explain why the units are dead; whether depth, the start or the budget does is for
 `tfcollapse blame` to settle.
 """
@@ -44,7 +44,7 @@ class Thresholds:
     Attributes:
       active_variance: a unit is dead at or below this Var_x[mu_j] (Burda et al. 2015).
       margin: what pays for a unit: residual variance over gamma above this; see `revival.MARGIN`.
-      gamma_excess: gamma in force over eq. (10)'s above which gamma is too large.
+      gamma_excess: effective gamma over eq. (10)'s above which gamma is too large.
       without_z: error with z shuffled over the mean predictor's, below which a decoder knows the images without z.
       degenerate: smallest over median of the decoder's own variances (averaged over an image's pixels), below which it
         has run off.
@@ -140,7 +140,7 @@ def _kinds(m: Measurements, t: Thresholds, dead: int) -> tuple[dict[str, int], l
     """How many of the dead units are of each category, and what says so."""
     if m.own_variances is not None:
         return _degenerate(m, t, dead)
-    counts, evidence = _without_z(m, t, dead) if m.reads_images else ({}, [])
+    counts, evidence = _without_z(m, t, dead) if m.autoregressive else ({}, [])
     if counts:
         return counts, evidence
     counts, more = _by_gamma(m, t, dead)
@@ -189,12 +189,12 @@ def _without_z(m: Measurements, t: Thresholds, dead: int) -> tuple[dict[str, int
 
 
 def _by_gamma(m: Measurements, t: Thresholds, dead: int) -> tuple[dict[str, int], list[Evidence]]:
-    """(v), (ii) and (i): what the residual would pay for at the gamma in force, and at eq. (10)'s."""
+    """(v), (ii) and (i): what the residual would pay for at the effective gamma, and at eq. (10)'s."""
     best = m.optimal_gamma
     if _too_few(m, t, dead):
         reading = f"too few images to measure the residual's directions for {dead} dead units"
         return {UNDECIDED: dead}, [Evidence("images", float(m.images), 2.0 * (dead + 1), reading)]
-    would = min(dead, revival.revivable(m.residual_variances, best, t.margin))
+    would = min(dead, revival.count_viable_directions(m.residual_variances, best, t.margin))
     top = float(m.residual_variances[0]) if len(m.residual_variances) else 0.0
     at_best = Evidence(
         "margin of a dead unit at gamma = eq. (10): residual variance over gamma",
@@ -202,20 +202,20 @@ def _by_gamma(m: Measurements, t: Thresholds, dead: int) -> tuple[dict[str, int]
         t.margin,
         f"{would} of {dead} dead units are above: worth reviving",
     )
-    in_force = m.gamma_in_force
-    if in_force is None:
+    effective_gamma = m.effective_gamma
+    if effective_gamma is None:
         unknown = Evidence("units that show gamma, which is not declared", 0.0, 1.0, "declare gamma, times beta")
         return {UNDECIDED: would, "i": dead - would}, [at_best, unknown]
-    stuck = min(dead, revival.revivable(m.residual_variances, in_force, t.margin))
-    large = in_force > t.gamma_excess * best
+    stuck = min(dead, revival.count_viable_directions(m.residual_variances, effective_gamma, t.margin))
+    large = effective_gamma > t.gamma_excess * best
     reading = _side(large, "gamma is too large for the error", "gamma fits the error")
-    excess = Evidence("gamma in force over eq. (10)", in_force / best, t.gamma_excess, reading)
+    excess = Evidence("effective gamma over eq. (10)", effective_gamma / best, t.gamma_excess, reading)
     at_force = Evidence(
-        "margin of a dead unit at the gamma in force",
-        top / in_force,
+        "margin of a dead unit at the effective gamma",
+        top / effective_gamma,
         t.margin,
         f"{stuck} of {dead} dead units are above and should be alive: worth "
-        f"{revival.worth(m.residual_variances[:stuck], in_force).sum():.3g} nats an image",
+        f"{revival.worth(m.residual_variances[:stuck], effective_gamma).sum():.3g} nats an image",
     )
     lost = max(0, would - stuck) if large else 0
     return {"v": stuck, "ii": lost, "i": dead - stuck - lost}, [at_force, at_best, excess]
@@ -244,7 +244,7 @@ def _per_dimension(m: Measurements, alive: np.ndarray, counts: dict[str, int]) -
 
 def _notes(m: Measurements, t: Thresholds, alive: np.ndarray) -> list[str]:
     notes = []
-    if m.gamma is not None and m.implied_gamma is not None and m.gamma_in_force != m.gamma:
+    if m.gamma is not None and m.implied_gamma is not None and m.effective_gamma != m.gamma:
         notes.append(
             f"the active units behave as under gamma {m.implied_gamma:.3g}, {m.implied_gamma / m.gamma:.3g} times the "
             f"declared {m.gamma:.3g}, and the verdict goes by that: is the squared error averaged over the "

@@ -22,7 +22,8 @@ from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.exports import reload_check
 from tfcollapse.exports.signatures import answers, endpoints
 from tfcollapse.models.autoencoder import Autoencoder, load_model
-from tfcollapse.records.run_directory import Row, RunDirectory, disk_errors, read_config
+from tfcollapse.records.files import disk_errors
+from tfcollapse.records.run_directory import Row, RunDirectory, read_config
 
 METADATA = "assets.extra/tfcollapse.json"
 """Where a SavedModel says what it is: SavedModel's own place for what its users add."""

@@ -1,7 +1,7 @@
 """What an export answers: its signatures, as functions of the model, and the answers that its reload is held against.
 
-Run as `python -m tfcollapse.exports.signatures FILE.keras FOLDER`, it checks a .keras file, whose reader is this package, as
-`reload_check`, which imports nothing of ours, checks a SavedModel.
+Run as `python -m tfcollapse.exports.signatures FILE.keras FOLDER`, it checks a .keras file, whose reader is this
+package, as `reload_check`, which imports nothing of ours, checks a SavedModel.
 """
 
 from __future__ import annotations

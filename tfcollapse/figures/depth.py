@@ -4,19 +4,8 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from tfcollapse.figures.style import (
-    DEPTH_NAMES,
-    OTHER,
-    STYLES,
-    Rows,
-    by,
-    family,
-    finish,
-    line,
-    plain_log,
-    reference_lines,
-    units_axis,
-)
+from tfcollapse.figures.style import DEPTH_NAMES, OTHER, STYLES, finish, line, plain_log, reference_lines, units_axis
+from tfcollapse.records.statistics import Rows, by, family
 
 
 def depth_figure(rows: Rows) -> Figure:

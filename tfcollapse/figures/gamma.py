@@ -5,7 +5,8 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfcollapse.figures.style import OTHER, SERIES, Rows, by, finish, line, plain_log, reference_lines, units_axis
+from tfcollapse.figures.style import OTHER, SERIES, finish, line, plain_log, reference_lines, units_axis
+from tfcollapse.records.statistics import Rows, by
 
 
 def gamma_figure(rows: Rows) -> Figure:

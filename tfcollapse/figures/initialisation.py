@@ -7,7 +7,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfcollapse.figures.style import DEPTH_NAMES, OTHER, SERIES, Rows, by, finish, line, plain_log, reference_lines
+from tfcollapse.figures.style import DEPTH_NAMES, OTHER, SERIES, finish, line, plain_log, reference_lines
+from tfcollapse.records.statistics import Rows, by
 
 
 def initialisation_figure(rows: Rows) -> Figure:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from tfcollapse.figures.style import OTHER, SERIES, Row, Rows, finish, line, mean_and_sd
+from tfcollapse.figures.style import OTHER, SERIES, finish, line
+from tfcollapse.records.statistics import Row, Rows, mean_and_sd
 
 BASE = (1, 2)
 """(b, c) of the cell that every error of its dataset is divided by."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfcollapse.figures.style import DEPTH_NAMES, Rows, finish, mean_and_sd
+from tfcollapse.figures.style import DEPTH_NAMES, finish
 from tfcollapse.metrics.posterior import SIGMA_BINS
+from tfcollapse.records.statistics import Rows, mean_and_sd
 
 
 def sigma_figure(rows: Rows) -> Figure:

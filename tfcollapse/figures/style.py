@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import pathlib
-import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,10 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from tfcollapse.records.columns import TRAINED, not_trained
-from tfcollapse.records.run_directory import replacing
-
-Row = Mapping[str, Any]
-Rows = Sequence[Row]
+from tfcollapse.records.files import replacing
+from tfcollapse.records.statistics import PAPER_STEPS, Rows, cells, mean_and_sd
 
 # Black and greys that print, each with its own marker and dashes; hue is only an extra.
 SERIES: tuple[dict[str, Any], ...] = (
@@ -33,7 +29,6 @@ DEPTH_NAMES = {
     "residual": "residual blocks at every scale (b)",
 }
 _PAPER_CHANNELS = 64
-PAPER_STEPS = 250_000
 
 
 def caption(rows: Rows, bars: str = "") -> str:
@@ -61,20 +56,6 @@ def _untrained(rows: Rows) -> str:
     return (
         f"\nnot trained (error not below {TRAINED:.0%} of the mean predictor's{unknown}): {cells(out)}" if out else ""
     )
-
-
-def cells(rows: Rows) -> str:
-    """Which cells of a table rows stand in, as text: `AE depth 4, 5; VAE depth 4`."""
-    places: dict[str, dict[str, None]] = {}
-    for row in rows:
-        start = row.get("initializer") or "glorot_uniform"
-        whose = row["objective"] + ("" if start == "glorot_uniform" else f" ({start})")
-        place = str(row["depth"])
-        if row.get("block_depth"):
-            whose += f" on {row['dataset'].split()[0]}, (b, c)"
-            place = f"({row['depth']}, {row['block_depth']})"
-        places.setdefault(whose if row.get("block_depth") else f"{whose} depth", {})[place] = None
-    return "; ".join(f"{whose} {', '.join(found)}" for whose, found in places.items())
 
 
 def _narrowing(rows: Rows) -> str:
@@ -113,26 +94,6 @@ def save(figure: Figure, stem: pathlib.Path) -> list[pathlib.Path]:
         with replacing(paths[-1]) as partial:
             figure.savefig(partial, format=kind, **chosen)
     return paths
-
-
-def family(row: Row) -> str:
-    """AE, VAE or VAE + KL warm-up, whatever its gamma."""
-    return row["objective"].split(" (")[0]
-
-
-def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and sample standard deviation; the latter 0 for one value, both nan for none."""
-    if not values:
-        return math.nan, math.nan
-    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
-
-
-def by(rows: Rows, key: str, measure: str) -> dict[Any, list[float]]:
-    """The finished values of a column for each value of another, ascending; an empty list where there is none."""
-    keys = sorted({row[key] for row in rows})
-    return {
-        value: [row[measure] for row in rows if row[key] == value and row.get(measure) is not None] for value in keys
-    }
 
 
 def line(axes: Axes, points: Mapping[Any, Sequence[float]], label: str, style: Mapping[str, Any]) -> None:

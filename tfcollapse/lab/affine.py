@@ -13,10 +13,11 @@ from tfcollapse.data.dataset import load
 from tfcollapse.lab.section import Section
 from tfcollapse.metrics.posterior import active_units
 from tfcollapse.models.autoencoder import Autoencoder
-from tfcollapse.theory import affine, affine_energy, equations
+from tfcollapse.theory import affine, affine_energy
 from tfcollapse.theory.affine import Spectrum, known_images
+from tfcollapse.theory.bootstrap import late_gamma
 from tfcollapse.theory.checks import Check, at_most, equal, true
-from tfcollapse.training.in_memory import descend, descend_at
+from tfcollapse.training.in_memory import train_at_gammas, train_in_memory
 
 READING = (
     "With an affine decoder everything follows from the eigenvalues of the centred covariance: every descent ends "
@@ -166,15 +167,15 @@ def _read(model: Autoencoder, images: np.ndarray) -> _Found:
 def _trained(name: str, images: np.ndarray, known: Spectrum, run: Run, curves: dict[str, Any]) -> list[Check]:
     """(b): gamma*, subspace, sigma_z, active units and eqs. (8) and (10), as Adam leaves them."""
     latent = run.network.latent_dim
-    model, metrics = descend(run, images)
+    model, metrics = train_in_memory(run, images)
     found = _read(model, images)
     twin = Run(data=run.data, network=run.network, objective=Objective(kind="ae"), training=run.training, seed=run.seed)
-    ae_error = float(np.mean([row["reconstruction_error"] for row in descend(twin, images)[1][-10:]]))
+    ae_error = float(np.mean([row["reconstruction_error"] for row in train_in_memory(twin, images)[1][-10:]]))
     vae_error = float(np.mean([row["reconstruction_error"] for row in metrics[-10:]]))
     gamma = known.optimal_gamma(latent)
     angles = affine.principal_angles(found.weights, images.reshape(len(images), -1) / 255.0)
     predicted = np.sqrt(known.latent_variance(latent, gamma))
-    late = equations.late_gamma(metrics)
+    late = late_gamma(metrics)
     curves[f"trained {name}"] = {
         "gamma": [row["gamma"] for row in metrics],
         "every": run.training.log_every,
@@ -221,7 +222,7 @@ def _staircase(images: np.ndarray, seed: int, curves: dict[str, Any]) -> list[Ch
         training=Training(steps=20_000, learning_rate=1e-2, halve_every=3_500),
         seed=seed,
     )
-    trained = descend_at(run, images, gammas, lambda model: _read(model, images).active)
+    trained = train_at_gammas(run, images, gammas, lambda model: _read(model, images).active)
     counted = [known.active_units(latent, gamma) for gamma in gammas]
     curves["staircase"] = {
         "gamma": gammas,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pathlib
 
 from tfcollapse.errors import ConfigError
-from tfcollapse.figures.style import cells
 from tfcollapse.lab.section import Section
+from tfcollapse.records import gaps
 from tfcollapse.records.columns import marked, not_trained, older
+from tfcollapse.records.gaps import Gap
+from tfcollapse.records.statistics import cells
 from tfcollapse.records.table import read_table
-from tfcollapse.theory import equations
+from tfcollapse.theory.bootstrap import bootstrap
 from tfcollapse.theory.checks import Check, not_applicable, true
-from tfcollapse.theory.equations import Gap
 
 READING = (
     "The paper never found a VAE that reconstructs better than its AE twin, eq. (8), and a learned gamma ends at "
@@ -26,7 +27,7 @@ def equations_section(table: str) -> Section:
     table_rows = marked(read_table(path))
     left_out = not_trained(table_rows)
     rows = [row for row in table_rows if row not in left_out]
-    pairs, gammas = equations.error_gaps(rows), equations.gamma_gaps(rows)
+    pairs, gammas = gaps.error_gaps(rows), gaps.gamma_gaps(rows)
     if not pairs and not gammas:
         raise ConfigError(
             f"--table '{table}': expected trained VAEs with AE twins, or with a learned gamma, found neither"
@@ -34,9 +35,9 @@ def equations_section(table: str) -> Section:
     places = {row["run_id"]: (row["depth"], row["objective"].split(" (")[0]) for row in rows}
     curves = {
         name: [
-            {"depth": places[gap.run_id][0], "objective": places[gap.run_id][1], "gap": gap.relative} for gap in gaps
+            {"depth": places[gap.run_id][0], "objective": places[gap.run_id][1], "gap": gap.relative} for gap in found
         ]
-        for name, gaps in (("error", pairs), ("gamma", gammas))
+        for name, found in (("error", pairs), ("gamma", gammas))
     }
     checks = [
         _check("eq. (8): VAE error over AE error, minus 1", pairs, ">= 0 for every pair", lambda gap: gap >= 0),
@@ -56,7 +57,7 @@ def _check(claim: str, gaps: list[Gap], expected: str, fits) -> Check:
     values = [gap.relative for gap in gaps]
     found = f"{min(values):+.4g} to {max(values):+.4g}"
     if len(values) > 1:
-        mean = equations.bootstrap(values)
+        mean = bootstrap(values)
         found += f"; mean {mean.value:+.4g}, 95% {mean.low:+.4g} to {mean.high:+.4g} over {len(values)} pairs"
     misses = sum(not fits(value) for value in values)
     return true(claim, expected, found + (f"; {misses} miss" if misses else ""), misses == 0)

@@ -16,7 +16,7 @@ from tfcollapse.lab.prop1 import prop1_section
 from tfcollapse.lab.prop2 import prop2_section
 from tfcollapse.lab.prop4 import prop4_section, trained_models
 from tfcollapse.lab.section import Section
-from tfcollapse.records.run_directory import environment
+from tfcollapse.records.provenance import environment
 
 Options = Mapping[str, Any]
 

@@ -13,7 +13,7 @@ from tfcollapse.lab.optimal_posterior import DecoderResponse
 from tfcollapse.lab.section import Section
 from tfcollapse.theory import affine, shrinkage, thresholding
 from tfcollapse.theory.checks import Check, at_least, at_most, equal, not_applicable, true
-from tfcollapse.training.in_memory import descend
+from tfcollapse.training.in_memory import train_in_memory
 
 READING = (
     "For every decoder there is a finite gamma' above which the collapsed solution costs less than any use of it, and "
@@ -110,7 +110,7 @@ def _difference(response: thresholding.Response, ceiling: float, gamma: float) -
 
 def _deep(run: Run, images: np.ndarray, curves: dict[str, Any]) -> list[Check]:
     """A trained ReLU VAE: gamma' by direct comparison, and its latents collapsing one by one."""
-    model, metrics = descend(run, images)
+    model, metrics = train_in_memory(run, images)
     chosen = images[np.linspace(0, len(images) - 1, _IMAGES).astype(int)] / 255.0
     decoder = DecoderResponse(model, chosen, _PAIRS, run.seed)
     trained = float(np.mean([row["gamma"] for row in metrics[-10:]]))  # in closed form on each batch

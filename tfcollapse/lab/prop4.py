@@ -14,10 +14,10 @@ from tfcollapse.lab.collapsed_unit import UnitHessian, collapse, unit_gradient
 from tfcollapse.lab.float64 import in_float64
 from tfcollapse.lab.section import Section
 from tfcollapse.models.autoencoder import Autoencoder, load_model
+from tfcollapse.models.build import build
 from tfcollapse.theory.checks import Check, at_least, at_most, equal, true
 from tfcollapse.theory.stationary import SADDLE, curvature
-from tfcollapse.training.batches import build
-from tfcollapse.training.in_memory import descend
+from tfcollapse.training.in_memory import train_in_memory
 
 READING = (
     "A unit whose weights are zero is a stationary point in every architecture, if its heads' biases are zero too, "
@@ -131,7 +131,7 @@ def _short(data: str, images: np.ndarray, seed: int) -> list[tuple[Run, Autoenco
             training=Training(steps=250),
             seed=seed,
         )
-        found.append((run, descend(run, images)[0]))
+        found.append((run, train_in_memory(run, images)[0]))
     return found
 
 

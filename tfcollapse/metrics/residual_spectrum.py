@@ -42,7 +42,7 @@ def held_out_variances(residuals: np.ndarray, count: int) -> np.ndarray:
     return (first + second) / 2
 
 
-def revivable(variances: np.ndarray, gamma: float, margin: float = MARGIN) -> int:
+def count_viable_directions(variances: np.ndarray, gamma: float, margin: float = MARGIN) -> int:
     """How many dead units one could revive at this gamma: directions whose variance is above margin * gamma."""
     return int((variances > margin * gamma).sum())
 

@@ -9,26 +9,19 @@ from __future__ import annotations
 import contextlib
 import csv
 import dataclasses
-import datetime
 import fcntl
-import functools
-import importlib.metadata
 import json
 import os
 import pathlib
 import platform
-import subprocess
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
-import tfcollapse
-from tfcollapse.config.declaration import NUMERICS, Run
+from tfcollapse.config.declaration import Run
 from tfcollapse.errors import ConfigError, RunError
+from tfcollapse.records.files import JSON_BYTES, disk_errors, read_json, replacing
 
 Row = dict[str, Any]
-_JSON_BYTES = 64 << 20
-"""No record is larger; what is cut there is no JSON."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -152,107 +145,10 @@ def _foreign(path: pathlib.Path) -> Iterator[None]:
         raise RunError(f"'{path}' is not as a run writes it ({error}): restore it, or choose another --out") from None
 
 
-@contextlib.contextmanager
-def disk_errors(path: pathlib.Path) -> Iterator[None]:
-    """Turn a full, read-only or forbidden disk into one clear line."""
-    try:
-        yield
-    except OSError as error:
-        raise RunError(
-            f"'{path}': {error.strerror or error}: free space or choose another --out, then run again"
-        ) from None
-
-
-def check_writable(path: pathlib.Path) -> None:
-    """Make the directory `path` and write a little there. Raises RunError before any work is done in vain."""
-    with disk_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path) as file:
-            file.write(b"0" * 4096)
-
-
-@contextlib.contextmanager
-def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A path to write to, which becomes `path` when all went well and vanishes otherwise. Raises RunError."""
-    partial = path.with_name(f".partial-{path.name}")
-    try:
-        with disk_errors(path):
-            yield partial
-            partial.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-
-
-def read_json(path: pathlib.Path) -> Row:
-    """A JSON object from `path`. Raises RunError for anything else."""
-    try:
-        with path.open() as file:
-            values = json.loads(file.read(_JSON_BYTES))
-    except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"'{path}' cannot be read: {error}") from None
-    if not isinstance(values, dict):
-        raise RunError(f"'{path}': expected a JSON object, received {type(values).__name__}")
-    return values
-
-
 def read_config(path: pathlib.Path) -> Run:
     """The configuration of the run in directory `path`. Raises RunError where there is none."""
     try:
         with (path / "config.json").open() as file:
-            return Run.from_json(file.read(_JSON_BYTES))
+            return Run.from_json(file.read(JSON_BYTES))
     except (OSError, ConfigError, UnicodeDecodeError) as error:
         raise RunError(f"'{path}' is not a run's directory: {error}") from None
-
-
-_PACKAGES = ("tensorflow", "jax", "keras", "numpy", "scipy", "tensorflow-datasets")
-
-
-def environment(packages: Sequence[str] = (), **more: Any) -> Row:
-    """Versions, of the numbers and of `packages` too, commit, hardware and time: what a result must name."""
-    versions = {}
-    for name in (*_PACKAGES, *packages):
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    return {
-        "tfcollapse": tfcollapse.__version__,
-        "numerics": NUMERICS,
-        "commit": commit(),
-        "python": platform.python_version(),
-        "versions": versions,
-        "machine": f"{_processor()}, {len(os.sched_getaffinity(0))} of {os.cpu_count()} cores",
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        **more,
-    }
-
-
-_FIRST_VERSION = "d7900b2944b0"
-"""The commit that version 1 of the numbers is defined by; it recorded no version."""
-
-
-def numerics_of(session: Row) -> int | None:
-    """The version of the numbers that a session of `RunDirectory.sessions` had; None where nothing tells."""
-    return session.get("numerics", 1 if session.get("commit") == _FIRST_VERSION else None)
-
-
-@functools.cache  # the code is that of the process' start, whatever is committed meanwhile
-def commit() -> str:
-    """The commit of the source tree, with "-dirty" where tracked files differ; "unknown" where git tracks no source."""
-    source = pathlib.Path(__file__)
-    git = ["git", "-C", str(source.parent)]
-    tracked = [*git, "ls-files", "--error-unmatch", source.name]
-    describe = [*git, "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    try:
-        for command in (tracked, describe):
-            answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return "unknown"
-    return answer.stdout.strip()
-
-
-def _processor() -> str:
-    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
-        for line in file:
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -12,7 +12,9 @@ from typing import Any
 from tfcollapse.config.declaration import Run
 from tfcollapse.errors import RunError
 from tfcollapse.records.columns import COLUMNS, declared
-from tfcollapse.records.run_directory import Row, RunDirectory, disk_errors, numerics_of, replacing
+from tfcollapse.records.files import disk_errors, replacing
+from tfcollapse.records.provenance import numerics_of
+from tfcollapse.records.run_directory import Row, RunDirectory
 
 
 def tidy_row(directory: RunDirectory) -> Row:

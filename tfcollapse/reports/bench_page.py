@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Iterator
 from typing import Any
 
-from tfcollapse.records.run_directory import replacing
+from tfcollapse.records.files import replacing
 
 Facts = dict[str, Any]
 

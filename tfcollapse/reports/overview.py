@@ -10,14 +10,14 @@ from typing import Any
 from tfcollapse.claims import judging
 from tfcollapse.config.declaration import NUMERICS
 from tfcollapse.errors import ConfigError
-from tfcollapse.figures.style import PAPER_STEPS
 from tfcollapse.records.columns import older
-from tfcollapse.records.run_directory import replacing
+from tfcollapse.records.files import replacing
+from tfcollapse.records.statistics import PAPER_STEPS
 from tfcollapse.records.table import complete, read_table
 from tfcollapse.reports import bench_page as bench
 from tfcollapse.reports import theory_page as findings
 from tfcollapse.reports.study_page import markdown_table
-from tfcollapse.studies.study import load_study, study_names
+from tfcollapse.studies.study import judge, load_study, study_names
 
 Table = tuple[pathlib.Path, list[dict[str, Any]]]
 """A study's table: where it lies, and its rows."""
@@ -64,7 +64,7 @@ def _tables(tables: Sequence[Table], out: pathlib.Path) -> Iterator[tuple[str, .
     for path, rows in tables:
         study = load_study(path.stem)
         with complete(path, rows):
-            claims = judging.judge(study, rows)
+            claims = judge(study, rows)
         page = path.with_suffix(".md").relative_to(out).as_posix()
         facts = _facts(rows)
         if older(rows):

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import pathlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from tfcollapse.claims.judging import judge
-from tfcollapse.figures.style import PAPER_STEPS, caption, mean_and_sd
+from tfcollapse.figures.style import caption, save
 from tfcollapse.records.columns import COLUMNS, not_trained, older_mark
-from tfcollapse.studies.study import Study
+from tfcollapse.records.files import replacing
+from tfcollapse.records.statistics import PAPER_STEPS, mean_and_sd
+from tfcollapse.records.table import complete, read_table
+from tfcollapse.studies.study import Study, judge
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -19,6 +22,18 @@ Rows = Sequence[Mapping[str, Any]]
 def figures(name: str, study: Study, rows: Rows) -> dict[str, Figure]:
     """The figures of a table by the stem of their files: one, where the study tells all runs apart."""
     return {_stem(name, apart): part_figure(study, apart, part) for apart, part in study.parts(rows).items()}
+
+
+def write_study(name: str, study: Study, out: pathlib.Path) -> list[pathlib.Path]:
+    """Draw the figures of `out`/`name`.csv and write its page beside it; returns every file. Raises RunError."""
+    table = out / f"{name}.csv"
+    rows = read_table(table)
+    with complete(table, rows):
+        drawn, text = figures(name, study, rows), page(name, study, rows)
+    paths = [path for stem, figure in drawn.items() for path in save(figure, out / stem)]
+    with replacing(out / f"{name}.md") as partial:
+        partial.write_text(text)
+    return [*paths, out / f"{name}.md", table]
 
 
 def part_figure(study: Study, apart: str, rows: Rows) -> Figure:

@@ -10,16 +10,16 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfcollapse.claims.judging import judge
 from tfcollapse.config.declaration import Run
 from tfcollapse.errors import RunError
 from tfcollapse.figures.style import caption
 from tfcollapse.records.columns import not_trained, older_mark
-from tfcollapse.records.run_directory import RunDirectory, disk_errors, read_config, read_json, replacing
+from tfcollapse.records.files import disk_errors, read_json, replacing
+from tfcollapse.records.run_directory import RunDirectory, read_config
 from tfcollapse.records.table import read_table, tidy_row
 from tfcollapse.reports.study_page import part_figure
 from tfcollapse.reports.svg import curves, svg
-from tfcollapse.studies.study import Study, load_study, study_names
+from tfcollapse.studies.study import Study, judge, load_study, study_names
 
 Row = Mapping[str, Any]
 _COLUMNS = {

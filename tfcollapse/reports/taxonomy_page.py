@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-import pathlib
-import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from tfcollapse.diagnosis.diagnose import Diagnosis, diagnose
-from tfcollapse.diagnosis.taxonomy.cases import CASES, Case
-from tfcollapse.records.run_directory import disk_errors, environment, replacing
 from tfcollapse.reports.study_page import markdown_table
+
+if TYPE_CHECKING:
+    from tfcollapse.diagnosis.taxonomy.results import CaseResult
 
 _HEADER = ("case", "what was done", "must be", "is, by seed", "decided by")
 
 
-def gallery(out: pathlib.Path, seeds: int, command: str, say: Callable[[str], None] = print) -> int:
-    """Train and diagnose every case and near miss, write OUT/taxonomy.md, return how many verdicts are wrong."""
-    begun, lines, wrong = time.monotonic(), [], 0
-    for case in CASES:
-        for near in (False, True):
-            found = [_found(case, near, seed) for seed in range(seeds)]
-            expected = case.near if near else case.category
-            wrong += sum(each.verdict.categories != (expected,) for each in found)
-            lines.append(_line(case, near, expected, found))
-            say(" | ".join(lines[-1]))
-    made = environment(command=command)
-    with disk_errors(out):
-        out.mkdir(parents=True, exist_ok=True)
-    with replacing(out / "taxonomy.md") as partial:
-        partial.write_text(_page(lines, seeds, wrong, time.monotonic() - begun, made))
-    return wrong
-
-
-def _found(case: Case, near: bool, seed: int) -> Diagnosis:
-    trained = case.train(seed, near)
-    return diagnose(trained.encoder, trained.decoder, trained.images, trained.gamma)
-
-
-def _line(case: Case, near: bool, expected: str, found: Sequence[Diagnosis]) -> tuple[str, ...]:
+def case_line(result: CaseResult) -> tuple[str, ...]:
+    """One case or near miss as the cells of its row."""
+    case, near, found = result.case, result.near, result.diagnoses
     about, _, moved = case.about.partition("; near: ")
     verdicts = ", ".join(
         " ".join(f"{name} ({each.verdict.counts[name]})" if name in each.verdict.counts else name for name in names)
@@ -47,10 +24,19 @@ def _line(case: Case, near: bool, expected: str, found: Sequence[Diagnosis]) -> 
     )
     decisive = found[0].verdict.evidence[1:] or found[0].verdict.evidence
     numbers = "; ".join(f"{each.name} {each.value:.3g} against {each.threshold:.3g}" for each in decisive)
-    return case.name + (", near miss" if near else ""), moved if near else about, expected, verdicts, numbers
+    return case.name + (", near miss" if near else ""), moved if near else about, result.expected, verdicts, numbers
 
 
-def _page(lines: Sequence[Sequence[str]], seeds: int, wrong: int, seconds: float, made: Mapping[str, Any]) -> str:
+def taxonomy_page(results: Sequence[CaseResult], seconds: float, made: Mapping[str, Any]) -> str:
+    """Write the Markdown of taxonomy.md.
+
+    Args:
+      results: of every case and near miss.
+      seconds: what they took.
+      made: what `records.provenance.environment` says.
+    """
+    lines, seeds = [case_line(result) for result in results], len(results[0].diagnoses)
+    wrong = sum(result.wrong for result in results)
     versions = " ".join(f"{name} {version}" for name, version in made["versions"].items())
     return (
         "\n\n".join(

@@ -11,7 +11,7 @@ from tfcollapse.errors import RunError
 from tfcollapse.figures.style import save
 from tfcollapse.figures.theory import FIGURES
 from tfcollapse.records.columns import older_mark
-from tfcollapse.records.run_directory import disk_errors, read_json, replacing
+from tfcollapse.records.files import disk_errors, read_json, replacing
 from tfcollapse.reports.study_page import markdown_table
 
 Findings = Mapping[str, Any]

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from tfcollapse.config.declaration import Run
 from tfcollapse.errors import ConfigError, RunError
-from tfcollapse.records.run_directory import Row, RunDirectory, disk_errors, replacing
+from tfcollapse.records.files import disk_errors, replacing
+from tfcollapse.records.run_directory import Row, RunDirectory
 from tfcollapse.records.table import tidy_row
 
 PLAIN = ("config.json", "environment.json", "result.json")

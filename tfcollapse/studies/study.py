@@ -6,6 +6,7 @@ command, and what to expect.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import pathlib
 import re
@@ -14,27 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from tfcollapse.claims.claim import Claim
+from tfcollapse.claims.judging import of_trained
 from tfcollapse.config.declaration import Objective, Run
 from tfcollapse.config.overrides import grid, replace
 from tfcollapse.errors import ConfigError, unknown
 from tfcollapse.records.columns import COLUMNS, OF_A_VAE, marked
 
 Rows = Sequence[Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One statement of the paper held against a table.
-
-    Attributes:
-      text: what the paper says.
-      verdict: "supported", "partly supported", "contradicted", or "not tested" with the reason in the evidence.
-      evidence: the numbers.
-    """
-
-    text: str
-    verdict: str
-    evidence: str
 
 
 @dataclass(frozen=True)
@@ -163,3 +151,12 @@ def _folders() -> list[pathlib.Path]:
     if installed is not None and installed.submodule_search_locations:
         folders += [pathlib.Path(place) for place in installed.submodule_search_locations]
     return folders
+
+
+def judge(study: Study, rows: Rows) -> list[Claim]:
+    """The study's claims on a table. Runs that differ in what the study does not tell apart are judged apart."""
+    return [
+        dataclasses.replace(claim, text=f"{apart}: {claim.text}" if apart else claim.text)
+        for apart, part in study.parts(rows).items()
+        for claim in of_trained(study.claims)(part)
+    ]

@@ -16,7 +16,8 @@ from typing import Any
 from tfcollapse.backend import backend
 from tfcollapse.config.declaration import Run
 from tfcollapse.errors import ConfigError, UserError
-from tfcollapse.records.run_directory import Row, RunDirectory, commit
+from tfcollapse.records.provenance import commit
+from tfcollapse.records.run_directory import Row, RunDirectory
 from tfcollapse.records.table import tidy_row
 
 _SPAWN = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
@@ -56,7 +57,7 @@ def _gpu() -> bool:
     return os.environ.get("CUDA_VISIBLE_DEVICES") != "" and any(pathlib.Path("/dev").glob("nvidia[0-9]*"))
 
 
-def parcels(runs: Sequence[Run], together: int) -> list[list[Run]]:
+def seed_groups(runs: Sequence[Run], together: int) -> list[list[Run]]:
     """`runs`, those that differ in their seeds alone up to `together` at a time, else one by one; order is kept."""
     found: list[list[Run]] = []
     open_: dict[Run, list[Run]] = {}
@@ -119,7 +120,7 @@ def sweep(
     left = longest_last(unfinished(runs, out))
     if (together or 1) > 1 and backend() != "jax":
         raise ConfigError(f"--together: expected KERAS_BACKEND=jax for {together} seeds as one, received tensorflow")
-    waiting = parcels(left, together or auto_together(left))
+    waiting = seed_groups(left, together or auto_together(left))
     cores = sorted(os.sched_getaffinity(0))
     count = min(jobs or auto_jobs(left, len(cores)), len(waiting))
     share = max(1, len(cores) // max(1, count))
@@ -130,7 +131,7 @@ def sweep(
         for number in range(count):
             first = number * share % len(cores)
             worker = _Worker(cores[first : first + share], out, options)
-            if worker.take(waiting):
+            if worker.begin_next(waiting):
                 workers[worker.connection] = worker
         while workers:
             for connection in multiprocessing.connection.wait(list(workers)):
@@ -156,15 +157,15 @@ class _Worker:
         self.process.start()
         theirs.close()
 
-    def take(self, waiting: list[list[Run]]) -> bool:
-        """Begin the longest parcel that waits; with none left, end."""
-        parcel = waiting.pop() if waiting else []
-        self.runs = {run.run_id: run for run in parcel}
+    def begin_next(self, waiting: list[list[Run]]) -> bool:
+        """Begin the longest group that waits; with none left, end."""
+        group = waiting.pop() if waiting else []
+        self.runs = {run.run_id: run for run in group}
         with contextlib.suppress(BrokenPipeError):
-            self.connection.send(parcel)
-        if not parcel:
+            self.connection.send(group)
+        if not group:
             self.process.join()
-        return bool(parcel)
+        return bool(group)
 
     def listen(self, waiting: list[list[Run]], report: Any, ended: Any, lost: dict[str, str]) -> _Worker | None:
         """Handle one message. Returns who goes on: this worker, another in its place, or None."""
@@ -185,16 +186,16 @@ class _Worker:
             if not waiting:
                 return None
             fresh = _Worker(self.cores, self.out, self.options)
-            return fresh if fresh.take(waiting) else None
-        return self if self.take(waiting) else None
+            return fresh if fresh.begin_next(waiting) else None
+        return self if self.begin_next(waiting) else None
 
 
 def _work(connection: Any, cores: list[int], out: pathlib.Path, options: Mapping[str, Any]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends us
     os.sched_setaffinity(0, cores)  # before TensorFlow counts its threads
     commit()  # now: what is committed while the sweep goes on is not what it runs
-    while parcel := connection.recv():
-        connection.send(attempt(parcel, out, connection.send, **options))
+    while group := connection.recv():
+        connection.send(attempt(group, out, connection.send, **options))
 
 
 def attempt(runs: list[Run], out: pathlib.Path, report: Callable[[Any], None], **options: Any) -> list[Row]:

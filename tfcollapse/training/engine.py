@@ -19,7 +19,7 @@ from tfcollapse.training.optimizer import adam
 from tfcollapse.training.precision import full_precision, set_precision
 
 METRICS = ("loss", "reconstruction_error", "kl", "gamma", "kl_weight", "learning_rate")
-"""What `advance` returns of each step: means over the whole batch, the error per pixel, the KL in nats."""
+"""What `train_steps` returns of each step: means over the whole batch, the error per pixel, the KL in nats."""
 
 
 class Engine:
@@ -63,12 +63,12 @@ class Engine:
                 variable.assign(value.numpy())
         self.step = 0
 
-    def advance(self, images: np.ndarray, noise: np.ndarray) -> dict[str, np.ndarray]:
+    def train_steps(self, images: np.ndarray, noise: np.ndarray) -> dict[str, np.ndarray]:
         """Do one update per leading index.
 
         Args:
-          images: uint8 [steps, batch, h, w, c], or indices [steps, batch] where `hold` has taken the images; at most
-            `log_every` steps.
+          images: uint8 [steps, batch, h, w, c], or indices [steps, batch] where `put_on_device` has taken the images;
+            at most `log_every` steps.
           noise: float32 [steps, batch, latent].
 
         Returns:
@@ -76,7 +76,7 @@ class Engine:
         """
         raise NotImplementedError
 
-    def hold(self, images: np.ndarray) -> bool:
+    def put_on_device(self, images: np.ndarray) -> bool:
         """Keep a training set, uint8 [n, h, w, c], on the device, if the engine can: False where it stays here."""
         return False
 

@@ -14,7 +14,7 @@ from tfcollapse.errors import ConfigError
 from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.training.engine import Engine
 
-Advance = Callable[[list[np.ndarray], list[np.ndarray]], list[dict[str, np.ndarray]]]
+TrainSteps = Callable[[list[np.ndarray], list[np.ndarray]], list[dict[str, np.ndarray]]]
 
 
 def engine(model: Autoencoder, run: Run) -> Engine:
@@ -37,7 +37,7 @@ _idle: dict[tuple[Any, ...], Engine] = {}
 """The engine of the run that ended last, by what it was compiled for."""
 
 
-def take(model: Autoencoder, run: Run) -> Engine:
+def acquire(model: Autoencoder, run: Run) -> Engine:
     """`engine`, or the compiled one of a run before that differed in its seed alone, from `model`'s start.
 
     The latter trains a model of its own: `Engine.model` has the weights, and not `model`.
@@ -50,8 +50,8 @@ def take(model: Autoencoder, run: Run) -> Engine:
     return found
 
 
-def give_back(engine: Engine, run: Run) -> None:
-    """Keep an engine that nobody uses any more for the next `take`."""
+def release(engine: Engine, run: Run) -> None:
+    """Keep an engine that nobody uses any more for the next `acquire`."""
     if engine.reusable:
         _idle[_cell(engine.model, run)] = engine
 
@@ -60,13 +60,13 @@ def _cell(model: Autoencoder, run: Run) -> tuple[Any, ...]:
     return dataclasses.replace(run, seed=0), model.image_shape
 
 
-def together(engines: Sequence[Any]) -> Advance:
-    """`Engine.advance` of all of them at once; several are JAX's, of runs that differ in their seeds alone."""
+def together(engines: Sequence[Any]) -> TrainSteps:
+    """`Engine.train_steps` of all of them at once; several are JAX's, of runs that differ in their seeds alone."""
     if len(engines) == 1:
-        return lambda images, noise: [engines[0].advance(images[0], noise[0])]
-    from tfcollapse.training.jax_engine import Lanes
+        return lambda images, noise: [engines[0].train_steps(images[0], noise[0])]
+    from tfcollapse.training.jax_engine import VmappedEngines
 
-    return Lanes(engines).advance
+    return VmappedEngines(engines).train_steps
 
 
 def _check_jax(run: Run) -> None:

@@ -31,7 +31,7 @@ _HOST_IMAGES = 1 << 30
 class JaxEngine(Engine):
     """A model and its optimiser trained by JAX on one device: what `TensorFlowEngine` computes, to rounding.
 
-    Keras' variables hold the state between calls, but for engines that are `Lanes`: there the stacked state leads.
+    Keras' variables hold the state between calls, but for engines of a `VmappedEngines`: there the stacked state leads.
 
     Args:
       model, training, optimizer: as for `Engine`.
@@ -46,11 +46,11 @@ class JaxEngine(Engine):
             jax.config.update("jax_compilation_cache_dir", str(cache_directory() / "jax"))
             jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
         self.device = jax.devices()[0].device_kind
-        self.held: Any = None
-        self.lanes: Lanes | None = None
+        self.on_device: Any = None
+        self.vmapped: VmappedEngines | None = None
         self._trainable = list(model.trainable_variables)
         self._other = [variable for variable in model.weights if not variable.trainable]
-        self._program = jax.jit(self.chunk, donate_argnums=0)
+        self._program = jax.jit(self.run_steps, donate_argnums=0)
         self.evaluated = jax.jit(self._evaluate_values)
         self._block = lambda images, noise: self.evaluated([w.value for w in self.model.weights], images, noise)
 
@@ -67,17 +67,17 @@ class JaxEngine(Engine):
             for variable, array in zip(variables, arrays, strict=True):
                 variable.assign(array)
 
-    def hold(self, images: np.ndarray) -> bool:
+    def put_on_device(self, images: np.ndarray) -> bool:
         memory = jax.devices()[0].memory_stats()
         if images.nbytes > (memory["bytes_limit"] // 4 if memory else _HOST_IMAGES):
             return False
-        self.held = jnp.asarray(images)
+        self.on_device = jnp.asarray(images)
         return True
 
-    def advance(self, images: np.ndarray, noise: np.ndarray) -> dict[str, np.ndarray]:
+    def train_steps(self, images: np.ndarray, noise: np.ndarray) -> dict[str, np.ndarray]:
         count, most = len(images), self.training.log_every
         with self.exact():
-            state, rows = self._program(self.values, self.held, *(padded(a, most) for a in (images, noise)), count)
+            state, rows = self._program(self.values, self.on_device, *(padded(a, most) for a in (images, noise)), count)
         self.values = state
         self.step += count
         return dict(zip(METRICS, np.asarray(rows)[:count].T, strict=True))
@@ -92,14 +92,14 @@ class JaxEngine(Engine):
         return super().state()
 
     def _catch_up(self) -> None:
-        if self.lanes is not None:
-            self.lanes.hand_back()
+        if self.vmapped is not None:
+            self.vmapped.unstack()
 
     def exact(self) -> contextlib.AbstractContextManager[Any]:
         """JAX would take TF32 for float32 products on NVIDIA GPUs; here only where it is asked for."""
         return jax.default_matmul_precision("tensorfloat32" if self.training.precision == "tf32" else "float32")
 
-    def chunk(self, state: State, held: Any, images: Any, noise: Any, count: Any) -> tuple[State, Any]:
+    def run_steps(self, state: State, on_device: Any, images: Any, noise: Any, count: Any) -> tuple[State, Any]:
         """`count` updates, a pure function of the state: the new one, and METRICS as [steps, len(METRICS)].
 
         A loop with a bound of its own rather than `lax.scan`, which would compile for every length of a chunk.
@@ -107,7 +107,7 @@ class JaxEngine(Engine):
 
         def body(i: Any, carry: tuple[State, Any]) -> tuple[State, Any]:
             state, rows = carry
-            batch = images[i] if held is None else held[images[i]]
+            batch = images[i] if on_device is None else on_device[images[i]]
             state, row = self._update(state, as_float(batch), noise[i])
             return state, rows.at[i].set(row)
 
@@ -138,7 +138,7 @@ class JaxEngine(Engine):
             return self._evaluate(images, noise)
 
 
-class Lanes:
+class VmappedEngines:
     """Engines of one program, which differ in what their variables hold, advanced as one by `vmap`.
 
     Args:
@@ -148,26 +148,26 @@ class Lanes:
     def __init__(self, engines: Sequence[JaxEngine]):
         first, axes = engines[0], (0, None, 0, 0, None)
         self.engines = engines
-        self._program = jax.jit(jax.vmap(first.chunk, in_axes=axes), donate_argnums=0)
+        self._program = jax.jit(jax.vmap(first.run_steps, in_axes=axes), donate_argnums=0)
         self._state = jax.jit(lambda states: jax.tree.map(lambda *a: jnp.stack(a), *states))(
             [e.values for e in engines]
         )
         self._ahead = False
         for engine in engines:
-            engine.lanes, engine.evaluated = self, first.evaluated  # compiled once
+            engine.vmapped, engine.evaluated = self, first.evaluated  # compiled once
 
-    def advance(self, images: Sequence[np.ndarray], noise: Sequence[np.ndarray]) -> list[dict[str, np.ndarray]]:
-        """What `Engine.advance` does, for each engine; chunks of one length."""
+    def train_steps(self, images: Sequence[np.ndarray], noise: Sequence[np.ndarray]) -> list[dict[str, np.ndarray]]:
+        """What `Engine.train_steps` does, for each engine; chunks of one length."""
         first, count = self.engines[0], len(images[0])
         chunks = (np.stack([padded(a, first.training.log_every) for a in arrays]) for arrays in (images, noise))
         with first.exact():
-            self._state, rows = self._program(self._state, first.held, *chunks, count)
+            self._state, rows = self._program(self._state, first.on_device, *chunks, count)
         self._ahead = True
         for engine in self.engines:
             engine.step += count
         return [dict(zip(METRICS, lane[:count].T, strict=True)) for lane in np.asarray(rows)]
 
-    def hand_back(self) -> None:
+    def unstack(self) -> None:
         """Give every engine its own state."""
         if self._ahead:
             for engine, state in zip(self.engines, _unstacked(self._state, len(self.engines)), strict=True):

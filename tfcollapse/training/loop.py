@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 from tfcollapse.errors import NonFiniteError
 from tfcollapse.training import engines
-from tfcollapse.training.preemption import Stopping
+from tfcollapse.training.preemption import Preemption
 from tfcollapse.training.session import Session
 
 _CALL_SECONDS = 1.0
 """What one call of the engine is to take, at most twice this: a signal is heard between calls."""
 
 
-def drive(sessions: Sequence[Session]) -> dict[int, NonFiniteError]:
+def train_sessions(sessions: Sequence[Session]) -> dict[int, NonFiniteError]:
     """Train sessions, all at the same step, to their ends, or until a signal asks to stop: then they are saved.
 
     Returns:
@@ -25,10 +25,10 @@ def drive(sessions: Sequence[Session]) -> dict[int, NonFiniteError]:
       RunError: another worker is lost.
     """
     workers, failed, pace = sessions[0].workers, {}, 1
-    advance = engines.together([session.engine for session in sessions])
+    train_steps = engines.together([session.engine for session in sessions])
     for session in sessions:
         session.together = len(sessions)
-    with Stopping() as stopping, workers.together():
+    with Preemption() as stopping, workers.together():
         while live := [lane for lane, session in enumerate(sessions) if lane not in failed and not session.done]:
             asked, slowest = workers.gather(stopping.asked or 0, -pace).max(axis=0)
             if asked:
@@ -37,14 +37,14 @@ def drive(sessions: Sequence[Session]) -> dict[int, NonFiniteError]:
                 stopping.asked = int(asked)  # another worker's too
                 stopping.stop()
             step, start = sessions[live[0]].engine.step, time.monotonic()
-            chunks = {lane: sessions[lane].chunk(int(-slowest)) for lane in live}
+            chunks = {lane: sessions[lane].next_batches(int(-slowest)) for lane in live}
             # a lane that has failed computes on, on another's images, and nobody looks
             taken = [chunks.get(lane, chunks[live[0]]) for lane in range(len(sessions))]
-            gave = advance([images for images, _ in taken], [noise for _, noise in taken])
+            gave = train_steps([images for images, _ in taken], [noise for _, noise in taken])
             pace = _paced(pace, time.monotonic() - start, sessions[0].run.training.log_every)
             for lane in live:
                 try:
-                    sessions[lane].take(step, gave[lane])
+                    sessions[lane].record_steps(step, gave[lane])
                 except NonFiniteError as error:
                     failed[lane] = error
     return failed

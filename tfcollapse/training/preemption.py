@@ -15,7 +15,7 @@ DEADLINE = 9.0
 or more. The last checkpoint is then what there is."""
 
 
-class Stopping:
+class Preemption:
     """A context in which the two signals only ask; `due` tells the loop, and `stop` does what was asked.
 
     A second Ctrl-C stops at once. Outside the main thread, where Python takes no signals, nothing changes; nor does
@@ -36,7 +36,7 @@ class Stopping:
         """Raise what the signal stands for: KeyboardInterrupt, or Terminated (exit status 143)."""
         raise KeyboardInterrupt if self.asked == signal.SIGINT else Terminated
 
-    def __enter__(self) -> Stopping:
+    def __enter__(self) -> Preemption:
         if threading.current_thread() is not threading.main_thread():
             return self
         taken = [signal.SIGTERM]

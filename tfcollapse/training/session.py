@@ -14,11 +14,13 @@ from tfcollapse.data import random_streams as draws
 from tfcollapse.data.dataset import Dataset
 from tfcollapse.errors import NonFiniteError
 from tfcollapse.models.autoencoder import Autoencoder
+from tfcollapse.models.build import build
 from tfcollapse.models.memory import check_batch
-from tfcollapse.records.run_directory import Row, RunDirectory, environment
+from tfcollapse.records.provenance import environment
+from tfcollapse.records.run_directory import Row, RunDirectory
 from tfcollapse.training import checkpoint, engines
 from tfcollapse.training import strategy as strategies
-from tfcollapse.training.batches import Supply, build
+from tfcollapse.training.batches import BatchPrefetcher
 from tfcollapse.training.engine import METRICS
 from tfcollapse.training.evaluation import evaluate
 from tfcollapse.training.progress import Progress
@@ -46,7 +48,7 @@ class Session:
         check_batch(run.training.log_every * run.training.batch, dataset.image_shape)
         with workers.strategy.scope():
             self.model = build(run, dataset.image_shape)
-            self.engine = engines.take(self.model, run)
+            self.engine = engines.acquire(self.model, run)
         self.seconds_before = 0.0
         self.active_units: int | None = None
         self.pending: dict[str, np.ndarray] = {}
@@ -62,8 +64,8 @@ class Session:
         self.together = 1
         # ahead only beside an accelerator: on a CPU it would take time from the training itself
         ahead = self.engine.device.upper() != "CPU"
-        self.held = self.engine.hold(dataset.train)
-        self.supply = Supply(run, dataset.train, held=self.held, ahead=ahead)
+        self.on_device = self.engine.put_on_device(dataset.train)
+        self.prefetcher = BatchPrefetcher(run, dataset.train, on_device=self.on_device, ahead=ahead)
 
     @property
     def seconds(self) -> float:
@@ -82,12 +84,12 @@ class Session:
         """Whether the run has all its steps."""
         return self.engine.step == self.run.training.steps
 
-    def chunk(self, pace: int) -> tuple[np.ndarray, np.ndarray]:
-        """The arguments of the next `Engine.advance`: `pace` steps, fewer where a row of metrics.csv is due before."""
+    def next_batches(self, pace: int) -> tuple[np.ndarray, np.ndarray]:
+        """Draw what `Engine.train_steps` takes next: `pace` steps, fewer where a row of metrics.csv is due before."""
         step, every = self.engine.step, self.run.training.log_every
-        return self.supply.take(step, min(pace, every - step % every, self.run.training.steps - step))
+        return self.prefetcher.batches(step, min(pace, every - step % every, self.run.training.steps - step))
 
-    def take(self, step: int, values: dict[str, np.ndarray]) -> None:
+    def record_steps(self, step: int, values: dict[str, np.ndarray]) -> None:
         """Record what the updates from `step` on gave.
 
         Raises:
@@ -108,7 +110,7 @@ class Session:
             self._report(row)
         if self.done:
             self.ended = time.monotonic()
-            self.supply.close()
+            self.prefetcher.close()
 
     def _row(self) -> Row:
         row = {"step": self.engine.step, "seconds": round(self.seconds, 3)}

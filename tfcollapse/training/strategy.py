@@ -9,9 +9,8 @@ import os
 import re
 from typing import Any
 
-from tfcollapse.backend import backend, start
+from tfcollapse.backend import backend, import_tensorflow, start
 from tfcollapse.errors import ConfigError
-from tfcollapse.quiet import import_tensorflow
 
 NAMES = ("auto", "one", "mirrored", "multiworker")
 

@@ -72,17 +72,17 @@ class TensorFlowEngine(Engine):
         self._padded = jit or self.replicas > 1
         if self.replicas == 1:
             compiled = tf.function(self._steps, jit_compile=jit, input_signature=None if jit else self._open())
-            self._chunk = lambda *values: self.strategy.run(compiled, values)
+            self._program = lambda *values: self.strategy.run(compiled, values)
         else:
-            self._chunk = tf.function(self._replicated_steps)
+            self._program = tf.function(self._replicated_steps)
         block = tf.function(self._evaluate, jit_compile=jit and self.replicas == 1)
         self._block = lambda images, noise: block(tf.constant(images), tf.constant(noise))
 
-    def advance(self, images: np.ndarray, noise: np.ndarray) -> dict[str, np.ndarray]:
+    def train_steps(self, images: np.ndarray, noise: np.ndarray) -> dict[str, np.ndarray]:
         count, most = len(images), self.training.log_every
         if self._padded and count < most:
             images, noise = (np.pad(a, [(0, most - count)] + [(0, 0)] * (a.ndim - 1)) for a in (images, noise))
-        values = self._chunk(self._shares(images), self._shares(noise), tf.constant(count)).numpy()[:count]
+        values = self._program(self._shares(images), self._shares(noise), tf.constant(count)).numpy()[:count]
         self.step += count
         return dict(zip(METRICS, values.T, strict=True))
 

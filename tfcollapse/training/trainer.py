@@ -11,20 +11,20 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tfcollapse.backend import backend, start
+from tfcollapse.backend import backend, start, suppress_stderr
 from tfcollapse.config.declaration import NUMERICS, Data, Run
 from tfcollapse.data.dataset import Dataset, load
 from tfcollapse.errors import ConfigError, NonFiniteError
 from tfcollapse.metrics.spectrum import spectrum
 from tfcollapse.models import objectives
-from tfcollapse.quiet import held_back
-from tfcollapse.records.run_directory import Row, RunDirectory, replacing
+from tfcollapse.models.build import build
+from tfcollapse.records.files import replacing
+from tfcollapse.records.run_directory import Row, RunDirectory
 from tfcollapse.theory.affine import Spectrum
 from tfcollapse.training import engines
 from tfcollapse.training import strategy as strategies
-from tfcollapse.training.batches import build
 from tfcollapse.training.evaluation import evaluate, initial_signal
-from tfcollapse.training.loop import drive
+from tfcollapse.training.loop import train_sessions
 from tfcollapse.training.progress import Progress
 from tfcollapse.training.session import Session
 from tfcollapse.training.workers import Workers
@@ -112,7 +112,7 @@ def train_together(
                 session = Session(run, directory, dataset, workers, report)
                 sessions.setdefault(session.engine.step, []).append(session)
         for group in sessions.values():
-            failed = drive(group)
+            failed = train_sessions(group)
             for lane, session in enumerate(group):
                 session.directory.write_json("result.json", _ended(session, failed.get(lane), data_dir))
     return [directories[run.run_id].result for run in runs]
@@ -141,9 +141,9 @@ def _trained(
 ) -> Row | None:
     """The run's result in the chief; None in the other workers."""
     session = Session(run, directory, dataset, workers, report)
-    failed = drive([session])
+    failed = train_sessions([session])
     result = _ended(session, failed.get(0), data_dir) if workers.chief or failed else None
-    engines.give_back(session.engine, run)
+    engines.release(session.engine, run)
     return result
 
 
@@ -205,7 +205,7 @@ def _finish(session: Session, data_dir: Any) -> Row:
             error, kl = result[split]["reconstruction_error"] * dimensions, result[split]["kl"]
             result[split]["negative_elbo"] = float(objectives.negative_elbo(error, kl, result["gamma"], dimensions))
     # Under JAX Keras imports TensorFlow here, where there is one, which prints pages.
-    with held_back(), replacing(session.directory.path / "model.keras") as partial:
+    with suppress_stderr(), replacing(session.directory.path / "model.keras") as partial:
         model.save(partial)
     # beta times the energy of an ordinary VAE at beta * gamma: that is the gamma which prunes
     pruning = result["gamma"] * run.objective.beta if model.variational else None

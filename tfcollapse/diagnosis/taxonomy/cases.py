@@ -14,14 +14,14 @@ from tfcollapse.config.declaration import Data, Network, Objective, Run, Trainin
 from tfcollapse.data.dataset import load
 from tfcollapse.diagnosis.taxonomy.example_vaes import (
     CausalDecoder,
+    ExampleVAE,
     OwnVarianceDecoder,
     SoftThresholdDecoder,
-    Specimen,
     encoder,
 )
 from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.theory.affine import known_images
-from tfcollapse.training.in_memory import descend, descend_model
+from tfcollapse.training.in_memory import train_in_memory, train_model
 
 EIGENVALUES = (0.16, 0.08, 0.04, *[0.002] * 13)
 """Of the covariance of images of 4 x 4: three directions that matter."""
@@ -72,7 +72,7 @@ def _of_known_spectrum(seed: int, latent_dim: int, **objective: Any) -> Trained:
         seed=seed,
     )
     images = known_images(EIGENVALUES, seed)
-    model, rows = descend(run, images)
+    model, rows = train_in_memory(run, images)
     return Trained(model.encoder, model.decoder, images, rows[-1]["gamma"] * run.objective.beta)
 
 
@@ -128,7 +128,7 @@ def _basin(seed: int, near: bool) -> Trained:
     )
     decoder = SoftThresholdDecoder((2, 1, 1), alpha=0.0 if near else 0.5, start=0.1)
     model = Autoencoder(encoder((2, 1, 1), 1, 0), decoder, run.objective, image_shape=(2, 1, 1), latent_dim=1)
-    rows = descend_model(model, run, images)
+    rows = train_model(model, run, images)
     return Trained(model.encoder, model.decoder, images, rows[-1]["gamma"])
 
 
@@ -141,13 +141,13 @@ def _too_deep(seed: int, near: bool) -> Trained:
         seed=seed,
     )
     images = load(run.data).train
-    model, rows = descend(run, images)
+    model, rows = train_in_memory(run, images)
     return Trained(model.encoder, model.decoder, images, rows[-1]["gamma"])
 
 
 def _specimen(parts: Callable[[], tuple[Any, Any]], images: np.ndarray, seed: int) -> Trained:
     keras.utils.set_random_seed(seed)
-    vae = Specimen(*parts())
+    vae = ExampleVAE(*parts())
     epochs, batch = 100, 128
     rate = keras.optimizers.schedules.ExponentialDecay(1e-2, epochs * len(images) // batch, 0.1)
     vae.compile(keras.optimizers.Adam(rate))

@@ -85,7 +85,7 @@ class SoftThresholdDecoder(keras.Model):
         return ops.reshape(threshold + self.offset, (-1, *self.shape))
 
 
-class Specimen(keras.Model):
+class ExampleVAE(keras.Model):
     """A VAE in the manner of the keras.io example: its own train_step; gamma is eq. (10) on each batch."""
 
     def __init__(self, encoder: keras.Model, decoder: keras.Model):

@@ -1,4 +1,4 @@
-"""Keras' initialisers with weights drawn by `tfcollapse.data.random_streams`: the same bits on every backend and device."""
+"""Draw Keras' initialisers from `tfcollapse.data.random_streams`: the same bits on every backend and device."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Equations (8) and (10) over what runs record: the gap of every AE / VAE pair, and that of gamma from its optimum."""
+"""Bootstrap intervals, and eq. (10) on the last rows of a run's metrics."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from tfcollapse.errors import ConfigError
-from tfcollapse.records.columns import OF_A_TWIN
 from tfcollapse.theory import arguments
 
 Row = Mapping[str, Any]
@@ -29,48 +28,6 @@ class Interval:
     low: float
     high: float
     level: float
-
-
-@dataclass(frozen=True)
-class Gap:
-    """One comparison.
-
-    Attributes:
-      run_id: of the VAE.
-      against: the AE's run_id for eq. (8), None for eq. (10).
-      expected, found: AE and VAE error, or optimal gamma and gamma.
-    """
-
-    run_id: str
-    against: str | None
-    expected: float
-    found: float
-
-    @property
-    def relative(self) -> float:
-        """What was found over what was expected, minus 1; eq. (8) says >= 0, eq. (10) says 0."""
-        return self.found / self.expected - 1
-
-
-def pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
-    """Every finished VAE of a table behind the AE of the same network, data, seed and training, where there is one."""
-    done = [row for row in rows if row.get("train_error") is not None]
-    twins = {_twin(row): row for row in done if row["objective"] == "AE"}
-    return [(twins[_twin(row)], row) for row in done if row["objective"] != "AE" and _twin(row) in twins]
-
-
-def error_gaps(rows: Sequence[Row]) -> list[Gap]:
-    """Eq. (8) for each of the `pairs`."""
-    return [Gap(vae["run_id"], ae["run_id"], ae["train_error"], vae["train_error"]) for ae, vae in pairs(rows)]
-
-
-def gamma_gaps(rows: Sequence[Row]) -> list[Gap]:
-    """Eq. (10) for every VAE of a table that learns gamma: gamma against the training error with z sampled."""
-    return [
-        Gap(row["run_id"], None, row["train_error"], row["gamma"])
-        for row in rows
-        if row.get("gamma_mode") == "learned" and row.get("gamma") is not None
-    ]
 
 
 def late_gamma(metrics: Sequence[Row], share: float = 0.1, **options: Any) -> Interval:
@@ -120,7 +77,3 @@ def bootstrap(
     values = [statistic(sample[chosen]) for chosen in places]
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return Interval(statistic(sample), float(low), float(high), level)
-
-
-def _twin(row: Row) -> tuple[Any, ...]:
-    return tuple(row.get(name) for name in (*OF_A_TWIN, "train_images"))

@@ -1,0 +1,49 @@
+"""Time cases one after another, and keep what was measured with its provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tfcollapse.backend import backend
+from tfcollapse.bench import steps, throughput
+from tfcollapse.config.declaration import Run
+from tfcollapse.records.provenance import environment
+
+Facts = dict[str, Any]
+
+
+def bench_record(
+    cases: Mapping[str, Run],
+    windows: int,
+    seconds: float,
+    throughput_seconds: float | None,
+    command: str,
+    say: Callable[[str, Facts], None],
+) -> Facts:
+    """Time every case, and return the record that `reports.bench_page` writes.
+
+    Args:
+      cases: a run each, by name.
+      windows, seconds: timed windows of a case, and the length of each.
+      throughput_seconds: time dense cases as processes at once too, so long each; None leaves that out.
+      command: the command line.
+      say: called with the name and the measurements of each case when it has been timed.
+    """
+    name = backend()
+    line = command if name == "tensorflow" else f"KERAS_BACKEND={name} {command}"
+    made = environment(["torch", "pythae"] if name == "tensorflow" else [])  # now: the code is that of the start
+    record: Facts = {"backend": name, "command": line, "windows": windows, "environment": made, "cases": {}}
+    for case, run in cases.items():
+        record["cases"][case] = steps.measure(run, windows, seconds)
+        say(case, record["cases"][case])
+    record["device"] = steps.device()
+    if throughput_seconds:
+        record["throughput"] = {
+            case: throughput.throughput(
+                run, record["cases"][case]["step_ms"]["tfcollapse"]["median"], throughput_seconds
+            )
+            for case, run in cases.items()
+            if run.network.architecture == "dense"
+        }
+    return record

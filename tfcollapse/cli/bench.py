@@ -1,0 +1,60 @@
+"""`tfcollapse bench`: time training steps against other ways to train the same networks."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import pathlib
+from typing import Any
+
+from tfcollapse.cli.arguments import add_settings
+from tfcollapse.errors import ConfigError
+
+HELP = "time training steps against Keras' fit, PyTorch, pythae and a matrix product"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--cases", metavar="NAMES", help="such as dense-2-vae,convolutional-1 (default: all)")
+    parser.add_argument("--windows", type=int, default=7, help="timed windows of each (default: 7)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="length of a window (default: 1)")
+    parser.add_argument(
+        "--throughput", type=float, metavar="SECONDS", help="dense cases also as processes at once, so long each"
+    )
+    parser.add_argument("--out", metavar="DIR", help="write bench.md and its record there")
+    add_settings(parser)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Time the cases that are asked for, or the one that the settings make; write a page where `--out` says."""
+    if parsed.windows < 1 or parsed.seconds <= 0:
+        raise ConfigError(f"--windows, --seconds: expected > 0, received {parsed.windows}, {parsed.seconds}")
+    if parsed.settings and parsed.cases:
+        raise ConfigError("--cases, --set: expected one of them: settings make a case of their own")
+    from tfcollapse import backend
+    from tfcollapse.config.overrides import configured
+    from tfcollapse.records.files import check_writable
+    from tfcollapse.reports import bench_page
+
+    own = configured(None, parsed.settings) if parsed.settings else None
+    backend.start()
+    from tfcollapse.bench.record import bench_record
+    from tfcollapse.bench.steps import chosen
+
+    cases = {"as set": own} if own else chosen(parsed.cases or "all")
+    if parsed.out:
+        check_writable(pathlib.Path(parsed.out))
+
+    def say(case: str, facts: dict[str, Any]) -> None:
+        if not parsed.json:
+            print("\n".join(bench_page.lines(case, facts)), flush=True)
+
+    record = bench_record(cases, parsed.windows, parsed.seconds, parsed.throughput, parsed.command_line, say)
+    if parsed.json:
+        print(json.dumps(record, indent=1))
+    if parsed.out:
+        paths = bench_page.write(pathlib.Path(parsed.out), record)
+        if not parsed.json:
+            print("wrote", ", ".join(map(str, paths)))
+    return 0

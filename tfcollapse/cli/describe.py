@@ -1,0 +1,42 @@
+"""`tfcollapse describe`: say what a network is made of."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from tfcollapse.cli.arguments import add_settings
+from tfcollapse.errors import ConfigError
+
+HELP = "parameters, FLOPs and layers of a network"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("--image-shape", default="28,28,1", metavar="H,W,C", help="default: 28,28,1")
+    parser.add_argument("--json", action="store_true")
+    add_settings(parser)
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Print the layers, parameters and FLOPs of the network that the settings declare."""
+    from tfcollapse.backend import start
+    from tfcollapse.config.overrides import configured
+
+    declared, image_shape = configured(None, parsed.settings), _image_shape(parsed.image_shape)
+    start()
+    from tfcollapse.models.description import describe, lines
+
+    facts = describe(declared, image_shape)
+    print(json.dumps(facts, indent=1) if parsed.json else "\n".join(lines(facts)))
+    return 0
+
+
+def _image_shape(text: str) -> tuple[int, int, int]:
+    try:
+        height, width, channels = (int(part) for part in text.split(","))
+        if min(height, width, channels) < 1:
+            raise ValueError
+    except ValueError:
+        raise ConfigError(f"--image-shape: expected H,W,C such as 28,28,1, received '{text}'") from None
+    return height, width, channels

@@ -1,0 +1,21 @@
+"""`tfcollapse overview`: write one page of all results."""
+
+from __future__ import annotations
+
+import argparse
+import pathlib
+
+HELP = "one page of all results: claims, verdicts, commands, what was not run"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's arguments."""
+    parser.add_argument("out", metavar="DIR", help="write DIR/README.md from the tables and records below DIR")
+
+
+def run(parsed: argparse.Namespace) -> int:
+    """Write the page of all results."""
+    from tfcollapse.reports import overview
+
+    print("wrote", overview.write(pathlib.Path(parsed.out)))
+    return 0
