@@ -8,12 +8,12 @@ from examples import table_row, tiny
 from tfcollapse.cli.main import main
 from tfcollapse.config.declaration import NUMERICS, Data, Network, Objective, Run, Training
 from tfcollapse.config.overrides import configured, replace
-from tfcollapse.errors import ConfigError
-from tfcollapse.records.columns import COLUMNS, declared, older, older_mark
+from tfcollapse.errors import ConfigError, RunError
+from tfcollapse.records.columns import COLUMNS, MEASURED, SCHEMA, declared
 from tfcollapse.records.gaps import pairs
-from tfcollapse.records.provenance import numerics_of
+from tfcollapse.records.numerics import numerics_of, older, older_mark
 from tfcollapse.records.run_directory import RunDirectory
-from tfcollapse.records.table import MEASURES, read_table, tidy_row, write_table
+from tfcollapse.records.table import read_table, tidy_row, write_table
 from tfcollapse.reports import study_page as report
 from tfcollapse.studies.study import load_study
 
@@ -73,10 +73,54 @@ def fields():
     yield from ("seed", "numerics")
 
 
+def test_the_schema_is_what_a_row_has_and_in_its_order(tmp_path):
+    row = tidy_row(RunDirectory(tmp_path, tiny())) | {"command": ""}
+    assert list(row) == list(SCHEMA)
+    residual = {"network.architecture": "residual", "objective.kind": "vae", "network.width": 512}
+    for run in (Run(), replace(Run(), OTHER | residual)):
+        for name, value in declared(run).items():
+            assert value is None or type(value) is SCHEMA[name], name
+
+
+WRITTEN = {"run_id": "1e5", "commit": "1234567", "reason": "12", "machine": "8", "dataset": "7", "first_train": 12}
+WRITTEN |= {"batch_norm": False, "beta": 1.0, "sigma_histogram": [0.25, 0.75], "gamma": 1e-05, "crop": "0,20,0,20"}
+WRITTEN |= {"image_shape": "28x28x1", "seed": 2**63 - 1, "kl": None, "of a user": "12"}
+
+
+def test_a_cell_is_read_as_its_columns_type_and_never_guessed(tmp_path):
+    write_table(tmp_path / "t.csv", [WRITTEN])
+    (row,) = read_table(tmp_path / "t.csv")
+    assert row == WRITTEN
+    assert {name: type(value) for name, value in row.items()} == {n: type(value) for n, value in WRITTEN.items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "kind"),
+    [
+        ("depth", "two", "a whole number"),
+        ("depth", "2.5", "a whole number"),
+        ("train_error", "small", "a number"),
+        ("batch_norm", "yes", "True or False"),
+        ("sigma_histogram", "0.5", "a list of numbers"),
+        ("sigma_histogram", "[0.5", "a list of numbers"),
+    ],
+)
+def test_a_cell_of_another_type_is_one_line(tmp_path, name, text, kind):
+    write_table(tmp_path / "t.csv", [{"run_id": "a", name: None}, {"run_id": "b", name: text}])
+    with pytest.raises(RunError, match=f"row 2: expected {kind} in column {name}, received '.*': mend the cell"):
+        read_table(tmp_path / "t.csv")
+
+
+def test_a_row_with_too_many_cells_is_one_line(tmp_path):
+    (tmp_path / "t.csv").write_text("run_id,depth\na,1\nb,2,3\n")
+    with pytest.raises(RunError, match="row 2: expected 2 cells, received more"):
+        read_table(tmp_path / "t.csv")
+
+
 def test_every_declared_field_has_a_column_of_its_own():
     assert set(COLUMNS) == set(fields()) == set(OTHER)
     assert len(set(COLUMNS.values())) == len(COLUMNS)
-    assert not set(COLUMNS.values()) & set(MEASURES) - {"dataset"}
+    assert not set(COLUMNS.values()) & set(MEASURED) - {"dataset"}
 
 
 @pytest.mark.parametrize("key", OTHER)

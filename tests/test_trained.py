@@ -6,7 +6,7 @@ from examples import table_row
 from tfcollapse.claims import depth_claims, gamma_claims, initialisation_claims, residual_claims, sigma_claims
 from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED
 from tfcollapse.figures import depth_figure
-from tfcollapse.records.columns import TRAINED, not_trained, trained
+from tfcollapse.records.trained import TRAINED, not_trained, trained
 from tfcollapse.reports import study_page as report
 from tfcollapse.studies.study import load_study
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tfcollapse.claims.claim import Claim
-from tfcollapse.records.columns import marked, not_trained
 from tfcollapse.records.gaps import gamma_gaps
 from tfcollapse.records.statistics import Rows, by, cells, family, mean_and_sd
+from tfcollapse.records.trained import marked, not_trained
 
 SUPPORTED, PARTLY, CONTRADICTED, NOT_TESTED = "supported", "partly supported", "contradicted", "not tested"
 

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from tfcollapse.records.columns import TRAINED, not_trained
 from tfcollapse.records.files import replacing
 from tfcollapse.records.statistics import PAPER_STEPS, Rows, cells, mean_and_sd
+from tfcollapse.records.trained import TRAINED, not_trained
 
 # Black and greys that print, each with its own marker and dashes; hue is only an extra.
 SERIES: tuple[dict[str, Any], ...] = (

@@ -7,10 +7,11 @@ import pathlib
 from tfcollapse.errors import ConfigError
 from tfcollapse.lab.section import Section
 from tfcollapse.records import gaps
-from tfcollapse.records.columns import marked, not_trained, older
 from tfcollapse.records.gaps import Gap
+from tfcollapse.records.numerics import older
 from tfcollapse.records.statistics import cells
 from tfcollapse.records.table import read_table
+from tfcollapse.records.trained import marked, not_trained
 from tfcollapse.theory.bootstrap import bootstrap
 from tfcollapse.theory.checks import Check, not_applicable, true
 

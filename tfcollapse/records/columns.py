@@ -1,14 +1,13 @@
-"""What the columns of a table say of a run: every declared field by name, and whether its network was trained."""
+"""The schema of a study's table: every column, its type, and the declared field that it holds."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Any
+import types
+import typing
+from typing import Any, Literal
 
-from tfcollapse.config.declaration import ARCHITECTURE_FIELDS, NUMERICS, Run
-
-Row = Mapping[str, Any]
+from tfcollapse.config.declaration import ARCHITECTURE_FIELDS, Run
 
 _NAMES = {
     "data.name": "dataset",
@@ -28,18 +27,66 @@ COLUMNS: dict[str, str] = {
 } | {"seed": "seed", "numerics": "numerics"}
 """The column of every declared field of a run, by the key that `--set` takes."""
 
+MEASURED: dict[str, type] = {
+    "dataset": str,
+    "image_shape": str,
+    "train_images": int,
+    "test_images": int,
+    "train_error": float,
+    "test_error": float,
+    "train_error_at_mean": float,
+    "gamma": float,
+    "active_units": int,
+    "kl": float,
+    "sigma_above_0.9": float,
+    "negative_elbo": float,
+    "mean_predictor_error": float,
+    "pca_error": float,
+    "affine_active_units": int,
+    "affine_error": float,
+    "sigma_histogram": list,
+    "encoder_signal": list,
+    "decoder_signal": list,
+    "parameters": int,
+    "seconds": float,
+    "steps_per_second": float,
+}
+"""The columns of what a run obtained, and their types; errors per pixel, the KL and the ELBO in nats per image."""
+
+_ENDED = {"run_id": str, "status": str}
+_MADE = {"commit": str, "machine": str, "versions": str, "reason": str, "command": str}
+
+
+def _type(hint: Any) -> type:
+    """The type of a column whose field is annotated with `hint`; a tuple is written as text, such as 28,28."""
+    if typing.get_origin(hint) is Literal:
+        return str
+    options = [option for option in typing.get_args(hint) if option is not types.NoneType]
+    if isinstance(hint, types.UnionType):
+        return _type(options[0])
+    return hint if hint in (int, float, bool) else str
+
+
+def _declared_types() -> dict[str, type]:
+    sections = typing.get_type_hints(Run)
+    hints = {"seed": sections["seed"], "numerics": sections["numerics"]}
+    for section in _SECTIONS:
+        hints |= {f"{section}.{name}": hint for name, hint in typing.get_type_hints(sections[section]).items()}
+    return {column: _type(hints[key]) for key, column in COLUMNS.items()}
+
+
+SCHEMA: dict[str, type] = {**_ENDED, **_declared_types(), **MEASURED, **_MADE}
+"""Every column of a table in its order, and its type: str, int, float, bool, or list for a JSON list of numbers."""
+
 OF_A_VAE = tuple(column for key, column in COLUMNS.items() if key.startswith("objective.") and column != "objective")
-"""What an AE has none of."""
+"""The columns of fields that an AE does not have."""
 
 OF_A_TWIN = tuple(column for key, column in COLUMNS.items() if not key.startswith("objective."))
-"""What an AE shares with the VAE that it is the twin of."""
-
-TRAINED = 0.95
-"""A network whose error is not below this share of the mean predictor's has not been trained."""
+"""The columns of fields that an AE shares with the VAE whose twin it is."""
 
 
 def declared(run: Run) -> dict[str, Any]:
-    """The declared fields of a run as one row; None where its objective or architecture has no such field."""
+    """Return the declared fields of a run as one row; None where its objective or architecture has no such field."""
     row = {}
     for key, column in COLUMNS.items():
         section, _, field = key.rpartition(".")
@@ -50,67 +97,3 @@ def declared(run: Run) -> dict[str, Any]:
     if run.objective.warmup == "none":
         absent.add("warmup_steps")
     return {**row, **dict.fromkeys(absent), "objective": run.objective.label}
-
-
-def trained(row: Row) -> bool:
-    """Whether a finished run's training error is clearly below the mean predictor's, which ignores its input."""
-    error, ignoring = row.get("train_error"), row.get("mean_predictor_error")
-    return error is not None and ignoring is not None and error < TRAINED * ignoring
-
-
-def not_trained(rows: Sequence[Row]) -> list[Row]:
-    """The rows of a table whose error does not show that the network was trained. They support no claim.
-
-    A network that a fixed gamma alone has made a mean predictor is none of them: the same network, start and budget
-    were trained at a smaller gamma, at no larger one, and its decoder has found the mean. Rows that `marked` has seen
-    in their whole table keep what it found.
-    """
-    return [row for row, shown in zip(rows, _shown(rows), strict=True) if shown is False]
-
-
-def marked(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """The rows of a whole table with a column `trained`: False for those of `not_trained`, None without an error."""
-    return [{**row, "trained": shown} for row, shown in zip(rows, _shown(rows), strict=True)]
-
-
-def _shown(rows: Sequence[Row]) -> list[bool | None]:
-    fixed = [row for row in rows if row.get("gamma_mode") == "fixed" and row.get("train_error") is not None]
-    found: list[bool | None] = []
-    for row in rows:
-        if "trained" in row:
-            found.append(row["trained"])
-        elif row.get("train_error") is None:
-            found.append(None)
-        else:
-            found.append(trained(row) or _pruned_by_gamma(row, fixed))
-    return found
-
-
-_BESIDE_GAMMA = (*OF_A_TWIN, "beta", "warmup", "warmup_steps")
-
-
-def _pruned_by_gamma(row: Row, fixed: Sequence[Row]) -> bool:
-    if row.get("gamma_mode") != "fixed" or row.get("mean_predictor_error") is None:
-        return False
-    twins = [other for other in fixed if all(row.get(name) == other.get(name) for name in _BESIDE_GAMMA)]
-    smaller = [trained(other) for other in twins if other["gamma_start"] < row["gamma_start"]]
-    larger = [trained(other) for other in twins if other["gamma_start"] > row["gamma_start"]]
-    found_the_mean = row["train_error"] <= (2 - TRAINED) * row["mean_predictor_error"]
-    return found_the_mean and any(smaller) and not any(larger)
-
-
-def older(rows: Sequence[Row]) -> str:
-    """The numerics versions of `rows` that are not the present one, as text; "unknown" where a row names none."""
-    versions = {row.get("numerics") for row in rows} - {NUMERICS}
-    return ", ".join(sorted("unknown" if version is None else str(version) for version in versions))
-
-
-def older_mark(rows: Sequence[Row]) -> str:
-    """What stands at the top of a page whose numbers the present code need not give; empty where it does."""
-    versions = older(rows)
-    if not versions:
-        return ""
-    return (
-        f"**Made with another version of the numbers ({versions}); the present one is {NUMERICS}. The same command may "
-        "give other numbers today, and what this says is not counted among the results.**"
-    )

@@ -37,15 +37,6 @@ def environment(packages: Sequence[str] = (), **more: Any) -> dict[str, Any]:
     }
 
 
-_FIRST_VERSION = "d7900b2944b0"
-"""The commit that version 1 of the numbers is defined by; it recorded no version."""
-
-
-def numerics_of(session: dict[str, Any]) -> int | None:
-    """The version of the numbers that a session of `RunDirectory.sessions` had; None where nothing tells."""
-    return session.get("numerics", 1 if session.get("commit") == _FIRST_VERSION else None)
-
-
 @functools.cache  # the code is that of the process' start, whatever is committed meanwhile
 def commit() -> str:
     """The commit of the source tree, with "-dirty" where tracked files differ; "unknown" where git tracks no source."""

@@ -6,14 +6,14 @@ import contextlib
 import csv
 import json
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tfcollapse.config.declaration import Run
 from tfcollapse.errors import RunError
-from tfcollapse.records.columns import COLUMNS, declared
+from tfcollapse.records.columns import SCHEMA, declared
 from tfcollapse.records.files import disk_errors, replacing
-from tfcollapse.records.provenance import numerics_of
+from tfcollapse.records.numerics import numerics_of
 from tfcollapse.records.run_directory import Row, RunDirectory
 
 
@@ -71,9 +71,6 @@ def _measured(run: Run, result: Row) -> Row:
     }
 
 
-_ALWAYS = ("run_id", "status", "commit", "machine", "versions", "reason", "command")
-
-
 @contextlib.contextmanager
 def complete(path: pathlib.Path, rows: Sequence[Row]) -> Iterator[None]:
     """Turn a KeyError for a column that a table lacks into one line; any other one is a fault, and stays. RunError."""
@@ -81,7 +78,7 @@ def complete(path: pathlib.Path, rows: Sequence[Row]) -> Iterator[None]:
         yield
     except KeyError as error:
         column = error.args[0] if error.args else None
-        if column in rows[0] or column not in (*COLUMNS.values(), *MEASURES, *_ALWAYS):
+        if column in rows[0] or column not in SCHEMA:
             raise
         raise RunError(f"table '{path}': expected a column {column}; run the sweep again") from None
 
@@ -89,10 +86,6 @@ def complete(path: pathlib.Path, rows: Sequence[Row]) -> Iterator[None]:
 def _listed(values: Iterable[float] | None) -> list[float] | None:
     """Curves are drawn, not compared: six digits keep the table readable."""
     return None if values is None else [float(f"{value:.6g}") for value in values]
-
-
-MEASURES = tuple(_measured(Run(), {}))
-"""The columns of what a run obtained."""
 
 
 def _each(values: Iterable[str]) -> str:
@@ -111,7 +104,13 @@ def write_table(path: pathlib.Path, rows: Iterable[Row]) -> None:
 
 
 def read_table(path: pathlib.Path) -> list[Row]:
-    """The rows `write_table` wrote: numbers as numbers, lists as lists, an empty cell as None. Raises RunError."""
+    """Read the rows that `write_table` wrote, each cell as its column's type, an empty cell as None.
+
+    A column that the schema does not have, such as one that a user added, stays text.
+
+    Raises:
+      RunError: no table, or a cell that is not of its column's type.
+    """
     try:
         with path.open(newline="") as file:
             rows = list(csv.DictReader(file))
@@ -123,7 +122,42 @@ def read_table(path: pathlib.Path) -> list[Row]:
         raise RunError(f"table '{path}': expected at least one row, received none")
     if "run_id" not in rows[0]:
         raise RunError(f"table '{path}': expected a column run_id, received {', '.join(map(str, rows[0]))}")
-    return [{name: _typed(name, value) for name, value in row.items()} for row in rows]
+    return [_typed(path, number, row) for number, row in enumerate(rows, start=1)]
+
+
+def _typed(path: pathlib.Path, number: int, row: Mapping[str, str | None]) -> Row:
+    if None in row:  # DictReader's name for what goes beyond the header
+        raise RunError(
+            f"table '{path}', row {number}: expected {len(row) - 1} cells, received more: run the sweep again"
+        )
+    values: Row = {}
+    for name, text in row.items():
+        kind = SCHEMA.get(name, str)
+        try:
+            values[name] = _READ[kind](text) if text else None
+        except (ValueError, KeyError, TypeError):
+            raise RunError(
+                f"table '{path}', row {number}: expected {_KINDS[kind]} in column {name}, received '{text}': "
+                "mend the cell, or run the sweep again"
+            ) from None
+    return values
+
+
+def _numbers(text: str) -> list[float]:
+    values = json.loads(text)
+    if not isinstance(values, list):
+        raise ValueError
+    return values
+
+
+_READ: dict[type, Callable[[str], Any]] = {
+    str: str,
+    int: int,
+    float: float,
+    bool: {"True": True, "False": False}.__getitem__,
+    list: _numbers,
+}
+_KINDS = {int: "a whole number", float: "a number", bool: "True or False", list: "a list of numbers"}
 
 
 def check_same_sweep(path: pathlib.Path, runs: Iterable[Run]) -> None:
@@ -136,18 +170,3 @@ def check_same_sweep(path: pathlib.Path, runs: Iterable[Run]) -> None:
             f"'{path}' holds {len(others)} runs that are not of this sweep, such as {min(others)}: "
             "choose another --out, or remove it"
         )
-
-
-def _typed(name: str, value: str | None) -> Any:
-    if not value:
-        return None
-    if name in ("commit", "run_id", "machine", "dataset", "versions", "image_shape"):
-        return value  # a commit such as 1234e56 is no number
-    if value.startswith("["):
-        return json.loads(value)
-    if value in ("True", "False"):
-        return value == "True"
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(value)
-    return value

@@ -10,8 +10,8 @@ from typing import Any
 from tfcollapse.claims import judging
 from tfcollapse.config.declaration import NUMERICS
 from tfcollapse.errors import ConfigError
-from tfcollapse.records.columns import older
 from tfcollapse.records.files import replacing
+from tfcollapse.records.numerics import older
 from tfcollapse.records.statistics import PAPER_STEPS
 from tfcollapse.records.table import complete, read_table
 from tfcollapse.reports import bench_page as bench

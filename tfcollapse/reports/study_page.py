@@ -10,10 +10,12 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from tfcollapse.figures.style import caption, save
-from tfcollapse.records.columns import COLUMNS, not_trained, older_mark
+from tfcollapse.records.columns import COLUMNS
 from tfcollapse.records.files import replacing
+from tfcollapse.records.numerics import older_mark
 from tfcollapse.records.statistics import PAPER_STEPS, mean_and_sd
 from tfcollapse.records.table import complete, read_table
+from tfcollapse.records.trained import not_trained
 from tfcollapse.studies.study import Study, judge
 
 Rows = Sequence[Mapping[str, Any]]

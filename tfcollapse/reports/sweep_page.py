@@ -13,10 +13,11 @@ from typing import Any
 from tfcollapse.config.declaration import Run
 from tfcollapse.errors import RunError
 from tfcollapse.figures.style import caption
-from tfcollapse.records.columns import not_trained, older_mark
 from tfcollapse.records.files import disk_errors, read_json, replacing
+from tfcollapse.records.numerics import older_mark
 from tfcollapse.records.run_directory import RunDirectory, read_config
 from tfcollapse.records.table import read_table, tidy_row
+from tfcollapse.records.trained import not_trained
 from tfcollapse.reports.study_page import part_figure
 from tfcollapse.reports.svg import curves, svg
 from tfcollapse.studies.study import Study, judge, load_study, study_names

@@ -10,8 +10,8 @@ from typing import Any
 from tfcollapse.errors import RunError
 from tfcollapse.figures.style import save
 from tfcollapse.figures.theory import FIGURES
-from tfcollapse.records.columns import older_mark
 from tfcollapse.records.files import disk_errors, read_json, replacing
+from tfcollapse.records.numerics import older_mark
 from tfcollapse.reports.study_page import markdown_table
 
 Findings = Mapping[str, Any]

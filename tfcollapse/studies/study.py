@@ -20,7 +20,8 @@ from tfcollapse.claims.judging import of_trained
 from tfcollapse.config.declaration import Objective, Run
 from tfcollapse.config.overrides import grid, replace
 from tfcollapse.errors import ConfigError, unknown
-from tfcollapse.records.columns import COLUMNS, OF_A_VAE, marked
+from tfcollapse.records.columns import COLUMNS, OF_A_VAE
+from tfcollapse.records.trained import marked
 
 Rows = Sequence[Mapping[str, Any]]
 
