@@ -28,7 +28,8 @@ class Data:
     """Which images.
 
     Attributes:
-      name: a TFDS name, or `fashion_mnist_mini`, which the package carries.
+      name: a TFDS name, `fashion_mnist_mini`, which the package carries, or a file of images, .npy or .npz
+        (see `tfcollapse.data.image_files`).
       train, test: use only the first so many images of the split; None is all of them.
       crop: (top, bottom, left, right) in pixels; None is the dataset's own (see `tfcollapse.data.dataset`).
       resize: (height, width) after the crop; None is the dataset's own.
@@ -214,7 +215,8 @@ class Run:
         if self.numerics == 1:
             del hashed["numerics"]
         digest = hashlib.sha256(json.dumps(hashed, sort_keys=True).encode()).hexdigest()[:10]
-        name = self.data.name.replace("/", "-")
+        name = self.data.name
+        name = name.rpartition("/")[2] if name.endswith((".npy", ".npz")) else name.replace("/", "-")
         return f"{self.network.architecture}-{self.network.depth}-{kind}-{name}-s{self.seed}-{digest}"
 
     def to_json(self) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tfcollapse.config.declaration import Run
-from tfcollapse.data.dataset import cache_directory
+from tfcollapse.data.image_cache import cache_directory
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.run_directory import Row, RunDirectory
 from tfcollapse.studies.sweep import attempt, longest_last, rows_of, small, unfinished

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from tfcollapse.config.declaration import Training
-from tfcollapse.data.dataset import cache_directory
+from tfcollapse.data.image_cache import cache_directory
 from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.training.engine import METRICS, Engine, as_float
 
