@@ -10,10 +10,7 @@ on two CPU cores. `quick` asks whether the phenomenon shows within minutes: 6,00
 gamma in closed form (eq. (10)), as a learned log gamma moves at most 2e-4 a step and could not leave 1.
 """
 
-from tfcollapse.claims import depth_claims
-from tfcollapse.config.declaration import Data, Network, Run, Training
-from tfcollapse.figures import depth_figure
-from tfcollapse.studies.study import Study, depth_sweep
+from tfcollapse import Data, Network, Run, Study, Training, claims, depth_sweep, figures
 
 DEPTHS = (1, 2, 4, 6, 8, 10)
 
@@ -36,6 +33,6 @@ STUDY = Study(
             8,
         ),
     },
-    draw=depth_figure,
-    claims=depth_claims,
+    draw=figures.depth_figure,
+    claims=claims.depth_claims,
 )

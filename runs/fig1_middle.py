@@ -11,10 +11,7 @@ cores, as `--list` reckons. `quick` has 8 channels, 600 steps, all 50,000 images
 15 minutes.
 """
 
-from tfcollapse.claims import depth_claims
-from tfcollapse.config.declaration import Data, Network, Run, Training
-from tfcollapse.figures import depth_figure
-from tfcollapse.studies.study import Study, depth_sweep
+from tfcollapse import Data, Network, Run, Study, Training, claims, depth_sweep, figures
 
 DEPTHS = (1, 2, 3, 4, 5)
 
@@ -51,6 +48,6 @@ STUDY = Study(
             4,
         ),
     },
-    draw=depth_figure,
-    claims=depth_claims,
+    draw=figures.depth_figure,
+    claims=claims.depth_claims,
 )

@@ -10,11 +10,7 @@ network is deep. 48 runs of 250K steps, the deepest with 80 convolutions in the 
 images of 16x16, 4 channels at 32x32 (so 8 at 16x16), and 300 steps: 20 minutes.
 """
 
-from tfcollapse.claims import residual_claims
-from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
-from tfcollapse.config.overrides import grid
-from tfcollapse.figures import residual_figure
-from tfcollapse.studies.study import Study
+from tfcollapse import Data, Network, Objective, Run, Study, Training, claims, figures, grid
 
 DATASETS = ("svhn_cropped", "cifar10", "cifar100", "celeb_a")
 
@@ -49,7 +45,7 @@ STUDY = Study(
             training=_SMOKE,
         ),
     },
-    draw=residual_figure,
-    claims=residual_claims,
+    draw=figures.residual_figure,
+    claims=claims.residual_claims,
     tells_apart=("objective", "dataset", "first_train", "depth", "block_depth"),
 )

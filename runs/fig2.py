@@ -9,11 +9,7 @@ Expect (the paper gives plots, no numbers): the deeper, the larger the error and
 of 3,600 images.
 """
 
-from tfcollapse.claims import sigma_claims
-from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
-from tfcollapse.config.overrides import grid
-from tfcollapse.figures import sigma_figure
-from tfcollapse.studies.study import Study
+from tfcollapse import Data, Network, Objective, Run, Study, Training, claims, figures, grid
 
 
 def _cells(depths: tuple[int, ...] = (2, 4, 5), **base: object) -> list[Run]:
@@ -41,6 +37,6 @@ STUDY = Study(
             training=_SMOKE,
         ),
     },
-    draw=sigma_figure,
-    claims=sigma_claims,
+    draw=figures.sigma_figure,
+    claims=claims.sigma_claims,
 )

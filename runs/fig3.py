@@ -9,10 +9,7 @@ of `imagenet_resized/64x64`, which stream from the image cache. `quick` has 8 ch
 in closed form (eq. (10)), on `tiny_imagenet`, a TFDS directory of 64x64 images without a builder class: 15 minutes.
 """
 
-from tfcollapse.claims import depth_claims
-from tfcollapse.config.declaration import Data, Network, Run, Training
-from tfcollapse.figures import depth_figure
-from tfcollapse.studies.study import Study, depth_sweep
+from tfcollapse import Data, Network, Run, Study, Training, claims, depth_sweep, figures
 
 DEPTHS = (1, 2, 3, 4, 5)
 
@@ -49,6 +46,6 @@ STUDY = Study(
             4,
         ),
     },
-    draw=depth_figure,
-    claims=depth_claims,
+    draw=figures.depth_figure,
+    claims=claims.depth_claims,
 )

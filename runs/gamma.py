@@ -11,11 +11,7 @@ lands where its error is. `paper` learns gamma from 1; `quick`, 800 steps on 6,0
 and in closed form (eq. (10)), as a learned log gamma moves at most 2e-4 a step. Some 6 hours a seed, and 2 minutes.
 """
 
-from tfcollapse.claims import gamma_claims
-from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
-from tfcollapse.config.overrides import grid
-from tfcollapse.figures import gamma_figure
-from tfcollapse.studies.study import Study
+from tfcollapse import Data, Network, Objective, Run, Study, Training, claims, figures, grid
 
 GAMMAS = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 10.0, 30.0)
 
@@ -42,7 +38,7 @@ STUDY = Study(
             training=_SMOKE,
         ),
     },
-    draw=gamma_figure,
-    claims=gamma_claims,
+    draw=figures.gamma_figure,
+    claims=claims.gamma_claims,
     tells_apart=("objective", "gamma_mode", "gamma_start", "depth"),
 )

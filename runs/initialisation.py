@@ -11,11 +11,7 @@ Expect: if the rise of the error with depth is a matter of the start alone, it i
 steps, some 17 hours a seed on two CPU cores; `quick` is 800 steps on 6,000 images, in 3 minutes.
 """
 
-from tfcollapse.claims import initialisation_claims
-from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
-from tfcollapse.config.overrides import grid
-from tfcollapse.figures import initialisation_figure
-from tfcollapse.studies.study import Study
+from tfcollapse import Data, Network, Objective, Run, Study, Training, claims, figures, grid
 
 STARTS = ("glorot_uniform", "he_normal", "orthogonal")
 DEPTHS = (1, 2, 4, 6, 8, 10, 20)
@@ -42,7 +38,7 @@ STUDY = Study(
             training=_SMOKE,
         ),
     },
-    draw=initialisation_figure,
-    claims=initialisation_claims,
+    draw=figures.initialisation_figure,
+    claims=claims.initialisation_claims,
     tells_apart=("objective", "initializer", "depth"),
 )

@@ -1,10 +1,13 @@
 """A study's declaration, its table and its figure: what is wrong is said, and as what it is."""
 
+import ast
 import typing
 
 import pytest
 from examples import table_row, tiny
+from processes import ROOT
 
+import tfcollapse as tc
 from tfcollapse.cli.main import main
 from tfcollapse.config.declaration import Network
 from tfcollapse.config.overrides import replace
@@ -87,3 +90,11 @@ def test_the_end_of_a_run_reads_no_image_again(tmp_path, monkeypatch):
     assert len(loads) == 2  # once a run, at its start
     other = trainer.train(replace(tiny(), {"data.train": 100}), tmp_path)
     assert other["mean_predictor_error"] != result["mean_predictor_error"]  # the spectrum is that of its own images
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "runs").glob("*.py")), ids=lambda path: path.stem)
+def test_a_declaration_imports_from_the_public_package_alone(path):
+    imports = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    assert all(isinstance(node, ast.ImportFrom) and node.module == "tfcollapse" for node in imports)
+    names = {alias.name for node in imports for alias in node.names}
+    assert names <= {*tc.__all__, "claims", "figures"}

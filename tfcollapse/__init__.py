@@ -19,6 +19,7 @@ _PUBLIC = {
     "load": "tfcollapse.data.dataset",
     "Study": "tfcollapse.studies.study",
     "Claim": "tfcollapse.claims.claim",
+    "depth_sweep": "tfcollapse.studies.study",
     "build": "tfcollapse.models.build",
     "train": "tfcollapse.training.trainer",
     "train_together": "tfcollapse.training.trainer",
