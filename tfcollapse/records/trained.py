@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tfcollapse.records.columns import OF_A_TWIN
+from tfcollapse.records.columns import OF_A_TWIN, OF_A_VAE
 from tfcollapse.records.statistics import Row
 
 TRAINED = 0.95
@@ -46,7 +46,7 @@ def _shown(rows: Sequence[Row]) -> list[bool | None]:
     return found
 
 
-_BESIDE_GAMMA = (*OF_A_TWIN, "beta", "warmup", "warmup_steps")
+_BESIDE_GAMMA = (*OF_A_TWIN, *(column for column in OF_A_VAE if column not in ("gamma_mode", "gamma_start")))
 
 
 def _pruned_by_gamma(row: Row, fixed: Sequence[Row]) -> bool:
