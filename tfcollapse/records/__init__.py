@@ -1,1 +1,1 @@
-"""Keep and read what runs leave on disk: run directories, tables, provenance."""
+"""Keep on disk, and read again, what runs leave: run directories, tables and provenance."""

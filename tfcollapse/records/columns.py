@@ -1,4 +1,4 @@
-"""The schema of a study's table: every column, its type, and the declared field that it holds."""
+"""Define the schema of a study's table: every column, its type, and the declared field that it holds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAMES = {
     "objective.kind": "objective",
     "objective.gamma": "gamma_mode",
 }
-"""The column of a field, where it is not called as the field is."""
+"""The name of a field's column where it differs from the field's own name."""
 
 _SECTIONS = ("objective", "network", "data", "training")
 
@@ -25,7 +25,7 @@ COLUMNS: dict[str, str] = {
     for section in _SECTIONS
     for field in dataclasses.fields(getattr(Run(), section))
 } | {"seed": "seed", "numerics": "numerics"}
-"""The column of every declared field of a run, by the key that `--set` takes."""
+"""The column of every declared field of a run, by the key of `--set`."""
 
 MEASURED: dict[str, type] = {
     "dataset": str,
@@ -51,14 +51,16 @@ MEASURED: dict[str, type] = {
     "seconds": float,
     "steps_per_second": float,
 }
-"""The columns of what a run obtained, and their types; errors per pixel, the KL and the ELBO in nats per image."""
+"""The columns of what a run obtained, and their types. Errors are per pixel; KL and ELBO are in nats per image."""
 
 _ENDED = {"run_id": str, "status": str}
+"""The columns that identify a run and say how it ended."""
 _MADE = {"commit": str, "machine": str, "versions": str, "reason": str, "command": str}
+"""The columns that say where and with what a run was made."""
 
 
 def _type(hint: Any) -> type:
-    """The type of a column whose field is annotated with `hint`; a tuple is written as text, such as 28,28."""
+    """Return the type of a column whose field is annotated with `hint`. A tuple is written as text, such as 28,28."""
     if typing.get_origin(hint) is Literal:
         return str
     options = [option for option in typing.get_args(hint) if option is not types.NoneType]
@@ -76,17 +78,20 @@ def _declared_types() -> dict[str, type]:
 
 
 SCHEMA: dict[str, type] = {**_ENDED, **_declared_types(), **MEASURED, **_MADE}
-"""Every column of a table in its order, and its type: str, int, float, bool, or list for a JSON list of numbers."""
+"""Every column of a table, in its order, and its type: str, int, float, bool, or list (a JSON list of numbers)."""
 
 OF_A_VAE = tuple(column for key, column in COLUMNS.items() if key.startswith("objective.") and column != "objective")
-"""The columns of fields that an AE does not have."""
+"""The columns of the fields that an AE does not have."""
 
 OF_A_TWIN = tuple(column for key, column in COLUMNS.items() if not key.startswith("objective."))
-"""The columns of fields that an AE shares with the VAE whose twin it is."""
+"""The columns of the fields that an AE shares with its VAE: the VAE of the same network, data, seed and training."""
 
 
 def declared(run: Run) -> dict[str, Any]:
-    """Return the declared fields of a run as one row; None where its objective or architecture has no such field."""
+    """Return the declared fields of a run as one row: values by column.
+
+    A value is None where the run's objective or architecture does not have the field.
+    """
     row = {}
     for key, column in COLUMNS.items():
         section, _, field = key.rpartition(".")

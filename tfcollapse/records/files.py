@@ -1,4 +1,4 @@
-"""Write files whole or not at all, and read JSON, with one clear line where the disk or the file is at fault."""
+"""Write files whole or not at all, read JSON, and report a fault of the disk or of a file in one clear line."""
 
 from __future__ import annotations
 
@@ -12,12 +12,19 @@ from typing import Any
 from tfcollapse.errors import RunError
 
 JSON_BYTES = 64 << 20
-"""No record is larger; what is cut there is no JSON."""
+"""The length at which the reading of a JSON file stops. A longer file is cut and refused; no record is so long."""
 
 
 @contextlib.contextmanager
 def disk_errors(path: pathlib.Path) -> Iterator[None]:
-    """Turn a full, read-only or forbidden disk into one clear line."""
+    """Turn a full, read-only or forbidden disk into one clear line.
+
+    Args:
+      path: the file or directory that the message names.
+
+    Raises:
+      RunError: the body of the `with` statement raised an OSError.
+    """
     try:
         yield
     except OSError as error:
@@ -27,7 +34,13 @@ def disk_errors(path: pathlib.Path) -> Iterator[None]:
 
 
 def check_writable(path: pathlib.Path) -> None:
-    """Make the directory `path` and write a little there. Raises RunError before any work is done in vain."""
+    """Make the directory `path` and check that a file can be written in it, before any work is done in vain.
+
+    The check writes 4,096 bytes to a temporary file.
+
+    Raises:
+      RunError: the directory cannot be made or written.
+    """
     with disk_errors(path):
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path) as file:
@@ -36,7 +49,14 @@ def check_writable(path: pathlib.Path) -> None:
 
 @contextlib.contextmanager
 def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
-    """A path to write to, which becomes `path` when all went well and vanishes otherwise. Raises RunError."""
+    """Yield a temporary path to write to, and move it to `path` afterwards.
+
+    The temporary file replaces `path` only if the body of the `with` statement succeeds. Otherwise it is removed, and
+    `path` stays as it was.
+
+    Raises:
+      RunError: the disk cannot be written.
+    """
     partial = path.with_name(f".partial-{path.name}")
     try:
         with disk_errors(path):
@@ -48,7 +68,11 @@ def replacing(path: pathlib.Path) -> Iterator[pathlib.Path]:
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
-    """A JSON object from `path`. Raises RunError for anything else."""
+    """Read one JSON object from the file `path`.
+
+    Raises:
+      RunError: the file cannot be read, is not valid JSON, or holds something other than an object.
+    """
     try:
         with path.open() as file:
             values = json.loads(file.read(JSON_BYTES))

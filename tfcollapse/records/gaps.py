@@ -1,4 +1,4 @@
-"""Compare runs of a table by equations (8) and (10): every VAE with its AE twin, gamma with its optimum."""
+"""Compare the runs of a table by equations (8) and (10): each VAE with its AE twin, and gamma with its optimum."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from tfcollapse.records.statistics import Row
 
 @dataclass(frozen=True)
 class Gap:
-    """One comparison.
+    """One comparison of a VAE with what an equation expects of it.
 
     Attributes:
-      run_id: of the VAE.
-      against: the AE's run_id for eq. (8), None for eq. (10).
-      expected, found: AE and VAE error, or optimal gamma and gamma.
+      run_id: the id of the VAE's run.
+      against: the AE's run id for eq. (8); None for eq. (10).
+      expected, found: for eq. (8) the errors of the AE and of the VAE; for eq. (10) the optimal gamma, which is the
+        VAE's error, and the learned gamma. All are squared errors per pixel.
     """
 
     run_id: str
@@ -27,24 +28,30 @@ class Gap:
 
     @property
     def relative(self) -> float:
-        """What was found over what was expected, minus 1; eq. (8) says >= 0, eq. (10) says 0."""
+        """Return found / expected - 1. Eq. (8) says that it is >= 0, eq. (10) that it is 0."""
         return self.found / self.expected - 1
 
 
 def pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
-    """Every finished VAE of a table behind the AE of the same network, data, seed and training, where there is one."""
+    """Return the pairs (AE, VAE) of a table: every finished VAE with its AE twin.
+
+    The twin is the finished AE of the same network, data, seed and training. A VAE without a twin is left out.
+    """
     done = [row for row in rows if row.get("train_error") is not None]
     twins = {_twin(row): row for row in done if row["objective"] == "AE"}
     return [(twins[_twin(row)], row) for row in done if row["objective"] != "AE" and _twin(row) in twins]
 
 
 def error_gaps(rows: Sequence[Row]) -> list[Gap]:
-    """Eq. (8) for each of the `pairs`."""
+    """Return the gap of eq. (8) for each pair that `pairs` returns."""
     return [Gap(vae["run_id"], ae["run_id"], ae["train_error"], vae["train_error"]) for ae, vae in pairs(rows)]
 
 
 def gamma_gaps(rows: Sequence[Row]) -> list[Gap]:
-    """Eq. (10) for every VAE of a table that learns gamma: gamma against the training error with z sampled."""
+    """Return the gap of eq. (10) for every VAE of a table that learns gamma.
+
+    The learned gamma is compared with the error on the training set, with z sampled.
+    """
     return [
         Gap(row["run_id"], None, row["train_error"], row["gamma"])
         for row in rows

@@ -1,4 +1,4 @@
-"""Say which version of the numbers a record has, and mark what is older than the present one."""
+"""Tell which version of the numbers a record has, and mark records of other versions than the present one."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ from tfcollapse.records.statistics import Row
 
 
 def older(rows: Sequence[Row]) -> str:
-    """List the numerics versions of `rows` that are not the present one, as text; "unknown" where a row names none."""
+    """Return the numerics versions of `rows` that differ from the present one, as text.
+
+    The versions are sorted and separated by commas, with "unknown" for a row that names none. The text is empty where
+    all rows have the present version.
+    """
     versions = {row.get("numerics") for row in rows} - {NUMERICS}
     return ", ".join(sorted("unknown" if version is None else str(version) for version in versions))
 
 
 def older_mark(rows: Sequence[Row]) -> str:
-    """Return what a page of older numbers says at its top; empty where all numbers are of the present version."""
+    """Return the notice for the top of a page that holds numbers of another version.
+
+    The notice is empty where all numbers are of the present version.
+    """
     versions = older(rows)
     if not versions:
         return ""
@@ -27,9 +34,13 @@ def older_mark(rows: Sequence[Row]) -> str:
 
 
 _FIRST_VERSION = "d7900b2944b0"
-"""The commit that version 1 of the numbers is defined by; it recorded no version."""
+"""The commit that defines version 1 of the numbers. Its records do not name a version."""
 
 
 def numerics_of(session: Mapping[str, Any]) -> int | None:
-    """Return the version of the numbers that a session of `RunDirectory.sessions` had; None where nothing tells."""
+    """Return the version of the numbers of one session of a run; None where its record does not tell.
+
+    Args:
+      session: one entry of `RunDirectory.sessions`.
+    """
     return session.get("numerics", 1 if session.get("commit") == _FIRST_VERSION else None)

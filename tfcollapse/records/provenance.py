@@ -1,4 +1,4 @@
-"""Say what made a result: versions, commit, hardware, time."""
+"""Record what made a result: versions, commit, hardware and time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,17 @@ _PACKAGES = ("tensorflow", "jax", "keras", "numpy", "scipy", "tensorflow-dataset
 
 
 def environment(packages: Sequence[str] = (), **more: Any) -> dict[str, Any]:
-    """Versions, of the numbers and of `packages` too, commit, hardware and time: what a result must name."""
+    """Return what a result must name: versions, commit, hardware and time.
+
+    Args:
+      packages: names of further installed packages whose versions are included.
+      more: further entries, added as they are.
+
+    Returns:
+      A dict that JSON can hold: "tfcollapse" (the package's version), "numerics" (the version of the numbers),
+      "commit", "python", "versions" (by package; a package that is not installed is left out), "machine" (the processor
+      and its usable cores), "started" (UTC, ISO 8601 to the second), and `more`.
+    """
     versions = {}
     for name in (*_PACKAGES, *packages):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -37,9 +47,13 @@ def environment(packages: Sequence[str] = (), **more: Any) -> dict[str, Any]:
     }
 
 
-@functools.cache  # the code is that of the process' start, whatever is committed meanwhile
+@functools.cache  # a process runs the code of its start, also after a later commit
 def commit() -> str:
-    """The commit of the source tree, with "-dirty" where tracked files differ; "unknown" where git tracks no source."""
+    """Return the commit of the source tree as 12 hexadecimal digits.
+
+    "-dirty" is appended where tracked files differ from the commit. The answer is "unknown" where git does not track
+    the source.
+    """
     source = pathlib.Path(__file__)
     git = ["git", "-C", str(source.parent)]
     tracked = [*git, "ls-files", "--error-unmatch", source.name]

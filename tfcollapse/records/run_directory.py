@@ -1,7 +1,7 @@
-"""A run's directory: who may write it, and what it holds.
+"""Hold one run's directory: lock it, write its files, and read them.
 
-config.json, environment.json, metrics.csv, diagnostics.csv, checkpoints/, model.keras, and result.json,
-written last: a run that has it has ended.
+The files are config.json, environment.json, metrics.csv, diagnostics.csv, checkpoints/, model.keras and result.json.
+result.json is written last: a run that has it has ended.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class RunDirectory:
     """The files of one run.
 
     Attributes:
-      path: the directory; `open` makes it.
-      run: its configuration.
+      path: the directory. `open` makes it where it is missing.
+      run: the run's configuration.
     """
 
     path: pathlib.Path
@@ -38,15 +38,15 @@ class RunDirectory:
 
     @property
     def checkpoints(self) -> pathlib.Path:
-        """Where checkpoints lie."""
+        """Return the directory of the checkpoints."""
         return self.path / "checkpoints"
 
     @contextlib.contextmanager
     def open(self) -> Iterator[RunDirectory]:
-        """Hold the directory for writing.
+        """Lock the directory for writing, and write config.json where it is missing.
 
         Raises:
-          RunError: another process holds it, it cannot be written, or it is another run's.
+          RunError: another process has locked the directory, it cannot be written, or it belongs to another run.
         """
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
@@ -60,7 +60,10 @@ class RunDirectory:
             yield self
 
     def _lock(self, lock: IO[str]) -> None:
-        """Take the lock and sign it. The kernel drops it with its holder, so a killed process leaves none behind."""
+        """Lock the directory, and write this process' number into the lock file.
+
+        The kernel releases the lock when the process ends, so a killed process leaves no lock behind.
+        """
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -81,12 +84,23 @@ class RunDirectory:
             )
 
     def write_json(self, name: str, values: Any) -> None:
-        """Write a file whole or not at all."""
+        """Write `values` as JSON to the file `name`, whole or not at all.
+
+        Raises:
+          RunError: the disk cannot be written.
+        """
         with replacing(self.path / name) as partial:
             partial.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n")
 
     def append(self, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Add rows to a CSV file, with a header where it is new."""
+        """Append rows to the CSV file `name`, with a header where the file is new.
+
+        Args:
+          rows: at least one row; all rows have the keys of the first.
+
+        Raises:
+          RunError: the disk cannot be written.
+        """
         path = self.path / name
         with disk_errors(self.path), path.open("a", newline="") as file:
             writer = csv.DictWriter(file, list(rows[0]))
@@ -95,21 +109,29 @@ class RunDirectory:
             writer.writerows(rows)
 
     def rewind(self, step: int) -> None:
-        """Drop every CSV row after `step`, and torn ones: what a resumed run is about to write again."""
+        """Drop the CSV rows that a run resumed at `step` writes again: the rows after `step`, and incomplete rows.
+
+        Raises:
+          RunError: a file does not have the form that a run writes, or the disk cannot be written.
+        """
         for name in ("metrics.csv", "diagnostics.csv"):
             path = self.path / name
             if not path.exists():
                 continue
             with _foreign(path), path.open(newline="") as file:
                 header, *lines = list(csv.reader(file)) or [[]]
-                kept = [line for line in lines if len(line) == len(header) and int(line[0]) <= step]
+                earlier = [line for line in lines if len(line) == len(header) and int(line[0]) <= step]
             with replacing(path) as partial, partial.open("w", newline="") as file:
-                if kept:  # with no row left the header may be torn too
-                    csv.writer(file).writerows([header, *kept])
+                if earlier:  # where no row is left, the header itself may be incomplete
+                    csv.writer(file).writerows([header, *earlier])
 
     @property
     def result(self) -> Row | None:
-        """What result.json says, or None while the run has not ended. Raises RunError where it is another run's."""
+        """Return what result.json holds; None while the run has not ended.
+
+        Raises:
+          RunError: the directory belongs to another run, or the file cannot be read.
+        """
         path = self.path / "result.json"
         if not path.exists():
             return None
@@ -118,7 +140,11 @@ class RunDirectory:
 
     @property
     def last_metrics(self) -> dict[str, float] | None:
-        """The last whole row of metrics.csv, or None before the first. Raises RunError where it holds no numbers."""
+        """Return the last complete row of metrics.csv; None where there is no complete row yet.
+
+        Raises:
+          RunError: the file holds something other than numbers.
+        """
         path = self.path / "metrics.csv"
         if not path.exists():
             return None
@@ -128,7 +154,11 @@ class RunDirectory:
 
     @property
     def sessions(self) -> list[Row]:
-        """What `environment` said at the start of each session that worked on the run, the latest last."""
+        """Return what `environment` recorded at the start of each session that worked on the run, the latest one last.
+
+        Raises:
+          RunError: environment.json cannot be read.
+        """
         path = self.path / "environment.json"
         if not path.exists():
             return []
@@ -138,7 +168,7 @@ class RunDirectory:
 
 @contextlib.contextmanager
 def _foreign(path: pathlib.Path) -> Iterator[None]:
-    """Turn a CSV file that no run wrote into one clear line."""
+    """Turn a CSV file that no run wrote into one clear line. Raises RunError."""
     try:
         yield
     except (ValueError, KeyError, IndexError, csv.Error) as error:
@@ -146,7 +176,11 @@ def _foreign(path: pathlib.Path) -> Iterator[None]:
 
 
 def read_config(path: pathlib.Path) -> Run:
-    """The configuration of the run in directory `path`. Raises RunError where there is none."""
+    """Read the configuration of the run in the directory `path`.
+
+    Raises:
+      RunError: the directory has no config.json, or not one that a run writes.
+    """
     try:
         with (path / "config.json").open() as file:
             return Run.from_json(file.read(JSON_BYTES))

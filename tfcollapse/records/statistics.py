@@ -1,4 +1,4 @@
-"""Summarise the rows of a table: cells, families, means over seeds."""
+"""Summarise the rows of a table: cells, families of objectives, and means over seeds."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ Row = Mapping[str, Any]
 Rows = Sequence[Row]
 
 PAPER_STEPS = 250_000
-"""The length of the paper's trainings (Appendix A)."""
+"""The number of steps of the paper's trainings (Appendix A)."""
 
 
 def cells(rows: Rows) -> str:
-    """Name the cells of a table that rows stand in, as text: `AE depth 4, 5; VAE depth 4`."""
+    """Return the names of the cells of a table in which `rows` stand, as text such as `AE depth 4, 5; VAE depth 4`.
+
+    A cell of residual networks is named by its dataset and (b, c). An initialiser other than the default is named too.
+    """
     places: dict[str, dict[str, None]] = {}
     for row in rows:
         start = row.get("initializer") or "glorot_uniform"
@@ -26,23 +29,29 @@ def cells(rows: Rows) -> str:
             whose += f" on {row['dataset'].split()[0]}, (b, c)"
             place = f"({row['depth']}, {row['block_depth']})"
         places.setdefault(whose if row.get("block_depth") else f"{whose} depth", {})[place] = None
-    return "; ".join(f"{whose} {', '.join(found)}" for whose, found in places.items())
+    return "; ".join(f"{whose} {', '.join(names)}" for whose, names in places.items())
 
 
 def family(row: Row) -> str:
-    """Return AE, VAE or VAE + KL warm-up, whatever the gamma."""
+    """Return the objective of a row without its gamma: AE, VAE or VAE + KL warm-up."""
     return row["objective"].split(" (")[0]
 
 
 def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
-    """Return mean and sample standard deviation; the latter 0 for one value, both nan for none."""
+    """Return the mean and the sample standard deviation of `values`.
+
+    The standard deviation of one value is 0. For no values both are nan.
+    """
     if not values:
         return math.nan, math.nan
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
 
 
 def by(rows: Rows, key: str, measure: str) -> dict[Any, list[float]]:
-    """Return the finished values of a column for each value of another, ascending; an empty list where none is."""
+    """Return the values of the column `measure` for each value of the column `key`, in ascending order of the latter.
+
+    Rows without a measure, such as those of unfinished runs, are left out. A list is empty where no row has a measure.
+    """
     keys = sorted({row[key] for row in rows})
     return {
         value: [row[measure] for row in rows if row[key] == value and row.get(measure) is not None] for value in keys

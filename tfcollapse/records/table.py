@@ -1,4 +1,4 @@
-"""The tidy table that many runs make: one row each, as CSV that any tool reads and git can compare."""
+"""Read and write a study's table: one row for each run, as CSV that any tool reads and git can compare."""
 
 from __future__ import annotations
 
@@ -18,7 +18,13 @@ from tfcollapse.records.run_directory import Row, RunDirectory
 
 
 def tidy_row(directory: RunDirectory) -> Row:
-    """One row of the study's table: what the run was, what came out, and where it ran. Raises RunError."""
+    """Return the row of one run for the study's table: what the run was, what it obtained, and where it ran.
+
+    The status of a run without a result is "unfinished".
+
+    Raises:
+      RunError: the run's files do not have the form that a run writes.
+    """
     try:
         result = directory.result
         return _tidy(directory, {"status": "unfinished"} if result is None else result, directory.sessions)
@@ -73,7 +79,17 @@ def _measured(run: Run, result: Row) -> Row:
 
 @contextlib.contextmanager
 def complete(path: pathlib.Path, rows: Sequence[Row]) -> Iterator[None]:
-    """Turn a KeyError for a column that a table lacks into one line; any other one is a fault, and stays. RunError."""
+    """Turn a KeyError for a column that a table lacks into one clear line.
+
+    A KeyError for anything else is a fault of the program and is raised unchanged.
+
+    Args:
+      path: the table, as the message names it.
+      rows: its rows, at least one.
+
+    Raises:
+      RunError: the body of the `with` statement asked for a column of `SCHEMA` that the table lacks.
+    """
     try:
         yield
     except KeyError as error:
@@ -84,7 +100,7 @@ def complete(path: pathlib.Path, rows: Sequence[Row]) -> Iterator[None]:
 
 
 def _listed(values: Iterable[float] | None) -> list[float] | None:
-    """Curves are drawn, not compared: six digits keep the table readable."""
+    """Return `values` rounded to six digits. They are curves to be drawn, and six digits keep the table readable."""
     return None if values is None else [float(f"{value:.6g}") for value in values]
 
 
@@ -93,7 +109,15 @@ def _each(values: Iterable[str]) -> str:
 
 
 def write_table(path: pathlib.Path, rows: Iterable[Row]) -> None:
-    """Write rows of equal keys as CSV, whole or not at all; floats keep every digit."""
+    """Write rows of equal keys as CSV, whole or not at all. Floats keep every digit.
+
+    Args:
+      path: the file; its directory is made where it is missing.
+      rows: at least one row.
+
+    Raises:
+      RunError: the disk cannot be written.
+    """
     rows = list(rows)
     with disk_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -104,12 +128,13 @@ def write_table(path: pathlib.Path, rows: Iterable[Row]) -> None:
 
 
 def read_table(path: pathlib.Path) -> list[Row]:
-    """Read the rows that `write_table` wrote, each cell as its column's type, an empty cell as None.
+    """Read the rows that `write_table` wrote.
 
-    A column that the schema does not have, such as one that a user added, stays text.
+    Each cell is read as its column's type in `SCHEMA`. An empty cell is None. A column that the schema does not have,
+    such as one that a user added, stays text.
 
     Raises:
-      RunError: no table, or a cell that is not of its column's type.
+      RunError: there is no table or no row, the column run_id is missing, or a cell does not have its column's type.
     """
     try:
         with path.open(newline="") as file:
@@ -126,7 +151,7 @@ def read_table(path: pathlib.Path) -> list[Row]:
 
 
 def _typed(path: pathlib.Path, number: int, row: Mapping[str, str | None]) -> Row:
-    if None in row:  # DictReader's name for what goes beyond the header
+    if None in row:  # DictReader puts cells beyond the header under the key None
         raise RunError(
             f"table '{path}', row {number}: expected {len(row) - 1} cells, received more: run the sweep again"
         )
@@ -157,11 +182,19 @@ _READ: dict[type, Callable[[str], Any]] = {
     bool: {"True": True, "False": False}.__getitem__,
     list: _numbers,
 }
+"""How a cell's text is read, by the type of its column."""
 _KINDS = {int: "a whole number", float: "a number", bool: "True or False", list: "a list of numbers"}
+"""What a message calls a value of each type."""
 
 
 def check_same_sweep(path: pathlib.Path, runs: Iterable[Run]) -> None:
-    """Refuse to replace a table that holds rows of other runs. Raises RunError."""
+    """Check that the table at `path`, if there is one, holds no rows of other runs than `runs`.
+
+    The check protects a table from being replaced by another sweep's.
+
+    Raises:
+      RunError: the table holds rows of other runs, or cannot be read.
+    """
     if not path.exists():
         return
     others = {row["run_id"] for row in read_table(path)} - {run.run_id for run in runs}

@@ -1,4 +1,4 @@
-"""Tell the networks that were trained from those that were not: the latter support no claim."""
+"""Tell trained networks from untrained ones, which support no claim."""
 
 from __future__ import annotations
 
@@ -9,41 +9,50 @@ from tfcollapse.records.columns import OF_A_TWIN, OF_A_VAE
 from tfcollapse.records.statistics import Row
 
 TRAINED = 0.95
-"""A network whose error is not below this share of the mean predictor's has not been trained."""
+"""A network counts as trained where its error is below this share of the mean predictor's error."""
 
 
 def trained(row: Row) -> bool:
-    """Whether a finished run's training error is clearly below the mean predictor's, which ignores its input."""
+    """Return whether the training error of a finished run is below TRAINED times the mean predictor's.
+
+    The mean predictor ignores its input. A row that lacks one of the two errors counts as not trained.
+    """
     error, ignoring = row.get("train_error"), row.get("mean_predictor_error")
     return error is not None and ignoring is not None and error < TRAINED * ignoring
 
 
 def not_trained(rows: Sequence[Row]) -> list[Row]:
-    """The rows of a table whose error does not show that the network was trained. They support no claim.
+    """Return the rows of a table whose error does not show that the network was trained. They support no claim.
 
-    A network that a fixed gamma alone has made a mean predictor is none of them: the same network, start and budget
-    were trained at a smaller gamma, at no larger one, and its decoder has found the mean. Rows that `marked` has seen
-    in their whole table keep what it found.
+    One kind of network with the error of the mean predictor is not in the list: a network that a large fixed gamma
+    alone has pruned. It is recognised by three signs. First, the same network, with the same start and budget, was
+    trained at a smaller gamma. Second, it was not trained at any larger gamma. Third, its decoder has learned the mean:
+    its error is at most 2 - TRAINED (1.05) times the mean predictor's.
+
+    A row that `marked` has judged within its whole table keeps that judgement.
     """
     return [row for row, shown in zip(rows, _shown(rows), strict=True) if shown is False]
 
 
 def marked(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """The rows of a whole table with a column `trained`: False for those of `not_trained`, None without an error."""
+    """Return the rows of a whole table with a column `trained` added.
+
+    The column is False for the rows that `not_trained` returns, None for rows without an error, and True for others.
+    """
     return [{**row, "trained": shown} for row, shown in zip(rows, _shown(rows), strict=True)]
 
 
 def _shown(rows: Sequence[Row]) -> list[bool | None]:
     fixed = [row for row in rows if row.get("gamma_mode") == "fixed" and row.get("train_error") is not None]
-    found: list[bool | None] = []
+    judgements: list[bool | None] = []
     for row in rows:
         if "trained" in row:
-            found.append(row["trained"])
+            judgements.append(row["trained"])
         elif row.get("train_error") is None:
-            found.append(None)
+            judgements.append(None)
         else:
-            found.append(trained(row) or _pruned_by_gamma(row, fixed))
-    return found
+            judgements.append(trained(row) or _pruned_by_gamma(row, fixed))
+    return judgements
 
 
 _BESIDE_GAMMA = (*OF_A_TWIN, *(column for column in OF_A_VAE if column not in ("gamma_mode", "gamma_start")))
