@@ -1,1 +1,1 @@
-"""Read images and draw random numbers."""
+"""Read images, and draw the random numbers of a run."""

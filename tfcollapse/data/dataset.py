@@ -1,4 +1,4 @@
-"""Load the images that a declaration names: a TFDS data set, the packaged one, or a file of the user's own."""
+"""Load the images that a declaration names: a TFDS dataset, the packaged one, or a file of the user's own."""
 
 from __future__ import annotations
 
@@ -19,21 +19,28 @@ from tfcollapse.data.image_cache import Dataset, cache_directory
 from tfcollapse.data.tfds import MINI
 from tfcollapse.errors import ConfigError, DataError
 
-# (crop, resize) where a dataset's own images are not what the paper trains on (design: the same authors' code).
 PREPARATION: dict[str, tuple[tuple[int, ...] | None, tuple[int, ...] | None]] = {
     "celeb_a": ((45, 173, 25, 153), (64, 64)),
 }
+"""The crop (top, bottom, left, right) and the size (height, width) of datasets whose images the paper prepares.
+
+The values for CelebA come from the same authors' earlier code. None stands for no crop or no resize.
+"""
 
 
 def load(data: Data, *, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
     """Load the images that `data` names, and prepare them on first use.
 
     Args:
-      data_dir: TFDS' directory; by default TFDS_DATA_DIR, or ~/tensorflow_datasets.
+      data: the dataset's name, the number of images of each split, the crop, the size and the expected channels.
+      data_dir: the directory of TFDS; None takes TFDS_DATA_DIR, or ~/tensorflow_datasets.
+
+    Returns:
+      Both splits, each uint8 [n, height, width, channels]. Prepared datasets are memory-mapped from the image cache.
 
     Raises:
-      DataError: no such dataset or file, no network to fetch it, an unreadable directory, a damaged cache.
-      ConfigError: a crop, a number of images or of channels that the images do not have.
+      DataError: there is no such dataset or file, no network to fetch it, an unreadable directory, or a damaged cache.
+      ConfigError: the images do not have the crop, the number of images or the channels that `data` asks for.
     """
     if image_files.is_file(data.name):
         dataset = _from_file(data)
@@ -47,7 +54,7 @@ def load(data: Data, *, data_dir: str | os.PathLike[str] | None = None) -> Datas
     else:
         directory = tfds.prepared_directory(data.name, data_dir) or tfds.download(data.name, data_dir)
         described = tfds.described_shape(directory)
-        if described is not None:  # before every image is decoded in vain
+        if described is not None:  # checked here, before every image is decoded in vain
             _check_channels(data, described[-1])
         cached = _cache_path(data, directory)
         if not cached.exists():
@@ -72,7 +79,14 @@ def _check_channels(data: Data, received: int) -> None:
 def expected_shape(data: Data, data_dir: str | os.PathLike[str] | None = None) -> tuple[int, int, int] | None:
     """Return (height, width, channels) of a dataset's images after crop and resize, from its description alone.
 
-    None where the dataset is not prepared, or its images differ in size.
+    The result is None where the dataset is not prepared, or where its images differ in size.
+
+    Args:
+      data: the declaration of the dataset.
+      data_dir: the directory of TFDS, as in `load`.
+
+    Raises:
+      DataError: `data_dir` is not a readable directory.
     """
     size: tuple[int, ...] | None = (28, 28, 1)
     if image_files.is_file(data.name):
@@ -92,7 +106,7 @@ def _mini(data: Data) -> Dataset:
     resource = importlib.resources.files("tfcollapse.data") / f"{MINI}.npz"
     with importlib.resources.as_file(resource) as path, np.load(path, allow_pickle=False) as arrays:
         splits = {name: arrays[name] for name in ("train", "test")}
-    if data.crop or data.resize:  # of those alone that are asked for
+    if data.crop or data.resize:  # only the images that are asked for are prepared
         chosen = {name: images[: getattr(data, name)] for name, images in splits.items()}
         splits = {
             name: np.stack([_crop_and_resize(image, data) for image in images]) for name, images in chosen.items()
@@ -105,7 +119,7 @@ def _mini(data: Data) -> Dataset:
 def _from_file(data: Data) -> Dataset:
     digest, name = image_files.digest(data.name), pathlib.PurePath(data.name).name
     described = image_files.image_shape(data.name)
-    if described is not None:  # before every image is written in vain
+    if described is not None:  # checked here, before every image is written in vain
         _check_channels(data, described[-1])
     key = hashlib.sha256(json.dumps([digest, *_preparation(data)]).encode()).hexdigest()[:12]
     cached = cache_directory() / f"{name}-{key}"
@@ -134,7 +148,10 @@ def _preparation(data: Data) -> tuple[tuple[int, ...] | None, tuple[int, ...] | 
 
 
 def _prepare(data: Data, directory: pathlib.Path, target: pathlib.Path) -> None:
-    """Decode both splits into `target`, which appears whole or not at all, whoever else prepares it."""
+    """Decode both splits into the cache directory `target`.
+
+    The directory appears whole or not at all, also where another process prepares it at the same time.
+    """
     import_tensorflow()
     import tensorflow_datasets
 

@@ -1,4 +1,4 @@
-"""Keep decoded images as memory-mapped uint8 arrays, verified at every load."""
+"""Keep decoded images as memory-mapped uint8 arrays, and verify them at every load."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from tfcollapse.errors import DataError
 
 @dataclass(frozen=True)
 class Dataset:
-    """Two splits of one dataset.
+    """The two splits of one dataset.
 
     Attributes:
       train, test: uint8 [n, height, width, channels], read-only.
-      source: name and version, as records state it.
+      source: the name and version of the dataset, as records state them.
     """
 
     train: np.ndarray
@@ -34,13 +34,13 @@ class Dataset:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """(height, width, channels)."""
+        """Return (height, width, channels) of the images."""
         height, width, channels = self.train.shape[1:]
         return height, width, channels
 
 
 def cache_directory() -> pathlib.Path:
-    """Where decoded images lie: TFCOLLAPSE_CACHE, or ~/.cache/tfcollapse."""
+    """Return the directory of decoded images: TFCOLLAPSE_CACHE, or ~/.cache/tfcollapse."""
     return pathlib.Path(os.environ.get("TFCOLLAPSE_CACHE", "~/.cache/tfcollapse")).expanduser()
 
 
@@ -50,15 +50,20 @@ def write(
     splits: Mapping[str, tuple[int, Iterator[np.ndarray]]],
     prepare: Callable[[np.ndarray], np.ndarray],
 ) -> None:
-    """Write every split's images into a new directory, whole or not at all, whoever else writes it.
+    """Write the images of every split into the new directory `target`, whole or not at all.
+
+    Another process may write the same directory at the same time. The first one to finish puts it in place, and the
+    images of the other are dropped.
 
     Args:
-      source: name and version of the data set, as records state it.
-      splits: how many images, and an iterator over them, for "train" and "test".
-      prepare: what is done to each image before it is written: crop and resize.
+      target: the directory, inside `cache_directory()`.
+      source: the name and version of the dataset, as records state them.
+      splits: for "train" and "test" the number of images, and an iterator over them, each uint8 [height, width,
+        channels].
+      prepare: a function that crops and resizes one image before it is written.
 
     Raises:
-      DataError: images of several sizes, or a disk that cannot be written.
+      DataError: the prepared images are not uint8 or differ in size, or the disk cannot be written.
     """
     with _new_directory(target) as folder:
         sums = {
@@ -74,11 +79,11 @@ def _new_directory(target: pathlib.Path) -> Iterator[pathlib.Path]:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        folder.chmod(0o755)  # a cache may be shared
+        folder.chmod(0o755)  # several users may share a cache
         yield folder
         folder.rename(target)
     except OSError as error:
-        # Another process may have put the same images there meanwhile: theirs are as good as ours.
+        # Another process may have written the same images there meanwhile. Its images serve as well.
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise DataError(f"image cache '{target}': {error.strerror}: free space, or set TFCOLLAPSE_CACHE") from None
     finally:
@@ -93,7 +98,10 @@ def _decode(
     prepare: Callable[[np.ndarray], np.ndarray],
     path: pathlib.Path,
 ) -> str:
-    """Write one split as .npy and return its sha256. Written in order, as a full disk kills a memory map."""
+    """Write one split to the .npy file `path`, and return the sha256 of the file.
+
+    The images are written one after another: a full disk would kill a process that writes through a memory map.
+    """
     shape: tuple[int, ...] | None = None
     with path.open("wb") as file:
         for original in images:
@@ -117,7 +125,11 @@ def _sha256(path: pathlib.Path) -> str:
 
 
 def read(folder: pathlib.Path) -> Dataset:
-    """Map what `write` wrote, its checksums compared. Raises DataError where it is damaged."""
+    """Map the images that `write` wrote in the directory `folder`, after a comparison of their checksums.
+
+    Raises:
+      DataError: the cache is damaged, or this user may not read it.
+    """
     advice = f"image cache '{folder}' is damaged: delete it, and the next start makes it anew"
     try:
         meta = json.loads((folder / "meta.json").read_text())

@@ -14,17 +14,22 @@ from tfcollapse.errors import DataError
 
 SUFFIXES = (".npy", ".npz")
 HELD_OUT = 10
-"""Of an array without a test split, every tenth image is held out as one: the same images for every run."""
+"""Every tenth image is held out where a file has no test split. Every run holds out the same images."""
 _SPLITS = {"train": ("train", "x_train"), "test": ("test", "x_test")}
+"""The names that an array may have in a .npz file, by split."""
 
 
 def is_file(name: str) -> bool:
-    """Tell a file of images from the name of a dataset."""
+    """Return whether `name` is that of a file of images, and not that of a dataset."""
     return name.endswith(SUFFIXES)
 
 
 def digest(name: str) -> str:
-    """Return the first digits of a file's sha256, by which its images are known. Raises DataError."""
+    """Return the first 12 hexadecimal digits of a file's sha256, which identify its images.
+
+    Raises:
+      DataError: the file cannot be read.
+    """
     try:
         with pathlib.Path(name).expanduser().open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:12]
@@ -35,14 +40,15 @@ def digest(name: str) -> str:
 def splits(name: str) -> dict[str, tuple[int, Iterator[np.ndarray]]]:
     """Open the images of a file.
 
-    A .npy file holds one array, of which every tenth image becomes the test split. A .npz file holds two, `train` and
-    `test` (or `x_train` and `x_test`), or one alone, which is split the same way.
+    A .npy file holds one array, of which every tenth image becomes the test split. A .npz file holds two arrays,
+    `train` and `test` (or `x_train` and `x_test`), or one array alone, which is split in the same way. The images are
+    [n, height, width] or [n, height, width, channels]; the former get one channel.
 
     Returns:
-      For "train" and "test" how many images there are, and an iterator over them, each uint8 [height, width, channels].
+      For "train" and "test" the number of images, and an iterator over them, each uint8 [height, width, channels].
 
     Raises:
-      DataError: a damaged file, or arrays that are not uint8 images.
+      DataError: the file is damaged, its arrays are not uint8 images of one size, or it holds too few images to split.
     """
     try:
         arrays = _arrays(name, pathlib.Path(name).expanduser())
@@ -56,7 +62,7 @@ def splits(name: str) -> dict[str, tuple[int, Iterator[np.ndarray]]]:
 
 
 def image_shape(name: str) -> tuple[int, int, int] | None:
-    """Return (height, width, channels) of a file's images from its header alone; None where it does not say."""
+    """Return (height, width, channels) of a file's images from its header alone; None where it does not tell."""
     try:
         for shape in _headers(pathlib.Path(name).expanduser()):
             if len(shape) in (3, 4):
@@ -68,7 +74,7 @@ def image_shape(name: str) -> tuple[int, int, int] | None:
 
 
 def _arrays(name: str, path: pathlib.Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """The array of each split, and the rows of it that belong there."""
+    """Return for each split its array, and the indices of the images of the array that belong to the split."""
     loaded = np.load(path, mmap_mode="r", allow_pickle=False)
     if isinstance(loaded, np.ndarray):
         return _split(name, loaded)
@@ -109,7 +115,7 @@ def _checked(name: str, split: str, array: np.ndarray) -> np.ndarray:
 def _images(array: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
     for row in rows:
         image = np.array(array[row])
-        yield image if image.ndim == 3 else image[..., None]  # grey images get their channel
+        yield image if image.ndim == 3 else image[..., None]  # grey images get a channel axis
 
 
 def _headers(path: pathlib.Path) -> Iterator[tuple[int, ...]]:

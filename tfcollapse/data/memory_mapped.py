@@ -1,4 +1,4 @@
-"""Reading arrays that may outgrow memory: memory-mapped rows by index, or block by block."""
+"""Read arrays that may be larger than memory: memory-mapped rows by index, or block by block."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Iterator
 import numpy as np
 
 MEMORY_BUDGET = 1 << 30
-"""Bytes of mapped images that may stay resident; of a larger file, pages are given back as soon as they are copied."""
+"""The bytes of mapped images that may stay in memory. The pages of a larger file are released once they are copied."""
 
 
 def gather(images: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """`images[indices]`, a copy: [*indices.shape, *images.shape[1:]]."""
+    """Return `images[indices]` as a copy: [*indices.shape, *images.shape[1:]]."""
     chosen = images[indices]
     _release(images)
     return chosen
 
 
 def blocks(images: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    """`images` in order, copied `size` at a time; the last block may be shorter."""
+    """Yield copies of `images` in order, `size` images at a time. The last block may be shorter."""
     for start in range(0, len(images), size):
         block = np.array(images[start : start + size])
         _release(images)
@@ -27,7 +27,11 @@ def blocks(images: np.ndarray, size: int) -> Iterator[np.ndarray]:
 
 
 def _release(images: np.ndarray) -> None:
-    """Give mapped pages back: they stay in the system's page cache while it has room; a fault reads them again."""
+    """Release the mapped pages of an array that is larger than MEMORY_BUDGET.
+
+    The operating system keeps the pages in its page cache while there is room. They are read again when they are
+    needed.
+    """
     if images.nbytes <= MEMORY_BUDGET:
         return
     owner: object = images

@@ -1,4 +1,4 @@
-"""Datasets as TFDS keeps them: where they lie, how they get there, their images one by one."""
+"""Find datasets that TFDS keeps, download them, and read their images one by one."""
 
 from __future__ import annotations
 
@@ -17,11 +17,15 @@ from tfcollapse.backend import import_tensorflow
 from tfcollapse.errors import DataError
 
 MINI = "fashion_mnist_mini"
-"""The dataset that the package carries."""
+"""The name of the dataset that the package carries."""
 
 
 def tfds_directory(data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
-    """Where TFDS' datasets lie. Raises DataError for one that was named and is not there."""
+    """Return the directory of TFDS: `data_dir`, or else TFDS_DATA_DIR, or else ~/tensorflow_datasets.
+
+    Raises:
+      DataError: a directory is named by one of the first two, but it cannot be read or does not exist.
+    """
     named = data_dir or os.environ.get("TFDS_DATA_DIR")
     if not named:
         return pathlib.Path("~/tensorflow_datasets").expanduser()
@@ -35,18 +39,27 @@ def tfds_directory(data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
 
 
 def prepared_directory(name: str, data_dir: str | os.PathLike[str] | None) -> pathlib.Path | None:
-    """The newest prepared version of dataset `name`, found without importing TFDS."""
+    """Return the directory of the newest prepared version of dataset `name`; None where there is none.
+
+    TFDS is not imported for this.
+
+    Raises:
+      DataError: the directory of TFDS cannot be read.
+    """
     root, safe = tfds_directory(data_dir), glob.escape(name)
     try:
-        found = [*root.glob(f"{safe}/*/dataset_info.json"), *root.glob(f"{safe}/*/*/dataset_info.json")]
+        descriptions = [*root.glob(f"{safe}/*/dataset_info.json"), *root.glob(f"{safe}/*/*/dataset_info.json")]
     except (OSError, ValueError, NotImplementedError) as error:
         raise DataError(f"dataset '{name}': cannot read '{root}': {error}") from None
-    versions = [path.parent for path in found]
+    versions = [path.parent for path in descriptions]
     return max(versions, key=lambda path: [int(n) if n.isdigit() else 0 for n in path.name.split(".")], default=None)
 
 
 def described_shape(directory: pathlib.Path) -> tuple[int, int, int] | None:
-    """(height, width, channels) of the images, where TFDS' description of the features states them."""
+    """Return (height, width, channels) of the images of a prepared dataset, from TFDS' description of its features.
+
+    The result is None where the description does not state them.
+    """
     try:
         described = json.loads((directory / "features.json").read_text())
         sizes = described["featuresDict"]["features"]["image"]["image"]["shape"]["dimensions"]
@@ -57,14 +70,22 @@ def described_shape(directory: pathlib.Path) -> tuple[int, int, int] | None:
 
 
 def prepared_names(data_dir: str | os.PathLike[str] | None) -> list[str]:
-    """Every dataset that needs no network: the packaged one, and what TFDS has prepared."""
+    """Return the name of every dataset that needs no network: the packaged one, and those that TFDS has prepared.
+
+    Raises:
+      DataError: the directory of TFDS cannot be read.
+    """
     root = tfds_directory(data_dir)
-    found = [*root.glob("*/*/dataset_info.json"), *root.glob("*/*/*/dataset_info.json")]
-    return [MINI, *sorted({str(path.parent.parent.relative_to(root)) for path in found})]
+    descriptions = [*root.glob("*/*/dataset_info.json"), *root.glob("*/*/*/dataset_info.json")]
+    return [MINI, *sorted({str(path.parent.parent.relative_to(root)) for path in descriptions})]
 
 
 def download(name: str, data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
-    """Have TFDS fetch and prepare `name`; returns its directory. Raises DataError."""
+    """Let TFDS download and prepare the dataset `name`, and return its directory.
+
+    Raises:
+      DataError: TFDS does not know the dataset, or could not fetch or prepare it.
+    """
     root = tfds_directory(data_dir)
     import_tensorflow()
     import tensorflow_datasets as tfds
@@ -97,10 +118,14 @@ def download(name: str, data_dir: str | os.PathLike[str] | None) -> pathlib.Path
 
 
 def _unreachable(builder: Any, root: pathlib.Path) -> str | None:
-    """What stops a download before it begins: TFDS itself would retry for three minutes, then leave parts behind."""
+    """Return what prevents a download, as text; None where nothing is seen to prevent it.
+
+    The check is made before TFDS starts, because TFDS itself would retry for three minutes and then leave incomplete
+    files behind.
+    """
     manual = root / "downloads" / "manual"
     if manual.is_dir() and any(manual.iterdir()):
-        return None  # original archives that TFDS takes instead
+        return None  # TFDS takes original archives from this directory instead
     import requests
 
     for url in list(builder.url_infos)[:1]:
@@ -112,14 +137,14 @@ def _unreachable(builder: Any, root: pathlib.Path) -> str | None:
 
 
 def line_of(error: BaseException) -> str:
-    """The kind of an error and the beginning of what it says."""
+    """Return an error as one line: its type, and up to 160 characters of its message's first line."""
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0][:160]}" if text else type(error).__name__
 
 
 @contextlib.contextmanager
 def reading(directory: Any) -> Iterator[None]:
-    """Turn whatever TFDS raises for a damaged dataset into a DataError."""
+    """Turn any error that TFDS raises for a damaged dataset into a DataError that names `directory`."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 - TFDS and TensorFlow raise many kinds for a damaged file
@@ -129,15 +154,19 @@ def reading(directory: Any) -> Iterator[None]:
 
 
 def images(builder: Any, split: str) -> Iterator[np.ndarray]:
-    """The images of a split, in TFDS' order. Raises DataError where the files are damaged."""
+    """Yield the images of a split, in TFDS' order: [height, width, channels].
+
+    Raises:
+      DataError: the files are damaged.
+    """
     import tensorflow_datasets as tfds
 
     with reading(builder.data_path):
-        examples = builder.as_dataset(split=split, decoders=tfds.decode.PartialDecoding({"image": True}))
-        found = iter(tfds.as_numpy(examples))
+        dataset = builder.as_dataset(split=split, decoders=tfds.decode.PartialDecoding({"image": True}))
+        examples = iter(tfds.as_numpy(dataset))
     while True:
         with reading(builder.data_path):
-            example = next(found, None)
+            example = next(examples, None)
         if example is None:
             return
         yield example["image"]
