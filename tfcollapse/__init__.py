@@ -5,7 +5,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-# Resolved on first use, so that importing the package, or its command line's help, costs nothing.
+# A public name is imported when it is first used. So importing the package, or printing the help, takes no time.
 _PUBLIC = {
     "Autoencoder": "tfcollapse.models.autoencoder",
     "Posterior": "tfcollapse.models.autoencoder",

@@ -1,4 +1,4 @@
-"""Choose and start Keras' backend: TensorFlow, or JAX where KERAS_BACKEND says so. Neither prints at its start."""
+"""Choose and start Keras' backend: TensorFlow, or JAX where KERAS_BACKEND names it. Neither prints when it starts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ NAMES = ("tensorflow", "jax")
 
 
 def backend() -> str:
-    """One of NAMES. Found without importing Keras, which would start it. Raises ConfigError for another one."""
+    """Return the name of Keras' backend: one of NAMES.
+
+    Keras is not imported for this, because the import would start the backend.
+
+    Raises:
+      ConfigError: KERAS_BACKEND, or Keras' own file of settings, names another backend.
+    """
     keras = sys.modules.get("keras")
     name = keras.config.backend() if keras else os.environ.get("KERAS_BACKEND") or _configured()
     if name not in NAMES:
@@ -28,13 +34,17 @@ def backend() -> str:
 
 
 def start() -> None:
-    """Import the backend's framework. Raises ConfigError where it is not installed."""
+    """Import the framework of the backend, and start its devices.
+
+    Raises:
+      ConfigError: the framework is not installed.
+    """
     if backend() == "tensorflow":
         import_tensorflow()
     elif importlib.util.find_spec("jax") is None:
         raise ConfigError("KERAS_BACKEND=jax: JAX is not installed: pip install 'tfcollapse[jax]'")
     elif "jax" not in sys.modules:
-        with suppress_stderr():  # Keras imports TensorFlow even then, where there is one, for its file system alone
+        with suppress_stderr():  # Keras imports an installed TensorFlow here too, for its file system alone
             import jax
             import keras  # noqa: F401
 
@@ -42,7 +52,14 @@ def start() -> None:
 
 
 def need_tensorflow(what: str) -> None:
-    """Start TensorFlow for what nothing else does here. Raises ConfigError under another backend."""
+    """Start TensorFlow for a function that only TensorFlow offers here.
+
+    Args:
+      what: the name of the function, as the message gives it.
+
+    Raises:
+      ConfigError: the backend is not TensorFlow, or TensorFlow is not installed.
+    """
     if backend() != "tensorflow":
         raise ConfigError(
             f"{what}: TensorFlow's alone, received KERAS_BACKEND={backend()}: unset it (a model that was trained under "
@@ -52,7 +69,7 @@ def need_tensorflow(what: str) -> None:
 
 
 def _configured() -> str:
-    """The backend of Keras' own file of settings."""
+    """Return the backend that Keras' own file of settings names; TensorFlow where it names none."""
     folder = pathlib.Path(os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras")
     try:
         return json.loads((folder / "keras.json").read_text())["backend"]
@@ -62,16 +79,19 @@ def _configured() -> str:
 
 @functools.cache
 def import_tensorflow(first: Callable[[], Any] = lambda: None) -> Any:
-    """Import TensorFlow, do `first`, start its devices. What it prints meanwhile is shown only if that fails.
+    """Import TensorFlow, call `first`, and start the devices.
+
+    What TensorFlow prints meanwhile is shown only if one of these steps fails. The work is done once in a process; a
+    later call with the same argument returns the first result.
 
     Args:
-      first: what must be said to TensorFlow before its devices start.
+      first: a function that sets up TensorFlow before its devices start.
 
     Returns:
-      What `first` returned.
+      The result of `first`.
 
     Raises:
-      ConfigError: it is not installed.
+      ConfigError: TensorFlow is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if importlib.util.find_spec("tensorflow") is None:
@@ -82,15 +102,16 @@ def import_tensorflow(first: Callable[[], Any] = lambda: None) -> Any:
         made = first()
         tf.config.list_physical_devices()
         tf.constant(0.0)
-    # It warns of functions compiled again and again; here one process trains many models, each compiled once.
+    # TensorFlow warns of functions that are compiled again and again. Here one process trains many models, and each is
+    # compiled once.
     logging.getLogger("tensorflow").addFilter(lambda record: "tf.function retracing" not in record.getMessage())
     return made
 
 
 @contextlib.contextmanager
 def suppress_stderr() -> Iterator[None]:
-    """Keep standard error from the terminal, and show it only if what is done inside fails."""
-    # The lines come from C++ before any log level applies, so only the file descriptor stops them.
+    """Keep standard error from the terminal, and show it only if the body of the `with` statement fails."""
+    # The lines come from C++ before any log level applies. Only redirecting the file descriptor stops them.
     import tempfile
 
     sys.stderr.flush()
@@ -102,7 +123,7 @@ def suppress_stderr() -> Iterator[None]:
             yield
         except BaseException as error:
             os.dup2(kept, 2)
-            if not isinstance(error, UserError):  # which says all there is to say
+            if not isinstance(error, UserError):  # the message of a UserError is complete by itself
                 held.seek(0)
                 os.write(2, held.read())
             raise

@@ -1,4 +1,4 @@
-"""Mistakes a user can mend: one line that says what was expected, what was received, what to do."""
+"""Define the errors that a user can correct. Each is one line: what was expected, what was received, what to do."""
 
 from __future__ import annotations
 
@@ -7,10 +7,16 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """The command line prints it as one line, without a traceback, and exits with status 2."""
+    """An error that a user can correct.
+
+    The command line prints it as one line, without a traceback, and exits with status 2.
+    """
 
     def __str__(self) -> str:
-        """The message with what is not printable escaped: part of it may come from somebody else's file."""
+        """Return the message with every character that cannot be printed escaped.
+
+        A part of the message may come from a file of unknown origin.
+        """
         return "".join(c if c.isprintable() else repr(c)[1:-1] for c in super().__str__())
 
 
@@ -23,15 +29,15 @@ class DataError(UserError):
 
 
 class RunError(UserError):
-    """A run directory that cannot be used: locked, damaged, full, or another run's."""
+    """A run directory, table or record that cannot be used: locked, damaged, unwritable, or of another run."""
 
 
 class NonFiniteError(RunError):
-    """The loss or gamma stopped being a finite number.
+    """A training whose loss or gamma is no longer a finite number.
 
     Attributes:
-      step: the first step whose loss or gamma is not finite (steps count from 1).
-      last_finite: the metrics of the step before it, empty when there is none.
+      step: the first step whose loss or gamma is not finite; steps are counted from 1.
+      last_finite: the metrics of the step before it; empty where there is none.
     """
 
     def __init__(self, step: int, last_finite: dict[str, float]):
@@ -44,14 +50,23 @@ class NonFiniteError(RunError):
 
 
 class Terminated(SystemExit):
-    """SIGTERM: what was to be saved has been. Exit status 143, as a shell gives it."""
+    """The end of a process that received SIGTERM and has saved its state.
+
+    The exit status is 143, as a shell gives it.
+    """
 
     def __init__(self) -> None:
         super().__init__(143)
 
 
 def unknown(kind: str, received: object, choices: Iterable[str]) -> str:
-    """The message for a name that is none of `choices`, with the nearest one suggested."""
+    """Return the message for a name that is not one of `choices`. It suggests the nearest choice, where one is near.
+
+    Args:
+      kind: what the name should be the name of, such as "dataset".
+      received: the name that was received.
+      choices: the names that are allowed.
+    """
     names = [str(name) for name in choices]
     near = difflib.get_close_matches(str(received), names, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""

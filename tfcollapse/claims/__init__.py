@@ -1,4 +1,4 @@
-"""The paper's statements held against a table: one function per study, rows in, judged claims out."""
+"""Judge the paper's statements against a table: one function for each study takes rows and returns judged claims."""
 
 from tfcollapse.claims.depth import depth_claims
 from tfcollapse.claims.gamma import gamma_claims

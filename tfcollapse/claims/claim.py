@@ -1,4 +1,4 @@
-"""Hold one statement of the paper against a table."""
+"""Hold one statement of the paper and the judgement on it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Claim:
-    """One statement of the paper held against a table.
+    """One statement of the paper, judged against a table.
 
     Attributes:
       text: what the paper says.
-      verdict: "supported", "partly supported", "contradicted", or "not tested" with the reason in the evidence.
-      evidence: the numbers.
+      verdict: "supported", "partly supported", "contradicted" or "not tested"; the evidence says why it was not tested.
+      evidence: the numbers behind the verdict, as text.
     """
 
     text: str

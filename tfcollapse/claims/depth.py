@@ -1,4 +1,4 @@
-"""Figures 1 (left), 1 (middle) and 3: AE, VAE and VAE with KL warm-up against depth."""
+"""Judge Figures 1 (left), 1 (middle) and 3: the errors of AE, VAE and VAE with KL warm-up against depth."""
 
 from __future__ import annotations
 
@@ -26,7 +26,14 @@ from tfcollapse.theory.bootstrap import bootstrap
 
 @of_trained
 def depth_claims(rows: Rows) -> list[Claim]:
-    """Section 6 on Figure 1, eq. (8) and eq. (10), on training errors averaged over seeds."""
+    """Judge section 6 on Figure 1, eq. (8) and eq. (10).
+
+    The errors are squared errors per pixel on the training set. Errors by depth are means over seeds; eq. (8) is judged
+    for each pair of AE and VAE. The comparison with PCA is a check of ours, and is made for dense networks only.
+
+    Args:
+      rows: the rows of a sweep over depths, at least one.
+    """
     ae, vae, warm = (errors(rows, name) for name in ("AE", "VAE", "VAE + KL warm-up"))
     depths = sorted({row["depth"] for row in rows})
     dense = all(row["architecture"] == "dense" for row in rows)
@@ -46,19 +53,25 @@ def depth_claims(rows: Rows) -> list[Claim]:
 
 
 def _ordered(text: str, series: list[tuple[str, Mapping[int, float]]], wanted: Sequence[int]) -> Claim:
-    """Each series above the one before it, at every depth of the table."""
+    """Judge whether the error of each series is above that of the series before it, at every depth in `wanted`.
+
+    Args:
+      text: what the paper says.
+      series: names and errors by depth, in the order of rising error.
+      wanted: the depths of the table.
+    """
     depths = [depth for depth in wanted if all(depth in errors for _, errors in series)]
     if not depths:
         return Claim(text, NOT_TESTED, "no depth has all of its runs, finished and trained")
-    found = {
+    errors_at = {
         depth: f"depth {depth}: " + ", ".join(f"{name} {errors[depth]:.5f}" for name, errors in series)
         for depth in depths
     }
     broken = [depth for depth in depths if not rising([errors[depth] for _, errors in series])]
     if broken:
-        said = "; ".join(found[depth] for depth in broken)
+        said = "; ".join(errors_at[depth] for depth in broken)
         return Claim(text, CONTRADICTED, f"not at {len(broken)} of {len(depths)} depths ({said})")
-    evidence = f"at {len(depths)} of {len(wanted)} depths ({'; '.join(found.values())})"
+    evidence = f"at {len(depths)} of {len(wanted)} depths ({'; '.join(errors_at.values())})"
     return Claim(text, SUPPORTED if len(depths) == len(wanted) else PARTLY, evidence)
 
 

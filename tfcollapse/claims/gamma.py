@@ -1,4 +1,4 @@
-"""The gamma study: pruning by a fixed gamma, Proposition 2, and the affine prediction."""
+"""Judge the gamma study: the pruning by a fixed gamma, Proposition 2, and the prediction by the affine VAE."""
 
 from __future__ import annotations
 
@@ -20,36 +20,42 @@ from tfcollapse.claims.judging import (
 from tfcollapse.records.statistics import Rows
 
 CLOSE = 0.1
-"""Share of the latent dimensions by which a count may miss the affine one and still be called predicted."""
+"""The share of the latent dimensions by which the affine count may miss a deep VAE's units and still predict them."""
 
 
 @of_trained
 def gamma_claims(rows: Rows) -> list[Claim]:
-    """Section 3 category (ii), Proposition 2 and section 4, on runs whose gamma is fixed; eq. (10) on learned ones."""
+    """Judge section 3 (category (ii)), Proposition 2 and section 4 where gamma is fixed, and eq. (10) where it is learned.
+
+    Args:
+      rows: the rows of a sweep over depths and fixed values of gamma, at least one.
+    """
     fixed = [row for row in rows if row["gamma_mode"] == "fixed"]
     units, errors = (_by_depth(fixed, name) for name in ("active_units", "train_error"))
-    found = [
+    claims = [
         _monotone("a larger fixed gamma leaves fewer active units (section 3, category (ii))", units, -1, ".4g"),
         _monotone("a larger fixed gamma gives worse reconstructions (section 3, category (ii))", errors, 1, ".4f"),
         _complete_collapse(units),
         _affine(units, _by_depth(fixed, "affine_active_units"), rows[0]["latent_dim"]),
     ]
-    return [*(as_far_as_there(claim, fixed) for claim in found), equation_10(rows)]
+    return [*(as_far_as_there(claim, fixed) for claim in claims), equation_10(rows)]
 
 
 def _by_depth(rows: Rows, measure: str) -> dict[int, Mapping[float, float]]:
-    """{depth: {gamma: mean}}."""
+    """Return the means over seeds of the column `measure`, as {depth: {gamma: mean}}."""
     depths = sorted({row["depth"] for row in rows})
-    found = {depth: means([row for row in rows if row["depth"] == depth], "gamma_start", measure) for depth in depths}
-    return {depth: values for depth, values in found.items() if values}
+    means_by_depth = {
+        depth: means([row for row in rows if row["depth"] == depth], "gamma_start", measure) for depth in depths
+    }
+    return {depth: values for depth, values in means_by_depth.items() if values}
 
 
-def _monotone(text: str, found: dict[int, Mapping[float, float]], sign: int, form: str) -> Claim:
-    if not found or min(map(len, found.values())) < 2:
+def _monotone(text: str, means_by_depth: dict[int, Mapping[float, float]], sign: int, form: str) -> Claim:
+    if not means_by_depth or min(map(len, means_by_depth.values())) < 2:
         return Claim(text, NOT_TESTED, "fewer than two values of gamma finished")
-    series = [[sign * value for value in values.values()] for values in found.values()]
+    series = [[sign * value for value in values.values()] for values in means_by_depth.values()]
     holds = [rising(values) and values[-1] > values[0] for values in series]
-    evidence = "; ".join(f"depth {depth}: {_listed(values, form)}" for depth, values in found.items())
+    evidence = "; ".join(f"depth {depth}: {_listed(values, form)}" for depth, values in means_by_depth.items())
     return Claim(text, SUPPORTED if all(holds) else PARTLY if any(holds) else CONTRADICTED, evidence)
 
 
@@ -57,15 +63,16 @@ def _complete_collapse(units: dict[int, Mapping[float, float]]) -> Claim:
     text = "all latents collapse at some finite gamma (Proposition 2)"
     if not units:
         return Claim(text, NOT_TESTED, "no run with a fixed gamma finished")
-    # From that gamma on: a unit that is kept at a larger one says that something else had gone wrong.
+    # A gamma counts only if no unit is active there or at any larger one. A unit that is active at a larger gamma
+    # shows that something else went wrong at the smaller one.
     first = {
         depth: [gamma for gamma in values if not any(values[larger] for larger in values if larger >= gamma)]
         for depth, values in units.items()
     }
     evidence = "; ".join(f"depth {d}: from gamma {g[0]:g}" if g else f"depth {d}: not seen" for d, g in first.items())
-    found = [bool(gammas) for gammas in first.values()]
-    # That a grid holds no such gamma does not contradict that there is one.
-    return Claim(text, SUPPORTED if all(found) else PARTLY if any(found) else NOT_TESTED, evidence)
+    collapses = [bool(gammas) for gammas in first.values()]
+    # A grid without such a gamma does not contradict the proposition: the gamma may lie beyond the grid.
+    return Claim(text, SUPPORTED if all(collapses) else PARTLY if any(collapses) else NOT_TESTED, evidence)
 
 
 def _affine(units: dict[int, Mapping[float, float]], affine: dict[int, Mapping[float, float]], latent: int) -> Claim:

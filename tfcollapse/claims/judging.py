@@ -1,4 +1,4 @@
-"""Judgements that several studies share. Each takes rows or errors and judges; none knows the answer."""
+"""Judge what several studies have in common. Each judgement is computed from rows or errors alone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SUPPORTED, PARTLY, CONTRADICTED, NOT_TESTED = "supported", "partly supported", "
 
 
 class Mean(float):
-    """A mean over seeds; as text it has their standard deviation beside it, where there are several."""
+    """A mean over seeds. As text it is followed by the standard deviation over seeds, where there are several."""
 
     def __new__(cls, values: Sequence[float]) -> Mean:
         return super().__new__(cls, mean_and_sd(values)[0])
@@ -30,9 +30,13 @@ class Mean(float):
 
 
 def of_trained(claims: Callable[[Rows], list[Claim]]) -> Callable[[Rows], list[Claim]]:
-    """Claims on the networks that were trained; each says which were left out as they were not.
+    """Return `claims` restricted to trained networks.
 
-    Applied twice it is as applied once.
+    The numbers of networks that were not trained are withheld from `claims`, and the evidence of each claim names these
+    networks. A function that is already restricted is returned unchanged.
+
+    Args:
+      claims: a function from the rows of a whole table to judged claims.
     """
     if getattr(claims, "of_trained", False):
         return claims
@@ -43,16 +47,21 @@ def of_trained(claims: Callable[[Rows], list[Claim]]) -> Callable[[Rows], list[C
         out = not_trained(rows)
         if not out:
             return claims(rows)
-        found = claims([_without_numbers(row) if row in out else row for row in rows])
+        judged_claims = claims([_without_numbers(row) if row in out else row for row in rows])
         note = f"left out as not trained: {cells(out)}"
-        return [dataclasses.replace(claim, evidence=f"{claim.evidence}; {note}") for claim in found]
+        return [dataclasses.replace(claim, evidence=f"{claim.evidence}; {note}") for claim in judged_claims]
 
     judged.of_trained = True  # type: ignore[attr-defined]
     return judged
 
 
 def as_far_as_there(claim: Claim, rows: Rows) -> Claim:
-    """`claim`, which holds for what `rows` have numbers of; where some have none it is supported in part at most."""
+    """Return `claim`, weakened to "partly supported" where some of its rows have no error.
+
+    Args:
+      claim: a claim that was judged on those of `rows` that have an error; only "supported" is weakened.
+      rows: all rows that the claim is about.
+    """
     without = [row for row in rows if row.get("train_error") is None]
     if not without or claim.verdict != SUPPORTED:
         return claim
@@ -68,16 +77,20 @@ def _without_numbers(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def means(rows: Rows, key: str, measure: str) -> dict[Any, Mean]:
-    """The mean of a column for each value of another that has any.
+    """Return the mean over seeds of the column `measure` for each value of the column `key`, in ascending order.
 
-    A cell one of whose seeds was not trained has none: the mean of the others would be that of a choice.
+    A value is left out where it has no measure, or where one of its seeds was not trained. In the latter case the mean
+    of the other seeds would be a mean over a selection.
     """
     chosen = {row[key] for row in rows if row["status"] == "not trained"}
-    return {value: Mean(found) for value, found in by(rows, key, measure).items() if found and value not in chosen}
+    return {value: Mean(values) for value, values in by(rows, key, measure).items() if values and value not in chosen}
 
 
 def missing(rows: Rows, key: str = "depth") -> str:
-    """Which values of a column have a cell without a number, and why; empty where all cells have one."""
+    """Return which values of the column `key` have no mean error, and why, as text.
+
+    The text is empty where every value has a mean error.
+    """
     why: dict[str, list[str]] = {}
     numbers = means(rows, key, "train_error")
     for value in sorted({row[key] for row in rows} - set(numbers)):
@@ -88,60 +101,75 @@ def missing(rows: Rows, key: str = "depth") -> str:
 
 
 def of_family(rows: Rows, objective: str) -> Rows:
-    """The rows of AE, VAE or VAE + KL warm-up, whatever their gamma."""
+    """Return the rows of one objective, whatever their gamma: AE, VAE or VAE + KL warm-up."""
     return [row for row in rows if family(row) == objective]
 
 
 def errors(rows: Rows, objective: str) -> dict[int, Mean]:
-    """The training error by depth."""
+    """Return the training errors of one objective by depth: squared errors per pixel, means over seeds."""
     return means(of_family(rows, objective), "depth", "train_error")
 
 
 def listed(errors: Mapping[int, float]) -> str:
-    """Errors as text."""
+    """Return errors by depth as text."""
     return ", ".join(f"{depth}: {error:.5f}" for depth, error in errors.items())
 
 
 def falls_then_rises(rows: Rows, whose: str = "the AE's error") -> Claim:
-    """The shape of Figures 1 and 3, on the AEs of a table."""
+    """Judge the shape of Figures 1 and 3 on the AEs of a table: the error falls with depth, then rises.
+
+    Args:
+      rows: the rows of AEs and of other objectives, which are ignored.
+      whose: the beginning of the claim's text.
+    """
     text = f"{whose} first falls with depth, then rises"
-    found, gaps = errors(rows, "AE"), missing(of_family(rows, "AE"))
-    if len(found) < 3 and not gaps:
+    error_by_depth, gaps = errors(rows, "AE"), missing(of_family(rows, "AE"))
+    if len(error_by_depth) < 3 and not gaps:
         return Claim(text, NOT_TESTED, "fewer than three depths finished")
     if gaps:
-        return Claim(text, NOT_TESTED, f"{gaps}; by depth {listed(found) or 'none'}")
-    values = list(found.values())
+        return Claim(text, NOT_TESTED, f"{gaps}; by depth {listed(error_by_depth) or 'none'}")
+    values = list(error_by_depth.values())
     best = values.index(min(values))
     monotone = rising(values[best:]) and rising(values[best::-1])
-    evidence = f"lowest at depth {list(found)[best]}; by depth {listed(found)}"
+    evidence = f"lowest at depth {list(error_by_depth)[best]}; by depth {listed(error_by_depth)}"
     if best in (0, len(values) - 1):
         return Claim(text, CONTRADICTED, evidence)
     return Claim(text, SUPPORTED if monotone else PARTLY, evidence if monotone else f"{evidence}, not monotone")
 
 
 def above_pca(rows: Rows, whose: str = "deep AEs") -> Claim:
-    """For dense networks, which can all represent a linear map: two ReLU units carry one signed coordinate."""
+    """Judge whether deep AEs are stuck and not short of capacity: whether the deepest AE's error is above PCA's.
+
+    The check is ours. It holds for dense networks only: each of them can represent a linear map, because two ReLU units
+    carry one signed coordinate.
+
+    Args:
+      rows: the rows of AEs and of other objectives, which are ignored.
+      whose: the beginning of the claim's text.
+    """
     text = f"{whose} are stuck, not short of capacity (the check, PCA, is ours: every depth can represent it)"
     ae = of_family(rows, "AE")
-    found = errors(rows, "AE")
+    error_by_depth = errors(rows, "AE")
     floors = [row["pca_error"] for row in rows if row.get("pca_error") is not None]
-    if not floors or not found:
+    if not floors or not error_by_depth:
         return Claim(text, NOT_TESTED, missing(ae) or "no AE finished")
-    above = [str(depth) for depth, error in found.items() if error > floors[0]]
-    evidence = f"PCA {floors[0]:.5f}; AE above it at depth {', '.join(above) or 'none'}, by depth {listed(found)}"
+    above = [str(depth) for depth, error in error_by_depth.items() if error > floors[0]]
+    evidence = (
+        f"PCA {floors[0]:.5f}; AE above it at depth {', '.join(above) or 'none'}, by depth {listed(error_by_depth)}"
+    )
     deepest = max(row["depth"] for row in ae)
-    if deepest not in found:
+    if deepest not in error_by_depth:
         return Claim(text, NOT_TESTED, f"{missing(ae)}; {evidence}")
     return Claim(text, SUPPORTED if str(deepest) in above else CONTRADICTED, evidence)
 
 
 def rising(values: Sequence[float]) -> bool:
-    """Never falling."""
+    """Return whether `values` never fall."""
     return all(a <= b for a, b in zip(values, values[1:], strict=False))
 
 
 def equation_10(rows: Rows) -> Claim:
-    """Whether a learned gamma has arrived."""
+    """Judge eq. (10): whether every learned gamma equals its VAE's reconstruction error, within 5%."""
     text = "eq. (10): the learned gamma equals the VAE's reconstruction error"
     vaes = [row for row in rows if row["objective"] != "AE"]
     done = [row for row in vaes if row.get("gamma") is not None]
@@ -157,21 +185,28 @@ def equation_10(rows: Rows) -> Claim:
 
 
 def collapse_with_depth(rows: Rows) -> Claim:
-    """What Figure 2 shows."""
+    """Judge what Figure 2 shows: whether deeper VAEs have a larger share of sigma_z above 0.9."""
     text = "deeper VAEs have more sigma_z near 1 (the paper shows it on CelebA, Figure 2)"
     chosen = of_family(rows, "VAE")
     shares, units = (means(chosen, "depth", name) for name in ("sigma_above_0.9", "active_units"))
-    found = {depth: f"{depth}: {share:.1%}, {units[depth]:.4g} active" for depth, share in shares.items()}
-    return grows(text, chosen, shares, f"share of sigma_z > 0.9 by depth {', '.join(found.values()) or 'none'}")
+    parts = {depth: f"{depth}: {share:.1%}, {units[depth]:.4g} active" for depth, share in shares.items()}
+    return grows(text, chosen, shares, f"share of sigma_z > 0.9 by depth {', '.join(parts.values()) or 'none'}")
 
 
-def grows(text: str, rows: Rows, found: Mapping[int, float], evidence: str) -> Claim:
-    """Whether what was found at each depth of `rows` is larger at the deepest, and never falls on the way."""
+def grows(text: str, rows: Rows, values_by_depth: Mapping[int, float], evidence: str) -> Claim:
+    """Judge whether a value grows with depth: it is larger at the deepest network, and never falls on the way there.
+
+    Args:
+      text: what the paper says.
+      rows: the rows that the values come from.
+      values_by_depth: the values, in ascending order of depth.
+      evidence: the values as text.
+    """
     gaps = missing(rows)
     if gaps:
         return Claim(text, NOT_TESTED, f"{gaps}; {evidence}")
-    if len(found) < 2:
+    if len(values_by_depth) < 2:
         return Claim(text, NOT_TESTED, "fewer than two depths finished")
-    values = list(found.values())
+    values = list(values_by_depth.values())
     verdict = CONTRADICTED if values[-1] <= values[0] else SUPPORTED if rising(values) else PARTLY
     return Claim(text, verdict, evidence)

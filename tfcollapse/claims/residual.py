@@ -1,4 +1,4 @@
-"""Figure 1 (right): deeper residual networks, relative to the shallowest."""
+"""Judge Figure 1 (right): the errors of deeper residual networks relative to the shallowest one's."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ from tfcollapse.figures.residual import dataset_name, over_datasets, relative_er
 from tfcollapse.records.statistics import Rows, mean_and_sd
 
 _Series = dict[int, float | None]
-"""The relative error by one of b and c; None where a dataset's is missing."""
+"""The relative errors by one of b and c; None where the error of a dataset is missing."""
 
 
 @of_trained
 def residual_claims(rows: Rows) -> list[Claim]:
-    """Section 6 on Figure 1 (right), on errors relative to (b, c) = (1, 2), averaged over all datasets."""
+    """Judge section 6 on Figure 1 (right).
+
+    The errors are relative to that of (b, c) = (1, 2) on the same dataset, and averaged over all datasets of the table.
+
+    Args:
+      rows: the rows of residual AEs at several (b, c), at least one.
+    """
     datasets = list(dict.fromkeys(dataset_name(row) for row in rows))
     cells = {key: over_datasets(cell, datasets) for key, cell in relative_errors(rows).items()}
-    found = {key: mean_and_sd(values)[0] if values else None for key, values in cells.items()}
+    error_by_cell = {key: mean_and_sd(values)[0] if values else None for key, values in cells.items()}
     by_c: dict[int, _Series] = {}
     by_b: dict[int, _Series] = {}
-    for (b, c), value in found.items():
+    for (b, c), value in error_by_cell.items():
         by_c.setdefault(b, {})[c] = value
         by_b.setdefault(c, {})[b] = value
     return [
@@ -29,7 +35,7 @@ def residual_claims(rows: Rows) -> list[Claim]:
             "more convolutions inside each block can increase the error (the deepest against the best)", by_c, "b", "c"
         ),
         _rises("more residual blocks can increase the error (the deepest against the best)", by_b, "c", "b"),
-        _deepest(found),
+        _deepest(error_by_cell),
     ]
 
 
@@ -49,7 +55,7 @@ def _rises(text: str, series: dict[int, _Series], fixed: str, varied: str) -> Cl
 
 
 def _risen(values: _Series) -> bool | None:
-    """Whether the deepest cell is above another one; None where a cell that is missing could decide it."""
+    """Return whether the deepest cell is above another one; None where a missing cell could decide it."""
     there = [value for value in values.values() if value is not None]
     deepest = values[max(values)]
     if deepest is None or len(there) < 2:
@@ -58,13 +64,13 @@ def _risen(values: _Series) -> bool | None:
     return risen if risen or len(there) == len(values) else None
 
 
-def _deepest(found: Mapping[tuple[int, int], float | None]) -> Claim:
+def _deepest(error_by_cell: Mapping[tuple[int, int], float | None]) -> Claim:
     text = "once the network is deep enough the error is above the shallowest one's, skip connections or not"
-    key = max(found, key=lambda cell: (cell[0] * cell[1], cell))
-    deepest = found[key]
-    if deepest is None or len(found) < 2:
+    key = max(error_by_cell, key=lambda cell: (cell[0] * cell[1], cell))
+    deepest = error_by_cell[key]
+    if deepest is None or len(error_by_cell) < 2:
         return Claim(text, NOT_TESTED, f"(b, c) = {key} has not every dataset, or is the only cell")
-    above = [f"({b}, {c})" for (b, c), value in found.items() if value is not None and value > 1]
+    above = [f"({b}, {c})" for (b, c), value in error_by_cell.items() if value is not None and value > 1]
     evidence = f"(b, c) = {key}: {deepest:.3f} of the shallowest; above 1: {', '.join(above) or 'none'}"
     return Claim(text, SUPPORTED if deepest > 1 else CONTRADICTED, evidence)
 

@@ -1,4 +1,4 @@
-"""Figure 2: sigma_z against depth."""
+"""Judge Figure 2: the histograms of sigma_z at several depths."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from tfcollapse.records.statistics import Rows
 
 @of_trained
 def sigma_claims(rows: Rows) -> list[Claim]:
-    """The caption of Figure 2: the error grows with depth, and more sigma_z values are near 1."""
-    found = errors(rows, "VAE")
-    evidence = f"by depth {listed(found) or 'none'}"
+    """Judge the caption of Figure 2 and eq. (10): with depth the error grows, and more values of sigma_z are near 1.
+
+    Args:
+      rows: the rows of VAEs at several depths, at least one.
+    """
+    error_by_depth = errors(rows, "VAE")
+    evidence = f"by depth {listed(error_by_depth) or 'none'}"
     return [
-        grows("the VAE's error grows with depth", of_family(rows, "VAE"), found, evidence),
+        grows("the VAE's error grows with depth", of_family(rows, "VAE"), error_by_depth, evidence),
         collapse_with_depth(rows),
         equation_10(rows),
     ]
