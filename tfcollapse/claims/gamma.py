@@ -25,7 +25,7 @@ CLOSE = 0.1
 
 @of_trained
 def gamma_claims(rows: Rows) -> list[Claim]:
-    """Judge section 3 (category (ii)), Proposition 2 and section 4 where gamma is fixed, and eq. (10) where it is learned.
+    """Judge section 3 (category (ii)), Proposition 2 and section 4 at a fixed gamma, and eq. (10) at a learned one.
 
     Args:
       rows: the rows of a sweep over depths and fixed values of gamma, at least one.

@@ -1,4 +1,7 @@
-"""One function per figure: table rows in, matplotlib Figure out. No TensorFlow, no training."""
+"""Draw the figures: one function for each figure takes table rows and returns a matplotlib Figure.
+
+No figure needs TensorFlow, and none trains a model.
+"""
 
 from tfcollapse.figures.depth import depth_figure
 from tfcollapse.figures.gamma import gamma_figure

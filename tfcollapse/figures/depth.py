@@ -1,4 +1,4 @@
-"""Figures 1 (left), 1 (middle) and 3: error and active units against depth."""
+"""Draw Figures 1 (left), 1 (middle) and 3: error and active units against depth."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from tfcollapse.records.statistics import Rows, by, family
 
 
 def depth_figure(rows: Rows) -> Figure:
-    """Error and active units against depth, a line per objective, sd over seeds as bars."""
+    """Draw error and active units against depth, with one line for each objective.
+
+    Bars are one standard deviation over seeds, where there are several.
+
+    Args:
+      rows: the rows of a sweep over depths, at least one; errors are squared errors per pixel on the training set.
+    """
     figure = Figure(figsize=(9.6, 4.6), layout="constrained")
     errors, units = figure.subplots(1, 2, width_ratios=(3, 2))
     for objective in dict.fromkeys(row["objective"] for row in rows):

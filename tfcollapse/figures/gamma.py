@@ -1,4 +1,4 @@
-"""The gamma study: what a fixed gamma does to active units and error, beside the affine VAE's."""
+"""Draw the gamma study: active units and error of deep VAEs against gamma, beside those of the affine VAE."""
 
 from __future__ import annotations
 
@@ -10,10 +10,18 @@ from tfcollapse.records.statistics import Rows, by
 
 
 def gamma_figure(rows: Rows) -> Figure:
-    """Active units and error against gamma, a line per depth; the affine prediction; where a free gamma ended."""
+    """Draw active units and error against gamma, with one line for each depth.
+
+    A further line shows what the affine VAE has at the same gamma. Single markers show where a gamma ended that was
+    learned or set in closed form.
+
+    Args:
+      rows: the rows of a sweep over depths and gamma, at least one; errors are squared errors per pixel on the training
+        set.
+    """
     figure = Figure(figsize=(10.4, 4.8), layout="constrained")
     units, errors = figure.subplots(1, 2)
-    # The axis of a fixed gamma is its declared value, so that a run which is missing keeps its place.
+    # A fixed gamma stands at its declared value on the x axis, so that a missing run keeps its place.
     fixed = [{**row, "gamma": row["gamma_start"]} for row in rows if row["gamma_mode"] == "fixed"]
     for axes, measure, affine in (
         (units, "active_units", "affine_active_units"),

@@ -1,4 +1,4 @@
-"""The initialisation study: error against depth per start, and what of the signal each start lets through."""
+"""Draw the initialisation study: error against depth for each start, and the signal that each start lets through."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from tfcollapse.records.statistics import Rows, by
 
 
 def initialisation_figure(rows: Rows) -> Figure:
-    """Left: error against depth, a line per initialiser. Right: signal after each layer of the deepest network."""
+    """Draw error against depth, with one line for each initialiser, and the signal after each layer.
+
+    The errors stand at the left. The right panel shows the signal of the deepest network: the standard deviation over
+    images after each layer, before the first step of training.
+
+    Args:
+      rows: the rows of AEs at several depths, at least one; errors are squared errors per pixel on the training set.
+    """
     figure = Figure(figsize=(10.4, 4.6), layout="constrained")
     errors, signals = figure.subplots(1, 2)
     starts = dict.fromkeys(row["initializer"] for row in rows)

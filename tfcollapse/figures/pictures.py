@@ -1,4 +1,4 @@
-"""Reconstructions and samples as pictures. The one figure that is drawn from models and not from a table."""
+"""Draw reconstructions and samples as pictures. This figure alone is drawn from models and not from a table."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from matplotlib.figure import Figure
 
 
 class Line(NamedTuple):
-    """One line of the grid.
+    """One line of the grid of pictures.
 
     Attributes:
-      label: what stands before it.
-      images: [n, h, w, c], float in [0, 1], clipped when drawn.
-      samples: the same from the prior, or None.
+      label: the text in front of the line.
+      images: [n, height, width, channels], float in [0, 1]; values beyond are clipped.
+      samples: images from the prior, of the same form; None where there are none.
     """
 
     label: str
@@ -25,7 +25,13 @@ class Line(NamedTuple):
 
 
 def picture_figure(lines: Sequence[Line], caption: str) -> Figure:
-    """Originals and reconstructions at the left, samples from the prior at the right, a line per model."""
+    """Draw a grid of pictures: originals or reconstructions at the left, samples from the prior at the right.
+
+    Args:
+      lines: at least one line, one for the originals or for a model; the right column is drawn where a line has
+        samples.
+      caption: the text below the grid.
+    """
     with_samples = any(line.samples is not None for line in lines)
     columns = 2 if with_samples else 1
     count, height, width = lines[0].images.shape[:3]
@@ -58,7 +64,11 @@ def _strip(axes: Axes, images: np.ndarray | None) -> None:
 
 
 def label_of(row: Mapping[str, object]) -> str:
-    """A model's name in the grid."""
+    """Return the name of a model for the grid of pictures.
+
+    Args:
+      row: the row of the model's run.
+    """
     extra = [str(row[name]) for name in ("initializer",) if row[name] != "glorot_uniform"]
     if row["gamma_mode"] in ("learned", "optimal"):
         extra.append(f"gamma {row['gamma_mode']}")

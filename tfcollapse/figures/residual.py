@@ -1,4 +1,4 @@
-"""Figure 1 (right): residual networks, errors relative to the shallowest one's, averaged over datasets."""
+"""Draw Figure 1 (right): errors of residual networks relative to the shallowest one's, averaged over datasets."""
 
 from __future__ import annotations
 
@@ -8,36 +8,48 @@ from tfcollapse.figures.style import OTHER, SERIES, finish, line
 from tfcollapse.records.statistics import Row, Rows, mean_and_sd
 
 BASE = (1, 2)
-"""(b, c) of the cell that every error of its dataset is divided by."""
+"""(b, c) of the cell by whose error every error of the same dataset is divided."""
 
 
 def residual_figure(rows: Rows) -> Figure:
-    """Left: mean over datasets against c, a line per b, sd over datasets as bars. Right: each dataset's own."""
+    """Draw relative errors against c, with one line for each b.
+
+    The left panel shows means over datasets, with one standard deviation over datasets as bars. The right panel shows
+    each dataset by itself.
+
+    Args:
+      rows: the rows of residual AEs at several (b, c), at least one.
+    """
     figure = Figure(figsize=(10.4, 4.6), layout="constrained")
-    mean, each = figure.subplots(1, 2, sharey=True)
+    mean, separate = figure.subplots(1, 2, sharey=True)
     cells = relative_errors(rows)
     datasets = list(dict.fromkeys(dataset_name(row) for row in rows))
     for i, blocks in enumerate(sorted({b for b, _ in cells})):
         style = SERIES[i] if i < len(SERIES) else OTHER
-        found = {c: over_datasets(cell, datasets) for (b, c), cell in cells.items() if b == blocks}
-        line(mean, found, f"b = {blocks}", style)
+        ratios = {c: over_datasets(cell, datasets) for (b, c), cell in cells.items() if b == blocks}
+        line(mean, ratios, f"b = {blocks}", style)
         for dataset, marker in zip(datasets, "osD^vP*X", strict=False):
             chosen = {c: [cell[dataset]] if dataset in cell else [] for (b, c), cell in cells.items() if b == blocks}
-            label = dataset if i == 0 else "_"  # the markers' key: lines and hues are those of the left panel
-            line(each, chosen, label, style | {"marker": marker, "linewidth": 0.9})
-    for axes in (mean, each):
+            # This legend explains the markers. Lines and colours are those of the left panel.
+            label = dataset if i == 0 else "_"
+            line(separate, chosen, label, style | {"marker": marker, "linewidth": 0.9})
+    for axes in (mean, separate):
         axes.axhline(1.0, color="#999999", linewidth=0.8)
         axes.set_xlabel("convolutions in a residual block (c)")
         axes.set_xticks(sorted({c for _, c in cells}))
     mean.set_ylabel("error / error of the (b, c) = (1, 2) network")
     mean.legend(fontsize=8, frameon=False, loc="best", title="blocks a scale")
-    each.legend(fontsize=8, frameon=False, loc="best", title="lines as at the left")
-    panels = [(mean, f"Mean over {len(datasets)} datasets, bars: sd over datasets"), (each, "Each dataset")]
+    separate.legend(fontsize=8, frameon=False, loc="best", title="lines as at the left")
+    panels = [(mean, f"Mean over {len(datasets)} datasets, bars: sd over datasets"), (separate, "Each dataset")]
     return finish(figure, panels, rows, bars="one sd over datasets")
 
 
 def relative_errors(rows: Rows) -> dict[tuple[int, int], dict[str, float]]:
-    """{(b, c): {dataset: error / error of BASE}}, means over seeds; a dataset without its BASE cell has none."""
+    """Return the errors of each cell relative to the BASE cell's, as {(b, c): {dataset: ratio}}.
+
+    Errors are training errors, averaged over seeds before the division. A dataset whose BASE cell has no error has no
+    ratios. A cell of a dataset has no ratio where one of its seeds was not trained.
+    """
     errors: dict[tuple[int, int], dict[str, list[float]]] = {}
     untrained = {
         (row["depth"], row["block_depth"], dataset_name(row)) for row in rows if row["status"] == "not trained"
@@ -55,11 +67,17 @@ def relative_errors(rows: Rows) -> dict[tuple[int, int], dict[str, float]]:
 
 
 def over_datasets(cell: dict[str, float], datasets: list[str]) -> list[float]:
-    """A cell's values, none where a dataset is missing: a mean over fewer would not be comparable."""
+    """Return a cell's ratios in the order of `datasets`; an empty list where one of the datasets is missing.
+
+    A mean over fewer datasets would not be comparable with the others.
+    """
     return [cell[name] for name in datasets] if set(cell) == set(datasets) else []
 
 
 def dataset_name(row: Row) -> str:
-    """A dataset without its version, which a run that has not ended does not know, and how many images it is cut to."""
+    """Return the name of a row's dataset without its version, and with the number of images that it is cut to.
+
+    The version is left out because a run that has not ended does not know it.
+    """
     first = row.get("first_train")
     return row["dataset"].split()[0] + (f" [:{first}]" if first else "")

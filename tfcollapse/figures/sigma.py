@@ -1,4 +1,4 @@
-"""Figure 2: histograms of sigma_z."""
+"""Draw Figure 2: histograms of sigma_z."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from tfcollapse.records.statistics import Rows, mean_and_sd
 
 
 def sigma_figure(rows: Rows) -> Figure:
-    """The share of (image, dimension) pairs in each bin of sigma_z, a panel per depth; means over seeds."""
+    """Draw the share of (image, dimension) pairs in each bin of sigma_z, with one panel for each depth.
+
+    The shares are means over seeds.
+
+    Args:
+      rows: the rows of VAEs at several depths, at least one.
+    """
     depths = sorted({row["depth"] for row in rows})
     figure = Figure(figsize=(3.6 * len(depths), 4.0), layout="constrained")
     panels = figure.subplots(1, len(depths), sharey=True, squeeze=False)[0]

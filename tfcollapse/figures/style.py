@@ -1,4 +1,4 @@
-"""What the figures share: their look, their captions, the means behind their lines."""
+"""Define what the figures share: their look, their captions, and the means behind their lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tfcollapse.records.files import replacing
 from tfcollapse.records.statistics import PAPER_STEPS, Rows, cells, mean_and_sd
 from tfcollapse.records.trained import TRAINED, not_trained
 
-# Black and greys that print, each with its own marker and dashes; hue is only an extra.
+# Every series has its own marker and dashes, so that a print in black and white tells the series apart.
 SERIES: tuple[dict[str, Any], ...] = (
     {"color": "#1b1b1b", "marker": "o", "linestyle": "-"},
     {"color": "#b2182b", "marker": "s", "linestyle": "--"},
@@ -32,7 +32,12 @@ _PAPER_CHANNELS = 64
 
 
 def caption(rows: Rows, bars: str = "") -> str:
-    """What was run: data, network, steps, seeds, gamma; and what the bars are, where there are any. On every figure."""
+    """Return the caption of a figure: data, network, steps, seeds and gamma of the runs, and the meaning of the bars.
+
+    Args:
+      rows: the rows that the figure shows.
+      bars: what the bars show; empty where there are none.
+    """
     done = [row for row in rows if row["status"] == "finished"]
     if not done:
         return "no finished run"
@@ -86,7 +91,13 @@ def _gamma(rows: Rows) -> str:
 
 
 def save(figure: Figure, stem: pathlib.Path) -> list[pathlib.Path]:
-    """Write `stem`.png and `stem`.pdf, without time stamps, so that equal figures are equal files."""
+    """Write the figure to `stem`.png and `stem`.pdf, and return both paths.
+
+    The files hold no time stamps, so that equal figures are equal files.
+
+    Raises:
+      RunError: the disk cannot be written.
+    """
     options: dict[str, dict[str, Any]] = {"png": {"dpi": 160}, "pdf": {"metadata": {"CreationDate": None}}}
     paths = []
     for kind, chosen in options.items():
@@ -97,12 +108,21 @@ def save(figure: Figure, stem: pathlib.Path) -> list[pathlib.Path]:
 
 
 def line(axes: Axes, points: Mapping[Any, Sequence[float]], label: str, style: Mapping[str, Any]) -> None:
-    """Means with sd as bars. A missing cell is nan, which breaks the line: nothing is drawn across it."""
-    found = [mean_and_sd(values) for values in points.values()]
+    """Draw means as a line, with standard deviations as bars.
+
+    The mean of an empty cell is nan, so the line is interrupted there.
+
+    Args:
+      axes: the panel.
+      points: the values over seeds, or over datasets, at each place on the x axis.
+      label: the line's name in the legend.
+      style: colour, marker and dashes.
+    """
+    summaries = [mean_and_sd(values) for values in points.values()]
     axes.errorbar(
         list(points),
-        [mean for mean, _ in found],
-        yerr=[sd for _, sd in found] if any(sd > 0 for _, sd in found) else None,
+        [mean for mean, _ in summaries],
+        yerr=[sd for _, sd in summaries] if any(sd > 0 for _, sd in summaries) else None,
         label=label,
         capsize=3,
         **{"markersize": 5, "linewidth": 1.4, **style},
@@ -110,24 +130,27 @@ def line(axes: Axes, points: Mapping[Any, Sequence[float]], label: str, style: M
 
 
 def reference_lines(axes: Axes, rows: Rows) -> None:
-    """The mean predictor's error and PCA's, where the table has them."""
+    """Draw the errors of the mean predictor and of PCA as horizontal lines, where the table has them."""
     for measure, name in (("mean_predictor_error", "mean predictor: z ignored"), ("pca_error", "PCA, {} components")):
-        # Rounded, as machines differ in the last bits of an eigenvalue.
-        found = sorted({float(f"{row[measure]:.6g}") for row in rows if row.get(measure) is not None})
-        for value in found:
+        # The values are rounded, because machines differ in the last bits of an eigenvalue.
+        levels = sorted({float(f"{row[measure]:.6g}") for row in rows if row.get(measure) is not None})
+        for value in levels:
             axes.axhline(value, color="#555555", linewidth=0.9, linestyle=(0, (1, 2)))
             note(axes, name.format(rows[0]["latent_dim"]), value)
 
 
 def note(axes: Axes, text: str, height: float) -> None:
-    """Text above a horizontal line, at the right edge."""
+    """Write `text` above the horizontal line at `height`, at the right edge of the panel."""
     place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
     behind = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
     axes.annotate(text, (1, height), fontsize=8, bbox=behind, **place)
 
 
 def plain_log(axes: Axes) -> None:
-    """A logarithmic y axis with numbers such as 0.02 beside its ticks; over many decades beside the powers of ten."""
+    """Make the y axis logarithmic, with plain numbers such as 0.02 beside its ticks.
+
+    Where the axis spans three decades or more, numbers stand beside the powers of ten alone.
+    """
 
     def between(value: float, _: int) -> str:
         low, high = axes.get_ylim()
@@ -139,14 +162,21 @@ def plain_log(axes: Axes) -> None:
 
 
 def finish(figure: Figure, panels: Iterable[tuple[Axes, str]], rows: Rows, bars: str | None = None) -> Figure:
-    """Titles, grid, caption; the bars are one sd over seeds where there are several, or what `bars` says."""
+    """Add titles, grid and caption to a figure of table rows, and return the figure.
+
+    Args:
+      figure: the figure.
+      panels: each panel with its title.
+      rows: the rows that the figure shows.
+      bars: what the bars show; None stands for one standard deviation over seeds, where there are several seeds.
+    """
     if bars is None:
         bars = "one sd over seeds" if len({row["seed"] for row in rows}) > 1 else ""
     return dress(figure, panels, caption(rows, bars))
 
 
 def dress(figure: Figure, panels: Iterable[tuple[Axes, str]], text: str) -> Figure:
-    """The look of every figure: titles, a light grid, the caption `text`."""
+    """Give a figure the look of all figures, and return it: titles, a light grid, and the caption `text`."""
     for axes, title in panels:
         axes.set_title(title, loc="left", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
@@ -156,7 +186,7 @@ def dress(figure: Figure, panels: Iterable[tuple[Axes, str]], text: str) -> Figu
 
 
 def units_axis(axes: Axes, rows: Rows) -> None:
-    """A y axis of active units, from none to all."""
+    """Make the y axis one of active units, from none to all latent dimensions."""
     latent = rows[0]["latent_dim"]
     axes.set_ylabel("latent dimensions with Var[mean] > 0.01")
     axes.axhline(latent, color="#999999", linewidth=0.8)

@@ -1,4 +1,4 @@
-"""The theory lab's figures: a section's findings in, a matplotlib Figure out."""
+"""Draw the theory lab's figures: each function takes the findings of one section and returns a matplotlib Figure."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from matplotlib.patches import Patch
 from tfcollapse.figures.style import OTHER, SERIES, dress, plain_log
 
 Findings = Mapping[str, Any]
+"""The findings of one section (`lab.section.Section`), as JSON has them: "curves", "settings", "checks" and others."""
 
 _ENDS = {
     "collapsed": ("#1b1b1b", "collapsed: ends at (7)"),
@@ -22,33 +23,34 @@ _ENDS = {
     "reconstructed": ("#d9e4ef", "perfect reconstruction"),
     "undecided": ("#ffffff", "not ended"),
 }
+"""The colour and the legend of each end of the gradient flow, by its name in `theory.gradient_flow`."""
 _FONT = 8
 _CAPTION = 150
-"""Characters a line."""
+"""The number of characters in a line of the caption."""
 
 
 def affine_figure(findings: Findings) -> Figure:
-    """The staircase at fixed gamma, the saddles, and what training reaches."""
+    """Draw section 4: the staircase at fixed gamma, the saddles, and what training reaches."""
     curves = findings["curves"]
     figure = Figure(figsize=(10.4, 7.6), layout="constrained")
     (steps, saddles), (gammas, sigmas) = figure.subplots(2, 2)
     _staircase(steps, curves["staircase"])
     _saddles(saddles, curves["stationary"])
     trained = {name.removeprefix("trained "): curves[name] for name in curves if name.startswith("trained ")}
-    for (name, found), style in zip(trained.items(), SERIES, strict=False):
-        at = found["every"] * np.arange(1, len(found["gamma"]) + 1)
+    for (name, run), style in zip(trained.items(), SERIES, strict=False):
+        at = run["every"] * np.arange(1, len(run["gamma"]) + 1)
         gammas.plot(
             at,
-            np.array(found["gamma"]) / found["optimal_gamma"],
+            np.array(run["gamma"]) / run["optimal_gamma"],
             color=style["color"],
             linestyle=style["linestyle"],
             label=name,
         )
-        sigmas.plot(found["predicted_sigma"], found["sigma"], style["marker"], color=style["color"], label=name)
+        sigmas.plot(run["predicted_sigma"], run["sigma"], style["marker"], color=style["color"], label=name)
     gammas.axhline(1, color="#555555", linewidth=0.8)
     plain_log(gammas)
     gammas.set(xlabel="steps of Adam", ylabel="learned gamma / gamma*")
-    ends = [0, 1.1 * max(max(found["predicted_sigma"]) for found in trained.values())]
+    ends = [0, 1.1 * max(max(run["predicted_sigma"]) for run in trained.values())]
     sigmas.plot(ends, ends, color="#999999", linewidth=0.8)
     sigmas.set(xlabel="sigma_z predicted, sqrt(gamma* / lambda)", ylabel="sigma_z trained")
     for axes in (gammas, sigmas):
@@ -62,15 +64,18 @@ def affine_figure(findings: Findings) -> Figure:
     return dress(figure, panels, _caption(findings))
 
 
-def _staircase(axes: Axes, found: Mapping[str, Any]) -> None:
-    known = sorted(found["eigenvalues"])
-    grid = np.geomspace(min(found["gamma"]) / 1.5, 1.5 * max(found["gamma"]), 400)
+def _staircase(axes: Axes, curve: Mapping[str, Any]) -> None:
+    eigenvalues = sorted(curve["eigenvalues"])
+    grid = np.geomspace(min(curve["gamma"]) / 1.5, 1.5 * max(curve["gamma"]), 400)
     axes.plot(
-        grid, [(np.array(known) > gamma).sum() for gamma in grid], color="#777777", label="eigenvalues above gamma"
+        grid,
+        [(np.array(eigenvalues) > gamma).sum() for gamma in grid],
+        color="#777777",
+        label="eigenvalues above gamma",
     )
-    axes.plot(found["gamma"], found["trained"], "o", color=SERIES[1]["color"], label="trained by Adam")
+    axes.plot(curve["gamma"], curve["trained"], "o", color=SERIES[1]["color"], label="trained by Adam")
     axes.set_xscale("log")
-    axes.set(xlabel="gamma, the decoder variance", ylabel="active units", yticks=range(len(known) + 1))
+    axes.set(xlabel="gamma, the decoder variance", ylabel="active units", yticks=range(len(eigenvalues) + 1))
     axes.legend(fontsize=_FONT, edgecolor="none")
 
 
@@ -84,7 +89,10 @@ def _saddles(axes: Axes, rows: list[Mapping[str, Any]]) -> None:
 
 
 def prop1_figure(findings: Findings) -> Figure:
-    """Where the gradient flow ends, how wide and high the basin is, and the way down beyond it."""
+    """Draw Proposition 1: where the gradient flow ends, and the basin of (7).
+
+    The further panels show how wide and how high the basin is, and how the energy falls beyond it on the path of B.1.
+    """
     curves = findings["curves"]
     figure = Figure(figsize=(10.8, 7.4), layout="constrained")
     axes = figure.subplots(2, 3)
@@ -132,7 +140,10 @@ def _basin(axes: Axes, curves: Mapping[str, Any]) -> None:
 
 
 def prop2_figure(findings: Findings) -> Figure:
-    """Latents collapsing as gamma grows, where the proof's conditions fail, and the penalties that prune."""
+    """Draw Proposition 2: how latents collapse as gamma grows.
+
+    The further panels show where the proof's conditions fail, and which penalties prune coefficients exactly.
+    """
     curves = findings["curves"]
     figure = Figure(figsize=(10.4, 7.4), layout="constrained")
     (steps, scales), (conditions, pruning) = figure.subplots(2, 2)
@@ -151,8 +162,8 @@ def prop2_figure(findings: Findings) -> Figure:
     conditions.loglog(relu["sigma"], relu["curvature"], **SERIES[1])
     conditions.set(xlabel="sigma_z", ylabel="second derivative of f at the kink")
     shrunk = curves["shrinkage"]
-    for (name, kept), style in zip(shrunk["kept"].items(), SERIES, strict=True):
-        pruning.plot(shrunk["gamma"], kept, label=name, **{**style, "markersize": 3})
+    for (name, counts), style in zip(shrunk["kept"].items(), SERIES, strict=True):
+        pruning.plot(shrunk["gamma"], counts, label=name, **{**style, "markersize": 3})
     pruning.set_xscale("log")
     pruning.set(xlabel="gamma", ylabel="coefficients that are not 0")
     pruning.legend(fontsize=_FONT, edgecolor="none")
@@ -166,7 +177,7 @@ def prop2_figure(findings: Findings) -> Figure:
 
 
 def prop4_figure(findings: Findings) -> Figure:
-    """Extreme eigenvalues of the Hessian restricted to a collapsed unit, by depth."""
+    """Draw Proposition 4: the extreme eigenvalues of the Hessian restricted to a collapsed unit, against depth."""
     figure = Figure(figsize=(10.4, 4.8), layout="constrained")
     low, ratio = figure.subplots(1, 2)
     rows = findings["curves"]["kinds"]
@@ -197,7 +208,7 @@ def prop4_figure(findings: Findings) -> Figure:
 
 
 def equations_figure(findings: Findings) -> Figure:
-    """The gaps of eqs. (8) and (10), pair by pair."""
+    """Draw the gaps of eqs. (8) and (10), one point for each pair or run of the table."""
     figure = Figure(figsize=(10.4, 4.2), layout="constrained")
     panels = []
     for axes, name, title in zip(
@@ -235,4 +246,4 @@ FIGURES = {
     "prop4": prop4_figure,
     "equations": equations_figure,
 }
-"""By section, in the paper's order."""
+"""The function of each section's figure, in the paper's order."""
