@@ -1,1 +1,1 @@
-"""The propositions put to the test: closed forms against descents, trained Keras models and deep networks."""
+"""Test the paper's propositions: compare the closed forms with descents, trained Keras models and deep networks."""

@@ -1,4 +1,4 @@
-"""Section 4 put to the test: descents of the energy, and affine VAEs trained by the package's own loop."""
+"""Test section 4: compare its closed forms with descents of the energy, and with affine VAEs that are trained here."""
 
 from __future__ import annotations
 
@@ -24,14 +24,23 @@ READING = (
     "at the same energy, every partially collapsed solution is a saddle with as many ways down as predicted, and a "
     "fixed gamma keeps the eigenvalues above it. What training by Adam leaves of a gap is stated."
 )
-# A spectrum in the units of pixels: three directions that matter, the rest alike.
+# The eigenvalues of the synthetic data, in squared pixel units: three large ones, and equal small ones.
 _KNOWN = np.array([0.16, 0.08, 0.04, *[0.002] * 13])
 _LATENT = 3
 _STARTS = 12
 
 
 def affine_section(data: str, seed: int = 0, data_dir: str | None = None) -> Section:
-    """Check section 4 on synthetic data and on the images of the data set called `data`."""
+    """Check section 4 on synthetic data and on the training images of the dataset `data`.
+
+    Args:
+      data: the name of a dataset, or a file of images.
+      seed: the seed of the synthetic data, of the descents and of the trainings.
+      data_dir: the directory of TFDS; None takes TFDS_DATA_DIR, or ~/tensorflow_datasets.
+
+    Raises:
+      DataError: the dataset cannot be loaded.
+    """
     checks, curves = [], {}
     checks += _descents(seed)
     checks += _saddles(seed, curves)
@@ -57,7 +66,7 @@ def _points(seed: int, n: int, scales: list[float]) -> np.ndarray:
 
 
 def _descents(seed: int) -> list[Check]:
-    """(a): no descent from a random start ends anywhere but at the predicted energy."""
+    """Check (a): every descent from a random start ends at the predicted energy."""
     points, latent = _points(seed, 40, [3, 2.2, 1.5, 1.1, 0.8, 0.6, 0.4, 0.3]), 3
     known, random, checks = affine.spectrum(points), np.random.default_rng(seed), []
     for gamma, name in ((None, "gamma learned"), (1.0, "gamma fixed at 1"), (3.0, "gamma fixed at 3")):
@@ -73,7 +82,7 @@ def _descents(seed: int) -> list[Check]:
 
 
 def _saddles(seed: int, curves: dict[str, Any]) -> list[Check]:
-    """Every stationary point: its energy, and its ways down."""
+    """Check at every stationary point its energy, and its directions of descent: the Hessian's negative eigenvalues."""
     points, latent = _points(seed, 12, [3, 2.2, 1.5, 0.9, 0.5]), 3
     known, places = affine.spectrum(points), range(points.shape[1])
     subsets = [active for size in range(latent + 1) for active in itertools.combinations(places, size)]
@@ -110,7 +119,7 @@ def _saddles(seed: int, curves: dict[str, Any]) -> list[Check]:
 
 
 def _stationary(points: np.ndarray, known: Spectrum, active: tuple[int, ...], latent: int) -> dict[str, Any]:
-    """What is predicted and found where the units serve the directions in `active`."""
+    """Return what is predicted and what is measured where the units serve the directions in `active`."""
     gamma, place = known.stationary_gamma(active), affine_energy.stationary_point(points, active, latent)
     energy, slope = affine_energy.energy_and_gradient(place, points)
     values = np.linalg.eigvalsh(affine_energy.hessian(place, points))
@@ -138,7 +147,7 @@ def _real_run(data: str, seed: int) -> Run:
         data=Data(name=data),
         network=Network(depth=0, latent_dim=8),
         objective=Objective(gamma_start=0.1),
-        # units turn towards the principal directions last: 16,000 steps leave their sigma_z a gap of up to 0.22
+        # Units turn towards the principal directions last. After 16,000 steps sigma_z still misses by up to 0.22.
         training=Training(steps=24_000, learning_rate=1e-2, halve_every=2_700),
         seed=seed,
     )
@@ -146,7 +155,14 @@ def _real_run(data: str, seed: int) -> Run:
 
 @dataclass(frozen=True)
 class _Found:
-    """An affine VAE's parameters, and its posterior over all images."""
+    """The parameters of a trained affine VAE, and its posterior over all images.
+
+    Attributes:
+      gamma: the decoder variance.
+      weights: W, [d, latent_dim].
+      sigma: sigma_z, [latent_dim], the geometric mean over images.
+      active: the number of active units.
+    """
 
     gamma: float
     weights: np.ndarray
@@ -158,14 +174,14 @@ def _read(model: Autoencoder, images: np.ndarray) -> _Found:
     posterior = model.encode(np.asarray(images / 255.0, np.float32))
     mean, log_variance = (np.asarray(part, np.float64) for part in posterior)
     weights = np.asarray(model.decoder.body[0].kernel, np.float64).T
-    # Over images by the geometric mean: the optimum is the same for all of them.
+    # The geometric mean over images is taken, because the optimum is the same for all of them.
     return _Found(
         float(model.gamma), weights, np.exp(log_variance.mean(axis=0) / 2), int(active_units(mean.var(axis=0)).sum())
     )
 
 
 def _trained(name: str, images: np.ndarray, known: Spectrum, run: Run, curves: dict[str, Any]) -> list[Check]:
-    """(b): gamma*, subspace, sigma_z, active units and eqs. (8) and (10), as Adam leaves them."""
+    """Check (b): gamma*, the subspace, sigma_z, the active units, and eqs. (8) and (10), after training by Adam."""
     latent = run.network.latent_dim
     model, metrics = train_in_memory(run, images)
     found = _read(model, images)
@@ -212,7 +228,10 @@ def _sigmas(name: str, found: _Found, predicted: np.ndarray) -> list[Check]:
 
 
 def _staircase(images: np.ndarray, seed: int, curves: dict[str, Any]) -> list[Check]:
-    """(c): the units that remain at a fixed gamma, trained, descended, and counted."""
+    """Check (c): how many units a fixed gamma keeps.
+
+    The units are counted after training, after descents of the energy, and from the eigenvalues.
+    """
     known, latent = Spectrum.of(_KNOWN), _LATENT
     gammas = _between(_KNOWN, latent)
     run = _synthetic_run(seed, gamma="fixed")
@@ -263,7 +282,10 @@ def _descended_staircase(points: np.ndarray, latent: int, seed: int) -> list[Che
 
 
 def _between(eigenvalues: np.ndarray, latent: int) -> list[float]:
-    """Values of gamma that keep each number of units from `latent` to none: geometric means of neighbours."""
+    """Return values of gamma that keep each number of units, from `latent` down to none.
+
+    They are geometric means of neighbouring eigenvalues. The last one lies above the largest eigenvalue.
+    """
     ends = np.concatenate([[2 * eigenvalues[0]], eigenvalues[: latent + 1]])
     return np.sqrt(ends[:-1] * ends[1:])[::-1].tolist()
 

@@ -1,4 +1,4 @@
-"""A collapsed unit of a deep VAE: its exact gradients, and products with the Hessian restricted to it (Appendix D)."""
+"""Collapse a unit of a deep VAE, and compute its exact gradients and products with its Hessian (Appendix D)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.models.networks.layers import apply_chain
 
 _NODES = np.array([1.0, -1.0])
-"""Gauss-Hermite nodes of z_j, weights 1/2: exact here, as at w_j = 0 gradient and Hessian hold z_j at most squared."""
+"""The Gauss-Hermite nodes of z_j, each with weight 1/2.
+
+Two nodes are exact here: at w_j = 0 the gradient and the Hessian hold z_j at most squared.
+"""
 
 
 class UnitGradient(NamedTuple):
-    """Derivatives of eq. (4) by what belongs to one unit.
+    """The derivatives of eq. (4) by the weights of one unit j.
 
     Attributes:
-      decoder: by column j of the decoder's first weights (a row of the Keras kernel).
-      mean, log_variance: by row j of the heads' weights (a column of the Keras kernel), the bias last.
+      decoder: [units of the first decoder layer], by column j of the decoder's first weights, which is a row of the
+        Keras kernel.
+      mean, log_variance: [features + 1] each, by row j of the head's weights, which is a column of the Keras kernel;
+        the derivative by the bias is the last entry.
     """
 
     decoder: np.ndarray
@@ -30,12 +35,18 @@ class UnitGradient(NamedTuple):
 
     @property
     def largest(self) -> float:
-        """The largest absolute entry."""
+        """Return the largest absolute entry of the three parts."""
         return float(max(np.abs(part).max() for part in self))
 
 
 def collapse(model: Autoencoder, unit: int, mean_bias: float = 0.0, log_variance_bias: float = 0.0) -> None:
-    """Set Proposition 4's weights of a unit to zero in place, and the biases of its heads to these values."""
+    """Set the weights of a unit that Proposition 4 names to zero, in place.
+
+    Args:
+      model: a VAE of this package.
+      unit: the index of the unit, from 0.
+      mean_bias, log_variance_bias: the values that the unit's biases in the two heads are set to.
+    """
     first = _first(model)
     for variable, index, value in (
         (first.kernel, (unit, slice(None)), 0.0),
@@ -50,12 +61,20 @@ def collapse(model: Autoencoder, unit: int, mean_bias: float = 0.0, log_variance
 
 
 def unit_gradient(model: Autoencoder, unit: int, images: np.ndarray, gamma: float, seed: int = 0) -> UnitGradient:
-    """Eq. (4)'s exact derivatives by a collapsed unit's weights: autodiff through the whole model, z_j by quadrature.
+    """Return the exact derivatives of eq. (4) by the weights of a collapsed unit.
+
+    They are computed by automatic differentiation through the whole model. The expectation over z_j is computed by
+    quadrature; the other latents are sampled once.
 
     Args:
-      model: of any architecture of the package, the unit collapsed by `collapse`.
+      model: a VAE of any architecture of this package, whose unit `collapse` has collapsed.
+      unit: the index of the unit, from 0.
       images: [n, h, w, c] in [0, 1].
       gamma: the decoder variance.
+      seed: the seed of the draws of the other latents.
+
+    Returns:
+      The derivatives of the energy: nats times two, averaged over images.
     """
     images = np.concatenate([images, images])
     noise = np.random.default_rng(seed).standard_normal((len(images) // 2, model.latent_dim))
@@ -78,17 +97,23 @@ def unit_gradient(model: Autoencoder, unit: int, images: np.ndarray, gamma: floa
 class UnitHessian:
     """Products with the Hessian of eq. (4) restricted to one collapsed unit of a dense VAE, in float64.
 
-    The parameters are the unit's decoder column, then its mean head's row and bias, then its log-variance head's. ReLU
-    networks are piecewise linear, so the Hessian is that of the piece at hand.
+    The parameters are the unit's decoder column, then the row and the bias of its mean head, then those of its
+    log-variance head. A ReLU network is piecewise linear, and the Hessian is that of the piece at which the unit is
+    collapsed. The energy is nats times two, averaged over images.
 
     Args:
-      model: a VAE of this package; a copy is collapsed at `unit`, the rest stays as it is.
+      model: a VAE of this package. It stays as it is: a copy of it is collapsed at `unit`.
+      unit: the index of the unit, from 0.
       images: [n, h, w, c] in [0, 1].
       gamma: the decoder variance; None takes the optimal one, eq. (10), with the unit collapsed.
+      seed: the seed of the draws of the other latents.
 
     Attributes:
-      size: parameters of the unit.
-      gamma: the decoder variance used.
+      size: the number of the unit's parameters.
+      gamma: the decoder variance in use.
+
+    Raises:
+      ConfigError: the model has no such unit.
     """
 
     def __init__(self, model: Autoencoder, unit: int, images: np.ndarray, gamma: float | None = None, seed: int = 0):
@@ -111,7 +136,7 @@ class UnitHessian:
         self._compiled = tf.function(self._product).get_concrete_function(tf.TensorSpec([self.size], tf.float64))
 
     def product(self, vector: np.ndarray) -> np.ndarray:
-        """The Hessian times a vector, [size]."""
+        """Return the Hessian times `vector`; both are [size]."""
         return self._compiled(tf.constant(vector, tf.float64)).numpy()
 
     def _decode(self, before: tf.Tensor) -> tf.Tensor:
@@ -140,5 +165,5 @@ class UnitHessian:
 
 
 def _first(model: Autoencoder):
-    """The decoder's first layer: dense in every architecture of the package."""
+    """Return the decoder's first layer, which is dense in every architecture of this package."""
     return model.decoder.body[0]

@@ -1,4 +1,4 @@
-"""Equations (8) and (10) over the table of any sweep."""
+"""Check equations (8) and (10) over the table of any sweep."""
 
 from __future__ import annotations
 
@@ -23,7 +23,15 @@ READING = (
 
 
 def equations_section(table: str) -> Section:
-    """Check eqs. (8) and (10) on the pairs of a table that `tfcollapse sweep` wrote."""
+    """Check eqs. (8) and (10) on the trained networks of a table that `tfcollapse sweep` wrote.
+
+    Args:
+      table: the path of the table.
+
+    Raises:
+      RunError: the table cannot be read.
+      ConfigError: the table holds no trained VAE with an AE twin or with a learned gamma.
+    """
     path = pathlib.Path(table)
     table_rows = marked(read_table(path))
     left_out = not_trained(table_rows)

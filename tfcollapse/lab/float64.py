@@ -1,4 +1,4 @@
-"""Models in float64, as exact zeros and Hessians want them."""
+"""Copy models to float64, which exact zeros and Hessians need."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from tfcollapse.models.autoencoder import Autoencoder
 
 
 def in_float64(model: Autoencoder) -> Autoencoder:
-    """The same model with float64 weights and arithmetic; its parts must be of this package."""
+    """Return a copy of the model with float64 weights and arithmetic.
+
+    Args:
+      model: a model all of whose parts are of this package.
+    """
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float64")
     try:

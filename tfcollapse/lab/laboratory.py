@@ -1,4 +1,4 @@
-"""Which sections there are, and each run with its provenance."""
+"""List the lab's sections, and run each with a record of what made it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,15 @@ Options = Mapping[str, Any]
 
 
 def sections(wanted: str, table: str | None) -> list[str]:
-    """The sections that a command names; "all" has equations where there is a table. Raises ConfigError."""
+    """Return the names of the sections that a command names.
+
+    Args:
+      wanted: the name of one section, or "all"; "all" includes "equations" where there is a table.
+      table: the path of a sweep's table, or None.
+
+    Raises:
+      ConfigError: "equations" is wanted without a table.
+    """
     if wanted == "equations" and table is None:
         raise ConfigError("equations: expected --table CSV, the table of a sweep, such as results/fig1_left.csv")
     if wanted != "all":
@@ -31,7 +39,15 @@ def sections(wanted: str, table: str | None) -> list[str]:
 
 
 def check(names: Sequence[str], options: Options) -> None:
-    """Refuse what no section can run with, before anything is computed or written. Raises UserError."""
+    """Check the options of the sections `names` before anything is computed or written.
+
+    Args:
+      names: the sections that will be run.
+      options: data, data_dir, runs, images, table and seed.
+
+    Raises:
+      UserError: a number is too small, or the dataset, the run directories or the table cannot be used.
+    """
     for option, least in (("images", 1), ("seed", 0)):
         if options[option] < least:
             raise ConfigError(f"--{option}: expected >= {least}, received {options[option]}")
@@ -44,11 +60,14 @@ def check(names: Sequence[str], options: Options) -> None:
 
 
 def find(name: str, options: Options) -> dict[str, Any]:
-    """Run one section: its findings with what made them, as JSON has them.
+    """Run one section, and return its findings and what made them, as JSON has them.
 
     Args:
       name: one of `sections`.
       options: data, data_dir, runs, images, table, seed and command_line.
+
+    Returns:
+      The fields of the `Section`, and under "made" the command, the versions, the machine and the time in seconds.
     """
     begun, made = time.monotonic(), environment(command=options["command_line"])
     section = _section(name, options)

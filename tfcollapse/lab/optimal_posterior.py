@@ -1,4 +1,4 @@
-"""Proposition 2 for any decoder: its best posterior at a gamma, free moments for every image, by descent in float64."""
+"""Find for Proposition 2 the best posterior of any decoder at a gamma, by descent in float64."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _EXACT = {"maxiter": 800, "maxcor": 30, "ftol": 0.0, "gtol": 1e-8}
 
 @dataclass(frozen=True)
 class Scaled:
-    """A posterior and the scales w_j on its latents, Appendix C's last paragraph.
+    """A posterior, and the scales w_j on its latents (the last paragraph of Appendix C).
 
     Attributes:
-      response: f and KL.
+      response: f and the KL, both summed over images.
       scale: w, [latent_dim], in [0, 1].
-      mean, sigma: [n, latent_dim].
+      mean, sigma: the moments of each image's posterior, [n, latent_dim].
     """
 
     response: Response
@@ -34,25 +34,30 @@ class Scaled:
     sigma: np.ndarray
 
     def collapsed(self, tolerance: float = 1e-6) -> np.ndarray:
-        """Latents at the prior for every image: |mu| and |sigma - 1| below the tolerance. bool [latent_dim]."""
+        """Return which latents are at the prior for every image: bool [latent_dim].
+
+        A latent is at the prior where |mu| and |sigma - 1| are below `tolerance`.
+        """
         off = np.maximum(np.abs(self.mean), np.abs(self.sigma - 1)).max(axis=0)
         return off < tolerance
 
 
 class DecoderResponse:
-    """How a decoder would best be used at each gamma.
+    """The best use of a decoder at each gamma, found by descent over the posterior of every image.
 
-    The expectation over z is over fixed draws in pairs (z and its mirror image), the same for every gamma and image:
-    draws of its own would tell an image from the others at no KL. A constant is added to the decoder's output and
-    kept at its optimum, so that z ignored is exactly the mean predictor.
+    Every image has free moments of its own. The expectation over z is taken over fixed draws in pairs, each z with its
+    mirror image. The draws are the same for every gamma and image: with draws of its own, an image could be told from
+    the others at no KL. A constant is added to the decoder's output and kept at its optimum, so that ignoring z gives
+    exactly the mean predictor.
 
     Args:
       model: a VAE of this package.
       images: float [n, h, w, c] in [0, 1].
-      pairs: of draws.
+      pairs: the number of pairs of draws.
+      seed: the seed of the draws.
 
     Attributes:
-      ceiling: n d gamma-bar of these images.
+      ceiling: n d gamma-bar of these images: the squared error of the mean predictor, summed over images and pixels.
     """
 
     def __init__(self, model: Autoencoder, images: np.ndarray, pairs: int = 8, seed: int = 0):
@@ -65,7 +70,10 @@ class DecoderResponse:
         self._slopes = tf.function(self._value_and_slopes, jit_compile=True)
 
     def best(self, gamma: float) -> Response:
-        """The best posterior found, from the encoder's own and from near the prior, every scale at 1."""
+        """Return f and the KL of the best posterior found at `gamma`, with every scale at 1.
+
+        One descent starts at the encoder's own posterior, and one near the prior.
+        """
         encoded = self.model.encode(self.images)
         mean, log_variance = (np.asarray(part) for part in encoded)
         starts = [np.concatenate([mean.ravel(), log_variance.ravel()])]
@@ -74,7 +82,11 @@ class DecoderResponse:
         return self._read(min(found, key=lambda point: self._cost(point, gamma)))
 
     def staircase(self, gammas: Sequence[float]) -> list[Scaled]:
-        """The best scales and posterior at each gamma, ascending, each from where the one before ended."""
+        """Return the best scales and posterior at each gamma.
+
+        Args:
+          gammas: ascending values; the descent at each one starts where the one before has ended.
+        """
         mean, log_variance = (np.asarray(part) for part in self.model.encode(self.images))
         point = np.concatenate([mean.ravel(), log_variance.ravel(), np.ones(self.shape[1])])
         bounds = [(None, None)] * (2 * mean.size) + [(0.0, 1.0)] * self.shape[1]
@@ -86,14 +98,15 @@ class DecoderResponse:
         return found
 
     def _pruned(self, point: np.ndarray, gamma: float) -> np.ndarray:
-        """The point with latents cut off, scale 0 and posterior the prior, where that costs no more.
+        """Return the point without those latents whose removal costs no more.
 
-        Each alone, then the weakest together, up to all of them: a descent may end where every one helps the others.
+        A removed latent has scale 0, and its posterior is the prior. Each latent is tried alone. Then the weakest ones
+        are tried together, up to all of them, because a descent may end where every latent helps the others.
         """
         order = np.argsort(self._parts(point)[2])
         for cut in [*([latent] for latent in order), *(order[:count] for count in range(2, len(order) + 1))]:
             candidate = point.copy()
-            for part in self._parts(candidate):  # views
+            for part in self._parts(candidate):  # each part is a view of the candidate
                 part[..., cut] = 0.0
             if self._cost(candidate, gamma) <= self._cost(point, gamma):
                 point = candidate
@@ -112,7 +125,7 @@ class DecoderResponse:
             slope = np.concatenate([np.ravel(each) for each in slopes])
             return float(value), slope[: len(point)]
 
-        for _ in range(_RESTARTS):  # a kink of a ReLU network ends a line search; a fresh metric goes on
+        for _ in range(_RESTARTS):  # a kink of a ReLU network ends a line search; a restart goes on
             found = scipy.optimize.minimize(
                 function, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options
             )

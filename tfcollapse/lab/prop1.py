@@ -1,4 +1,4 @@
-"""Proposition 1 put to the test: (7) is a local minimum for every alpha > 0, jointly, and for any data set."""
+"""Test Proposition 1: (7) is a local minimum for every alpha > 0, in all parameters jointly, and for any data set."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WIDE = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.5, 2.0)
 
 
 def prop1_section(seed: int = 0) -> Section:
-    """Check Proposition 1."""
+    """Check Proposition 1 on the two points of Appendix B, and on random data sets drawn from `seed`."""
     curves: dict[str, Any] = {}
     checks = [
         *_at_the_point(seed),
@@ -37,11 +37,11 @@ def prop1_section(seed: int = 0) -> Section:
 
 
 def _at_the_point(seed: int) -> list[Check]:
-    """Value, gradient and Hessian at (7), B.2."""
+    """Check the value, the gradient and the Hessian at (7), section B.2."""
     point, alpha = local_minimum.collapsed(PAPER_DATA), 1.0
     slope = local_minimum.gradient(point, PAPER_DATA, alpha).flat()
     second = local_minimum.hessian(point, PAPER_DATA, alpha)
-    # In the order W (2), b (2), gamma, mu (2), sigma (2); n = d = 2, gamma-bar = 1.
+    # The parameters are W (2), b (2), gamma, mu (2), sigma (2), in this order; n = d = 2 and gamma-bar = 1.
     blocks = np.diag([0.0, 0, 4, 4, 4, 2, 2, 4, 4])
     affine = np.linalg.eigvalsh(local_minimum.hessian(point, PAPER_DATA, 0.0))
     return [
@@ -84,7 +84,7 @@ def _sampled(seed: int) -> Check:
 
 
 def _along_the_weights(curves: dict[str, Any]) -> list[Check]:
-    """Moving W alone, as the paper does: the energy rises strictly in every direction."""
+    """Check that the energy rises strictly in every direction of W, where W alone moves, as in the paper."""
     point, lowest = local_minimum.collapsed(PAPER_DATA), np.inf
     widths = np.geomspace(0.1, 3.0, 60)
     for angle in np.linspace(0, np.pi, 24, endpoint=False):
@@ -108,7 +108,10 @@ def _along_the_weights(curves: dict[str, Any]) -> list[Check]:
 
 
 def _jointly(seed: int, curves: dict[str, Any]) -> list[Check]:
-    """No lower energy near (7), whatever moves: proved within one radius, contradicted at another."""
+    """Check that no energy near (7) is lower, whatever parameters move.
+
+    One radius is proved to hold no lower energy. A search finds lower energy at another, larger one.
+    """
     proved = [basin.certified_radius(alpha) for alpha in _ALPHAS]
     found = [basin.escape_radius(alpha) for alpha in _ALPHAS]
     curves["radius"] = {"alpha": list(_ALPHAS), "proved": proved, "found": found}
@@ -144,7 +147,7 @@ def _jointly(seed: int, curves: dict[str, Any]) -> list[Check]:
 
 
 def _barriers(curves: dict[str, Any]) -> list[Check]:
-    """How high and how wide: both as powers of alpha."""
+    """Check the height and the width of the barrier around (7): both are powers of alpha."""
     passes = [basin.mountain_pass(alpha) for alpha in _WIDE if alpha <= basin.FOLD]
     inside = [alpha for alpha in _WIDE if alpha <= basin.FOLD]
     bounded = [0.01, 0.03, 0.1, 0.3, 1.0, 1.5, 2.0]
@@ -177,7 +180,7 @@ def _barriers(curves: dict[str, Any]) -> list[Check]:
 
 
 def _descent(curves: dict[str, Any]) -> list[Check]:
-    """B.1: the energy along the delta path falls without bound."""
+    """Check that the energy falls without bound along the delta path of B.1."""
     deltas, checks, paths = np.geomspace(1e-2, 1e-8, 13), [], {}
     for alpha in (0.1, 1.0, 2.0):
         energies = [local_minimum.energy(local_minimum.delta_path(delta, alpha), PAPER_DATA, alpha) for delta in deltas]
@@ -189,7 +192,7 @@ def _descent(curves: dict[str, Any]) -> list[Check]:
 
 
 def _map(curves: dict[str, Any]) -> list[Check]:
-    """Where the gradient flow ends."""
+    """Check where the gradient flow ends."""
     weights, means, checks, maps = np.linspace(0.0, 1.5, 31), np.linspace(0.0, 1.5, 31), [], {}
     for alpha, sigma in ((0.0, 1.0), (0.3, 1.0), (1.0, 1.0), (1.0, 0.2)):
         ends = gradient_flow.basin_map(weights, means, alpha, sigma)

@@ -1,4 +1,4 @@
-"""Proposition 2 put to the test: gamma' by three routes, the staircase, and where the conditions fail."""
+"""Test Proposition 2: gamma' by three routes, the staircase of collapsing latents, and where the conditions fail."""
 
 from __future__ import annotations
 
@@ -23,11 +23,23 @@ READING = (
 )
 _IMAGES, _PAIRS = 16, 4
 _TOP = 8
-"""An affine decoder has collapsed at lambda_max; ReLU decoders of some seeds still gain from z at twice that."""
+"""The staircase ends at this multiple of lambda_max.
+
+An affine decoder has collapsed at lambda_max. ReLU decoders of some seeds still gain from z at twice that.
+"""
 
 
 def prop2_section(data: str, seed: int = 0, data_dir: str | None = None) -> Section:
-    """Check Proposition 2 on affine decoders, and on a dense VAE trained on the data set called `data`."""
+    """Check Proposition 2 on affine decoders, and on a dense VAE that is trained on the dataset `data`.
+
+    Args:
+      data: the name of a dataset, or a file of images.
+      seed: the seed of the random data and of the training.
+      data_dir: the directory of TFDS; None takes TFDS_DATA_DIR, or ~/tensorflow_datasets.
+
+    Raises:
+      DataError: the dataset cannot be loaded.
+    """
     curves: dict[str, Any] = {}
     run = _run(data, seed)
     images = load(Data(name=data), data_dir=data_dir).train
@@ -63,7 +75,10 @@ def _points(seed: int) -> np.ndarray:
 
 
 def _affine_routes(name: str, points: np.ndarray, latent: int) -> list[Check]:
-    """The three routes on the optimal affine VAE: each implies what it claims, and they are ordered."""
+    """Check the three routes to gamma' on the optimal affine VAE.
+
+    Each route must imply what it claims, and their values must be in the right order.
+    """
     best, known = affine.optimum(points, latent), affine.spectrum(points)
     ceiling, top = len(points) * known.total, float(known.eigenvalues[0])
 
@@ -104,16 +119,16 @@ def _affine_routes(name: str, points: np.ndarray, latent: int) -> list[Check]:
 
 
 def _difference(response: thresholding.Response, ceiling: float, gamma: float) -> float:
-    """Cost of this posterior minus that of the collapsed solution, eq. (4) summed over data points."""
+    """Return the cost of this posterior minus that of the collapsed solution: eq. (4), summed over data points."""
     return (response.f - ceiling) / gamma + 2 * response.kl
 
 
 def _deep(run: Run, images: np.ndarray, curves: dict[str, Any]) -> list[Check]:
-    """A trained ReLU VAE: gamma' by direct comparison, and its latents collapsing one by one."""
+    """Check a trained ReLU VAE: its gamma' by comparison of the two costs, and how its latents collapse one by one."""
     model, metrics = train_in_memory(run, images)
     chosen = images[np.linspace(0, len(images) - 1, _IMAGES).astype(int)] / 255.0
     decoder = DecoderResponse(model, chosen, _PAIRS, run.seed)
-    trained = float(np.mean([row["gamma"] for row in metrics[-10:]]))  # in closed form on each batch
+    trained = float(np.mean([row["gamma"] for row in metrics[-10:]]))  # each batch sets gamma in closed form
     crossing = thresholding.direct_gamma(decoder.best, decoder.ceiling, trained, tolerance=1e-3, most=6)
     near = [
         _difference(decoder.best(share * crossing.gamma), decoder.ceiling, share * crossing.gamma)
@@ -139,7 +154,10 @@ def _deep(run: Run, images: np.ndarray, curves: dict[str, Any]) -> list[Check]:
 
 
 def _staircase(decoder: DecoderResponse, gammas: list[float], curves: dict[str, Any]) -> list[Check]:
-    """Exact collapse of one latent after another, scales and posterior optimised at each gamma."""
+    """Check that latents collapse exactly and one after another as gamma grows.
+
+    Scales and posterior are optimised at each gamma.
+    """
     steps = decoder.staircase(gammas)
     counts, latents = [int(step.collapsed().sum()) for step in steps], len(steps[0].scale)
     off = [np.abs(step.mean[:, step.collapsed()]).max(initial=0.0) for step in steps]
@@ -163,11 +181,11 @@ def _staircase(decoder: DecoderResponse, gammas: list[float], curves: dict[str, 
 
 
 def _conditions(curves: dict[str, Any]) -> list[Check]:
-    """What (35) asks of f, on one ReLU unit, where f is known in closed form."""
+    """Check what (35) demands of f, on one ReLU unit, whose f is known in closed form."""
     sigmas = np.geomspace(1e-1, 1e-5, 9)
 
     def f(mean: float, sigma: np.ndarray) -> np.ndarray:
-        """E[(1 - relu(mean + sigma eps))^2]."""
+        """Return E[(1 - relu(mean + sigma eps))^2]."""
         h = mean / sigma
         density, below = np.exp(-h * h / 2) / np.sqrt(2 * np.pi), ndtr(h)
         return 1 - 2 * (mean * below + sigma * density) + (mean**2 + sigma**2) * below + mean * sigma * density
@@ -193,7 +211,7 @@ def _conditions(curves: dict[str, Any]) -> list[Check]:
 
 
 def _shrinkage(seed: int, curves: dict[str, Any]) -> list[Check]:
-    """The l1 / l2 analogy: what prunes exactly at a finite gamma, and what never does."""
+    """Check the l1 / l2 analogy: which penalties prune exactly at a finite gamma, and which one never does."""
     random = np.random.default_rng(seed)
     design, target = random.standard_normal((12, 6)), random.standard_normal(12)
     pruning = {name: shrinkage.pruning_gamma(design, target, name) for name in ("l1", "l2", "l2 squared")}

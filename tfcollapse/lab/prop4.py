@@ -1,4 +1,4 @@
-"""Proposition 4 put to the test, and its open question: what kind of stationary point a collapsed unit is, by depth."""
+"""Test Proposition 4 and its open question: what kind of stationary point a collapsed unit is, by depth."""
 
 from __future__ import annotations
 
@@ -41,12 +41,18 @@ _NO_WAY_OUT = "saddle of these images alone"
 def prop4_section(
     data: str, runs: str | None = None, images: int = 64, seed: int = 0, data_dir: str | None = None
 ) -> Section:
-    """Check Proposition 4, and find the kind of a collapsed unit at depths 1 to 10.
+    """Check Proposition 4, and find the kind of stationary point that a collapsed unit is at depths 1 to 10.
 
     Args:
-      data: the data set of short trainings, and of the Hessians.
-      runs: a directory of run directories whose finished dense VAEs are used in place of short trainings.
-      images: how many the Hessian is averaged over.
+      data: the dataset of the short trainings and of the Hessians.
+      runs: a directory of run directories; where it is given, their finished dense VAEs replace the short trainings.
+      images: the number of images that each Hessian is averaged over.
+      seed: the seed of the initial weights, of the trainings and of the random images.
+      data_dir: the directory of TFDS; None takes TFDS_DATA_DIR, or ~/tensorflow_datasets.
+
+    Raises:
+      DataError: the dataset cannot be loaded.
+      ConfigError: `runs` holds no finished dense VAE.
     """
     curves: dict[str, Any] = {"kinds": []}
     checks = [*_gradients(seed), *_lanczos(seed)]
@@ -68,7 +74,7 @@ def prop4_section(
 
 
 def _gradients(seed: int) -> list[Check]:
-    """Exact gradients by the named weights, for every architecture and every unit."""
+    """Check the exact gradients by the weights that the proposition names, for every architecture and every unit."""
     checks, random = [], np.random.default_rng(seed)
     for network in _ARCHITECTURES:
         shape = _SHAPES.get(network.architecture, (32, 32, 3))
@@ -108,7 +114,7 @@ def _gradients(seed: int) -> list[Check]:
 
 
 def _lanczos(seed: int) -> list[Check]:
-    """The extremes that Lanczos finds, against all eigenvalues of a Hessian small enough to write down."""
+    """Check the extreme eigenvalues that Lanczos' method finds against all eigenvalues of a small Hessian."""
     model = build(Run(network=Network(depth=3, width=16, latent_dim=4), seed=seed), (6, 6, 1))
     images = np.random.default_rng(seed).uniform(size=(20, 6, 6, 1))
     hessian = UnitHessian(model, 1, images)
@@ -136,7 +142,13 @@ def _short(data: str, images: np.ndarray, seed: int) -> list[tuple[Run, Autoenco
 
 
 def trained_models(runs: str) -> list[tuple[Run, Autoencoder]]:
-    """The finished dense VAEs under a directory, by depth; those with warm-up are left out."""
+    """Return the finished dense VAEs under the directory `runs`, one for each depth, in ascending order of depth.
+
+    VAEs with KL warm-up are left out.
+
+    Raises:
+      ConfigError: there is no such VAE.
+    """
     found = {}
     for path in sorted(pathlib.Path(runs).glob("*/model.keras")):
         run = Run.from_json((path.parent / "config.json").read_text())
@@ -149,7 +161,10 @@ def trained_models(runs: str) -> list[tuple[Run, Autoencoder]]:
 
 
 def _kinds(run: Run, model: Autoencoder, images: np.ndarray, unseen: np.ndarray) -> list[dict[str, Any]]:
-    """One unit of the untrained network; after training the one that says least, and the one that says most."""
+    """Return the kinds of three collapsed units: one of the untrained network, and two of the trained one.
+
+    The two are the unit whose mean varies least over images, and the unit whose mean varies most.
+    """
     variance = np.asarray(model.encode(images.astype(np.float32)).mean).var(axis=0)
     untrained = build(run, images.shape[1:])
     rows = []

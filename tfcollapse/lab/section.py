@@ -1,4 +1,4 @@
-"""What one part of the lab hands on: checks, and the numbers that its figure draws."""
+"""Hold what one part of the lab reports: checks, and the numbers that its figure draws."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from tfcollapse.theory.checks import FAILS, Check
 
 @dataclass(frozen=True)
 class Section:
-    """A proposition, checked.
+    """One part of the lab: a proposition or a section of the paper, with its checks.
 
     Attributes:
-      name: what the command line calls it.
-      title: of its figure and its part of the page.
+      name: the name of the section on the command line.
+      title: the title of its figure and of its part of the page.
       reading: a few sentences that say what the paper claims and what was found.
-      checks: in the order of the argument.
-      curves: what the figure draws, as JSON has it.
-      settings: data and sizes, by name.
+      checks: the checks, in the order of the argument.
+      curves: the numbers that the figure draws, as JSON has them.
+      settings: the data and the sizes, by name.
     """
 
     name: str
@@ -30,5 +30,5 @@ class Section:
 
     @property
     def failed(self) -> list[Check]:
-        """The checks that do not hold."""
+        """Return the checks that do not hold."""
         return [check for check in self.checks if check.verdict == FAILS]
