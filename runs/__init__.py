@@ -1,1 +1,1 @@
-"""Declarations: one study per file."""
+"""Declare the studies, one in each file."""

@@ -1,14 +1,16 @@
-"""Figure 1 (middle): reconstruction error against depth, convolutional AE and VAE on CIFAR-100.
+"""Declare Figure 1 (middle): reconstruction error against depth, for convolutional AEs and VAEs on CIFAR-100.
 
-Dai, Wang, Wipf: The Usual Suspects? Reassessing Blame for VAE Posterior Collapse. ICML 2020, section 6. At every
-scale of the encoder, and of the decoder, stand t = 1 to 5 convolutions.
+Dai, Wang, Wipf: The Usual Suspects? Reassessing Blame for VAE Posterior Collapse. ICML 2020, section 6. Every scale of
+the encoder, and of the decoder, has t = 1 to 5 convolutions.
 
     tfcollapse sweep fig1_middle --preset paper --seeds 3
 
-Expect (the paper gives a plot, no numbers): the trend of the dense networks, AE lowest at a middle t, VAE above
-it, VAE with KL warm-up in between. 15 runs of 250K steps with 64 channels at 32x32: three months of two CPU
-cores, as `--list` reckons. `quick` has 8 channels, 600 steps, all 50,000 images and gamma in closed form (eq. (10)):
-15 minutes.
+What to expect (the paper gives a plot and no numbers): the trend of the dense networks. The AE's error is lowest at a
+middle t. The VAE's error is above it, and the error of the VAE with KL warm-up is in between. One seed is 15 runs of
+250K steps with 64 channels at 32x32. They take three months on two CPU cores, as `--list` estimates.
+
+The preset `quick` has 8 channels, 600 steps, all 50,000 images, and gamma in closed form (eq. (10)). It takes 15
+minutes.
 """
 
 from tfcollapse import Data, Network, Run, Study, Training, claims, depth_sweep, figures

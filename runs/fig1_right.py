@@ -1,13 +1,16 @@
-"""Figure 1 (right): residual AEs, b blocks of c convolutions at every scale, averaged over four datasets.
+"""Declare Figure 1 (right): errors of residual AEs with b blocks of c convolutions at every scale, on four datasets.
 
-Dai, Wang, Wipf: The Usual Suspects? Reassessing Blame for VAE Posterior Collapse. ICML 2020, section 6. Each error
-is divided by that of (b, c) = (1, 2) on the same dataset, then averaged over SVHN, CIFAR-10, CIFAR-100 and CelebA.
+Dai, Wang, Wipf: The Usual Suspects? Reassessing Blame for VAE Posterior Collapse. ICML 2020, section 6. Each error is
+divided by that of (b, c) = (1, 2) on the same dataset. The ratios are averaged over SVHN, CIFAR-10, CIFAR-100 and
+CelebA.
 
     tfcollapse sweep fig1_right --preset paper --seeds 3
 
-Expect (the paper gives a plot, no numbers): more convolutions a block, and more blocks, raise the error once the
-network is deep. 48 runs of 250K steps, the deepest with 80 convolutions in the encoder of 32x32 images. `quick` has
-images of 16x16, 4 channels at 32x32 (so 8 at 16x16), and 300 steps: 20 minutes.
+What to expect (the paper gives a plot and no numbers): once the network is deep, more convolutions in a block raise the
+error, and so do more blocks. One seed is 48 runs of 250K steps. The deepest network has 80 convolutions in the encoder
+of 32x32 images.
+
+The preset `quick` has images of 16x16, 4 channels at 32x32 (so 8 at 16x16), and 300 steps. It takes 20 minutes.
 """
 
 from tfcollapse import Data, Network, Objective, Run, Study, Training, claims, figures, grid

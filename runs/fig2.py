@@ -1,12 +1,14 @@
-"""Figure 2: histograms of sigma_z, convolutional VAE on CelebA, t = 2, 4 and 5 convolutions at every scale.
+"""Declare Figure 2: histograms of sigma_z, for convolutional VAEs with t = 2, 4 and 5 convolutions a scale on CelebA.
 
 Dai, Wang, Wipf: The Usual Suspects? Reassessing Blame for VAE Posterior Collapse. ICML 2020, section 6.
 
     tfcollapse sweep fig2 --preset paper --seeds 3
 
-Expect (the paper gives plots, no numbers): the deeper, the larger the error and the more sigma_z near 1. 3 runs of
-250K steps. `quick` has 8 channels at 32x32, 1,000 steps and gamma in closed form (eq. (10)): 8 minutes on a subset
-of 3,600 images.
+What to expect (the paper gives plots and no numbers): with depth the error grows, and more values of sigma_z are near
+1. One seed is 3 runs of 250K steps.
+
+The preset `quick` has 8 channels at 32x32, 1,000 steps, and gamma in closed form (eq. (10)). It takes 8 minutes on a
+subset of 3,600 images.
 """
 
 from tfcollapse import Data, Network, Objective, Run, Study, Training, claims, figures, grid

@@ -1,12 +1,14 @@
-"""Figure 3: reconstruction error against depth, convolutional AE and VAE on ImageNet at 64x64.
+"""Declare Figure 3: reconstruction error against depth, for convolutional AEs and VAEs on ImageNet at 64x64.
 
 Dai, Wang, Wipf: The Usual Suspects? Reassessing Blame for VAE Posterior Collapse. ICML 2020, Appendix A.
 
     tfcollapse sweep fig3 --preset paper --seeds 3
 
-Expect (the paper gives a plot, no numbers): the trend of Figure 1. 15 runs of 250K steps on the 1.28 million images
-of `imagenet_resized/64x64`, which stream from the image cache. `quick` has 8 channels at 32x32, 400 steps and gamma
-in closed form (eq. (10)), on `tiny_imagenet`, a TFDS directory of 64x64 images without a builder class: 15 minutes.
+What to expect (the paper gives a plot and no numbers): the trend of Figure 1. One seed is 15 runs of 250K steps on the
+1.28 million images of `imagenet_resized/64x64`, which are streamed from the image cache.
+
+The preset `quick` has 8 channels at 32x32, 400 steps, and gamma in closed form (eq. (10)). Its images are those of
+`tiny_imagenet`, a TFDS directory of 64x64 images without a builder class. It takes 15 minutes.
 """
 
 from tfcollapse import Data, Network, Run, Study, Training, claims, depth_sweep, figures

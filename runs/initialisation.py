@@ -1,14 +1,17 @@
-"""Beyond the paper: Figure 1 (left) again, AE only, from Glorot, He and orthogonal starts, depths to 20.
+"""Declare a study beyond the paper: Figure 1 (left) for AEs alone, from three kinds of start, at depths up to 20.
 
-Glorot's uniform start, which the paper's defaults give, halves the variance of the signal at every ReLU layer: at
-depth 10 the differences between images reach the output a thousand times weaker than at depth 1. A bad minimum and
-a bad start then look alike. He's start keeps the signal's size; an orthogonal one loses it as Glorot's does. The table
-holds the signal's standard deviation after every layer before the first step.
+The starts are Glorot's uniform one, which the paper's defaults give, He's, and an orthogonal one. Glorot's start halves
+the variance of the signal at every ReLU layer. At depth 10 the differences between images therefore reach the output a
+thousand times weaker than at depth 1, and a bad start looks like a bad minimum. He's start preserves the size of the
+signal; an orthogonal start loses it as Glorot's does. The table holds the standard deviation of the signal after every
+layer before the first step.
 
     tfcollapse sweep initialisation --preset paper --seeds 3
 
-Expect: if the rise of the error with depth is a matter of the start alone, it is gone with He's. 21 runs of 250K
-steps, some 17 hours a seed on two CPU cores; `quick` is 800 steps on 6,000 images, in 3 minutes.
+What to expect: if the start alone makes the error rise with depth, the rise is gone with He's start. One seed is 21
+runs of 250K steps, which take some 17 hours on two CPU cores.
+
+The preset `quick` has 800 steps on 6,000 images, and takes 3 minutes.
 """
 
 from tfcollapse import Data, Network, Objective, Run, Study, Training, claims, figures, grid
