@@ -158,6 +158,12 @@ def test_rivals_train_the_same_networks(network, kind):
         rivals.rival(name, run, images)(2)  # which asserts that the parameters are as many
 
 
+def test_no_rival_stands_in_for_a_decoder_with_skip_connections():
+    run = Run(network=Network(architecture="skip_dense", depth=2, width=16))
+    with pytest.raises(NotImplementedError, match="SkipDenseDecoder"):
+        rivals.task(run, np.zeros((2, 8, 8, 1), np.uint8))
+
+
 def test_the_readmes_speeds_are_those_of_the_committed_record():
     cases = json.loads((ROOT / "results" / "bench-tensorflow.json").read_text())["cases"]
     section = (ROOT / "README.md").read_text().partition("\n## Speed\n")[2].partition("\n## ")[0]

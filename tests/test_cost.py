@@ -7,7 +7,7 @@ from tfcollapse.data.dataset import expected_shape
 from tfcollapse.models.description import describe
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.studies import listing
-from tfcollapse.studies.cost import flops_per_image, seconds_left
+from tfcollapse.studies.cost import seconds_left
 from tfcollapse.studies.study import load_study
 from tfcollapse.training.trainer import train
 
@@ -18,6 +18,8 @@ from tfcollapse.training.trainer import train
         (Network(depth=0), (28, 28, 1)),
         (Network(depth=1), (28, 28, 1)),
         (Network(depth=4, width=100, latent_dim=7), (28, 28, 1)),
+        (Network(architecture="skip_dense", depth=1), (28, 28, 1)),
+        (Network(architecture="skip_dense", depth=4, width=100, latent_dim=7), (28, 28, 1)),
         (Network(architecture="convolutional", depth=1, base_channels=4), (32, 32, 3)),
         (Network(architecture="convolutional", depth=3, base_channels=4), (64, 64, 1)),
         (Network(architecture="residual", depth=1, block_depth=2, base_channels=4), (32, 32, 3)),
@@ -30,7 +32,7 @@ from tfcollapse.training.trainer import train
 @pytest.mark.parametrize("kind", ["ae", "vae"])
 def test_the_closed_form_counts_what_the_layers_do(network, shape, kind):
     facts = describe(Run(network=network, objective=Objective(kind=kind)), shape)
-    assert flops_per_image(network, shape, variational=kind == "vae") == facts["flops_per_image"]
+    assert network.spec.flops_per_image(network, shape, variational=kind == "vae") == facts["flops_per_image"]
 
 
 def test_a_run_that_has_begun_is_judged_by_itself_and_others_by_it(tmp_path):

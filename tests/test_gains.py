@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 import tfcollapse as tc
+from tfcollapse.config.architectures import ARCHITECTURES
 from tfcollapse.diagnosis.layer_gains import layer_gains
 from tfcollapse.errors import ConfigError
 from tfcollapse.models.autoencoder import Autoencoder
@@ -50,9 +51,10 @@ def test_it_leaves_the_models_as_they_were(chain):
     assert all("call" not in vars(layer) for part in chain for layer in part.layers)
 
 
-@pytest.mark.parametrize("architecture", ["dense", "convolutional", "residual"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_it_agrees_with_what_records_keep_of_our_networks(architecture):
-    small = {"width": 16} if architecture == "dense" else {"base_channels": 2}
+    size_field = ARCHITECTURES[architecture].size_field
+    small = {size_field: 16 if size_field == "width" else 2}
     network = tc.Network(architecture=architecture, depth=2, latent_dim=4, **small)
     shape = (32, 32, 3)
     model: Autoencoder = build(tc.Run(network=network), shape)

@@ -38,6 +38,7 @@ OBJECTIVES = {
     "fixed": Objective(gamma="fixed", gamma_start=0.05, warmup="gamma", warmup_steps=30),
 }
 RUNS = {name: tiny(objective=objective, steps=100, halve_every=40) for name, objective in OBJECTIVES.items()}
+RUNS["skip_dense"] = replace(RUNS["learned"], {"network.architecture": "skip_dense"})
 SEEDS = [replace(RUNS["learned"], {"seed": seed}) for seed in range(3)]
 MIXED = {precision: tiny(steps=40, precision=precision) for precision in ("bfloat16", "float16")}
 

@@ -88,6 +88,7 @@ def test_a_copy_in_float64_computes_the_same():
     "network",
     [
         Network(depth=1, width=8, latent_dim=3),
+        Network(architecture="skip_dense", depth=3, width=8, latent_dim=3),
         Network(architecture="convolutional", depth=1, base_channels=1, latent_dim=3),
         Network(architecture="residual", depth=1, base_channels=1, latent_dim=3),
         Network(
@@ -97,7 +98,7 @@ def test_a_copy_in_float64_computes_the_same():
     ids=lambda network: f"{network.architecture}{'-normed' if network.batch_norm else ''}",
 )
 def test_a_collapsed_unit_is_stationary_only_with_its_biases_at_zero(network):
-    shape = (6, 6, 1) if network.architecture == "dense" else (32, 32, 3)
+    shape = (6, 6, 1) if network.spec.fully_connected else (32, 32, 3)
     model, images = in_float64(build(Run(network=network), shape)), _images(3, shape)
     scale = unit_gradient(model, 1, images, 0.1).largest
     collapse(model, 1)

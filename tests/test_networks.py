@@ -5,12 +5,17 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from tfcollapse.config.architectures import ARCHITECTURES
 from tfcollapse.config.declaration import Network, Objective, Run
 from tfcollapse.models import networks
 from tfcollapse.models.description import describe
 from tfcollapse.models.networks.initializers import Drawn
 
 DEPTHS = (1, 2, 3, 4, 6, 8, 10)
+
+
+def test_every_architecture_has_its_encoder_and_decoder():
+    assert set(networks.NETWORKS) == set(ARCHITECTURES)
 
 
 def _weights(model):

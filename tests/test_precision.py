@@ -8,6 +8,7 @@ import tensorflow as tf
 from examples import tiny
 from processes import python
 
+from tfcollapse.config.architectures import ARCHITECTURES
 from tfcollapse.config.declaration import Network, Objective
 from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import load
@@ -30,10 +31,10 @@ def _products(model):
     return {op.outputs[0].dtype.name for op in traced.graph.get_operations() if op.type in kinds}
 
 
-@pytest.mark.parametrize("architecture", ["dense", "convolutional", "residual"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16", "float16"])
 def test_products_are_in_half_and_everything_after_them_in_full(precision, architecture):
-    own = {} if architecture == "dense" else {"base_channels": 2}
+    own = {"base_channels": 2} if "base_channels" in ARCHITECTURES[architecture].fields else {}
     network = Network(architecture=architecture, depth=1, latent_dim=3, **own)
     run = replace(tiny(), {"network": network, "training.precision": precision})
     model = TensorFlowEngine(build(run, (32, 32, 3)), run.training, jit=False).model
@@ -101,6 +102,7 @@ import sys; sys.path.insert(0, "tests/tools")
 import json
 import numpy as np
 from examples import tiny
+from tfcollapse.config.architectures import ARCHITECTURES
 from tfcollapse.config.declaration import Objective
 from tfcollapse.training import strategy
 from tfcollapse.models.build import build

@@ -9,10 +9,10 @@ from processes import ROOT
 
 import tfcollapse as tc
 from tfcollapse.cli.main import main
+from tfcollapse.config.architectures import ARCHITECTURES
 from tfcollapse.config.declaration import Network
 from tfcollapse.config.overrides import replace
 from tfcollapse.data import dataset as data
-from tfcollapse.figures.style import DEPTH_NAMES
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.records.table import tidy_row, write_table
 from tfcollapse.studies.study import load_study
@@ -65,7 +65,8 @@ def test_a_missing_column_is_named_and_another_key_error_is_not_called_one(tmp_p
 
 
 def test_every_architecture_has_a_label_of_its_depth():
-    assert set(typing.get_args(typing.get_type_hints(Network)["architecture"])) == set(DEPTH_NAMES)
+    assert set(typing.get_args(typing.get_type_hints(Network)["architecture"])) == set(ARCHITECTURES)
+    assert all(spec.depth_label for spec in ARCHITECTURES.values())
 
 
 def test_the_smoke_sweep_of_one_data_set_cut_twice_has_two_columns_of_cells(tmp_path):

@@ -26,7 +26,8 @@ def bench_record(
     Args:
       cases: a run each, by name.
       windows, seconds: timed windows of a case, and the length of each.
-      throughput_seconds: time dense cases as processes at once too, so long each; None leaves that out.
+      throughput_seconds: time the cases that one core is enough for as processes at once too, so long each; None leaves
+        that out.
       command: the command line.
       say: called with the name and the measurements of each case when it has been timed.
     """
@@ -44,6 +45,6 @@ def bench_record(
                 run, record["cases"][case]["step_ms"]["tfcollapse"]["median"], throughput_seconds
             )
             for case, run in cases.items()
-            if run.network.architecture == "dense"
+            if run.network.spec.one_core(run.network)
         }
     return record

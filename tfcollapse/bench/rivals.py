@@ -13,6 +13,7 @@ from tfcollapse.bench.contenders import Contender, as_pixels
 from tfcollapse.bench.rival_process import Layer, Task, serve
 from tfcollapse.config.declaration import Run
 from tfcollapse.models import networks
+from tfcollapse.models.networks.parts import Decoder, Encoder
 
 _SPAWN = multiprocessing.get_context("spawn")
 
@@ -43,9 +44,9 @@ def task(run: Run, images: np.ndarray) -> Task:
     variational = run.objective.kind == "vae"
     encoder, decoder = networks.build(run.network, images.shape[1:], variational=variational, seed=run.seed)
     return Task(
-        encoder=[found for layer in encoder.body for found in _layers(layer)],
+        encoder=_body(encoder),
         heads=[_layers(head)[0] for head in (encoder.mean, encoder.log_variance) if head is not None],
-        decoder=[found for layer in decoder.body for found in _layers(layer)],
+        decoder=_body(decoder),
         parameters=encoder.count_params() + decoder.count_params(),
         pixels=np.moveaxis(as_pixels(images), -1, 1).copy(),
         latent_dim=run.network.latent_dim,
@@ -53,6 +54,13 @@ def task(run: Run, images: np.ndarray) -> Task:
         learning_rate=run.training.learning_rate,
         epsilon=run.training.epsilon,
     )
+
+
+def _body(part: Encoder | Decoder) -> list[Layer]:
+    """Translate the layers of an encoder's or a decoder's body."""
+    if part.skips():
+        raise NotImplementedError(f"{type(part).__name__}: PyTorch's part is a plain sequence of layers")
+    return [translated for layer in part.body for translated in _layers(layer)]
 
 
 def _layers(layer: keras.layers.Layer) -> list[Layer]:

@@ -63,7 +63,7 @@ def measure(run: Run, windows: int, seconds: float) -> Facts:
       FLOPs a step, and fractions and speedups as medians over windows of the ratio within each.
     """
     images = _images(run)
-    if run.network.architecture != "dense":  # a chunk of them lasts as long as a hundred dense steps
+    if not run.network.spec.fully_connected:  # a chunk of them lasts as long as a hundred dense steps
         run = replace(run, {"training.log_every": 2, "training.evaluate_every": 2, "training.checkpoint_every": 2})
     timed = _contenders(run, images)
     first = {name: _seconds(call, 1) for name, call in timed.items()}
@@ -114,7 +114,7 @@ def _contenders(run: Run, images: np.ndarray) -> dict[str, contenders.Contender]
     if backend() == "tensorflow":
         timed["keras_fit"] = contenders.keras_fit(run, images)
         timed |= {name: rivals.rival(name, run, images) for name in rivals.installed()}
-    if run.network.architecture == "dense":
+    if run.network.spec.fully_connected:
         timed["products"] = contenders.products(run, images.shape[1:])
         timed["updates"] = contenders.updates(run, images.shape[1:])
         timed["drawing"] = contenders.drawing(run, images)
@@ -122,7 +122,7 @@ def _contenders(run: Run, images: np.ndarray) -> dict[str, contenders.Contender]
 
 
 def _images(run: Run) -> np.ndarray:
-    if run.network.architecture == "dense":
+    if run.network.spec.fully_connected:
         return load(replace(run, {"data.name": MINI}).data).train
     height, width = run.data.resize or (32, 32)
     shape = (_IMAGES, height, width, run.data.channels or 3)

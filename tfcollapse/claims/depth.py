@@ -19,6 +19,7 @@ from tfcollapse.claims.judging import (
     of_trained,
     rising,
 )
+from tfcollapse.config.architectures import ARCHITECTURES
 from tfcollapse.records import gaps
 from tfcollapse.records.statistics import Rows
 from tfcollapse.theory.bootstrap import bootstrap
@@ -36,10 +37,10 @@ def depth_claims(rows: Rows) -> list[Claim]:
     """
     ae, vae, warm = (errors(rows, name) for name in ("AE", "VAE", "VAE + KL warm-up"))
     depths = sorted({row["depth"] for row in rows})
-    dense = all(row["architecture"] == "dense" for row in rows)
+    linear = all(ARCHITECTURES[row["architecture"]].fully_connected for row in rows)  # they can represent PCA
     return [
         falls_then_rises(rows),
-        *([above_pca(rows)] if dense else []),
+        *([above_pca(rows)] if linear else []),
         _ordered("the VAE's error is above the AE's at every depth", [("AE", ae), ("VAE", vae)], depths),
         _ordered(
             "with KL warm-up the VAE's error is between the AE's and the plain VAE's",

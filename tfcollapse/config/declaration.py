@@ -11,6 +11,8 @@ import hashlib
 import json
 from typing import Any, Literal
 
+from tfcollapse.config.architectures import ARCHITECTURES, ArchitectureName
+from tfcollapse.config.architectures.architecture import Architecture
 from tfcollapse.config.validation import bounded, changed, construct, declaration
 from tfcollapse.errors import ConfigError
 
@@ -58,6 +60,7 @@ class Network:
     """Encoder and decoder of Appendix A.
 
     Attributes:
+      architecture: a name of `tfcollapse.config.architectures.ARCHITECTURES`.
       depth: L hidden layers of a dense encoder, and again of its decoder (0 is the affine VAE of section 4); t
         convolutions, or b residual blocks, at every scale.
       width: units of each dense hidden layer.
@@ -69,7 +72,7 @@ class Network:
       output: activation of the last decoder layer; the paper states none.
     """
 
-    architecture: Literal["dense", "convolutional", "residual"] = "dense"
+    architecture: ArchitectureName = "dense"
     depth: int = bounded(2, least=0, most=1_000)
     width: int = bounded(512, least=1, most=1 << 20)
     base_channels: int = bounded(64, least=1, most=1 << 14)
@@ -84,24 +87,29 @@ class Network:
 
     def validate(self) -> None:
         """Check the fields against each other. Raises ConfigError."""
-        if self.depth == 0 and self.architecture != "dense":
-            raise ConfigError(f"Network.depth: expected >= 1 for a {self.architecture} network, received 0")
-        others = set().union(*ARCHITECTURE_FIELDS.values()) - set(ARCHITECTURE_FIELDS[self.architecture])
-        strange = {name: value for name, value in changed(self).items() if name in others}
+        least = self.spec.least_depth
+        if self.depth < least:
+            raise ConfigError(
+                f"Network.depth: expected >= {least} for a {self.architecture} network, received {self.depth}"
+            )
+        strange = {name: value for name, value in changed(self).items() if name in self.absent_fields}
         if strange:
             raise ConfigError(f"Network: a {self.architecture} network takes no such field, received {strange}")
 
     @property
+    def spec(self) -> Architecture:
+        """What is known of the architecture."""
+        return ARCHITECTURES[self.architecture]
+
+    @property
     def own_fields(self) -> dict[str, Any]:
-        """What this architecture alone takes: the arguments of its encoder and decoder beside the common ones."""
-        return {name: getattr(self, name) for name in ARCHITECTURE_FIELDS[self.architecture]}
+        """What this architecture takes beside the common fields: arguments of its encoder and decoder, by name."""
+        return {name: getattr(self, name) for name in self.spec.fields}
 
-
-ARCHITECTURE_FIELDS = {
-    "dense": ("width",),
-    "convolutional": ("base_channels",),
-    "residual": ("base_channels", "block_depth", "shortcut", "batch_norm"),
-}
+    @property
+    def absent_fields(self) -> set[str]:
+        """The names of fields that other architectures take, and this one does not."""
+        return {name for spec in ARCHITECTURES.values() for name in spec.fields} - set(self.spec.fields)
 
 
 @declaration

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from tfcollapse.figures.style import DEPTH_NAMES, OTHER, STYLES, finish, line, plain_log, reference_lines, units_axis
+from tfcollapse.figures.style import OTHER, STYLES, depth_label, finish, line, plain_log, reference_lines, units_axis
 from tfcollapse.records.statistics import Rows, by, family
 
 
@@ -30,6 +30,6 @@ def depth_figure(rows: Rows) -> Figure:
     errors.legend(fontsize=8, frameon=False, loc="best")
     units_axis(units, rows)
     for axes in (errors, units):
-        axes.set_xlabel(DEPTH_NAMES[rows[0]["architecture"]])
+        axes.set_xlabel(depth_label(rows))
         axes.set_xticks(sorted({row["depth"] for row in rows}))
     return finish(figure, [(errors, "Reconstruction error, eq. (8)"), (units, "Active units")], rows)

@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfcollapse.figures.style import DEPTH_NAMES, OTHER, SERIES, finish, line, plain_log, reference_lines
+from tfcollapse.figures.style import OTHER, SERIES, depth_label, finish, line, plain_log, reference_lines
 from tfcollapse.records.statistics import Rows, by
 
 
@@ -32,7 +32,7 @@ def initialisation_figure(rows: Rows) -> Figure:
         _signal(signals, chosen, start, style)
     reference_lines(errors, rows)
     plain_log(errors)
-    errors.set(xlabel=DEPTH_NAMES[rows[0]["architecture"]], ylabel="squared error per pixel, training set")
+    errors.set(xlabel=depth_label(rows), ylabel="squared error per pixel, training set")
     errors.set_xticks(sorted({row["depth"] for row in rows}))
     errors.legend(fontsize=8, frameon=False, loc="best")
     plain_log(signals)

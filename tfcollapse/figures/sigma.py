@@ -5,7 +5,7 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfcollapse.figures.style import DEPTH_NAMES, finish
+from tfcollapse.figures.style import depth_label, finish
 from tfcollapse.metrics.posterior import SIGMA_BINS
 from tfcollapse.records.statistics import Rows, mean_and_sd
 
@@ -25,7 +25,7 @@ def sigma_figure(rows: Rows) -> Figure:
         _panel(axes, [row for row in rows if row["depth"] == depth and row.get("sigma_histogram")])
         axes.set_xlabel("sigma_z")
     panels[0].set_ylabel("share of (image, dimension) pairs")
-    name = DEPTH_NAMES[rows[0]["architecture"]]
+    name = depth_label(rows)
     return finish(
         figure, [(axes, f"{name}: {depth}") for axes, depth in zip(panels, depths, strict=True)], rows, bars=""
     )

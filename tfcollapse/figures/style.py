@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from tfcollapse.config.architectures import ARCHITECTURES
+from tfcollapse.config.declaration import Network
 from tfcollapse.records.files import replacing
 from tfcollapse.records.statistics import PAPER_STEPS, Rows, cells, mean_and_sd
 from tfcollapse.records.trained import TRAINED, not_trained
@@ -23,12 +25,10 @@ SERIES: tuple[dict[str, Any], ...] = (
 STYLES = dict(zip(("AE", "VAE", "VAE + KL warm-up"), SERIES, strict=True))
 OTHER: dict[str, Any] = {"color": "#777777", "marker": "D", "linestyle": ":"}
 
-DEPTH_NAMES = {
-    "dense": "hidden layers in encoder and in decoder",
-    "convolutional": "convolutions at every scale (t)",
-    "residual": "residual blocks at every scale (b)",
-}
-_PAPER_CHANNELS = 64
+
+def depth_label(rows: Rows) -> str:
+    """Say what the depth of these networks counts."""
+    return ARCHITECTURES[rows[0]["architecture"]].depth_label
 
 
 def caption(rows: Rows, bars: str = "") -> str:
@@ -64,11 +64,16 @@ def _untrained(rows: Rows) -> str:
 
 
 def _narrowing(rows: Rows) -> str:
-    channels = sorted({row["base_channels"] for row in rows if row.get("base_channels")} - {_PAPER_CHANNELS})
-    if not channels:
-        return ""
-    shapes = _join(row["image_shape"] for row in rows)
-    return f"\n{_join(channels)} channels at 32x32 where the paper has {_PAPER_CHANNELS}; images {shapes}"
+    """Say how wide networks are that are not as wide as the paper's."""
+    sentences = []
+    for spec in (ARCHITECTURES[name] for name in dict.fromkeys(row["architecture"] for row in rows)):
+        paper = getattr(Network(), spec.size_field)
+        of_it = [row for row in rows if row["architecture"] == spec.name]
+        sizes = sorted({row[spec.size_field] for row in of_it if row.get(spec.size_field)} - {paper})
+        if sizes:
+            shapes = _join(row["image_shape"] for row in of_it)
+            sentences.append(f"\n{_join(sizes)} {spec.size_label} where the paper has {paper}; images {shapes}")
+    return "".join(dict.fromkeys(sentences))
 
 
 def _gamma(rows: Rows) -> str:

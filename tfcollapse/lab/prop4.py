@@ -26,7 +26,6 @@ READING = (
     "a way out, if it is one on images too that the Hessian has not seen."
 )
 DEPTHS = (1, 2, 4, 6, 8, 10)
-_SHAPES = {"dense": (12, 12, 1)}
 _ARCHITECTURES = (
     Network(depth=2, width=24, latent_dim=6),
     Network(depth=6, width=24, latent_dim=6),
@@ -77,7 +76,7 @@ def _gradients(seed: int) -> list[Check]:
     """Check the exact gradients by the weights that the proposition names, for every architecture and every unit."""
     checks, random = [], np.random.default_rng(seed)
     for network in _ARCHITECTURES:
-        shape = _SHAPES.get(network.architecture, (32, 32, 3))
+        shape = (12, 12, 1) if network.spec.fully_connected else (32, 32, 3)
         images = random.uniform(size=(4, *shape))
         kind = f"{network.architecture}, depth {network.depth}{', batch norm' if network.batch_norm else ''}"
         zero, mean_bias, variance_bias, alive = [], [], [], []

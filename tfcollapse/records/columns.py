@@ -7,7 +7,7 @@ import types
 import typing
 from typing import Any, Literal
 
-from tfcollapse.config.declaration import ARCHITECTURE_FIELDS, Run
+from tfcollapse.config.declaration import Run
 
 _NAMES = {
     "data.name": "dataset",
@@ -97,8 +97,7 @@ def declared(run: Run) -> dict[str, Any]:
         section, _, field = key.rpartition(".")
         value = getattr(getattr(run, section) if section else run, field)
         row[column] = ",".join(map(str, value)) if isinstance(value, tuple) else value
-    other = {name for fields in ARCHITECTURE_FIELDS.values() for name in fields} - set(run.network.own_fields)
-    absent = {*other, *(OF_A_VAE if run.objective.kind == "ae" else ())}
+    absent = {*run.network.absent_fields, *(OF_A_VAE if run.objective.kind == "ae" else ())}
     if run.objective.warmup == "none":
         absent.add("warmup_steps")
     return {**row, **dict.fromkeys(absent), "objective": run.objective.label}

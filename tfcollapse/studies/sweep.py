@@ -19,29 +19,23 @@ from tfcollapse.errors import ConfigError, UserError
 from tfcollapse.records.provenance import commit
 from tfcollapse.records.run_directory import Row, RunDirectory
 from tfcollapse.records.table import tidy_row
+from tfcollapse.studies.cost import flops_per_step
 
 _SPAWN = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
 
-NARROW = 16
-"""Channels at 32x32 up to which a convolutional run is given one core."""
+_NOMINAL_SHAPE = (32, 32, 3)
+"""The image shape by which the lengths of runs are compared before their images are known."""
 
 
 def auto_jobs(runs: Sequence[Run], cores: int) -> int:
-    """How many runs to train at once.
+    """Choose how many runs to train at once.
 
-    Small arithmetic at batch 64 scales badly over threads: two pinned single-thread processes do 1.2 to 1.35 times
-    the work of one process on two threads with dense nets, 1.3 to 1.5 times with convolutions of 8 channels at 32x32,
-    1.1 times with 16. Wider convolutions use their threads well, and go one at a time; so does everything where
-    there is a GPU, whose memory the first process takes.
+    As many as there are cores, where one core is enough for every run (`Architecture.one_core`); one otherwise. One too
+    where there is a GPU, because the first process takes its whole memory.
     """
     if _gpu():
         return 1
-    return max(1, min(cores, len(runs))) if all(map(small, runs)) else 1
-
-
-def small(run: Run) -> bool:
-    """Whether one core is enough for a run."""
-    return run.network.own_fields.get("base_channels", 0) <= NARROW
+    return max(1, min(cores, len(runs))) if all(run.network.spec.one_core(run.network) for run in runs) else 1
 
 
 def auto_together(runs: Sequence[Run]) -> int:
@@ -76,10 +70,8 @@ def unfinished(runs: Sequence[Run], out: pathlib.Path) -> list[Run]:
 
 
 def longest_last(runs: Sequence[Run]) -> list[Run]:
-    """By length; the longest are to begin first, so that no core idles at the end."""
-    return sorted(
-        runs, key=lambda run: run.training.steps * run.network.depth * run.network.own_fields.get("block_depth", 1)
-    )
+    """Sort runs by their FLOPs. The last one is to begin first, so that no core is idle at the end."""
+    return sorted(runs, key=lambda run: run.training.steps * flops_per_step(run, _NOMINAL_SHAPE))
 
 
 def rows_of(runs: Sequence[Run], out: pathlib.Path, lost: dict[str, str]) -> list[Row]:

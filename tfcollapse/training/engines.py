@@ -76,7 +76,7 @@ def _check_jax(run: Run) -> None:
         raise ConfigError(
             "training.jit: 'off' is TensorFlow's, received it under KERAS_BACKEND=jax, which compiles all"
         )
-    if run.network.architecture != "dense" and jax.default_backend() == "cpu":
+    if not run.network.spec.jax_on_cpu and jax.default_backend() == "cpu":
         raise ConfigError(
             f"KERAS_BACKEND=jax: expected a GPU for a {run.network.architecture} network: a CPU takes most of a minute "
             "a step (XLA's convolutions inside a loop); unset KERAS_BACKEND to train it with TensorFlow"

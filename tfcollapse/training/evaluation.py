@@ -102,7 +102,7 @@ class _Totals:
 
 
 def initial_signal(model: Autoencoder, images: np.ndarray) -> dict[str, list[float]]:
-    """The `signal` after each layer that has weights, before training.
+    """Measure the `signal` after each layer that has weights, before training.
 
     Args:
       model: untrained.
@@ -111,11 +111,18 @@ def initial_signal(model: Autoencoder, images: np.ndarray) -> dict[str, list[flo
     Returns:
       "encoder": its layers in order, the mean's head last; "decoder": its layers, at the posterior's mean.
     """
-    hidden, found = images.astype(np.float32) / 255.0, {}
-    for name, layers in (("encoder", [*model.encoder.body, model.encoder.mean]), ("decoder", model.decoder.body)):
-        found[name] = []
-        for layer in layers:
-            hidden = layer(hidden)
-            if layer.weights:
-                found[name].append(signal(ops.convert_to_numpy(hidden)))
-    return found
+    pixels = images.astype(np.float32) / 255.0
+    signals: dict[str, list[float]] = {"encoder": [], "decoder": []}
+    for layer, output in model.encoder.layer_outputs(pixels):
+        if layer.weights:
+            signals["encoder"].append(_signal(output))
+    mean = model.encoder.mean(output)
+    signals["encoder"].append(_signal(mean))
+    for layer, output in model.decoder.layer_outputs(mean):
+        if layer.weights:
+            signals["decoder"].append(_signal(output))
+    return signals
+
+
+def _signal(output: Any) -> float:
+    return signal(ops.convert_to_numpy(output))

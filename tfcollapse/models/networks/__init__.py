@@ -1,4 +1,4 @@
-"""One architecture per file; `build` is the one place that knows them all."""
+"""The encoder and decoder of each architecture, one architecture a file; `build` makes them from a declaration."""
 
 from __future__ import annotations
 
@@ -7,13 +7,23 @@ import keras
 from tfcollapse.config.declaration import Network
 from tfcollapse.models.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
 from tfcollapse.models.networks.dense import DenseDecoder, DenseEncoder
+from tfcollapse.models.networks.parts import Decoder, Encoder
 from tfcollapse.models.networks.residual import ResidualDecoder, ResidualEncoder
+from tfcollapse.models.networks.skip_dense import SkipDenseDecoder, SkipDenseEncoder
+
+NETWORKS: dict[str, tuple[type[Encoder], type[Decoder]]] = {
+    "dense": (DenseEncoder, DenseDecoder),
+    "convolutional": (ConvolutionalEncoder, ConvolutionalDecoder),
+    "residual": (ResidualEncoder, ResidualDecoder),
+    "skip_dense": (SkipDenseEncoder, SkipDenseDecoder),
+}
+"""The classes of every architecture that `tfcollapse.config.architectures` has."""
 
 
 def build(
     network: Network, image_shape: tuple[int, int, int], *, variational: bool, seed: int
 ) -> tuple[keras.Model, keras.Model]:
-    """The encoder and the decoder that `network` declares, built for images of `image_shape`.
+    """Build the encoder and the decoder that `network` declares, for images of `image_shape`.
 
     AE and VAE twins (same network and seed) start at the same weights; the AE's encoder has no log
     variance head.
@@ -21,15 +31,7 @@ def build(
     Raises:
       ConfigError: a size that the architecture cannot take.
     """
-    match network.architecture:
-        case "dense":
-            parts = DenseEncoder, DenseDecoder
-        case "convolutional":
-            parts = ConvolutionalEncoder, ConvolutionalDecoder
-        case "residual":
-            parts = ResidualEncoder, ResidualDecoder
-        case _:
-            raise NotImplementedError(network.architecture)
+    encoder_class, decoder_class = NETWORKS[network.architecture]
     fields = {
         "image_shape": image_shape,
         "depth": network.depth,
@@ -38,8 +40,8 @@ def build(
         "seed": seed,
         **network.own_fields,
     }
-    encoder = parts[0](variational=variational, name="encoder", **fields)
-    decoder = parts[1](output=network.output, name="decoder", **fields)
+    encoder = encoder_class(variational=variational, name="encoder", **fields)
+    decoder = decoder_class(output=network.output, name="decoder", **fields)
     encoder.build((None, *image_shape))
     decoder.build((None, network.latent_dim))
     return encoder, decoder

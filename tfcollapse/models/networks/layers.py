@@ -49,10 +49,3 @@ def build_chain(layers: list[keras.layers.Layer], shape: tuple[Any, ...]) -> tup
         layer.build(shape)
         shape = layer.compute_output_shape(shape)
     return shape
-
-
-def apply_chain(layers: list[keras.layers.Layer], inputs: Any) -> Any:
-    """Apply layers one after another."""
-    for layer in layers:
-        inputs = layer(inputs)
-    return inputs

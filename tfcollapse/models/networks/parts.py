@@ -1,16 +1,27 @@
-"""What every encoder and every decoder is: a chain of layers, and for an encoder the heads on it."""
+"""Base classes of encoders and decoders: layers applied one after another, and the heads of an encoder."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
 
-from tfcollapse.models.networks.layers import apply_chain, build_chain, dense
+from tfcollapse.models.networks.layers import dense
+
+Apply = Callable[[keras.layers.Layer, Any], Any]
+"""Computes what a layer gives, from the layer and what it takes."""
+
+
+def _call(layer: keras.layers.Layer, taken: Any) -> Any:
+    return layer(taken)
 
 
 class _Part(keras.Model):
-    """A chain of layers, `body`, made of common arguments and of those of an architecture."""
+    """Layers applied one after another, `body`, made of common arguments and of those of an architecture.
+
+    A layer takes what the layer before it gives. The layers that `skips` names take the part's own input too.
+    """
 
     def __init__(
         self,
@@ -28,6 +39,37 @@ class _Part(keras.Model):
         self.initializer, self.seed, self.own = initializer, seed, own
         self.start = {"initializer": initializer, "seed": seed}
 
+    def skips(self) -> list[keras.layers.Layer]:
+        """Return the layers of `body` that take the part's input, then what the layer before gives, concatenated."""
+        return []
+
+    def layer_outputs(self, inputs: Any, apply: Apply = _call) -> Iterator[tuple[Any, Any]]:
+        """Yield each layer of `body` with its output, in order; the last output is the whole body's.
+
+        Args:
+          inputs: what the part takes, [batch, ...].
+          apply: computes a layer's output; by default the layer is called.
+        """
+        output, skips = inputs, self.skips()
+        for layer in self.body:
+            output = apply(layer, keras.ops.concatenate([inputs, output], axis=-1) if layer in skips else output)
+            yield layer, output
+
+    def build_body(self, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Build the layers of `body` for inputs of `shape`, and return the shape of the last one's output."""
+        output, skips = shape, self.skips()
+        for layer in self.body:
+            taken = (*output[:-1], shape[-1] + output[-1]) if layer in skips else output
+            layer.build(taken)
+            output = layer.compute_output_shape(taken)
+        return output
+
+    def apply_body(self, inputs: Any, apply: Apply = _call) -> Any:
+        """Return the output of the last layer of `body`; the arguments are those of `layer_outputs`."""
+        for _, output in self.layer_outputs(inputs, apply):
+            inputs = output
+        return inputs
+
     def get_config(self) -> dict[str, Any]:
         names = ("image_shape", "depth", "latent_dim", "initializer", "seed", "name")
         return {name: getattr(self, name) for name in names} | self.own
@@ -43,7 +85,7 @@ class Encoder(_Part):
       variational: give a log variance beside the mean.
       initializer: a Keras initialiser by name; biases start at zero.
       seed: of the initial weights.
-      own: the fields of its architecture (`tfcollapse.config.declaration.ARCHITECTURE_FIELDS`).
+      own: the fields of its architecture (`tfcollapse.config.architectures`).
 
     Call: float [batch, height, width, channels] to mean [batch, latent_dim], or to the pair (mean,
     log_variance) when variational. Both heads are linear.
@@ -64,12 +106,12 @@ class Encoder(_Part):
         raise NotImplementedError
 
     def build(self, input_shape: Any = None) -> None:
-        shape = build_chain(self.body, (None, *self.image_shape))
+        shape = self.build_body((None, *self.image_shape))
         for head in filter(None, (self.mean, self.log_variance)):
             head.build(shape)
 
     def call(self, images: Any) -> Any:
-        features = apply_chain(self.body, images)
+        features = self.apply_body(images)
         if self.log_variance is None:
             return self.mean(features)
         return self.mean(features), self.log_variance(features)
@@ -80,6 +122,8 @@ class Encoder(_Part):
 
 class Decoder(_Part):
     """Latent codes to images; a subclass says what its `chain` is.
+
+    The first layer of `body` is dense, and so are those that `skips` names: row j of such a kernel belongs to z_j.
 
     Args:
       output: activation of the last layer, "linear" (the paper states none) or "sigmoid".
@@ -97,11 +141,15 @@ class Decoder(_Part):
         """The layers from z to the image."""
         raise NotImplementedError
 
+    def latent_layers(self) -> list[keras.layers.Dense]:
+        """Return the layers that take z: the first, and those that `skips` names."""
+        return [self.body[0], *self.skips()]
+
     def build(self, input_shape: Any = None) -> None:
-        build_chain(self.body, (None, self.latent_dim))
+        self.build_body((None, self.latent_dim))
 
     def call(self, latents: Any) -> Any:
-        return apply_chain(self.body, latents)
+        return self.apply_body(latents)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"output": self.output_activation}

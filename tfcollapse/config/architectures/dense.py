@@ -1,0 +1,43 @@
+"""The spec of the fully connected networks of Appendix A."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from tfcollapse.config.architectures.architecture import Architecture, Shape
+
+if TYPE_CHECKING:
+    from tfcollapse.config.declaration import Network
+
+
+def multiplications(network: Network, image_shape: Shape, heads: int) -> int:
+    """Return the multiplications of one forward pass; see `Architecture.multiplications`."""
+    pixels, latent = math.prod(image_shape), network.latent_dim
+    if network.depth == 0:
+        return (heads + 1) * pixels * latent
+    between = (network.depth - 1) * network.width**2
+    return 2 * (pixels * network.width + between) + (heads + 1) * network.width * latent
+
+
+DENSE = Architecture(
+    name="dense",
+    fields=("width",),
+    depth_label="hidden layers in encoder and in decoder",
+    least_depth=0,
+    size_field="width",
+    size_label="units in a hidden layer",
+    fully_connected=True,
+    one_core=lambda network: True,
+    xla_on_cpu=True,
+    jax_on_cpu=True,
+    multiplications=multiplications,
+    matrix_rate=lambda network: 0.45,
+)
+"""Measured on two CPU cores at batch 64:
+
+One core: two single-thread processes do 1.2 to 1.35 times the work of one process on two threads.
+XLA: a step of an L = 2 VAE takes 3.9 ms in a jitted loop of many steps, 5.8 ms as jitted single steps, and 9 to 11 ms
+in Keras' `fit`.
+Matrix rate: L = 2 and L = 10.
+"""
