@@ -16,7 +16,7 @@ from tfcollapse.config.declaration import Run
 from tfcollapse.data.image_cache import cache_directory
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.run_directory import Row, RunDirectory
-from tfcollapse.studies.sweep import attempt, longest_last, rows_of, small, unfinished
+from tfcollapse.studies.sweep import attempt, longest_last, one_core_is_enough, rows_of, unfinished
 from tfcollapse.training.progress import Progress
 
 RETRIES = 3
@@ -108,7 +108,7 @@ def _needs(nodes: Sequence[Any], runs: Sequence[Run], cpus: float | None, gpus: 
     if gpus is None:
         gpus = 1.0 if any(gpu for _, gpu in sizes) else 0.0
     if cpus is None:
-        cpus = 1.0 if gpus or all(map(small, runs)) else max(cpu for cpu, _ in sizes)
+        cpus = 1.0 if gpus or one_core_is_enough(runs) else max(cpu for cpu, _ in sizes)
     if not any(cpu >= cpus and gpu >= gpus for cpu, gpu in sizes):
         found = ", ".join(f"{cpu:g} CPUs and {gpu:g} GPUs" for cpu, gpu in sizes)
         raise ConfigError(f"--ray: expected a node with {cpus:g} CPUs and {gpus:g} GPUs, received nodes with {found}")

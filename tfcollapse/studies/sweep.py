@@ -35,7 +35,12 @@ def auto_jobs(runs: Sequence[Run], cores: int) -> int:
     """
     if _gpu():
         return 1
-    return max(1, min(cores, len(runs))) if all(run.network.spec.one_core(run.network) for run in runs) else 1
+    return max(1, min(cores, len(runs))) if one_core_is_enough(runs) else 1
+
+
+def one_core_is_enough(runs: Sequence[Run]) -> bool:
+    """Say whether one core is enough for each of the runs."""
+    return all(run.network.spec.one_core(run.network) for run in runs)
 
 
 def auto_together(runs: Sequence[Run]) -> int:
