@@ -1,1 +1,1 @@
-"""The paper's propositions as closed forms: NumPy and SciPy in float64, an equation number on every function."""
+"""Compute the paper's propositions as closed forms, with NumPy and SciPy in float64. Each names its equation."""

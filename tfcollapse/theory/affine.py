@@ -1,12 +1,13 @@
-"""Section 4: the VAE whose decoder mean is affine, mu_x = W z + b, in closed form.
+"""Compute section 4 in closed form: the VAE whose decoder mean is affine, mu_x = W z + b.
 
-Everything follows from the eigenvalues lambda_1 >= ... >= lambda_d of the data's CENTRED covariance (1/n). With the
-encoder's moments optimal, eq. (4) is
+Everything follows from the eigenvalues lambda_1 >= ... >= lambda_d of the CENTRED covariance (1/n) of the data. Where
+the encoder's moments are optimal, eq. (4) is
 
-  tr(S C^-1) + sum_j log(1 + |w_j|^2 / gamma) + kappa + d log gamma,   C = W W' + gamma I,
+  tr(S C^-1) + sum_j log(1 + |w_j|^2 / gamma) + kappa + d log gamma,   C = W W' + gamma I.
 
-which is at least -2 log p(x) of probabilistic PCA (Hadamard), with equality where the columns of W are orthogonal.
-Energies are eq. (4): nats times two, averaged over data points, without d log 2 pi.
+This is at least -2 log p(x) of probabilistic PCA (Hadamard's inequality). Both are equal where the columns of W are
+orthogonal. Energies are those of eq. (4): nats times two, averaged over data points, without d log 2 pi. Errors are
+squared errors per coordinate.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ class Spectrum:
     """The spectrum of the centred covariance (1/n) of a data set.
 
     Attributes:
-      eigenvalues: [>= latent_dim], the largest, descending; further ones need not be known.
-      total: the sum of all d of them: the variance summed over coordinates.
-      dimensions: d.
+      eigenvalues: the largest eigenvalues, [>= latent_dim], in descending order; smaller ones need not be known.
+      total: the sum of all d eigenvalues, which is the variance summed over coordinates.
+      dimensions: d, the number of coordinates.
     """
 
     eigenvalues: np.ndarray
@@ -39,7 +40,14 @@ class Spectrum:
 
     @classmethod
     def of(cls, eigenvalues: Sequence[float] | np.ndarray) -> Spectrum:
-        """From all d eigenvalues, in any order. Raises ConfigError where one is negative or not finite."""
+        """Return the spectrum that has these eigenvalues.
+
+        Args:
+          eigenvalues: all d eigenvalues, in any order.
+
+        Raises:
+          ConfigError: an eigenvalue is negative or not finite, or none of them is > 0.
+        """
         values = np.sort(arguments.finite("eigenvalues", eigenvalues, None))[::-1]
         if values.size == 0 or values[-1] < 0 or values[0] == 0:
             raise ConfigError(f"eigenvalues: expected numbers >= 0, one of them > 0, received {list(values[:4])}")
@@ -47,22 +55,35 @@ class Spectrum:
 
     @property
     def mean_predictor(self) -> float:
-        """gamma-bar of Prop. 1: the squared error per coordinate of a decoder that ignores z."""
+        """Return gamma-bar of Prop. 1: the squared error per coordinate of a decoder that ignores z."""
         return self.total / self.dimensions
 
     def pca(self, latent_dim: int) -> float:
-        """The error of the best linear autoencoder: no linear-output autoencoder above it has reached its capacity."""
+        """Return the squared error per coordinate of the best linear autoencoder.
+
+        An autoencoder with a linear output whose error is above this one has not reached its capacity.
+
+        Raises:
+          ConfigError: latent_dim is negative, or larger than d or than the number of known eigenvalues.
+        """
         return max(0.0, self.total - float(self._first(latent_dim).sum())) / self.dimensions
 
     def active_units(self, latent_dim: int, gamma: float) -> int:
-        """Latents that are kept at a fixed gamma: eigenvalues ABOVE it (section 4 prints "smaller")."""
+        """Return the number of latents that a fixed gamma keeps: the eigenvalues ABOVE it (section 4 prints "smaller").
+
+        Raises:
+          ConfigError: gamma <= 0, or latent_dim is not possible.
+        """
         return int((self._first(latent_dim) > arguments.positive("gamma", gamma)).sum())
 
     def error(self, latent_dim: int, gamma: float) -> float:
-        """Squared error per coordinate with z sampled, eq. (8).
+        """Return the squared error per coordinate with z sampled, eq. (8).
 
-        A kept direction of variance lambda is left gamma^2 / lambda by the mean, and gamma - gamma^2 / lambda by the
-        sampling: gamma in all. A dropped one is left lambda.
+        The error along a kept direction of variance lambda is gamma in all: the mean leaves gamma^2 / lambda, and the
+        sampling adds gamma - gamma^2 / lambda. The error along a dropped direction is lambda.
+
+        Raises:
+          ConfigError: gamma <= 0, or latent_dim is not possible.
         """
         kept = self._first(latent_dim)
         return (
@@ -70,15 +91,20 @@ class Spectrum:
         )
 
     def latent_variance(self, latent_dim: int, gamma: float) -> np.ndarray:
-        """sigma_z,j^2 = min(1, gamma / lambda_j), the same for every data point: [latent_dim]."""
+        """Return sigma_z,j^2 = min(1, gamma / lambda_j), which is the same for every data point: [latent_dim].
+
+        Raises:
+          ConfigError: gamma <= 0, or latent_dim is not possible.
+        """
         kept = self._first(latent_dim)
         return np.minimum(1.0, arguments.positive("gamma", gamma) / np.maximum(kept, np.finfo(float).tiny))
 
     def optimal_gamma(self, latent_dim: int) -> float:
-        """gamma* of eq. (10) at the optimum over all else: the mean of the discarded eigenvalues.
+        """Return gamma* of eq. (10) where everything else is optimal too: the mean of the discarded eigenvalues.
 
         Raises:
-          ConfigError: nothing is discarded, so that gamma falls to 0 and eq. (4) has no minimum.
+          ConfigError: latent_dim is not possible, or no variance is discarded. In the latter case gamma falls to 0 and
+            eq. (4) has no minimum.
         """
         rest = self.total - float(self._first(latent_dim).sum())
         if latent_dim == self.dimensions or rest <= _ZERO * self.total:
@@ -89,33 +115,54 @@ class Spectrum:
         return rest / (self.dimensions - latent_dim)
 
     def energy(self, latent_dim: int, gamma: float | None = None) -> float:
-        """The global minimum of eq. (4), over gamma too where none is given."""
+        """Return the global minimum of eq. (4).
+
+        Args:
+          latent_dim: the number of latents.
+          gamma: a fixed decoder variance; None minimises over gamma too.
+
+        Raises:
+          ConfigError: gamma <= 0, latent_dim is not possible, or there is no minimum over gamma.
+        """
         gamma = self.optimal_gamma(latent_dim) if gamma is None else gamma
         return self.stationary_energy(range(self.active_units(latent_dim, gamma)), latent_dim, gamma)
 
     def stationary_energy(self, active: Sequence[int], latent_dim: int, gamma: float) -> float:
-        """Eq. (4) where one unit each serves the directions in `active` and the others are collapsed.
+        """Return eq. (4) where one unit each serves the directions in `active`, and the other units are collapsed.
 
-        k + (1 / gamma) sum of the eigenvalues not served + sum of the logs of those served + (d - k) log gamma + kappa.
+        The energy is k + (1 / gamma) (sum of the eigenvalues that are not served) + (sum of the logarithms of those
+        that are served) + (d - k) log gamma + kappa, for k directions that are served.
 
         Args:
-          active: indices from 0 into the eigenvalues, each above gamma; () is the fully collapsed solution.
+          active: different indices from 0 into the eigenvalues; () is the fully collapsed solution.
+          latent_dim: kappa, the number of latents.
+          gamma: the decoder variance, below every eigenvalue that is served.
+
+        Raises:
+          ConfigError: there is no such stationary point, because an eigenvalue is not above gamma, an index occurs
+            twice, or there are more indices than latents.
         """
         kept = self._served(active, latent_dim, gamma)
         rest = (self.total - float(kept.sum())) / gamma
         return float(len(kept) + rest + np.log(kept).sum() + (self.dimensions - len(kept)) * np.log(gamma) + latent_dim)
 
     def stationary_gamma(self, active: Sequence[int]) -> float:
-        """The optimal gamma there: the mean of the eigenvalues not served. gamma-bar for ()."""
+        """Return the optimal gamma at that stationary point: the mean of the eigenvalues that are not served.
+
+        It is gamma-bar for ().
+        """
         kept = self.eigenvalues[list(active)]
         return (self.total - float(kept.sum())) / (self.dimensions - len(kept))
 
     def saddle_directions(self, active: Sequence[int], latent_dim: int, gamma: float) -> int:
-        """Negative eigenvalues of the Hessian of eq. (4) at that stationary point.
+        """Return the number of negative eigenvalues of the Hessian of eq. (4) at that stationary point.
 
-        A collapsed unit may grow along each direction not served whose eigenvalue is above gamma; a unit that serves
-        one may turn to each direction not served of a larger eigenvalue. 0 only at the global minimum: no spurious
-        minima. All eigenvalues must be known.
+        A collapsed unit may grow along each direction that is not served and whose eigenvalue is above gamma. A unit
+        that serves a direction may turn to each direction that is not served and has a larger eigenvalue. The number is
+        0 only at the global minimum, so there are no spurious minima. All d eigenvalues must be known.
+
+        Args:
+          active, latent_dim, gamma: as in `stationary_energy`, with the same errors.
         """
         kept = self._served(active, latent_dim, gamma)
         others = np.delete(self.eigenvalues, list(active))
@@ -144,15 +191,16 @@ class Spectrum:
 
 @dataclass(frozen=True)
 class Optimum:
-    """A global minimum of eq. (4) with affine decoder; the others differ by signs and by the order of the units.
+    """A global minimum of eq. (4) with an affine decoder. The others differ by signs and by the order of the units.
 
     Attributes:
-      weights: W, [d, latent_dim], column j along principal direction j with squared length lambda_j - gamma, or zero.
-      bias: b, [d], the data's mean.
-      gamma: the decoder variance, as given or optimal.
-      encoder: [latent_dim, d], mu_z(x) = encoder @ (x - bias).
+      weights: W, [d, latent_dim]; column j lies along principal direction j with squared length lambda_j - gamma, or is
+        zero.
+      bias: b, [d], the mean of the data.
+      gamma: the decoder variance, as it was given or optimal.
+      encoder: [latent_dim, d], such that mu_z(x) = encoder @ (x - bias).
       latent_variance: sigma_z^2, [latent_dim].
-      energy: eq. (4).
+      energy: eq. (4), nats times two, averaged over data points.
     """
 
     weights: np.ndarray
@@ -164,12 +212,21 @@ class Optimum:
 
 
 def spectrum(data: np.ndarray) -> Spectrum:
-    """The spectrum of data [n, d]. Raises ConfigError for fewer than two points, NaN, or points all the same."""
+    """Return the spectrum of the data [n, d].
+
+    Raises:
+      ConfigError: fewer than two points, a number that is not finite, or points that are all the same.
+    """
     return Spectrum.of(np.clip(np.linalg.eigvalsh(_covariance(arguments.points("data", data))), 0.0, None))
 
 
 def optimum(data: np.ndarray, latent_dim: int, gamma: float | None = None) -> Optimum:
-    """The affine VAE that minimises eq. (4) on data [n, d], over gamma too where none is given.
+    """Return the affine VAE that minimises eq. (4) on the data [n, d].
+
+    Args:
+      data: [n, d].
+      latent_dim: the number of latents, at most d.
+      gamma: a fixed decoder variance; None minimises over gamma too.
 
     Raises:
       ConfigError: latent_dim > d, gamma <= 0, unusable data, or a singular spectrum where gamma is to be found.
@@ -187,7 +244,13 @@ def optimum(data: np.ndarray, latent_dim: int, gamma: float | None = None) -> Op
 
 
 def principal_angles(weights: np.ndarray, data: np.ndarray) -> np.ndarray:
-    """Angles in radians between the span of the columns of weights [d, k] and the first k principal directions."""
+    """Return the angles in radians, [k], between two subspaces of dimension k.
+
+    They are the span of the columns of weights [d, k], and that of the first k principal directions of the data [n, d].
+
+    Raises:
+      ConfigError: unusable data, or weights that are not finite or not of d rows.
+    """
     data = arguments.points("data", data)
     weights = arguments.finite("weights", weights, data.shape[1], None)
     vectors = np.linalg.eigh(_covariance(data))[1][:, ::-1][:, : weights.shape[1]]
@@ -197,7 +260,16 @@ def principal_angles(weights: np.ndarray, data: np.ndarray) -> np.ndarray:
 
 
 def known_images(eigenvalues: Sequence[float] | np.ndarray, seed: int, count: int = 4_096) -> np.ndarray:
-    """uint8 images [count, side, side, 1] whose centred covariance has these side^2 eigenvalues, to 0.2%."""
+    """Return images whose centred covariance has the eigenvalues `eigenvalues`, to 0.2%.
+
+    Args:
+      eigenvalues: side^2 numbers, in squared units of pixels from 0 to 1.
+      seed: the seed of the draws.
+      count: the number of images.
+
+    Returns:
+      uint8 [count, side, side, 1].
+    """
     random, d = np.random.default_rng(seed), len(eigenvalues)
     draws = random.uniform(-1, 1, (count, d))
     draws = draws - draws.mean(axis=0)

@@ -1,4 +1,4 @@
-"""Eq. (4) of a VAE with affine decoder and an encoder of free moments, and its direct minimisation in float64."""
+"""Compute eq. (4) of a VAE with affine decoder and free encoder moments, and minimise it directly, in float64."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _RESTARTS = 4
 
 @dataclass(frozen=True)
 class AffineVAE:
-    """Parameters of eq. (4): a decoder, and moments for every data point.
+    """The parameters of eq. (4): a decoder, and moments for every data point.
 
     Attributes:
       weights: W, [d, latent_dim].
       bias: b, [d].
-      log_gamma: log of the decoder variance.
+      log_gamma: the logarithm of the decoder variance.
       mean: mu_z, [n, latent_dim].
       log_variance: log sigma_z^2, [n, latent_dim].
     """
@@ -33,13 +33,18 @@ class AffineVAE:
     log_variance: np.ndarray
 
     def flat(self) -> np.ndarray:
-        """All parameters in one vector, in the order of the attributes."""
+        """Return all parameters in one vector, in the order of the attributes."""
         parts = (self.weights, self.bias, [self.log_gamma], self.mean, self.log_variance)
         return np.concatenate([np.ravel(part) for part in parts])
 
     @classmethod
     def unflat(cls, vector: np.ndarray, n: int, d: int, latent_dim: int) -> AffineVAE:
-        """What `flat` laid out."""
+        """Return the parameters that `flat` laid out in `vector`.
+
+        Args:
+          vector: [d latent_dim + d + 1 + 2 n latent_dim].
+          n, d, latent_dim: the numbers of data points, coordinates and latents.
+        """
         sizes = np.cumsum([d * latent_dim, d, 1, n * latent_dim])
         weights, bias, log_gamma, mean, log_variance = np.split(vector, sizes)
         shape = (n, latent_dim)
@@ -49,7 +54,10 @@ class AffineVAE:
 
 
 def energy_and_gradient(vae: AffineVAE, data: np.ndarray) -> tuple[float, AffineVAE]:
-    """Eq. (4), averaged over data [n, d], and its gradient, laid out as the parameters are."""
+    """Return eq. (4) on the data [n, d], and its gradient, which has the form of the parameters.
+
+    The energy is nats times two, averaged over data points, without d log 2 pi.
+    """
     n, d = data.shape
     gamma, variance = np.exp(vae.log_gamma), np.exp(vae.log_variance)
     residual = data - vae.bias - vae.mean @ vae.weights.T
@@ -68,21 +76,32 @@ def energy_and_gradient(vae: AffineVAE, data: np.ndarray) -> tuple[float, Affine
 
 
 def random_start(random: np.random.Generator, data: np.ndarray, latent_dim: int, scale: float = 1.0) -> AffineVAE:
-    """Every parameter drawn from a normal distribution of this scale."""
+    """Return parameters that are all drawn from a normal distribution with mean 0 and standard deviation `scale`.
+
+    Args:
+      random: the generator of the draws.
+      data: [n, d].
+      latent_dim: the number of latents.
+      scale: the standard deviation.
+    """
     n, d = data.shape
     size = d * latent_dim + d + 1 + 2 * n * latent_dim
     return AffineVAE.unflat(scale * random.standard_normal(size), n, d, latent_dim)
 
 
 def minimise(data: np.ndarray, start: AffineVAE, gamma: float | None = None) -> tuple[float, AffineVAE]:
-    """Descend eq. (4) from `start` by L-BFGS, over gamma too where none is given.
+    """Minimise eq. (4) from `start` by L-BFGS.
 
     Args:
       data: [n, d].
-      gamma: a fixed decoder variance.
+      start: the parameters to begin with.
+      gamma: a fixed decoder variance; None minimises over gamma too.
 
     Returns:
-      The energy reached, and where.
+      The energy that was reached, and the parameters there.
+
+    Raises:
+      ConfigError: unusable data, or gamma <= 0.
     """
     data = arguments.points("data", data)
     n, d = data.shape
@@ -100,7 +119,7 @@ def minimise(data: np.ndarray, start: AffineVAE, gamma: float | None = None) -> 
         return energy, slope
 
     options = {"maxiter": 20_000, "maxfun": 40_000, "ftol": 0.0, "gtol": 1e-12, "maxcor": 40}
-    for _ in range(_RESTARTS):  # a line search that round-off has ended goes on from a fresh metric
+    for _ in range(_RESTARTS):  # round-off may end a line search; a restart goes on
         found = scipy.optimize.minimize(function, vector, jac=True, method="L-BFGS-B", options=options)
         vector = found.x
         if np.abs(found.jac).max() < options["gtol"]:
@@ -109,9 +128,10 @@ def minimise(data: np.ndarray, start: AffineVAE, gamma: float | None = None) -> 
 
 
 def hessian(vae: AffineVAE, data: np.ndarray, gamma: float | None = None, step: float = 1e-5) -> np.ndarray:
-    """Second derivatives of eq. (4) at `vae`, by central differences of the exact gradient (error about 1e-9).
+    """Return the second derivatives of eq. (4) at `vae`: [parameters, parameters], in the order of `flat`.
 
-    Without the row and column of log gamma where gamma is given, as it is fixed then.
+    They are central differences of the exact gradient; the error is about 1e-9. Where gamma is given it is fixed, and
+    the row and the column of log gamma are left out.
     """
     n, d = data.shape
     latent_dim = vae.weights.shape[1]
@@ -132,17 +152,23 @@ def hessian(vae: AffineVAE, data: np.ndarray, gamma: float | None = None, step: 
 
 
 def stationary_point(data: np.ndarray, active: Sequence[int], latent_dim: int, gamma: float | None = None) -> AffineVAE:
-    """Where the first units serve the principal directions in `active`, one each, and the others are collapsed.
+    """Return the parameters where the first units serve the principal directions in `active`.
+
+    Each of these units serves one direction. The other units are collapsed.
 
     Args:
       data: [n, d].
-      active: indices from 0, by descending eigenvalue, each eigenvalue above gamma.
-      gamma: a fixed decoder variance; None takes the optimal one there.
+      active: different indices from 0, by descending eigenvalue; each eigenvalue must be above gamma.
+      latent_dim: the number of latents.
+      gamma: a fixed decoder variance; None takes the optimal one at this point.
+
+    Raises:
+      ConfigError: unusable data, or no such stationary point.
     """
     data = arguments.points("data", data)
     known = spectrum(data)
     gamma = known.stationary_gamma(active) if gamma is None else gamma
-    known.stationary_energy(active, latent_dim, gamma)  # refuses what cannot be stationary
+    known.stationary_energy(active, latent_dim, gamma)  # raises ConfigError where there is no such point
     centred = data - data.mean(axis=0)
     values, vectors = np.linalg.eigh(centred.T @ centred / len(data))
     values, vectors = values[::-1][list(active)], vectors[:, ::-1][:, list(active)]

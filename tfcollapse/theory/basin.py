@@ -1,10 +1,11 @@
-"""Proposition 1, jointly in all parameters: how wide and how deep the basin of (7) is.
+"""Measure the basin of (7) for Proposition 1, jointly in all parameters: how wide and how deep it is.
 
-gamma and b are at their optimum throughout, which only lowers the energy; what is left is, relative to (7),
+gamma and b are at their optimum throughout, which only lowers the energy. What remains is, relative to (7),
 
-  F(W, mu, sigma) = n d log(1 + y) + sum_ik (mu_ik^2 + sigma_ik^2 - log sigma_ik^2 - 1),
+  F(W, mu, sigma) = n d log(1 + y) + sum_ik (mu_ik^2 + sigma_ik^2 - log sigma_ik^2 - 1).
 
-with y the relative change of the squared error. F = 0 at (7) and for every W that sends no signal.
+Here y is the relative change of the squared error. F = 0 at (7) and for every W that sends no signal. F and all other
+energies are those of eq. (6): nats times two, summed over data points.
 """
 
 from __future__ import annotations
@@ -24,13 +25,20 @@ FOLD = 1.16
 
 _GRID, _SIGMAS = 300, 21
 _LOWER = -1e-10
-"""An energy this far below (7)'s counts as lower: two orders above round-off."""
+"""An energy counts as lower than that of (7) where F is below this value, two orders of magnitude above round-off."""
 
 
 def completed(
     weights: np.ndarray, mean: np.ndarray, sigma: np.ndarray, data: np.ndarray, alpha: float
 ) -> SoftThresholdVAE:
-    """The parameters with b and gamma at their optimum given the others."""
+    """Return the parameters with b and gamma at their optimum given the others.
+
+    Args:
+      weights: W, [d, latent_dim].
+      mean, sigma: n latent_dim numbers each.
+      data: [n, d].
+      alpha: the threshold, >= 0.
+    """
     n, d = data.shape
     shape = (n, weights.shape[1])
     draft = SoftThresholdVAE(weights, np.zeros(d), 1.0, mean.reshape(shape), sigma.reshape(shape))
@@ -42,7 +50,14 @@ def completed(
 def relative_energy(
     vector: np.ndarray, data: np.ndarray, alpha: float, latent_dim: int = 1
 ) -> tuple[float, np.ndarray]:
-    """F and its gradient at (W, mu, log sigma) laid out in one vector."""
+    """Return F and its gradient at a point.
+
+    Args:
+      vector: W, mu and log sigma, laid out one after another: [d latent_dim + 2 n latent_dim].
+      data: [n, d].
+      alpha: the threshold, >= 0.
+      latent_dim: the number of latents.
+    """
     n, d = data.shape
     weights, mean, log_sigma = np.split(vector, np.cumsum([d * latent_dim, n * latent_dim]))
     vae = completed(weights.reshape(d, latent_dim), mean, np.exp(log_sigma), data, alpha)
@@ -53,16 +68,26 @@ def relative_energy(
 
 
 def certified_radius(alpha: float, data: np.ndarray = PAPER_DATA) -> float:
-    """A radius r within which (7) is PROVABLY lowest, jointly in all parameters: the step that Appendix B leaves out.
+    """Return a radius r within which (7) is PROVABLY lowest, jointly in all parameters.
 
-    No point with |W_j| <= r, |mu_i| <= r, |sigma_ik - 1| <= r, whatever b and gamma, has lower energy than (7), for any
-    data set. What a unit gains by sending a mean is at most 2 |x| |W| |mu| T with T = P(|u| > alpha), what it costs is
-    mu^2 / d and the noise let through, Var pi(u) >= 2 W^2 sigma^2 G with G = E[((eps - h)_+)^2], h = alpha / (|W|
-    sigma). As quadratics in mu these leave no gain where d x^2 T^2 <= 2 gamma-bar (1 - eta) sigma^2 G; T^2 falls like
-    exp(-h^2), G like exp(-h^2 / 2), so that a radius exists for every alpha > 0. Checked on a grid over |W| and sigma.
+    This is the step that Appendix B leaves out. No point with |W_j| <= r, |mu_i| <= r and |sigma_ik - 1| <= r has a
+    lower energy than (7) on `data`, whatever b and gamma.
+
+    A unit that sends a mean gains at most 2 |x| |W| |mu| T with T = P(|u| > alpha). It costs mu^2 / d, and the noise
+    that it lets through: Var pi(u) >= 2 W^2 sigma^2 G with G = E[((eps - h)_+)^2] and h = alpha / (|W| sigma). As
+    quadratics in mu, these leave no gain where d x^2 T^2 <= 2 gamma-bar (1 - eta) sigma^2 G. T^2 falls like exp(-h^2)
+    and G like exp(-h^2 / 2), so such a radius exists for every alpha > 0 and for any data set. The condition is checked
+    on a grid over |W| and sigma.
+
+    Args:
+      alpha: the threshold, >= 0.
+      data: [n, d].
 
     Returns:
-      r, 0 where alpha is 0.
+      r; 0 where alpha is 0.
+
+    Raises:
+      ConfigError: alpha < 0, or unusable data.
     """
     data = arguments.points("data", data)
     if arguments.non_negative("alpha", alpha) == 0:
@@ -90,7 +115,7 @@ def _certifies(radius: float, alpha: float, centred: np.ndarray) -> bool:
 
 
 def _log_excess(h: np.ndarray) -> np.ndarray:
-    """A lower bound, close, on log E[((eps - h)_+)^2] = log((1 + h^2) Q(h) - h phi(h)) for h > 0."""
+    """Return a close lower bound on log E[((eps - h)_+)^2] = log((1 + h^2) Q(h) - h phi(h)) for h > 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         exact = np.log((1 + h**2) * 0.5 * erfcx(h / np.sqrt(2)) - h / np.sqrt(2 * np.pi))
     series = np.log(2 / np.sqrt(2 * np.pi)) - 3 * np.log(h) + np.log1p(-np.minimum(6 / h**2, 0.9))
@@ -98,10 +123,20 @@ def _log_excess(h: np.ndarray) -> np.ndarray:
 
 
 def escape_radius(alpha: float, data: np.ndarray = PAPER_DATA, starts: int = 4, seed: int = 0) -> float:
-    """The smallest r such that a search finds lower energy than (7)'s where |W_j|, |mu_i|, |sigma_i - 1| <= r.
+    """Return the smallest radius r within which a search finds an energy below that of (7).
 
-    For one latent. Descents from random starts and from corners of the box, bisected in r: an upper bound on the radius
-    of the basin as `certified_radius` is a lower one.
+    The search is over |W_j|, |mu_i|, |sigma_i - 1| <= r, for one latent. Descents start at random points and at corners
+    of this box, and r is bisected. The result is an upper bound on the radius of the basin, as `certified_radius` is a
+    lower bound.
+
+    Args:
+      alpha: the threshold, >= 0.
+      data: [n, d].
+      starts: the number of random starts.
+      seed: the seed of the random starts.
+
+    Raises:
+      ConfigError: alpha < 0, or unusable data.
     """
     data = arguments.points("data", data)
     arguments.non_negative("alpha", alpha)
@@ -116,10 +151,20 @@ def escape_radius(alpha: float, data: np.ndarray = PAPER_DATA, starts: int = 4, 
 
 
 def barrier_bound(alpha: float, data: np.ndarray = PAPER_DATA, starts: int = 2, seed: int = 0) -> float:
-    """How far the energy must rise, at the least, on any way out of (7), as a search finds it; one latent.
+    """Return how far the energy must rise, at the least, on any way out of (7), as a search finds it.
 
-    Every way out crosses the surface of the box |W_j|, |mu_i|, |sigma_i - 1| <= r, so the lowest energy on that
-    surface is such a bound; the best one over r. Eq. (6), above (7)'s energy.
+    There is one latent. Every way out crosses the surface of the box |W_j|, |mu_i|, |sigma_i - 1| <= r. So the lowest
+    energy on that surface is such a bound; the result is the best bound over several r. The bound is an energy above
+    that of (7), in the units of eq. (6).
+
+    Args:
+      alpha: the threshold, > 0.
+      data: [n, d].
+      starts: the number of random starts of each search.
+      seed: the seed of the random starts.
+
+    Raises:
+      ConfigError: alpha <= 0, or unusable data.
     """
     data = arguments.points("data", data)
     arguments.positive("alpha", alpha)
@@ -128,13 +173,20 @@ def barrier_bound(alpha: float, data: np.ndarray = PAPER_DATA, starts: int = 2, 
 
 
 def _lowest_on_surface(radius: float, alpha: float, data: np.ndarray, starts: int, seed: int) -> float:
-    """Over the faces W_j = r, which those of -r mirror; on the faces of mu and sigma the KL alone is about r^2."""
+    """Return the lowest F found on the surface of the box.
+
+    The search covers the faces W_j = r; those of -r are their mirror images. On the faces of mu and sigma the KL alone
+    is about r^2.
+    """
     faces = [_lowest(radius, alpha, data, starts, seed, face=j) for j in range(data.shape[1])]
     return min([*faces, radius**2, radius - np.log1p(radius)])
 
 
 def _lowest(radius: float, alpha: float, data: np.ndarray, starts: int, seed: int, face: int | None = None) -> float:
-    """The lowest F found in the box, or where W_face = radius; the search ends at the first value that is negative."""
+    """Return the lowest F found in the box, or on its face W_face = radius.
+
+    The search ends at the first value below _LOWER.
+    """
     n, d = data.shape
     narrow = np.log(max(1 - radius, 1e-6))
     bounds = [(-radius, radius)] * (d + n) + [(narrow, np.log1p(radius))] * n
@@ -143,12 +195,12 @@ def _lowest(radius: float, alpha: float, data: np.ndarray, starts: int, seed: in
     lower, upper = np.array(bounds).T
     random = np.random.default_rng(seed)
     signs = np.sign((data - data.mean(axis=0)) @ np.ones(d))
-    # Corners: a signal that just passes, the largest that the box holds, and one that overcomes alpha with no noise.
+    # Three corners: a signal that just passes, the largest signal in the box, and one that exceeds alpha without noise.
     points = [random.uniform(lower, upper) for _ in range(starts)]
     for share, reach, log_sigma in ((0.3, radius, 0.0), (1.0, radius, narrow), (1.0, np.sqrt(1 + alpha), narrow)):
         size = min(reach, radius)
         points.insert(0, np.concatenate([np.full(d, size), share * size * signs, np.full(n, log_sigma)]))
-    if face is not None:  # that coordinate alone
+    if face is not None:  # a start where W has this coordinate alone
         points.insert(0, np.concatenate([radius * np.eye(d)[face], 0.1 * radius * signs, np.zeros(n)]))
     lowest = np.inf
     for point in points:
@@ -171,10 +223,11 @@ class Pass:
     """A stationary point of eq. (6) on the symmetric slice of the paper's data.
 
     Attributes:
-      height: its energy above (7)'s, eq. (6).
-      weight, mean, sigma: W_1 = W_2, mu_1 = -mu_2 and sigma_1 = sigma_2 there.
-      negative: negative eigenvalues of the Hessian over all nine parameters: 1 at a mountain pass, 0 at a minimum.
-      slope: the largest derivative that is left.
+      height: its energy above that of (7), eq. (6).
+      weight, mean, sigma: W_1 = W_2, mu_1 = -mu_2 and sigma_1 = sigma_2 at the point.
+      negative: the number of negative eigenvalues of the Hessian over all nine parameters: 1 at a mountain pass, 0 at a
+        minimum.
+      slope: the largest absolute derivative that remains.
     """
 
     height: float
@@ -186,16 +239,15 @@ class Pass:
 
 
 def mountain_pass(alpha: float) -> Pass:
-    """The pass on the symmetric slice W_1 = W_2 = w, mu_1 = -mu_2, sigma_1 = sigma_2 of the paper's two points.
+    """Return the pass on the symmetric slice W_1 = W_2 = w, mu_1 = -mu_2, sigma_1 = sigma_2 of the paper's two points.
 
-    As alpha -> 0, w = 0.6501 alpha, mu = 0.1612 alpha, log sigma = -0.0130 alpha^2 (the root of the limiting
-    equations); from there the root is followed in alpha. `Pass.negative` says whether it is a pass in all nine
-    parameters.
+    As alpha -> 0, w = 0.6501 alpha, mu = 0.1612 alpha and log sigma = -0.0130 alpha^2: these are the root of the
+    limiting equations. From there the root is followed as alpha grows. `Pass.negative` tells whether it is a pass in
+    all nine parameters.
 
     Raises:
-      ConfigError: alpha <= 0, where (7) is itself a saddle; or alpha > 1.16, where on this slice the pass has merged
-      with
-        the second local minimum behind it and is gone.
+      ConfigError: alpha <= 0, where (7) is itself a saddle; or alpha > 1.16, where the pass does not exist on this
+        slice, because it has merged with the second local minimum behind it.
     """
     if arguments.positive("alpha", alpha) > FOLD:
         raise ConfigError(f"alpha: expected <= {FOLD}, where the symmetric slice has a pass, received {alpha}")
@@ -208,12 +260,16 @@ def mountain_pass(alpha: float) -> Pass:
 
 
 def partial_minimum(alpha: float = 1.0) -> Pass:
-    """A second bad local minimum, which the paper does not mention: W sends a weak signal that is half reconstructed.
+    """Return a second bad local minimum, which the paper does not mention.
 
-    It exists for alpha between 0.65 and 1.16 on the paper's two points; its energy is above (7)'s from 1.03 on.
+    There W sends a weak signal that is half reconstructed. The minimum exists for alpha between 0.65 and 1.16 on the
+    paper's two points. Its energy is above that of (7) from alpha = 1.03 on.
+
+    Raises:
+      ConfigError: alpha <= 0.
     """
     arguments.positive("alpha", alpha)
-    start = np.array([1.12, 0.5, np.log(0.87)])  # at alpha = 1
+    start = np.array([1.12, 0.5, np.log(0.87)])  # near the minimum at alpha = 1
     found = scipy.optimize.root(lambda at: _slice(at, alpha)[1], start, tol=1e-13)
     return _critical(found.x, alpha)
 
@@ -233,7 +289,7 @@ def _full(point: np.ndarray, alpha: float) -> SoftThresholdVAE:
 
 
 def _slice(point: np.ndarray, alpha: float) -> tuple[float, np.ndarray]:
-    """F and its gradient by (w, mu, log sigma) on the symmetric slice."""
+    """Return F and its gradient by (w, mu, log sigma) on the symmetric slice."""
     w, mu, log_sigma = point
     value, slope = relative_energy(np.array([w, w, mu, -mu, log_sigma, log_sigma]), PAPER_DATA, alpha)
     return value, np.array([slope[0] + slope[1], slope[2] - slope[3], slope[4] + slope[5]])

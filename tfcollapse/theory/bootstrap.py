@@ -1,4 +1,4 @@
-"""Bootstrap intervals, and eq. (10) on the last rows of a run's metrics."""
+"""Compute bootstrap intervals, and compare gamma with its optimum, eq. (10), over the last rows of a run's metrics."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ class Interval:
     Attributes:
       value: the statistic of the sample itself.
       low, high: the percentiles between which the share `level` of the resampled statistics lies.
+      level: the share, between 0 and 1.
     """
 
     value: float
@@ -31,12 +32,17 @@ class Interval:
 
 
 def late_gamma(metrics: Sequence[Row], share: float = 0.1, **options: Any) -> Interval:
-    """Eq. (10) on one run's metrics.csv: gamma over the mean batch error of its last rows, minus 1, block-bootstrapped.
+    """Return the gap of eq. (10) at the end of one run: gamma over the mean batch error of the last rows, minus 1.
+
+    The interval is block-bootstrapped, because neighbouring rows are correlated.
 
     Args:
-      metrics: rows with `gamma` and `reconstruction_error`, in order of steps.
-      share: of the rows, from the end.
-      options: of `bootstrap`.
+      metrics: the rows of metrics.csv, with `gamma` and `reconstruction_error`, in order of steps.
+      share: the share of the rows that is used, counted from the end.
+      options: options of `bootstrap`.
+
+    Raises:
+      ConfigError: a share outside (0, 1], fewer than two rows, or rows that are not finite or all the same.
     """
     if not 0 < share <= 1:
         raise ConfigError(f"share: expected > 0 and <= 1, received {share}")
@@ -55,14 +61,20 @@ def bootstrap(
     block: int = 1,
     seed: int = 0,
 ) -> Interval:
-    """The percentile bootstrap interval of a statistic.
+    """Return the percentile bootstrap interval of a statistic.
 
     Args:
       sample: [n, ...], n >= 2.
-      block: resample runs of so many neighbours (moving blocks), for what is correlated in time.
+      statistic: a function from a sample to a number; by default the mean.
+      level: the share of the resampled statistics inside the interval.
+      resamples: the number of resampled statistics.
+      block: the number of neighbours that are resampled together (moving blocks), for values that are correlated in
+        time.
+      seed: the seed of the resampling.
 
     Raises:
-      ConfigError: fewer than two values, NaN, or a level outside (0, 1).
+      ConfigError: fewer than two values, a value that is not finite, a level outside (0, 1), or a block that is not
+        between 1 and n.
     """
     sample = np.asarray(sample, np.float64)
     if sample.ndim == 0 or len(sample) < 2 or not np.isfinite(sample).all():

@@ -1,4 +1,4 @@
-"""A claim held against a measurement."""
+"""Compare claims with measurements."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ HOLDS, FAILS, NOT_APPLICABLE = "holds", "fails", "does not apply"
 
 @dataclass(frozen=True)
 class Check:
-    """One row of the table that `tfcollapse theory` prints.
+    """One claim compared with a measurement: one row of the table that `tfcollapse theory` prints.
 
     Attributes:
-      claim: what is said, with its equation.
+      claim: what is claimed, with its equation.
       predicted, measured: numbers, or words where the claim is not one number.
-      tolerance: how far they may be apart, in words.
-      verdict: HOLDS, FAILS, or NOT_APPLICABLE, where the claim's own conditions are not met.
+      tolerance: how far the two may be apart, in words.
+      verdict: HOLDS, FAILS, or NOT_APPLICABLE where the claim's own conditions are not met.
     """
 
     claim: str
@@ -29,12 +29,12 @@ class Check:
     verdict: str
 
     def as_row(self) -> dict[str, Any]:
-        """The check as a plain dict."""
+        """Return the check as a plain dict."""
         return dataclasses.asdict(self)
 
 
 def equal(claim: str, predicted: float, measured: float, *, relative: float = 0.0, absolute: float = 0.0) -> Check:
-    """Holds where |measured - predicted| <= max(absolute, relative |predicted|)."""
+    """Return a check that holds where |measured - predicted| <= max(absolute, relative |predicted|)."""
     allowed = max(absolute, relative * abs(predicted))
     words = f"{relative:g} relative" if relative and relative * abs(predicted) >= absolute else f"{absolute:g}"
     near = bool(abs(measured - predicted) <= allowed)  # false for NaN
@@ -42,22 +42,22 @@ def equal(claim: str, predicted: float, measured: float, *, relative: float = 0.
 
 
 def at_most(claim: str, bound: float, measured: float) -> Check:
-    """Holds where measured <= bound."""
+    """Return a check that holds where measured <= bound."""
     return Check(claim, f"<= {bound:.6g}", _plain(measured), "none", _verdict(bool(measured <= bound)))
 
 
 def at_least(claim: str, bound: float, measured: float) -> Check:
-    """Holds where measured >= bound."""
+    """Return a check that holds where measured >= bound."""
     return Check(claim, f">= {bound:.6g}", _plain(measured), "none", _verdict(bool(measured >= bound)))
 
 
 def true(claim: str, expected: str, found: str, holds: bool) -> Check:
-    """A claim that is not one number."""
+    """Return a check of a claim that is not one number: it holds where `holds` is true."""
     return Check(claim, expected, found, "none", _verdict(holds))
 
 
 def not_applicable(claim: str, condition: str, found: str) -> Check:
-    """A claim one of whose conditions is not met: neither holds nor fails."""
+    """Return a check of a claim one of whose conditions is not met: it neither holds nor fails."""
     return Check(claim, condition, found, "none", NOT_APPLICABLE)
 
 

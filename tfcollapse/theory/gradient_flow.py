@@ -1,4 +1,7 @@
-"""Proposition 1: where the gradient flow of eq. (6) ends, on the symmetric slice of the paper's two points."""
+"""Follow the gradient flow of eq. (6) to its end, for Proposition 1.
+
+The flow is on the symmetric slice of the paper's two points.
+"""
 
 from __future__ import annotations
 
@@ -11,26 +14,30 @@ from tfcollapse.theory.soft_threshold import expected_error
 COLLAPSED, RECONSTRUCTED, PARTIAL, UNDECIDED = "collapsed", "reconstructed", "partial minimum", "undecided"
 _STEP, _REACH, _STEPS = 0.04, 0.02, 12_000
 _DEEP = -4.0
-"""Far below both (7) and the second local minimum: from here the flow can end at neither."""
+"""An energy relative to that of (7), far below (7) and the second local minimum. A flow below it ends at neither."""
 
 
 def basin_map(
     weights: np.ndarray, means: np.ndarray, alpha: float, sigma: float = 1.0, gamma: float = 1.0
 ) -> np.ndarray:
-    """How the flow from each start ends.
+    """Return how the gradient flow from each start ends.
 
-    The flow is that of (W, b, log gamma, mu, log sigma) under the Euclidean metric, started at W_1 = W_2 = w, mu_1 =
-    -mu_2, b = 0. It stays on that slice by symmetry; gamma-bar is 1.
+    The flow is that of (W, b, log gamma, mu, log sigma) under the Euclidean metric. It starts at W_1 = W_2 = w, mu_1 =
+    -mu_2 and b = 0, and stays on that slice by symmetry. gamma-bar is 1.
 
     Args:
-      weights: starts of w, [rows].
-      means: starts of mu, [columns].
-      sigma, gamma: starts of sigma_1 = sigma_2 and of gamma.
+      weights: the starts of w, [rows].
+      means: the starts of mu, [columns].
+      alpha: the threshold, >= 0.
+      sigma, gamma: the starts of sigma_1 = sigma_2 and of gamma, > 0.
 
     Returns:
       str [rows, columns]: COLLAPSED where the mean ends at 0 (W may end at any value that sends no signal),
-      RECONSTRUCTED where the energy falls below every other minimum, PARTIAL at the second local minimum, UNDECIDED
+      RECONSTRUCTED where the energy falls below every other minimum, PARTIAL at the second local minimum, and UNDECIDED
       where the flow has not ended.
+
+    Raises:
+      ConfigError: alpha < 0, sigma <= 0 or gamma <= 0.
     """
     arguments.non_negative("alpha", alpha)
     w, mu = (np.ravel(axis) for axis in np.meshgrid(weights, means, indexing="ij"))
@@ -62,7 +69,10 @@ def _ends(state: np.ndarray, alpha: float, base: float) -> np.ndarray:
 
 
 def _slope(state: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray]:
-    """Derivatives of eq. (6) by (W_1, mu_1, log sigma_1, log gamma), and its value. All four cells are alike."""
+    """Return the derivatives of eq. (6) by (W_1, mu_1, log sigma_1, log gamma), and its value.
+
+    The errors of all four pairs of a point and a coordinate are alike by symmetry.
+    """
     w, mu, log_sigma, log_gamma = state
     variance, gamma = np.exp(2 * log_sigma), np.exp(log_gamma)
     error = expected_error(1.0, w * mu, w**2 * variance, alpha)

@@ -1,6 +1,7 @@
-"""Proposition 1: eq. (6) with the soft-threshold decoder, its derivatives, and the collapsed solution (7).
+"""Compute eq. (6) with the soft-threshold decoder, its derivatives, and the collapsed solution (7), for Proposition 1.
 
-Energies are eq. (6): summed over data points, nats times two, without n d log 2 pi. Exact for any n, d and kappa.
+Energies are those of eq. (6): nats times two, summed over data points, without n d log 2 pi. They are exact for any n,
+d and kappa.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from tfcollapse.theory import arguments
 from tfcollapse.theory.soft_threshold import Error, expected_error, soft_threshold
 
 PAPER_DATA = np.array([[1.0, 1.0], [-1.0, -1.0]])
-"""Appendix B's two points in the plane."""
+"""The two points in the plane that Appendix B uses."""
 
 
 @dataclass(frozen=True)
 class SoftThresholdVAE:
-    """Parameters of eq. (6).
+    """The parameters of eq. (6).
 
     Attributes:
       weights: W_x, [d, latent_dim].
@@ -36,26 +37,44 @@ class SoftThresholdVAE:
     sigma: np.ndarray
 
     def flat(self) -> np.ndarray:
-        """All parameters in one vector, in the order of the attributes."""
+        """Return all parameters in one vector, in the order of the attributes."""
         parts = (self.weights, self.bias, [self.gamma], self.mean, self.sigma)
         return np.concatenate([np.ravel(part) for part in parts])
 
     @classmethod
     def unflat(cls, vector: np.ndarray, n: int, d: int, latent_dim: int) -> SoftThresholdVAE:
-        """What `flat` laid out."""
+        """Return the parameters that `flat` laid out in `vector`.
+
+        Args:
+          vector: [d latent_dim + d + 1 + 2 n latent_dim].
+          n, d, latent_dim: the numbers of data points, coordinates and latents.
+        """
         weights, bias, gamma, mean, sigma = np.split(vector, np.cumsum([d * latent_dim, d, 1, n * latent_dim]))
         shape = (n, latent_dim)
         return cls(weights.reshape(d, latent_dim), bias, float(gamma[0]), mean.reshape(shape), sigma.reshape(shape))
 
     def errors(self, data: np.ndarray, alpha: float) -> Error:
-        """E[(x_ij - mu_x,j)^2] and its derivatives, each [n, d]."""
+        """Return E[(x_ij - mu_x,j)^2] and its derivatives, each [n, d].
+
+        Args:
+          data: [n, d].
+          alpha: the threshold, >= 0.
+        """
         m = self.mean @ self.weights.T
         v = np.square(self.sigma) @ np.square(self.weights).T
         return expected_error(data - self.bias, m, v, alpha)
 
 
 def collapsed(data: np.ndarray, latent_dim: int = 1) -> SoftThresholdVAE:
-    """The solution (7): q(z|x) the prior, W = 0, b the mean, gamma = gamma-bar. Raises ConfigError."""
+    """Return the solution (7): q(z|x) is the prior, W = 0, b is the mean of the data, and gamma = gamma-bar.
+
+    Args:
+      data: [n, d].
+      latent_dim: the number of latents, from 1 to d.
+
+    Raises:
+      ConfigError: unusable data, or latent_dim out of range.
+    """
     data = arguments.points("data", data)
     arguments.whole("latent_dim", latent_dim, 1, data.shape[1], "dimensions of the data")
     bias, shape = data.mean(axis=0), (len(data), latent_dim)
@@ -64,7 +83,10 @@ def collapsed(data: np.ndarray, latent_dim: int = 1) -> SoftThresholdVAE:
 
 
 def delta_path(delta: float, alpha: float) -> SoftThresholdVAE:
-    """B.1's path on the paper's two points, gamma as printed; its energy falls without bound as delta -> 0."""
+    """Return the point at `delta` of B.1's path on the paper's two points, with gamma as printed.
+
+    The energy falls without bound as delta -> 0. Raises ConfigError where delta <= 0.
+    """
     arguments.positive("delta", delta)
     weights, mean = np.full((2, 1), alpha + 1.0), np.array([[1.0], [-1.0]])
     path = SoftThresholdVAE(weights, np.zeros(2), 1.0, mean, np.full((2, 1), delta))
@@ -73,13 +95,20 @@ def delta_path(delta: float, alpha: float) -> SoftThresholdVAE:
 
 
 def energy(vae: SoftThresholdVAE, data: np.ndarray, alpha: float) -> float:
-    """Eq. (6), exact."""
+    """Return the exact value of eq. (6) on the data [n, d].
+
+    Raises:
+      ConfigError: unusable data, parameters of another shape, alpha < 0, or gamma or a sigma that is not > 0.
+    """
     data = _checked(vae, data)
     return float(vae.errors(data, alpha).value.sum() / vae.gamma + data.size * np.log(vae.gamma) + _own(vae))
 
 
 def gradient(vae: SoftThresholdVAE, data: np.ndarray, alpha: float) -> SoftThresholdVAE:
-    """The derivatives of eq. (6), laid out as the parameters are; eq. (14) is the one by the weights."""
+    """Return the derivatives of eq. (6), in the form of the parameters. Eq. (14) is the one by the weights.
+
+    The errors are those of `energy`.
+    """
     data = _checked(vae, data)
     error, gamma = vae.errors(data, alpha), vae.gamma
     variance, squares = np.square(vae.sigma), np.square(vae.weights)
@@ -93,7 +122,10 @@ def gradient(vae: SoftThresholdVAE, data: np.ndarray, alpha: float) -> SoftThres
 
 
 def hessian(vae: SoftThresholdVAE, data: np.ndarray, alpha: float) -> np.ndarray:
-    """The second derivatives of eq. (6), exact, [parameters, parameters] in the order of `flat`."""
+    """Return the exact second derivatives of eq. (6): [parameters, parameters], in the order of `flat`.
+
+    The errors are those of `energy`.
+    """
     data = _checked(vae, data)
     (n, d), latent = data.shape, vae.weights.shape[1]
     places = np.arange(d * latent + d + 1 + 2 * n * latent)
@@ -116,7 +148,7 @@ def hessian(vae: SoftThresholdVAE, data: np.ndarray, alpha: float) -> np.ndarray
 
 
 def _cell(vae: SoftThresholdVAE, error: Error, data: np.ndarray, i: int, j: int) -> tuple[np.ndarray, np.ndarray]:
-    """First and second derivatives of the error of coordinate j at point i by (b_j, W_j, mu_i, sigma_i)."""
+    """Return the first and second derivatives of the error of coordinate j at point i by (b_j, W_j, mu_i, sigma_i)."""
     weights, mean, sigma = vae.weights[j], vae.mean[i], vae.sigma[i]
     value, m1, m2, m3, m4, output, passes, output_m2 = (np.asarray(part)[i, j] for part in error)
     k = len(weights)
@@ -142,7 +174,18 @@ def _cell(vae: SoftThresholdVAE, error: Error, data: np.ndarray, i: int, j: int)
 def sampled_energy(
     vae: SoftThresholdVAE, data: np.ndarray, alpha: float, samples: int, seed: int = 0
 ) -> tuple[float, float]:
-    """Eq. (6) by sampling z, and its standard error: what the closed form is checked against."""
+    """Return an estimate of eq. (6) by sampling z, and its standard error. The closed form is checked against it.
+
+    Args:
+      vae: the parameters.
+      data: [n, d].
+      alpha: the threshold, >= 0.
+      samples: the number of draws.
+      seed: the seed of the draws.
+
+    Raises:
+      ConfigError: as in `energy`.
+    """
     data = _checked(vae, data)
     noise = np.random.default_rng(seed).standard_normal((samples, *vae.mean.shape))
     outputs = soft_threshold((vae.mean + vae.sigma * noise) @ vae.weights.T, alpha) + vae.bias
@@ -152,7 +195,7 @@ def sampled_energy(
 
 
 def _own(vae: SoftThresholdVAE) -> float:
-    """The part of eq. (6) that is the KL: 2 KL + n kappa."""
+    """Return the KL part of eq. (6): 2 KL + n kappa."""
     return float((np.square(vae.sigma) - 2 * np.log(vae.sigma) + np.square(vae.mean)).sum())
 
 

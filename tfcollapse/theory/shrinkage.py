@@ -1,7 +1,7 @@
-"""Section 5.1's analogy: min_u |x - A u|^2 + gamma eta(u), and which penalties eta prune exactly.
+"""Solve min_u |x - A u|^2 + gamma eta(u), the analogy of section 5.1, to see which penalties eta prune exactly.
 
-The paper sets the l1 norm, which prunes at a finite gamma, against "the l2 norm", which never does. That holds of the
-SQUARED l2 norm; the norm itself prunes as well, all coefficients at once.
+The paper compares the l1 norm, which prunes at a finite gamma, with "the l2 norm", which never does. This is true of
+the SQUARED l2 norm. The l2 norm itself prunes as well, all coefficients at once.
 """
 
 from __future__ import annotations
@@ -16,19 +16,34 @@ Penalty = Literal["l1", "l2", "l2 squared"]
 
 
 def pruning_gamma(design: np.ndarray, target: np.ndarray, penalty: Penalty) -> float:
-    """The gamma from which u = 0 is the minimum: 2 max |A'x| for l1, 2 |A'x| for l2, infinite for its square."""
+    """Return the gamma from which u = 0 is the minimum.
+
+    It is 2 max |A'x| for l1, 2 |A'x| for l2, and infinite for the square of l2.
+
+    Args:
+      design: A, [d, k].
+      target: x, [d].
+      penalty: eta.
+    """
     slope = 2 * design.T @ target
     norms = {"l1": np.abs(slope).max(), "l2": np.linalg.norm(slope), "l2 squared": np.inf}
     return float(norms[penalty])
 
 
 def solve(design: np.ndarray, target: np.ndarray, gamma: float, penalty: Penalty, steps: int = 4_000) -> np.ndarray:
-    """The minimiser, [columns of the design]: in closed form for the square, by accelerated proximal steps else.
+    """Return the minimiser u, [k].
+
+    It is computed in closed form for the squared norm, and by accelerated proximal steps for the others.
 
     Args:
       design: A, [d, k].
       target: x, [d].
-      gamma: >= 0.
+      gamma: the weight of the penalty, >= 0.
+      penalty: eta.
+      steps: the number of proximal steps.
+
+    Raises:
+      ConfigError: arrays of other shapes or with numbers that are not finite, or gamma < 0.
     """
     design, target = arguments.finite("design", design, None, None), arguments.finite("target", target, len(design))
     arguments.non_negative("gamma", gamma)

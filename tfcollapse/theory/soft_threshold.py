@@ -1,8 +1,8 @@
-"""Exact Gaussian expectations of the soft-threshold decoder, eq. (5), for any data set and any number of latents.
+"""Compute exact Gaussian expectations of the soft-threshold decoder, eq. (5).
 
-Coordinate j of the decoder for data point i is pi_alpha(u) + b_j with u = W_j . z, and u is normal whatever n, d and
-kappa are. So the expected squared error of every coordinate is a sum of Gaussian tails, eqs. (11) to (13): no
-sampling, no quadrature.
+They hold for any data set and any number of latents. Coordinate j of the decoder for data point i is pi_alpha(u) + b_j
+with u = W_j . z, and u is normal for all n, d and kappa. So the expected squared error of every coordinate is a sum of
+Gaussian tails, eqs. (11) to (13). It needs no sampling and no quadrature.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ _ROOT_TWO_PI = np.sqrt(2 * np.pi)
 
 
 def soft_threshold(u: np.ndarray, alpha: float) -> np.ndarray:
-    """pi_alpha(u) = sign(u) max(|u| - alpha, 0), eq. (5)."""
+    """Return pi_alpha(u) = sign(u) max(|u| - alpha, 0), eq. (5). Raises ConfigError where alpha < 0."""
     return np.sign(u) * np.maximum(np.abs(u) - arguments.non_negative("alpha", alpha), 0.0)
 
 
 class Error(NamedTuple):
-    """E[(c - pi_alpha(u))^2] for u ~ N(m, v), and its derivatives; arrays of the shape of c, m and v together.
+    """E[(c - pi_alpha(u))^2] for u ~ N(m, v), and its derivatives. All arrays have the shape of c, m and v broadcast.
 
-    The heat equation ties the derivatives in v to those in m (d/dv = 1/2 d^2/dm^2), so four orders in m are all there
-    is.
+    The heat equation gives the derivatives in v from those in m: d/dv = 1/2 d^2/dm^2. So the four orders in m are
+    enough.
 
     Attributes:
       value: the expectation.
       m1, m2, m3, m4: its derivatives of orders 1 to 4 with respect to m.
       output: E[pi_alpha(u)].
-      passes: P(|u| > alpha), the derivative of `output` with respect to m.
+      passes: P(|u| > alpha), which is the derivative of `output` with respect to m.
       output_m2: the second derivative of `output` with respect to m.
     """
 
@@ -49,14 +49,18 @@ class Error(NamedTuple):
 
 
 def expected_error(c: ArrayLike, m: ArrayLike, v: ArrayLike, alpha: float) -> Error:
-    """The expected squared error of one output coordinate, Appendix B's tail formulas.
+    """Return the expected squared error of one output coordinate, by the tail formulas of Appendix B.
 
-    Every term is a product with a tail, so that a gradient of 1e-24 is right to many digits, not a difference of ones.
+    Every term is a product with a tail. So a gradient of 1e-24 is right to many digits; it is not a difference of
+    numbers near 1.
 
     Args:
       c: x_j - b_j.
-      m, v: mean and variance of u; v >= 0.
-      alpha: >= 0.
+      m, v: the mean and the variance of u; v >= 0. The shapes of c, m and v must broadcast.
+      alpha: the threshold, >= 0.
+
+    Raises:
+      ConfigError: alpha < 0.
     """
     c, m, v = np.broadcast_arrays(*(np.asarray(a, np.float64) for a in (c, m, v)))
     arguments.non_negative("alpha", alpha)
@@ -88,5 +92,5 @@ def _density(h: np.ndarray) -> np.ndarray:
 
 
 def _times(h: np.ndarray, density: np.ndarray) -> np.ndarray:
-    """The product, 0 where the density is: never infinity times 0."""
+    """Return h times the density, and 0 where the density is 0: never infinity times 0."""
     return np.where(density == 0, 0.0, np.where(density == 0, 0.0, h) * density)

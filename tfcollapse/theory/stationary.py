@@ -1,4 +1,4 @@
-"""Proposition 4 and the question it leaves open: what kind of stationary point a collapsed unit is."""
+"""Find what kind of stationary point a collapsed unit is: the question that Proposition 4 leaves open."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Curvature(NamedTuple):
     """The extreme eigenvalues of a Hessian.
 
     Attributes:
-      lowest, highest: eigenvalues.
-      error: each of the two has an eigenvalue of the matrix within this distance.
-      kind: SADDLE where the lowest is below 0 by more than its error; MINIMUM where it is above 0 by more; FLAT
-        between the two: no direction falls at second order, and some do not rise either.
-      direction: [size], of unit length, along which the matrix is `lowest`.
+      lowest, highest: the two eigenvalues.
+      error: within this distance of each of the two lies an eigenvalue of the matrix.
+      kind: SADDLE where the lowest is below 0 by more than its error; MINIMUM where it is above 0 by more than its
+        error; FLAT otherwise: no direction falls at second order, and some do not rise either.
+      direction: a vector of unit length, [size], along which the matrix has the value `lowest`.
     """
 
     lowest: float
@@ -40,15 +40,21 @@ def curvature(
     tolerance: float = 0.0,
     seed: int = 0,
 ) -> Curvature:
-    """The extreme eigenvalues of a symmetric matrix known by its products with vectors, by Lanczos' method.
+    """Return the extreme eigenvalues of a symmetric matrix that is known by its products with vectors.
 
-    SciPy's eigsh wants a relative accuracy, which the many eigenvalues at 0 here never reach; a fixed number of steps
-    with complete reorthogonalisation gives both ends and their error bounds (Parlett 1980, section 13.2).
+    The method is Lanczos'. SciPy's eigsh demands a relative accuracy that the many eigenvalues at 0 never reach here. A
+    fixed number of steps with complete reorthogonalisation gives both ends and their error bounds (Parlett 1980,
+    section 13.2).
 
     Args:
-      product: [size] to [size].
-      steps: at most so many products.
-      tolerance: stop earlier where both ends are known to this relative accuracy.
+      product: a function from a vector [size] to the matrix times it, [size].
+      size: the number of rows of the matrix.
+      steps: the largest number of products.
+      tolerance: the relative accuracy of both ends at which the method stops earlier.
+      seed: the seed of the first vector.
+
+    Raises:
+      ConfigError: a product of another shape or with a number that is not finite, or steps < 1.
     """
     arguments.whole("steps", steps, 1, 10**6, "Lanczos steps")
     basis = [_unit(np.random.default_rng(seed).standard_normal(size))]
@@ -74,7 +80,10 @@ def curvature(
 
 
 def _ends(diagonal: list[float], beside: list[float]) -> tuple[float, float, float, float, np.ndarray]:
-    """Lowest and highest eigenvalue of the tridiagonal matrix, each with its error, and the lowest one's vector."""
+    """Return the lowest and the highest eigenvalue of the tridiagonal matrix, each with its error, and a vector.
+
+    The vector is the eigenvector of the lowest eigenvalue.
+    """
     inner = np.diag(diagonal) + np.diag(beside[:-1], 1) + np.diag(beside[:-1], -1)
     values, vectors = np.linalg.eigh(inner)
     floor = _ROUND_OFF * float(np.abs(values).max())

@@ -1,8 +1,8 @@
-"""Proposition 2: beyond a finite gamma the collapsed solution costs less than any use of a given decoder.
+"""Compute Proposition 2: beyond a finite gamma the collapsed solution costs less than any use of a given decoder.
 
-f is the data term of eq. (4) without 1/gamma, summed over data points; KL in nats, summed too. At one gamma the two
-costs of the proposition are f / gamma + 2 KL + n kappa and n d gamma-bar / gamma + n kappa, beside the same n d log
-gamma.
+f is the data term of eq. (4) without 1/gamma, summed over data points. The KL is in nats, summed over data points too.
+At one gamma the two costs of the proposition are f / gamma + 2 KL + n kappa and n d gamma-bar / gamma + n kappa. Both
+have the further term n d log gamma.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tfcollapse.theory import arguments
 
 
 class Response(NamedTuple):
-    """A posterior's data term f and its KL, both summed over data points."""
+    """The data term f and the KL (nats) of a posterior, both summed over data points."""
 
     f: float
     kl: float
@@ -26,12 +26,11 @@ class Response(NamedTuple):
 
 @dataclass(frozen=True)
 class Crossing:
-    """Where the collapsed solution becomes the cheaper one.
+    """The gamma at which the collapsed solution becomes the cheaper one.
 
     Attributes:
-      gamma: gamma', the largest (n d gamma-bar - f) / (2 KL) over posteriors: below it some posterior costs less than
-      the
-        collapsed solution, above it none does. 0 where none ever does.
+      gamma: gamma', the largest (n d gamma-bar - f) / (2 KL) over posteriors. Below it some posterior costs less than
+        the collapsed solution; above it none does. It is 0 where none ever does.
       history: gamma at each iteration, ascending.
     """
 
@@ -42,16 +41,21 @@ class Crossing:
 def direct_gamma(
     respond: Callable[[float], Response], ceiling: float, start: float, tolerance: float = 1e-9, most: int = 60
 ) -> Crossing:
-    """The gamma' of Proposition 2 by comparing the two costs, the posterior re-optimised at each gamma.
+    """Return the gamma' of Proposition 2 by comparing the two costs, with the posterior optimised again at each gamma.
 
-    min_q f + 2 gamma KL is concave and does not fall in gamma, so it meets n d gamma-bar once; Dinkelbach's iteration
-    gamma <- (n d gamma-bar - f) / (2 KL) climbs to that point. With a `respond` that does not quite find the minimum,
-    the result is a lower bound.
+    min_q f + 2 gamma KL is concave and does not fall in gamma, so it meets n d gamma-bar once. Dinkelbach's iteration
+    gamma <- (n d gamma-bar - f) / (2 KL) climbs to that point. Where `respond` does not quite find the minimum, the
+    result is a lower bound.
 
     Args:
-      respond: gamma to the best posterior's `Response` for the decoder in question.
-      ceiling: n d gamma-bar, the collapsed solution's data term.
+      respond: a function from gamma to the `Response` of the best posterior for the decoder in question.
+      ceiling: n d gamma-bar, the data term of the collapsed solution.
       start: a gamma to begin with, such as the trained one.
+      tolerance: the relative change of gamma at which the iteration stops.
+      most: the largest number of iterations.
+
+    Raises:
+      ConfigError: `start` or `ceiling` is not a finite number > 0.
     """
     gamma, history = arguments.positive("start", start), list[float]()
     arguments.positive("ceiling", ceiling)
@@ -69,18 +73,23 @@ def direct_gamma(
 
 
 def point_gamma(response: Response, ceiling: float) -> float:
-    """The gamma above which the collapsed solution costs less than this one posterior."""
+    """Return the gamma above which the collapsed solution costs less than this one posterior; 0 where it always does.
+
+    Args:
+      response: the posterior's data term and its KL, which must be > 0.
+      ceiling: n d gamma-bar, the data term of the collapsed solution.
+    """
     return max(0.0, (ceiling - response.f) / (2 * response.kl))
 
 
 @dataclass(frozen=True)
 class Quadratic:
-    """The ingredients of eqs. (19) to (35) at an evaluation point, one entry for each data point and latent.
+    """The quantities of eqs. (19) to (35) at an evaluation point, with one entry for each data point and latent.
 
     Attributes:
-      lipschitz: L, of the gradient of f.
-      mean, sigma: u-tilde and v-tilde (w-tilde is 1), flat.
-      mean_slope, sigma_slope: the derivatives of f there.
+      lipschitz: L, the Lipschitz constant of the gradient of f.
+      mean, sigma: u-tilde and v-tilde, [n kappa]; w-tilde is 1.
+      mean_slope, sigma_slope: the derivatives of f by them, [n kappa].
     """
 
     lipschitz: float
@@ -91,39 +100,50 @@ class Quadratic:
 
     @property
     def y(self) -> np.ndarray:
-        """y_j of eq. (33)."""
+        """Return y_j of eq. (33), [n kappa]."""
         return self.lipschitz / 2 * np.square(self.mean - self.mean_slope / self.lipschitz)
 
     @property
     def c(self) -> np.ndarray:
-        """c_j, the coefficient on v^2 in eq. (26)."""
+        """Return c_j, the coefficient on v^2 in eq. (26), [n kappa]."""
         return coefficient(self.sigma, self.sigma_slope, self.lipschitz)
 
     def sufficient_gamma(self) -> float:
-        """A gamma from which eq. (35) is positive for every w, so that h^appr is lowest at w = 0.
+        """Return a gamma from which eq. (35) is positive for every w, so that h^appr is lowest at w = 0.
 
-        Each summand of (35) is positive for all w where gamma >= max(beta y_j / c_j, y_j / 2), beta = L / 2.
+        Each summand of (35) is positive for all w where gamma >= max(beta y_j / c_j, y_j / 2), with beta = L / 2.
 
         Raises:
-          ConfigError: a decoder that some latent does not reach (c_j = 0): degenerate in the sense of section 5.1.
+          ConfigError: the decoder does not respond to some latent (c_j = 0): it is degenerate in the sense of section
+            5.1.
         """
         if (self.c <= 0).any():
             raise ConfigError("sigma_slope: expected > 0 for every latent, as a non-degenerate decoder has; received 0")
         return float(np.maximum(self.lipschitz / 2 * self.y / self.c, self.y / 2).max())
 
     def reduced(self, w: np.ndarray, gamma: float) -> np.ndarray:
-        """h^appr(w), eq. (33); the sum runs over n kappa entries (printed: n d)."""
+        """Return h^appr(w), eq. (33), for each entry of `w`.
+
+        The sum runs over n kappa entries; the paper prints n d.
+        """
         squares = np.square(np.asarray(w, np.float64))[..., None]
         return (self.y / (gamma + self.lipschitz / 2 * squares) + np.log(gamma + self.c * squares)).sum(axis=-1)
 
     def reduced_slope(self, w: np.ndarray, gamma: float) -> np.ndarray:
-        """Its derivative by w^2, eq. (35)."""
+        """Return the derivative of h^appr by w^2, eq. (35), for each entry of `w`."""
         squares, beta = np.square(np.asarray(w, np.float64))[..., None], self.lipschitz / 2
         return (-beta * self.y / np.square(gamma + beta * squares) + self.c / (gamma + self.c * squares)).sum(axis=-1)
 
 
 def bound(v: np.ndarray, at: np.ndarray, slope: np.ndarray, lipschitz: float) -> np.ndarray:
-    """g, eq. (22): what f can rise to along v >= 0 from `at`, given its slope >= 0 there and that it never falls."""
+    """Return g, eq. (22): the largest value that f can rise to along v >= 0 from `at`.
+
+    The slope of f at `at` is >= 0, and f never falls along v. g is infinite where v, `at` or the slope is negative.
+
+    Args:
+      v, at, slope: v, v-tilde and delta, arrays whose shapes broadcast.
+      lipschitz: L, > 0.
+    """
     v, at, slope = (np.asarray(part, np.float64) for part in (v, at, slope))
     turning = at - slope / lipschitz
     inside = (v - at) * slope + lipschitz / 2 * np.square(v - at)
@@ -132,7 +152,17 @@ def bound(v: np.ndarray, at: np.ndarray, slope: np.ndarray, lipschitz: float) ->
 
 
 def approximation(v: np.ndarray, at: np.ndarray, slope: np.ndarray, lipschitz: float) -> np.ndarray:
-    """g^appr, eq. (26): a quadratic without linear term that agrees with g at 0 and at `at`, eqs. (27) and (28)."""
+    """Return g^appr, eq. (26): a quadratic without a linear term that agrees with g at two points.
+
+    The points are 0 and `at`, eqs. (27) and (28).
+
+    Args:
+      v, at, slope: v, v-tilde and delta, arrays whose shapes broadcast.
+      lipschitz: L, > 0.
+
+    Raises:
+      ConfigError: L is not a finite number > 0.
+    """
     v, at, slope = (np.asarray(part, np.float64) for part in (v, at, slope))
     first = -np.square(slope) / (2 * lipschitz)
     second = lipschitz * np.square(at) / 2 - slope * at
@@ -142,19 +172,31 @@ def approximation(v: np.ndarray, at: np.ndarray, slope: np.ndarray, lipschitz: f
 
 
 def coefficient(at: np.ndarray, slope: np.ndarray, lipschitz: float) -> np.ndarray:
-    """The coefficient on v^2 in eq. (26), c_j."""
+    """Return c_j, the coefficient on v^2 in eq. (26).
+
+    Args:
+      at, slope: v-tilde and delta, arrays whose shapes broadcast.
+      lipschitz: L, > 0.
+
+    Raises:
+      ConfigError: L is not a finite number > 0.
+    """
     arguments.positive("lipschitz", lipschitz)
     at, slope = np.asarray(at, np.float64), np.asarray(slope, np.float64)
     return np.where(at - slope / lipschitz >= 0, np.square(slope) / (2 * lipschitz * at**2), slope / at - lipschitz / 2)
 
 
 def affine_response(weights: np.ndarray, bias: np.ndarray, data: np.ndarray, gamma: float) -> Response:
-    """The best posterior of a FIXED affine decoder at this gamma, in closed form.
+    """Return f and the KL of the best posterior of a FIXED affine decoder at this gamma, in closed form.
 
     Args:
       weights: [d, kappa].
       bias: [d].
       data: [n, d].
+      gamma: the decoder variance, > 0.
+
+    Raises:
+      ConfigError: unusable data, weights of another shape, or gamma <= 0.
     """
     mean, variance = affine_posterior(weights, bias, data, gamma)
     residual = data - bias - mean @ weights.T
@@ -166,7 +208,10 @@ def affine_response(weights: np.ndarray, bias: np.ndarray, data: np.ndarray, gam
 def affine_posterior(
     weights: np.ndarray, bias: np.ndarray, data: np.ndarray, gamma: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Means [n, kappa] and variances [kappa] of that posterior."""
+    """Return the means [n, kappa] and the variances [kappa] of the best posterior of a fixed affine decoder.
+
+    The arguments and errors are those of `affine_response`.
+    """
     data = arguments.points("data", data)
     weights = arguments.finite("weights", weights, data.shape[1], None)
     arguments.positive("gamma", gamma)
@@ -175,9 +220,11 @@ def affine_posterior(
 
 
 def affine_quadratic(weights: np.ndarray, bias: np.ndarray, data: np.ndarray, gamma: float) -> Quadratic:
-    """Eqs. (19) to (35) for a fixed affine decoder at its best posterior; f is quadratic, so that L is exact.
+    """Return the quantities of eqs. (19) to (35) for a fixed affine decoder at its best posterior.
 
-    Units whose column is zero send nothing and are left out.
+    f is quadratic here, so that L is exact. Units whose column is zero send nothing and are left out.
+
+    The arguments and errors are those of `affine_response`.
     """
     live = np.square(weights).sum(axis=0) > 0
     weights = weights[:, live]
