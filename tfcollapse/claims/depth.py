@@ -30,7 +30,8 @@ def depth_claims(rows: Rows) -> list[Claim]:
     """Judge section 6 on Figure 1, eq. (8) and eq. (10).
 
     The errors are squared errors per pixel on the training set. Errors by depth are means over seeds; eq. (8) is judged
-    for each pair of AE and VAE. The comparison with PCA is a check of ours, and is made for dense networks only.
+    for each pair of AE and VAE. The comparison with PCA is a check of ours. It is made for fully connected networks
+    only.
 
     Args:
       rows: the rows of a sweep over depths, at least one.

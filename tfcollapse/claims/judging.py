@@ -140,8 +140,8 @@ def falls_then_rises(rows: Rows, whose: str = "the AE's error") -> Claim:
 def above_pca(rows: Rows, whose: str = "deep AEs") -> Claim:
     """Judge whether deep AEs are stuck and not short of capacity: whether the deepest AE's error is above PCA's.
 
-    The check is ours. It holds for dense networks only: each of them can represent a linear map, because two ReLU units
-    carry one signed coordinate.
+    The check is ours. It holds for fully connected networks only: each of them can represent a linear map, because two
+    ReLU units carry one signed coordinate.
 
     Args:
       rows: the rows of AEs and of other objectives, which are ignored.

@@ -27,7 +27,7 @@ OTHER: dict[str, Any] = {"color": "#777777", "marker": "D", "linestyle": ":"}
 
 
 def depth_label(rows: Rows) -> str:
-    """Say what the depth of these networks counts."""
+    """Return what the depth of these networks counts, as the label of an axis."""
     return ARCHITECTURES[rows[0]["architecture"]].depth_label
 
 
@@ -64,7 +64,7 @@ def _untrained(rows: Rows) -> str:
 
 
 def _narrowing(rows: Rows) -> str:
-    """Say how wide networks are that are not as wide as the paper's."""
+    """Return which networks are narrower or wider than the paper's, as text; an empty text where none is."""
     sentences = []
     for spec in (ARCHITECTURES[name] for name in dict.fromkeys(row["architecture"] for row in rows)):
         paper = getattr(Network(), spec.size_field)
