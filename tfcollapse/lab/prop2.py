@@ -75,10 +75,7 @@ def _points(seed: int) -> np.ndarray:
 
 
 def _affine_routes(name: str, points: np.ndarray, latent: int) -> list[Check]:
-    """Check the three routes to gamma' on the optimal affine VAE.
-
-    Each route must imply what it claims, and their values must be in the right order.
-    """
+    """Check the three routes to gamma' on the optimal affine VAE: what each claims, and the order of their values."""
     best, known = affine.optimum(points, latent), affine.spectrum(points)
     ceiling, top = len(points) * known.total, float(known.eigenvalues[0])
 
