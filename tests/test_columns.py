@@ -15,6 +15,7 @@ from tfcollapse.records.numerics import numerics_of, older, older_mark
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.records.table import read_table, tidy_row, write_table
 from tfcollapse.reports import study_page as report
+from tfcollapse.reports.markdown import markdown
 from tfcollapse.studies.study import load_study
 
 OTHER = {
@@ -151,7 +152,7 @@ def test_runs_that_differ_in_epsilon_alone_are_judged_drawn_and_listed_apart(tmp
     rows = epsilon_rows()
     study = load_study("fig1_left")
     assert {apart: len(part) for apart, part in study.parts(rows).items()} == {"epsilon 1e-08": 6, "epsilon 1e-16": 6}
-    page = report.page("fig1_left", study, rows)
+    page = markdown(report.page("fig1_left", study, rows))
     assert "| epsilon 1e-08: the AE's error first falls with depth, then rises | **supported** |" in page
     assert "| epsilon 1e-16: the AE's error first falls with depth, then rises | **contradicted** |" in page
     assert "| AE | 10 | 1e-16 | 1 | 0.007 |" in page
@@ -227,9 +228,9 @@ def test_a_record_without_a_numerics_version_is_of_the_first():
 def test_a_page_of_another_version_says_so_at_its_top():
     rows = [table_row(train_error=0.01, test_error=0.01, numerics=version) for version in (NUMERICS, NUMERICS - 1)]
     assert older_mark(rows[:1]) == ""
-    title, mark = report.page("fig1_left", load_study("fig1_left"), rows).split("\n\n")[:2]
+    title, mark = markdown(report.page("fig1_left", load_study("fig1_left"), rows)).split("\n\n")[:2]
     assert title.startswith("# ")
     assert mark.startswith(
         f"**Made with another version of the numbers ({NUMERICS - 1}); the present one is {NUMERICS}."
     )
-    assert "Made with" not in report.page("fig1_left", load_study("fig1_left"), rows[:1])
+    assert "Made with" not in markdown(report.page("fig1_left", load_study("fig1_left"), rows[:1]))

@@ -15,6 +15,7 @@ from tfcollapse.cli import main as cli
 from tfcollapse.figures import style
 from tfcollapse.records.table import read_table
 from tfcollapse.reports import study_page as report
+from tfcollapse.reports.markdown import markdown
 from tfcollapse.studies.study import load_study, study_names
 
 
@@ -135,7 +136,7 @@ def test_the_caption_says_what_was_run():
 
 
 def test_the_page_names_command_commit_hardware_steps_seeds_and_data():
-    text = report.page("fig1_left", load_study("fig1_left"), rows(PAPER, seeds=2))
+    text = markdown(report.page("fig1_left", load_study("fig1_left"), rows(PAPER, seeds=2)))
     for part in ("`tfcollapse sweep fig1_left`", "| abc |", "| here |", "250000 of batch 64", "| 0; 1 |", "10000 test"):
         assert part in text
     assert "0.01005 +- 7.1e-05" in text

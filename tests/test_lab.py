@@ -229,8 +229,8 @@ TITLES = {"equations": "## Equations (8) and (10)", "prop1": "## The soft-thresh
 @pytest.mark.parametrize("name", ["equations", pytest.param("prop1", marks=pytest.mark.slow)])
 def test_findings_are_redrawn_from_their_json_alone(found, name, tmp_path):
     section = found(name)
-    findings.write(tmp_path, section)
-    findings.draw(tmp_path)
+    findings.write_findings(tmp_path, section)
+    findings.write(tmp_path)
     first = (tmp_path / "theory.md").read_text()
     assert TITLES[name] in first
     for check in section["checks"]:

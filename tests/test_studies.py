@@ -15,6 +15,7 @@ from tfcollapse.figures.style import STYLES, caption
 from tfcollapse.metrics.posterior import SIGMA_BINS
 from tfcollapse.records.table import read_table, write_table
 from tfcollapse.reports import study_page as report
+from tfcollapse.reports.markdown import markdown
 from tfcollapse.studies.study import load_study
 
 
@@ -177,7 +178,7 @@ def test_the_caption_says_what_the_bars_are():
 def test_the_page_counts_the_seeds_that_finished():
     rows = [table_row(seed=seed, train_error=0.01, test_error=0.01) for seed in (0, 1)]
     rows.append(table_row(seed=2, status="failed", train_error=None, test_error=None))
-    assert "| AE | 2 | 2 of 3 | 0.01 +- 0 |" in report.page("fig1_left", load_study("fig1_left"), rows)
+    assert "| AE | 2 | 2 of 3 | 0.01 +- 0 |" in markdown(report.page("fig1_left", load_study("fig1_left"), rows))
 
 
 def test_the_gamma_figure_draws_lines_for_fixed_points_for_free_and_the_prediction_beside():
@@ -233,10 +234,10 @@ def test_the_pca_check_is_asked_of_dense_networks_alone():
 
 
 def test_the_page_has_a_column_for_what_the_study_varies():
-    page = report.page("fig1_right", load_study("fig1_right"), residual_rows(TWO))
+    page = markdown(report.page("fig1_right", load_study("fig1_right"), residual_rows(TWO)))
     assert "| objective | depth | convolutions a block | data | seeds | train error | test error |" in page
     assert "| AE | 2 | 3 | svhn | 1 | 0.03 | 0.03 |" in page
-    varied = report.page("initialisation", load_study("initialisation"), initialisation_rows(STARTS))
+    varied = markdown(report.page("initialisation", load_study("initialisation"), initialisation_rows(STARTS)))
     assert "| objective | depth | initialiser | seeds |" in varied
 
 

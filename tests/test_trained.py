@@ -8,6 +8,7 @@ from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTE
 from tfcollapse.figures import depth_figure
 from tfcollapse.records.trained import TRAINED, not_trained, trained
 from tfcollapse.reports import study_page as report
+from tfcollapse.reports.markdown import markdown
 from tfcollapse.studies.study import load_study
 
 MEAN = 0.07
@@ -144,7 +145,7 @@ def test_what_is_decided_over_a_whole_table_holds_in_its_parts():
     ]
     study = load_study("fig1_left")
     assert [len(part) for part in study.parts(rows).values()] == [2, 2]
-    page = report.page("fig1_left", study, rows)
+    page = markdown(report.page("fig1_left", study, rows))
     assert "not trained" not in page
 
 
@@ -163,7 +164,7 @@ def test_the_rule_does_not_depend_on_a_study_s_own_claims(study):
 
 def test_page_and_figure_mark_what_was_not_trained():
     rows = table((0.043, 0.038, 0.08), (0.044, 0.039, 0.05))
-    page = report.page("fig1_middle", load_study("fig1_middle"), rows)
+    page = markdown(report.page("fig1_middle", load_study("fig1_middle"), rows))
     assert "| AE | 3 | 1 | 0.08 (not trained) |" in page
     assert "| VAE | 3 | 1 | 0.05 |" in page
     assert "not trained (error not below 95% of the mean predictor's): AE depth 3" in page

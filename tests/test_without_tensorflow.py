@@ -8,6 +8,7 @@ import pytest
 from processes import ROOT
 
 LIGHT = (
+    "blocks",
     "columns",
     "config",
     "draws",

@@ -48,7 +48,7 @@ def run(parsed: argparse.Namespace) -> int:
 
     def say(case: str, facts: dict[str, Any]) -> None:
         if not parsed.json:
-            print("\n".join(bench_page.lines(case, facts)), flush=True)
+            print("\n".join(bench_page.terminal_lines(case, facts)), flush=True)
 
     record = bench_record(cases, parsed.windows, parsed.seconds, parsed.throughput, parsed.command_line, say)
     if parsed.json:

@@ -39,20 +39,18 @@ def run(parsed: argparse.Namespace) -> int:
 
     need_tensorflow("blame")
     from tfcollapse.config.overrides import configured
-    from tfcollapse.records.files import replacing
     from tfcollapse.records.provenance import environment
-    from tfcollapse.reports.blame_page import blame_page, blame_tables
+    from tfcollapse.reports import blame_page
+    from tfcollapse.reports.markdown import markdown
 
     declared = configured(parsed.config, parsed.settings)
     found = _blamed(declared, parsed)
     if parsed.page is not None:
-        with replacing(pathlib.Path(parsed.page)) as partial:
-            partial.write_text(blame_page(found, declared, environment(command=parsed.command_line)))
+        blame_page.write(pathlib.Path(parsed.page), found, declared, environment(command=parsed.command_line))
     if parsed.json:
         print(json.dumps(found.as_json(), indent=1))
     else:
-        named = " and ".join(found.responsible) or "none of the suspects"
-        print(f"\n{blame_tables(found)}\n\nresponsible: {named}")
+        print(f"\n{markdown(blame_page.blame_tables(found))}\nresponsible: {blame_page.responsible(found)}")
     return 0
 
 

@@ -23,8 +23,8 @@ def run(parsed: argparse.Namespace) -> int:
     from tfcollapse.studies.study import load_study, study_names
 
     out = pathlib.Path(parsed.out)
-    if not parsed.study and theory_page.read(out):
-        print("wrote", ", ".join(map(str, theory_page.draw(out))))
+    if not parsed.study and theory_page.read_findings(out):
+        print("wrote", ", ".join(map(str, theory_page.write(out))))
         return 0
     studies = [parsed.study] if parsed.study else [name for name in study_names() if (out / f"{name}.csv").exists()]
     if not studies:

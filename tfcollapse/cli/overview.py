@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Write the page of all results."""
-    from tfcollapse.reports import overview
+    from tfcollapse.reports import overview_page
 
-    print("wrote", overview.write(pathlib.Path(parsed.out)))
+    print("wrote", overview_page.write(pathlib.Path(parsed.out)))
     return 0

@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """Train and diagnose every case and its near miss, and write taxonomy.md; 1 where a verdict is wrong."""
     from tfcollapse.backend import need_tensorflow
-    from tfcollapse.records.files import check_writable, replacing
+    from tfcollapse.records.files import check_writable
     from tfcollapse.records.provenance import environment
-    from tfcollapse.reports.taxonomy_page import case_line, taxonomy_page
+    from tfcollapse.reports import taxonomy_page
 
     out = pathlib.Path(parsed.out)
     if parsed.seeds < 1:
@@ -34,8 +34,6 @@ def run(parsed: argparse.Namespace) -> int:
     begun, made, results = time.monotonic(), environment(command=parsed.command_line), []
     for result in case_results(parsed.seeds):
         results.append(result)
-        print(" | ".join(case_line(result)), flush=True)
-    with replacing(out / "taxonomy.md") as partial:
-        partial.write_text(taxonomy_page(results, time.monotonic() - begun, made))
-    print("wrote", out / "taxonomy.md")
+        print(" | ".join(taxonomy_page.case_row(result)), flush=True)
+    print("wrote", taxonomy_page.write(out / "taxonomy.md", results, time.monotonic() - begun, made))
     return 1 if any(result.wrong for result in results) else 0

@@ -41,9 +41,9 @@ def run(parsed: argparse.Namespace) -> int:
     for name in names:
         sections.append(laboratory.find(name, vars(parsed)))
         if not parsed.json:
-            print("\n".join(theory_page.lines(sections[-1])), flush=True)
-        theory_page.write(out, sections[-1])
-    paths = theory_page.draw(out)
+            print("\n".join(theory_page.terminal_lines(sections[-1])), flush=True)
+        theory_page.write_findings(out, sections[-1])
+    paths = theory_page.write(out)
     if parsed.json:
         print(json.dumps(sections, indent=1))
     else:

@@ -22,14 +22,14 @@ def older(rows: Sequence[Row]) -> str:
 def older_mark(rows: Sequence[Row]) -> str:
     """Return the notice for the top of a page that holds numbers of another version.
 
-    The notice is empty where all numbers are of the present version.
+    The notice is plain text, and is empty where all numbers are of the present version.
     """
     versions = older(rows)
     if not versions:
         return ""
     return (
-        f"**Made with another version of the numbers ({versions}); the present one is {NUMERICS}. The same command may "
-        "give other numbers today, and what this says is not counted among the results.**"
+        f"Made with another version of the numbers ({versions}); the present one is {NUMERICS}. The same command may "
+        "give other numbers today. These numbers are not counted among the results."
     )
 
 

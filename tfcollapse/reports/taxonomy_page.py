@@ -1,56 +1,63 @@
-"""The constructed cases as a page: what was done, and the verdict that the measurements gave, case and near miss."""
+"""The page of the constructed cases: what was done in each case and near miss, and the verdict on it."""
 
 from __future__ import annotations
 
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tfcollapse.reports.study_page import markdown_table
+from tfcollapse.reports.blocks import Block, Heading, Paragraph, Table
+from tfcollapse.reports.markdown import write_markdown
+from tfcollapse.reports.provenance_table import provenance_table
 
 if TYPE_CHECKING:
     from tfcollapse.diagnosis.taxonomy.results import CaseResult
 
 _HEADER = ("case", "what was done", "must be", "is, by seed", "decided by")
+_INTRODUCTION = (
+    "Section 3 of the paper names five kinds of posterior collapse. Each kind is constructed here as a small VAE, "
+    "which is trained and then diagnosed. The diagnosis sees the encoder, the decoder and the images, and gamma unless "
+    "the row says otherwise. A near miss is the same VAE moved across one threshold. The number in brackets counts the "
+    "units of that category."
+)
 
 
-def case_line(result: CaseResult) -> tuple[str, ...]:
-    """One case or near miss as the cells of its row."""
-    case, near, found = result.case, result.near, result.diagnoses
-    about, _, moved = case.about.partition("; near: ")
-    verdicts = ", ".join(
-        " ".join(f"{name} ({each.verdict.counts[name]})" if name in each.verdict.counts else name for name in names)
-        for each in found
-        for names in [each.verdict.categories]
-    )
-    decisive = found[0].verdict.evidence[1:] or found[0].verdict.evidence
-    numbers = "; ".join(f"{each.name} {each.value:.3g} against {each.threshold:.3g}" for each in decisive)
-    return case.name + (", near miss" if near else ""), moved if near else about, result.expected, verdicts, numbers
+def write(path: pathlib.Path, results: Sequence[CaseResult], seconds: float, made: Mapping[str, Any]) -> pathlib.Path:
+    """Write the page, and return its path. Raises RunError."""
+    return write_markdown(path, page(results, seconds, made))
 
 
-def taxonomy_page(results: Sequence[CaseResult], seconds: float, made: Mapping[str, Any]) -> str:
-    """Write the Markdown of taxonomy.md.
+def page(results: Sequence[CaseResult], seconds: float, made: Mapping[str, Any]) -> list[Block]:
+    """Return the page.
 
     Args:
       results: of every case and near miss.
-      seconds: what they took.
+      seconds: what all of them took.
       made: what `records.provenance.environment` says.
     """
-    lines, seeds = [case_line(result) for result in results], len(results[0].diagnoses)
+    seeds = len(results[0].diagnoses)
     wrong = sum(result.wrong for result in results)
-    versions = " ".join(f"{name} {version}" for name, version in made["versions"].items())
-    return (
-        "\n\n".join(
-            [
-                "# The five kinds of posterior collapse, each constructed",
-                "Section 3 of the paper, as small VAEs that are trained here, and diagnosed from their encoder, "
-                "decoder and images alone, and from gamma where it is not said otherwise. Every near miss is the same "
-                "VAE moved across one threshold. In brackets: units of that category.",
-                markdown_table(_HEADER, lines),
-                f"{wrong or 'No'} wrong verdict{'' if wrong == 1 else 's'} in {len(lines) * seeds}, seeds 0 to "
-                f"{seeds - 1}. Command: `{made['command']}`; commit {made['commit']}; numerics version "
-                f"{made['numerics']}; {made['machine']}; {versions}; "
-                f"{seconds:.0f} s.",
-            ]
-        )
-        + "\n"
+    count = f"{wrong or 'No'} verdict{'' if wrong == 1 else 's'} of {len(results) * seeds}"
+    return [
+        Heading(1, "The five kinds of posterior collapse, each constructed"),
+        Paragraph(_INTRODUCTION),
+        Table(_HEADER, [case_row(result) for result in results]),
+        Paragraph(f"{count} {'is' if wrong == 1 else 'are'} wrong."),
+        provenance_table([made], {"seeds": f"0 to {seeds - 1}", "time": f"{seconds:.0f} s"}),
+    ]
+
+
+def case_row(result: CaseResult) -> tuple[str, ...]:
+    """Return one case or near miss as the cells of its row."""
+    case, near, diagnoses = result.case, result.near, result.diagnoses
+    about, _, moved = case.about.partition("; near: ")
+    verdicts = [diagnosis.verdict for diagnosis in diagnoses]
+    named = ", ".join(
+        " ".join(f"{name} ({verdict.counts[name]})" if name in verdict.counts else name for name in verdict.categories)
+        for verdict in verdicts
     )
+    decisive = verdicts[0].evidence[1:] or verdicts[0].evidence
+    numbers = "; ".join(
+        f"{evidence.name} {evidence.value:.3g} against {evidence.threshold:.3g}" for evidence in decisive
+    )
+    return case.name + (", near miss" if near else ""), moved if near else about, result.expected, named, numbers

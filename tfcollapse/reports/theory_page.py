@@ -1,4 +1,4 @@
-"""What the theory lab found, on disk: one JSON a section, its figure, and one page over all of them."""
+"""The page of the theory lab: one JSON file a section, its figure, and one page over all of them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from tfcollapse.errors import RunError
 from tfcollapse.figures.style import save
 from tfcollapse.figures.theory import FIGURES
 from tfcollapse.records.files import disk_errors, read_json, replacing
-from tfcollapse.records.numerics import older_mark
-from tfcollapse.reports.study_page import markdown_table
+from tfcollapse.reports.blocks import Block, Content, Figure, Heading, Link, Paragraph, Strong, Table
+from tfcollapse.reports.markdown import write_markdown
+from tfcollapse.reports.provenance_table import older_notice, provenance_table
 
 Findings = Mapping[str, Any]
+"""What one section found, as its JSON file holds it."""
 
+_COLUMNS = ("claim", "predicted", "measured", "tolerance", "verdict")
 _INTRODUCTION = (
-    "Each proposition of the paper, checked: what it predicts beside what was measured. The closed forms are "
-    "float64; where a trained or deep network is meant, it is a Keras model of this package."
+    "Each proposition of the paper is checked here: what it predicts stands beside what was measured. The closed forms "
+    "are computed in float64. A trained or deep network is a Keras model of this package."
 )
 
 
-def write(out: pathlib.Path, findings: Findings) -> None:
+def write_findings(out: pathlib.Path, findings: Findings) -> None:
     """Write a section's JSON, in place of the one before. Raises RunError."""
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
@@ -30,55 +33,52 @@ def write(out: pathlib.Path, findings: Findings) -> None:
         partial.write_text(json.dumps(findings, indent=1) + "\n")
 
 
-def draw(out: pathlib.Path) -> list[pathlib.Path]:
-    """Redraw the figures and the page from the JSON files in `out`, without TensorFlow. Raises RunError."""
-    found, paths = read(out), []
-    for each in found:
-        try:
-            paths += save(FIGURES[each["name"]](each), out / each["name"])
-        except KeyError as error:
-            raise RunError(f"'{out / each['name']}.json': expected {error}; run 'tfcollapse theory' again") from None
-    with replacing(out / "theory.md") as partial:
-        partial.write_text(page(found))
-    return [*paths, out / "theory.md"]
-
-
-def read(out: pathlib.Path) -> list[Findings]:
-    """The sections whose JSON lies in `out`, in the paper's order; none where there is none."""
+def read_findings(out: pathlib.Path) -> list[Findings]:
+    """Return the sections whose JSON is in `out`, in the paper's order; none where there is none. Raises RunError."""
     return [read_json(out / f"{name}.json") for name in FIGURES if (out / f"{name}.json").is_file()]
 
 
-def page(findings: Sequence[Findings]) -> str:
-    """The Markdown of theory.md."""
-    return "\n\n".join(["# The theory lab", _INTRODUCTION, *map(_part, findings)]) + "\n"
+def write(out: pathlib.Path) -> list[pathlib.Path]:
+    """Draw the figures and write the page from the JSON files in `out`, and return every path. Raises RunError."""
+    sections, paths = read_findings(out), []
+    for findings in sections:
+        try:
+            paths += save(FIGURES[findings["name"]](findings), out / findings["name"])
+        except KeyError as error:
+            file = out / f"{findings['name']}.json"
+            raise RunError(f"'{file}': expected {error}; run 'tfcollapse theory' again") from None
+    return [*paths, write_markdown(out / "theory.md", page(sections))]
 
 
-def lines(findings: Findings) -> list[str]:
-    """A section's table as text for a terminal."""
-    rows = [[_cell(check[name]) for name in _COLUMNS] for check in findings["checks"]]
+def page(sections: Sequence[Findings]) -> list[Block]:
+    """Return the page of several sections."""
+    blocks = [block for findings in sections for block in _section(findings)]
+    return [Heading(1, "The theory lab"), Paragraph(_INTRODUCTION), *blocks]
+
+
+def terminal_lines(findings: Findings) -> list[str]:
+    """Return a section's table as lines for a terminal."""
     text = [f"{findings['title']}"]
-    for claim, predicted, measured, tolerance, verdict in rows:
+    for claim, predicted, measured, tolerance, verdict in map(_cells, findings["checks"]):
         text += [f"  {verdict:14} {claim}", f"  {'':14}   predicted {predicted} | measured {measured} | {tolerance}"]
     return text
 
 
-_COLUMNS = ("claim", "predicted", "measured", "tolerance", "verdict")
-
-
-def _part(each: Findings) -> str:
-    made = {name: each["made"][name] for name in ("command", "commit", "machine", "versions", "seconds")}
-    facts = [f"{name}: {value}" for name, value in (each["settings"] | made).items()]
-    rows = [[*(_cell(check[name]) for name in _COLUMNS[:-1]), f"**{check['verdict']}**"] for check in each["checks"]]
-    parts = [
-        f"## {each['title']}",
-        *filter(None, [older_mark([each["made"]])]),
-        each["reading"],
-        f"![{each['title']}]({each['name']}.png)",
-        markdown_table(_COLUMNS, rows),
-        "How it was made: " + "; ".join(facts) + f". Every number: [{each['name']}.json]({each['name']}.json).",
+def _section(findings: Findings) -> list[Block]:
+    name, title, made = findings["name"], findings["title"], findings["made"]
+    rows: list[list[Content]] = [[*cells[:-1], Strong(cells[-1])] for cells in map(_cells, findings["checks"])]
+    settings = {key: str(value) for key, value in findings["settings"].items()}
+    return [
+        Heading(2, title),
+        *older_notice([made]),
+        Paragraph(findings["reading"]),
+        Figure(title, f"{name}.png"),
+        Table(_COLUMNS, rows),
+        provenance_table([made], settings | {"time": f"{made['seconds']} s"}),
+        Paragraph(("Every number is in ", Link(f"{name}.json", f"{name}.json"), ".")),
     ]
-    return "\n\n".join(parts)
 
 
-def _cell(value: Any) -> str:
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+def _cells(check: Mapping[str, Any]) -> list[str]:
+    values = [check[name] for name in _COLUMNS]
+    return [f"{value:.6g}" if isinstance(value, float) else str(value) for value in values]

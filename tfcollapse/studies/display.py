@@ -12,6 +12,7 @@ import rich.progress
 import rich.table
 
 from tfcollapse.config.declaration import Run
+from tfcollapse.records.labels import short_label
 from tfcollapse.records.run_directory import Row
 
 if TYPE_CHECKING:
@@ -19,6 +20,18 @@ if TYPE_CHECKING:
 
 PLAIN_SECONDS = 20.0
 """Least time between two plain lines of one run."""
+_COLUMNS = (
+    "depth",
+    "objective",
+    "seed",
+    "status",
+    "train_error",
+    "test_error",
+    "gamma",
+    "active_units",
+    "kl",
+    "steps_per_second",
+)
 
 
 class Display:
@@ -83,23 +96,12 @@ class Display:
 
     def table(self, rows: list[Row]) -> None:
         """All cells of a sweep."""
-        columns = {
-            "depth": "depth",
-            "objective": "objective",
-            "seed": "seed",
-            "status": "status",
-            "train_error": "train",
-            "test_error": "test",
-            "gamma": "gamma",
-            "active_units": "active",
-            "kl": "KL",
-            "steps_per_second": "steps/s",
-        }
+        columns = list(_COLUMNS)
         if all(row["status"] == "finished" for row in rows):
-            del columns["status"]  # so that it fits 80 columns
+            columns.remove("status")  # so that it fits 80 columns
         table = rich.table.Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
-        for name in columns.values():
-            table.add_column(name, no_wrap=True)
+        for name in columns:
+            table.add_column(short_label(name), no_wrap=True)
         for row in rows:
             table.add_row(*(_cell(row.get(name)) for name in columns))
         self.console.print(table)

@@ -1,0 +1,58 @@
+"""Show what every cell of a study obtained. A cell is the runs that differ in their seeds alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tfcollapse.records.columns import COLUMNS
+from tfcollapse.records.labels import label
+from tfcollapse.records.statistics import Rows, mean_and_sd
+from tfcollapse.records.trained import not_trained
+from tfcollapse.reports.blocks import Table
+
+_FIRST = ("objective", "depth", "block_depth", "initializer", "gamma_mode", "dataset")
+"""The columns that stand before the others, where they tell cells apart."""
+_ERRORS = ("train_error", "test_error")
+_OF_A_VAE = ("gamma", "active_units", "kl", "sigma_above_0.9")
+
+
+def cells_table(rows: Rows) -> Table:
+    """Return one line for each cell of a study's table: means over seeds, and their standard deviations."""
+    names = {row["run_id"]: str(row["dataset"]).split()[0] for row in rows}  # an unfinished run knows no version
+    rows = [{**row, "dataset": names[row["run_id"]]} for row in rows]
+    keys = _keys(rows)
+    measures = [*_ERRORS, *(_OF_A_VAE if any(row["objective"] != "AE" for row in rows) else ())]
+    untrained = {row["run_id"] for row in not_trained(rows)}
+    lines: list[tuple[str, ...]] = []
+    for cell in dict.fromkeys(tuple(row.get(key) for key in keys) for row in rows):
+        runs = [row for row in rows if tuple(row.get(key) for key in keys) == cell]
+        numbers = [_number([row[name] for row in runs if row.get(name) is not None]) for name in measures]
+        if untrained & {row["run_id"] for row in runs}:
+            numbers[0] += " (not trained)"
+        ended = sum(row["status"] == "finished" for row in runs)
+        seeds = str(ended) if ended == len(runs) else f"{ended} of {len(runs)}"
+        lines.append((*("-" if value is None else str(value) for value in cell), seeds, *numbers))
+    header = (*map(label, keys), "seeds", *map(label, measures))
+    lines.sort(key=lambda line: line[0])
+    return Table(header, lines)
+
+
+def _keys(rows: Rows) -> list[str]:
+    """Return the columns that tell the cells of a table apart: objective, depth, and what else differs."""
+    keys = ["objective", "depth"]
+    for column in dict.fromkeys((*_FIRST, *COLUMNS.values())):
+        if column != "seed" and len(_values([*keys, column], rows)) > len(_values(keys, rows)):
+            keys.append(column)
+    return keys
+
+
+def _values(keys: Sequence[str], rows: Rows) -> set[tuple[Any, ...]]:
+    return {tuple(row.get(key) for key in keys) for row in rows}
+
+
+def _number(values: Sequence[float]) -> str:
+    mean, sd = mean_and_sd(values)
+    if not values:
+        return "-"
+    return f"{mean:.4g}" + (f" +- {sd:.2g}" if len(values) > 1 else "")

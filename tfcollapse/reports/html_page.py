@@ -1,0 +1,139 @@
+"""Write blocks as one HTML page that needs no network. All escaping of HTML is in this file."""
+
+from __future__ import annotations
+
+import html
+import importlib.resources
+import pathlib
+from collections.abc import Sequence
+
+from tfcollapse.records.files import disk_errors, replacing
+from tfcollapse.reports.blocks import (
+    Block,
+    Bullets,
+    Code,
+    Content,
+    Details,
+    Figure,
+    Heading,
+    Link,
+    Listing,
+    Mark,
+    Number,
+    Paragraph,
+    Strong,
+    Table,
+    one_line,
+    parts,
+    printable,
+    url,
+)
+from tfcollapse.reports.svg import svg
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self' data:"
+
+
+def write_html(path: pathlib.Path, title: str, blocks: Sequence[Block], skip: Link | None = None) -> pathlib.Path:
+    """Write a page whole or not at all, with the folder that it is in, and return its path. Raises RunError."""
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as partial:
+        partial.write_text(html_page(title, blocks, skip), encoding="utf-8")
+    return path
+
+
+def html_page(title: str, blocks: Sequence[Block], skip: Link | None = None) -> str:
+    """Return a whole page.
+
+    Args:
+      title: of the browser's window.
+      blocks: the page.
+      skip: a link to the main part, for a reader who moves by keyboard.
+    """
+    style, script = (
+        importlib.resources.files("tfcollapse.reports").joinpath(name).read_text()
+        for name in ("report.css", "report.js")
+    )
+    return (
+        f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{_text(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
+        + (f'<a class="skip" href="{skip.address}">{_text(skip.text)}</a>\n' if skip else "")
+        + f"<main>\n{html_blocks(blocks)}\n</main>\n<script>\n{script}</script>\n</body>\n</html>\n"
+    )
+
+
+def html_blocks(blocks: Sequence[Block]) -> str:
+    """Return the blocks as HTML."""
+    return "\n".join(_block(block) for block in blocks)
+
+
+def _block(block: Block) -> str:
+    match block:
+        case Heading():
+            anchor = f" {_id(block.anchor)}" if block.anchor else ""
+            return f"<h{block.level}{anchor}>{_inline(block.content)}</h{block.level}>"
+        case Paragraph():
+            return f"<p>{_inline(block.content)}</p>"
+        case Bullets():
+            return "<ul>" + "".join(f"<li>{_inline(item)}</li>" for item in block.items) + "</ul>"
+        case Table():
+            return _table(block)
+        case Figure():
+            return _figure(block)
+        case Listing():
+            return f"<pre>\n{html.escape(printable(block.text))}</pre>"  # a parser drops the first line break
+        case Details():
+            summary = f"<summary>{_inline(block.summary)}</summary>"
+            return f"<details {_id(block.anchor)}>{summary}\n{html_blocks(block.blocks)}\n</details>"
+
+
+def _table(table: Table) -> str:
+    titles, opening = [_inline(title) for title in table.header], "<table>"
+    if table.sortable:
+        opening = '<table class="sortable"><caption>Press a heading to sort by it.</caption>'
+        titles = [f'<button type="button">{title}</button>' for title in titles]
+    head = "".join(f'<th scope="col">{title}</th>' for title in titles)
+    body = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in table.rows)
+    return f'<div class="wide">{opening}<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>'
+
+
+def _cell(content: Content) -> str:
+    if isinstance(content, Number) and content.value is not None:
+        return f'<td class="number" data-value="{content.value!r}">{_text(content.text)}</td>'
+    return f"<td>{_inline(content)}</td>"
+
+
+def _figure(figure: Figure) -> str:
+    alt = _text(figure.alt)
+    if isinstance(figure.source, str):
+        return f'<figure><img src="{url(figure.source)}" alt="{alt}"></figure>'
+    return f'<figure role="img" aria-label="{alt}">{svg(figure.source, figure.alt)}</figure>'
+
+
+def _inline(content: Content) -> str:
+    return "".join(map(_part, parts(content)))
+
+
+def _part(part: str | Mark) -> str:
+    match part:
+        case str():
+            return _text(part)
+        case Strong():
+            return f"<strong>{_text(part.text)}</strong>"
+        case Code():
+            return f"<code>{_text(part.text)}</code>"
+        case Link():
+            return f'<a href="{part.address}">{_text(part.text)}</a>'
+        case Number():
+            return _text(part.text)
+
+
+def _id(anchor: str) -> str:
+    return f'id="{html.escape(printable(anchor))}"'
+
+
+def _text(text: str) -> str:
+    """Return text for an element or for an attribute in quotation marks."""
+    return html.escape(one_line(text))

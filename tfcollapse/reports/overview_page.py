@@ -1,0 +1,155 @@
+"""The page of all records below a directory: which claims were reproduced, by what, and what was not run."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from tfcollapse.claims import judging
+from tfcollapse.config.declaration import NUMERICS
+from tfcollapse.errors import ConfigError
+from tfcollapse.records.numerics import older
+from tfcollapse.records.statistics import PAPER_STEPS
+from tfcollapse.records.table import complete, read_table
+from tfcollapse.reports import bench_page, theory_page
+from tfcollapse.reports.blocks import Block, Code, Content, Heading, Link, Paragraph, Strong, Table, joined
+from tfcollapse.reports.markdown import write_markdown
+from tfcollapse.studies.study import judge, load_study, study_names
+
+StudyTable = tuple[pathlib.Path, list[dict[str, Any]]]
+"""A study's table: where it lies, and its rows."""
+Line = tuple[Content, ...]
+"""A row of this page's tables."""
+
+PLAIN = {
+    judging.SUPPORTED: "reproduced",
+    judging.PARTLY: "partly reproduced",
+    judging.CONTRADICTED: "not reproduced",
+    judging.NOT_TESTED: "not tested",
+}
+"""A claim's verdict in plain words."""
+
+_INTRODUCTION = (
+    " writes this page from the tables and records below that directory. A verdict is on training of the length in its "
+    "row, and on the data in its row, with the number of training images in brackets. Where the training is shorter "
+    f"than the paper's {PAPER_STEPS:,} steps, the verdict does not judge the paper's own result. A network whose error "
+    "is not clearly below that of an image of means was not trained, and supports no claim. A table of another version "
+    "of the numbers is not counted. Several seeds stand as mean +- standard deviation. One seed has no error bar. An "
+    "empty cell stands for what the row above says."
+)
+_HEADER = ("figure", "claim", "verdict", "obtained", "seeds", "steps", "data", "hardware, time", "command")
+
+
+def write(out: pathlib.Path) -> pathlib.Path:
+    """Write `out`/README.md from every study's table, theory finding and bench record below `out`.
+
+    Raises:
+      ConfigError: there are none.
+      RunError: one of them cannot be read.
+    """
+    paths = (path for path in out.rglob("*.csv") if path.stem in study_names())
+    ordered = sorted(paths, key=lambda path: (path.stem, len(path.parts), path))
+    tables = [(path, read_table(path)) for path in ordered]
+    beside = [*_theory(out), *_speed(out)]
+    if not tables and not beside:
+        raise ConfigError(f"overview '{out}': expected tables or records below it, such as fig1_left.csv, found none")
+    lines = [*_tables(tables, out), *_not_run(tables)]
+    introduction = Paragraph((Code(f"tfcollapse overview {out}"), _INTRODUCTION))
+    return write_markdown(out / "README.md", [Heading(1, "Results"), introduction, Table(_HEADER, lines), *beside])
+
+
+def _tables(tables: Sequence[StudyTable], out: pathlib.Path) -> Iterator[Line]:
+    """Yield a line for each claim of each table."""
+    for path, rows in tables:
+        study = load_study(path.stem)
+        with complete(path, rows):
+            claims = judge(study, rows)
+        page = Link(path.stem, path.with_suffix(".md").relative_to(out).as_posix())
+        facts = _facts(rows)
+        if older(rows):
+            reason = f"made with version {older(rows)} of the numbers, not {NUMERICS}: to be made again"
+            yield (page, study.title, Strong("not counted"), reason, *facts)
+            continue
+        short = max(row["steps"] for row in rows) < PAPER_STEPS
+        for number, claim in enumerate(claims):
+            length = f" in {facts[1]} steps" if short and claim.verdict != judging.NOT_TESTED else ""
+            verdict = (Strong(PLAIN[claim.verdict]), length)
+            yield (page, claim.text, verdict, claim.evidence, *(facts if number == 0 else ("",) * len(facts)))
+
+
+def _facts(rows: Sequence[dict[str, Any]]) -> Line:
+    """Return seeds, steps, data, hardware with time, command."""
+    done = [row for row in rows if row["status"] == "finished"]
+    data = dict.fromkeys(f"{row['dataset']} ({row['train_images']:,})" for row in done)
+    machines = ", ".join(dict.fromkeys(row["machine"] for row in done))
+    missing = "" if len(done) == len(rows) else f", {len(rows) - len(done)} of {len(rows)} runs missing"
+    return (
+        str(len({row["seed"] for row in done})),
+        f"{max(row['steps'] for row in rows):,}",
+        ", ".join(data),
+        f"{machines}; {sum(row['seconds'] for row in done) / 3600:.2f} h over {len(done)} runs{missing}",
+        joined([Code(command) for command in dict.fromkeys(str(row["command"]) for row in rows)], " "),
+    )
+
+
+def _not_run(tables: Sequence[StudyTable]) -> Iterator[Line]:
+    """Yield a line for each study whose preset `paper` has runs that none of the tables holds."""
+    rows = [row for _, rows in tables for row in rows]
+    finished = {row["run_id"] for row in rows if row["status"] == "finished" and not older([row])}
+    for name in study_names():
+        study = load_study(name)
+        runs = study.presets["paper"]
+        missing = sum(run.run_id not in finished for run in runs)
+        if missing:
+            yield (
+                name,
+                f"{study.title}, at the paper's length",
+                Strong("not run" if missing == len(runs) else "not all run"),
+                f"{missing} of {len(runs)} runs are not trained",
+                "0",
+                f"{max(run.training.steps for run in runs):,}",
+                ", ".join(dict.fromkeys(run.data.name for run in runs)),
+                "-",
+                Code(f"tfcollapse sweep {name} --preset paper --seeds 3"),
+            )
+
+
+def _theory(out: pathlib.Path) -> list[Block]:
+    """Return the part on the theory lab; no block where there are no findings."""
+    lines: list[Line] = []
+    for folder in _folders(out):
+        page = (folder / "theory.md").relative_to(out).as_posix()
+        for findings in theory_page.read_findings(folder):
+            made = findings["made"]
+            verdicts = [check["verdict"] for check in findings["checks"]]
+            counts = ", ".join(f"{verdicts.count(word)} {word}" for word in dict.fromkeys(verdicts))
+            if older([made]):
+                counts = f"not counted, made with version {older([made])} of the numbers: {counts}"
+            time = f"{made['machine']}; {made['seconds']:.0f} s"
+            lines.append((Link(findings["title"], page), counts, time, Code(made["command"])))
+    if not lines:
+        return []
+    header = ("proposition", "checks", "hardware, time", "command")
+    return [Heading(2, "The propositions, checked numerically"), Table(header, lines)]
+
+
+def _speed(out: pathlib.Path) -> list[Block]:
+    """Return the part on speed; no block where there are no records with a target."""
+    lines: list[Line] = []
+    for path in (path for folder in _folders(out) for path in sorted(folder.glob("bench-*.json"))):
+        record = json.loads(path.read_text())
+        page = (path.parent / "bench.md").relative_to(out).as_posix()
+        where = f"{record['environment']['machine']}, {record['device']}"
+        for case, *measured in bench_page.targets(record):
+            lines.append((Link(case, page), *measured, where, Code(record["command"])))
+    if not lines:
+        return []
+    header = ("case", "against", "target", "measured", "hardware", "command")
+    return [Heading(2, "Speed against its targets"), Table(header, lines)]
+
+
+def _folders(out: pathlib.Path) -> list[pathlib.Path]:
+    """Return the directory and those in it."""
+    return [out, *sorted(path for path in out.iterdir() if path.is_dir())]
