@@ -187,7 +187,7 @@ def one_line(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return text with every line break as "\\n", and with U+FFFD for control characters and lone surrogates."""
+    """Return text with one kind of line break, and with U+FFFD for control characters and lone surrogates."""
     return _UNPRINTABLE.sub("\N{REPLACEMENT CHARACTER}", re.sub(r"\r\n?", "\n", text))
 
 
