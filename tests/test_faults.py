@@ -105,7 +105,7 @@ from tfcollapse.training import preemption as stopping
 stopping.DEADLINE = 0.5
 with stopping.Preemption():
     print("in", flush=True)
-    while True:  # the loop never asks `due`: as an operation of TensorFlow that does not end
+    while True:  # the loop never looks at the signal: as an operation of TensorFlow that does not end
         time.sleep(0.1)
 """
     process = subprocess.Popen(

@@ -51,11 +51,11 @@ start()  # as quietly as the command line does
 from tfcollapse.training import preemption as stopping
 from tfcollapse.training import session
 stopping.DEADLINE = 600  # as long as a loaded machine may take to save: the deadline itself has a test of its own
-take = session.Session.take
+record_steps = session.Session.record_steps
 def told(self, step, values):
-    take(self, step, values)
+    record_steps(self, step, values)
     print("took", step, flush=True)
-session.Session.take = told
+session.Session.record_steps = told
 sys.exit(main(sys.argv[1:]))
 """
 """The command line, less its deadline after a signal; it says each time that steps were taken."""

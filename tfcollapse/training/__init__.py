@@ -1,1 +1,1 @@
-"""Training: the loop, its engine, its checkpoints."""
+"""Train runs: the loop, the session of one run, its engine and its checkpoints, devices and workers."""

@@ -1,4 +1,4 @@
-"""What a run is made of: its untrained model, and what each step takes."""
+"""Draw the batches of a run: the images and the noise of each step."""
 
 from __future__ import annotations
 
@@ -15,9 +15,17 @@ from tfcollapse.data.memory_mapped import gather
 def batches_for_steps(
     run: Run, images: np.ndarray, step: int, count: int, *, on_device: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What an engine's `train_steps` takes for `count` steps from `step` on, a row a step: images and noise.
+    """Return what `Engine.train_steps` takes for `count` steps from `step` on.
 
-    Of images that the engine has been given to `put_on_device`, their indices are enough.
+    Args:
+      run: the declaration: seed, batch and latent dimension count here.
+      images: the training images, uint8 [n, h, w, c].
+      step, count: the steps done before, and the number of steps.
+      on_device: the engine holds the images, so that indices are enough.
+
+    Returns:
+      Images, uint8 [count, batch, h, w, c], or their indices, int32 [count, batch]; and noise, float32
+      [count, batch, latent].
     """
     batch = run.training.batch
     indices = draws.batch_indices(run.seed, step, count, batch, len(images))
@@ -26,11 +34,11 @@ def batches_for_steps(
 
 
 class BatchPrefetcher:
-    """Chunks of a run, the next one drawn while an accelerator computes.
+    """Draw the batches of a run, and the next ones in advance while an accelerator computes.
 
     Args:
-      on_device: the engine holds the images.
-      ahead: draw ahead; on a CPU it would take time from the training itself.
+      run, images, on_device: as for `batches_for_steps`.
+      ahead: whether to draw in advance. On a CPU this would take time from the training itself.
     """
 
     def __init__(self, run: Run, images: np.ndarray, *, on_device: bool, ahead: bool):
@@ -40,16 +48,16 @@ class BatchPrefetcher:
         self._next: tuple[tuple[int, int], concurrent.futures.Future] | None = None
 
     def batches(self, step: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """`batches_for_steps` of these steps."""
+        """Return `batches_for_steps` of `count` steps from `step` on."""
         if self._threads is None:
             return self._batches(step, count)
         drawn = self._next[1].result() if self._next and self._next[0] == (step, count) else self._batches(step, count)
-        then = step + count
-        following = then, min(self._log_every - then % self._log_every, self._steps - then)
+        end = step + count
+        following = end, min(self._log_every - end % self._log_every, self._steps - end)
         self._next = (following, self._threads.submit(self._batches, *following)) if following[1] > 0 else None
         return drawn
 
     def close(self) -> None:
-        """Draw no more."""
+        """Stop the thread that draws."""
         if self._threads is not None:
             self._threads.shutdown(cancel_futures=True)

@@ -1,8 +1,8 @@
-"""Checkpoints: one file each, written atomically, verified on reading, the newest two kept.
+"""Write and read checkpoints: one file each, written atomically, verified on reading, the newest two kept.
 
-An uncompressed .npz holds every variable by name, arrays alone (no pickles), so that no framework is needed to
-read it. Its name ends in the first digits of its own sha256: a file whose content is not what was written is known by
-that, wherever the damage is.
+A checkpoint is an uncompressed .npz file that holds every variable by name. It holds arrays alone and no pickles, so
+that no framework is needed to read it. The name of the file ends in the first digits of the sha256 of its content, by
+which any damage shows.
 """
 
 from __future__ import annotations
@@ -22,13 +22,22 @@ import numpy as np
 from tfcollapse.errors import RunError
 
 KEPT = 2
+"""The number of checkpoints of a run that are kept."""
 
 
 def save(folder: pathlib.Path, step: int, state: dict[str, np.ndarray]) -> pathlib.Path:
-    """Write `state` as the checkpoint of `step`, in place of an earlier one, then drop all but the newest KEPT.
+    """Write the checkpoint of `step` in the directory `folder`, then drop all but the newest KEPT.
+
+    An earlier checkpoint of the same step is replaced.
+
+    Args:
+      state: every variable by name, as `Engine.state` returns them.
+
+    Returns:
+      The path of the checkpoint.
 
     Raises:
-      RunError: the disk is full or not writable; the checkpoints before are intact.
+      RunError: the disk is full or not writable. The earlier checkpoints are intact.
     """
     partial = folder / f"step-{step:09d}.partial"
     try:
@@ -42,28 +51,33 @@ def save(folder: pathlib.Path, step: int, state: dict[str, np.ndarray]) -> pathl
     except OSError as error:
         with contextlib.suppress(OSError):
             partial.unlink()
-        last = steps(folder)
-        kept = f"the checkpoint of step {last[-1]} is intact" if last else "there is no earlier checkpoint"
+        earlier = steps(folder)
+        left = f"the checkpoint of step {earlier[-1]} is intact" if earlier else "there is no earlier checkpoint"
         raise RunError(
-            f"checkpoint of step {step}: {error.strerror} ('{folder}'): {kept}; free space, run again"
+            f"checkpoint of step {step}: {error.strerror} ('{folder}'): {left}; free space, run again"
         ) from None
     others = [other for other in _files(folder) if other != path]
-    earlier = [other for other in others if other.name[:14] != path.name[:14]]
-    for old in set(others) - set(earlier[1 - KEPT :]):
+    of_other_steps = [other for other in others if other.name[:14] != path.name[:14]]
+    for old in set(others) - set(of_other_steps[1 - KEPT :]):
         old.unlink()
     return path
 
 
 def steps(folder: pathlib.Path) -> list[int]:
-    """The steps that have a checkpoint, ascending."""
+    """Return the steps that have a checkpoint, ascending."""
     return [int(path.name[5:14]) for path in _files(folder)]
 
 
 def newest(folder: pathlib.Path, warn: Callable[[str], None]) -> dict[str, np.ndarray] | None:
-    """The state of the newest checkpoint that is whole, or None. Says so where it passes a damaged one over.
+    """Return the state of the newest whole checkpoint in `folder`, or None where there is none.
+
+    A damaged checkpoint is renamed to .damaged, and the one before it is tried.
+
+    Args:
+      warn: called with one line for each damaged checkpoint.
 
     Raises:
-      RunError: a checkpoint cannot be read at all, which says nothing of its content.
+      RunError: a file cannot be read at all, so that it is not known whether it is damaged.
     """
     for path in reversed(_files(folder)):
         try:
@@ -72,14 +86,14 @@ def newest(folder: pathlib.Path, warn: Callable[[str], None]) -> dict[str, np.nd
         except OSError as error:
             raise RunError(f"checkpoint '{path}': {error.strerror}") from None
         except (ValueError, EOFError, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error):
-            pass  # whole, and yet no archive of arrays: somebody else's file
+            pass  # the digest is right, and yet this is no archive of arrays: another program wrote the file
         warn(f"checkpoint '{path.name}' is damaged: falling back to the one before")
         path.rename(path.with_suffix(".damaged"))
     return None
 
 
 def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
-    """The arrays of a file whose digest is right. Raises ValueError where one claims more bytes than the file has."""
+    """Return the arrays of a file. Raises ValueError where an array claims more bytes than the file has."""
     size = path.stat().st_size
     with path.open("rb") as file, zipfile.ZipFile(file) as archive:
         for member in archive.infolist():

@@ -1,4 +1,4 @@
-"""What an engine is: a model, its optimiser, and a compiled program of many steps over them."""
+"""Define what every engine has: a model, its optimiser, and a compiled program of many steps over them."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from tfcollapse.training.optimizer import adam
 from tfcollapse.training.precision import full_precision, set_precision
 
 METRICS = ("loss", "reconstruction_error", "kl", "gamma", "kl_weight", "learning_rate")
-"""What `train_steps` returns of each step: means over the whole batch, the error per pixel, the KL in nats."""
+"""What `train_steps` returns for each step: means over the batch, the error per pixel, the KL in nats an image."""
 
 
 class Engine:
-    """A model and its optimiser; a subclass knows a framework's way to train them.
+    """Hold a model and its optimiser. A subclass trains them in the way of one framework.
 
     Args:
-      model: an autoencoder; its layers are told what precision to compute in.
+      model: an autoencoder. The precision of its layers is set.
       training: the declaration.
-      optimizer: in place of Appendix A's Adam.
+      optimizer: used in place of Appendix A's Adam.
 
     Attributes:
-      step: updates done.
-      device: what computes them.
-      jit: whether XLA compiles them.
-      reusable: whether it can train another model of the same declaration after this one.
+      step: the number of updates done.
+      device: the name of the device that computes.
+      jit: whether XLA compiles the steps.
+      reusable: whether the engine can train another model of the same declaration afterwards.
     """
 
     device: str
@@ -44,19 +44,19 @@ class Engine:
 
     def __init__(self, model: Autoencoder, training: Training, optimizer: keras.optimizers.Optimizer | None = None):
         self.model, self.training = model, training
-        self.optimizer = self._built(optimizer or adam(training), model)
+        self.optimizer = self._build_optimizer(optimizer or adam(training), model)
         self.step = 0
         set_precision(model, training.precision)
 
-    def _built(self, optimizer: keras.optimizers.Optimizer, model: Autoencoder) -> keras.optimizers.Optimizer:
+    def _build_optimizer(self, optimizer: keras.optimizers.Optimizer, model: Autoencoder) -> keras.optimizers.Optimizer:
         if self.training.precision == "float16":
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="scaled_adam")
         optimizer.build(model.trainable_variables)
         return optimizer
 
     def begin(self, model: Autoencoder) -> None:
-        """Start anew from the weights of `model`, which has the same declaration but for the seed."""
-        start = self._built(adam(self.training), model)
+        """Start again from the weights of `model`, whose declaration may differ in the seed alone."""
+        start = self._build_optimizer(adam(self.training), model)
         pairs = ((self.model.weights, model.weights), (self.optimizer.variables, start.variables))
         for own, other in pairs:
             for variable, value in zip(own, other, strict=True):
@@ -64,12 +64,11 @@ class Engine:
         self.step = 0
 
     def train_steps(self, images: np.ndarray, noise: np.ndarray) -> dict[str, np.ndarray]:
-        """Do one update per leading index.
+        """Do `steps` updates, at most `log_every`.
 
         Args:
-          images: uint8 [steps, batch, h, w, c], or indices [steps, batch] where `put_on_device` has taken the images;
-            at most `log_every` steps.
-          noise: float32 [steps, batch, latent].
+          images: uint8 [steps, batch, h, w, c], or indices [steps, batch] where `put_on_device` has taken the images.
+          noise: standard normal draws, float32 [steps, batch, latent].
 
         Returns:
           Each of METRICS as float32 [steps].
@@ -77,17 +76,17 @@ class Engine:
         raise NotImplementedError
 
     def put_on_device(self, images: np.ndarray) -> bool:
-        """Keep a training set, uint8 [n, h, w, c], on the device, if the engine can: False where it stays here."""
+        """Copy the training set, uint8 [n, h, w, c], to the device, and return whether the engine could do so."""
         return False
 
     def evaluate(self, images: np.ndarray, noise: np.ndarray) -> Block:
-        """The model on a block of images: see `tfcollapse.training.evaluation.Engine`."""
+        """Evaluate the model on a block of images, see `tfcollapse.training.evaluation.Engine`."""
         count = len(images)
         padded = np.pad(images, [(0, draws.EVALUATION_BLOCK - count)] + [(0, 0)] * (images.ndim - 1))
         return Block(*(np.asarray(value)[:count] for value in self._block(padded, noise)))
 
     def _evaluate(self, images: Any, noise: Any) -> tuple[Any, ...]:
-        """The fields of a Block as tensors."""
+        """Return the fields of a Block as tensors."""
         images = as_float(images)
         with full_precision(self.model):
             posterior = self.model.encode(images)
@@ -98,12 +97,12 @@ class Engine:
             return sampled, at_mean, posterior.mean, posterior.log_variance
 
     def state(self) -> dict[str, np.ndarray]:
-        """Every variable of model and optimiser by name, and the step: all that a checkpoint needs, for any engine."""
-        found = {name: np.asarray(variable.numpy()) for name, variable in self._variables().items()}
-        return found | {"step": np.int64(self.step)}
+        """Return every variable of model and optimiser by name, and the step. Any engine of the run can restore it."""
+        values = {name: np.asarray(variable.numpy()) for name, variable in self._variables().items()}
+        return values | {"step": np.int64(self.step)}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
-        """Take the state of another engine of the same run. Raises RunError where it does not fit."""
+        """Take the state of an engine of the same run. Raises RunError where it does not fit."""
         variables = self._variables()
         shapes = {name: tuple(value.shape) for name, value in state.items() if name != "step"}
         expected = {name: tuple(variable.shape) for name, variable in variables.items()}
@@ -115,12 +114,13 @@ class Engine:
         self.step = int(step)
 
     def _variables(self) -> dict[str, Any]:
-        model = {f"model/{variable.path}": variable for variable in self.model.weights}
-        named = model | {f"optimizer/{variable.path}": variable for variable in self.optimizer.variables}
-        assert len(named) == len(self.model.weights) + len(self.optimizer.variables), "two variables share a path"
-        return named
+        variables = {f"model/{variable.path}": variable for variable in self.model.weights}
+        variables |= {f"optimizer/{variable.path}": variable for variable in self.optimizer.variables}
+        count = len(self.model.weights) + len(self.optimizer.variables)
+        assert len(variables) == count, "two variables share a path"
+        return variables
 
 
 def as_float(images: Any) -> Any:
-    """uint8 pixels to float32 in [0, 1]."""
+    """Return uint8 pixels as float32 in [0, 1]."""
     return ops.cast(images, "float32") / 255.0

@@ -1,4 +1,4 @@
-"""The engine of Keras' backend, the one place that knows them both; an engine's framework is imported with it."""
+"""Choose the engine of Keras' backend. This is the one place that knows every engine; each is imported on demand."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.training.engine import Engine
 
 TrainSteps = Callable[[list[np.ndarray], list[np.ndarray]], list[dict[str, np.ndarray]]]
+"""`Engine.train_steps` of several engines: images and noise of each, to the metrics of each."""
 
 
 def engine(model: Autoencoder, run: Run) -> Engine:
-    """The engine that trains `model` as `run` declares.
+    """Make the engine that trains `model` as `run` declares.
 
     Raises:
       ConfigError: JAX is asked for what it cannot do here.
@@ -38,30 +39,38 @@ _idle: dict[tuple[Any, ...], Engine] = {}
 
 
 def acquire(model: Autoencoder, run: Run) -> Engine:
-    """`engine`, or the compiled one of a run before that differed in its seed alone, from `model`'s start.
+    """Return an engine that trains from the start of `model`.
 
-    The latter trains a model of its own: `Engine.model` has the weights, and not `model`.
+    The engine of the run before is used again where that run differs in its seed alone, since it is compiled already.
+    It trains a model of its own: the weights are then in `Engine.model`, and not in `model`.
+
+    Raises:
+      ConfigError: as `engine`.
     """
-    found = _idle.pop(_cell(model, run), None)
+    idle = _idle.pop(_compiled_for(model, run), None)
     _idle.clear()
-    if found is None:
+    if idle is None:
         return engine(model, run)
-    found.begin(model)
-    return found
+    idle.begin(model)
+    return idle
 
 
 def release(engine: Engine, run: Run) -> None:
-    """Keep an engine that nobody uses any more for the next `acquire`."""
+    """Keep the engine of `run`, which has ended, for the next `acquire`."""
     if engine.reusable:
-        _idle[_cell(engine.model, run)] = engine
+        _idle[_compiled_for(engine.model, run)] = engine
 
 
-def _cell(model: Autoencoder, run: Run) -> tuple[Any, ...]:
+def _compiled_for(model: Autoencoder, run: Run) -> tuple[Any, ...]:
+    """Return what runs must share to use one compiled program: all of the declaration but the seed, and the shape."""
     return dataclasses.replace(run, seed=0), model.image_shape
 
 
-def together(engines: Sequence[Any]) -> TrainSteps:
-    """`Engine.train_steps` of all of them at once; several are JAX's, of runs that differ in their seeds alone."""
+def joint_train_steps(engines: Sequence[Any]) -> TrainSteps:
+    """Return the function that does `Engine.train_steps` of all engines at once.
+
+    Several engines must be JAX's, of runs that differ in their seeds alone.
+    """
     if len(engines) == 1:
         return lambda images, noise: [engines[0].train_steps(images[0], noise[0])]
     from tfcollapse.training.jax_engine import VmappedEngines

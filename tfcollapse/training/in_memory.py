@@ -1,4 +1,4 @@
-"""The training loop of `tfcollapse.train` without a run's directory: from images to a trained model."""
+"""Train in memory, from images to a model: the steps of `tfcollapse.train` without a run's directory."""
 
 from __future__ import annotations
 
@@ -15,31 +15,51 @@ from tfcollapse.training.engine import Engine
 
 
 def train_in_memory(run: Run, images: np.ndarray) -> tuple[Autoencoder, list[dict[str, float]]]:
-    """Train what `run` declares on uint8 images [n, h, w, c].
+    """Train what `run` declares on `images`, uint8 [n, h, w, c].
 
     Returns:
-      The model, and for each chunk of `log_every` steps the means that metrics.csv would hold.
+      The model, and the rows that metrics.csv would have: for every `log_every` steps the means of METRICS.
+
+    Raises:
+      ConfigError: the network does not fit into memory.
     """
     model = build(run, images.shape[1:])
     return model, train_model(model, run, images)
 
 
 def train_model(model: Autoencoder, run: Run, images: np.ndarray) -> list[dict[str, float]]:
-    """Train a model in place, whoever built its parts, as `run.training` and `run.seed` say; returns those means."""
-    model.reconstruct(images[:1].astype(np.float32))  # its variables are there from the first call on
+    """Train `model` in place on `images`, uint8 [n, h, w, c], as `run.training` and `run.seed` say.
+
+    The model may be of any encoder and decoder.
+
+    Returns:
+      The rows that metrics.csv would have, as of `train_in_memory`.
+    """
+    model.reconstruct(images[:1].astype(np.float32))  # the first call makes the variables
     return _train(engines.engine(model, run), run, images)
 
 
 def train_at_gammas(run: Run, images: np.ndarray, gammas: list[float], measure: Callable[[Autoencoder], float]) -> list:
-    """`measure` of the model that `run` trains at each fixed gamma, every time from the same start; compiled once."""
+    """Train what `run` declares at each fixed gamma from the same start, and measure every model.
+
+    The steps are compiled once for all values of gamma.
+
+    Args:
+      images: uint8 [n, h, w, c].
+      gammas: values of the decoder variance.
+      measure: a function of the trained model.
+
+    Returns:
+      What `measure` returned, for each gamma.
+    """
     engine = engines.engine(build(run, images.shape[1:]), run)
-    start, found = engine.state(), []
+    start, measured = engine.state(), []
     for gamma in gammas:
         engine.restore(start)
         engine.model.log_gamma.assign(np.log(gamma))
         _train(engine, run, images)
-        found.append(measure(engine.model))
-    return found
+        measured.append(measure(engine.model))
+    return measured
 
 
 def _train(engine: Engine, run: Run, images: np.ndarray) -> list[dict[str, float]]:

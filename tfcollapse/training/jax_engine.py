@@ -1,4 +1,4 @@
-"""The JAX engine: K training steps as one program over images that stay on the device, one seed or several at once."""
+"""Train with JAX: many steps as one program over images that stay on the device, for one seed or several at once."""
 
 from __future__ import annotations
 
@@ -17,21 +17,24 @@ from tfcollapse.data.image_cache import cache_directory
 from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.training.engine import METRICS, Engine, as_float
 
-_WORTH_KEEPING = 0.5
-"""Seconds of compilation from which a program is kept for the next process (TensorFlow's own such cache is not used: a
-full disk, or a damaged file in it, would end the run)."""
+_CACHED_SECONDS = 0.5
+"""Seconds of compilation from which a program is kept on disk for the next process.
+
+TensorFlow has such a cache too. It is not used, since a full disk or a damaged file in it would end the run.
+"""
 
 State = tuple[list[Any], list[Any], list[Any]]
-"""Values of the trainable weights, of the other ones, and of the optimiser's variables."""
+"""The values of the trainable weights, of the other weights, and of the optimiser's variables."""
 
 _HOST_IMAGES = 1 << 30
-"""Bytes of a training set up to which a CPU holds a copy; a GPU does up to a quarter of its memory."""
+"""The largest training set in bytes of which a CPU holds a copy. A GPU holds one up to a quarter of its memory."""
 
 
 class JaxEngine(Engine):
-    """A model and its optimiser trained by JAX on one device: what `TensorFlowEngine` computes, to rounding.
+    """Train a model on one device with JAX. The numbers are those of `TensorFlowEngine`, except for rounding.
 
-    Keras' variables hold the state between calls, but for engines of a `VmappedEngines`: there the stacked state leads.
+    Keras' variables hold the state between two calls. Engines that belong to a `VmappedEngines` are an exception:
+    there the stacked state is the newer one.
 
     Args:
       model, training, optimizer: as for `Engine`.
@@ -44,7 +47,7 @@ class JaxEngine(Engine):
         super().__init__(model, training, optimizer)
         if jax.config.jax_compilation_cache_dir is None:
             jax.config.update("jax_compilation_cache_dir", str(cache_directory() / "jax"))
-            jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", _CACHED_SECONDS)
         self.device = jax.devices()[0].device_kind
         self.on_device: Any = None
         self.vmapped: VmappedEngines | None = None
@@ -56,7 +59,7 @@ class JaxEngine(Engine):
 
     @property
     def values(self) -> State:
-        """What the variables hold."""
+        """Return the values of Keras' variables, or set them."""
         groups = (self._trainable, self._other, self.optimizer.variables)
         return tuple([variable.value for variable in group] for group in groups)  # type: ignore[return-value]
 
@@ -76,33 +79,39 @@ class JaxEngine(Engine):
 
     def train_steps(self, images: np.ndarray, noise: np.ndarray) -> dict[str, np.ndarray]:
         count, most = len(images), self.training.log_every
-        with self.exact():
+        with self.declared_precision():
             state, rows = self._program(self.values, self.on_device, *(padded(a, most) for a in (images, noise)), count)
         self.values = state
         self.step += count
         return dict(zip(METRICS, np.asarray(rows)[:count].T, strict=True))
 
     def evaluate(self, images: np.ndarray, noise: np.ndarray) -> Any:
-        self._catch_up()
-        with self.exact():
+        self._unstack()
+        with self.declared_precision():
             return super().evaluate(images, noise)
 
     def state(self) -> dict[str, np.ndarray]:
-        self._catch_up()
+        self._unstack()
         return super().state()
 
-    def _catch_up(self) -> None:
+    def _unstack(self) -> None:
         if self.vmapped is not None:
             self.vmapped.unstack()
 
-    def exact(self) -> contextlib.AbstractContextManager[Any]:
-        """JAX would take TF32 for float32 products on NVIDIA GPUs; here only where it is asked for."""
+    def declared_precision(self) -> contextlib.AbstractContextManager[Any]:
+        """Compute float32 products in full precision inside the `with` statement, or in TF32 where it is declared.
+
+        JAX itself would compute them in TF32 on NVIDIA GPUs.
+        """
         return jax.default_matmul_precision("tensorfloat32" if self.training.precision == "tf32" else "float32")
 
     def run_steps(self, state: State, on_device: Any, images: Any, noise: Any, count: Any) -> tuple[State, Any]:
-        """`count` updates, a pure function of the state: the new one, and METRICS as [steps, len(METRICS)].
+        """Do `count` updates, as a pure function of the state.
 
-        A loop with a bound of its own rather than `lax.scan`, which would compile for every length of a chunk.
+        The loop takes its bound as an argument. `lax.scan` would be compiled again for every number of steps.
+
+        Returns:
+          The new state, and METRICS as float32 [steps, len(METRICS)].
         """
 
         def body(i: Any, carry: tuple[State, Any]) -> tuple[State, Any]:
@@ -139,10 +148,10 @@ class JaxEngine(Engine):
 
 
 class VmappedEngines:
-    """Engines of one program, which differ in what their variables hold, advanced as one by `vmap`.
+    """Train several engines as one program, by `vmap` over their states.
 
     Args:
-      engines: of runs that differ in their seeds alone, all at the same step.
+      engines: engines of runs that differ in their seeds alone, all at the same step.
     """
 
     def __init__(self, engines: Sequence[JaxEngine]):
@@ -152,36 +161,43 @@ class VmappedEngines:
         self._state = jax.jit(lambda states: jax.tree.map(lambda *a: jnp.stack(a), *states))(
             [e.values for e in engines]
         )
-        self._ahead = False
+        self._stack_is_newer = False
         for engine in engines:
             engine.vmapped, engine.evaluated = self, first.evaluated  # compiled once
 
     def train_steps(self, images: Sequence[np.ndarray], noise: Sequence[np.ndarray]) -> list[dict[str, np.ndarray]]:
-        """What `Engine.train_steps` does, for each engine; chunks of one length."""
+        """Do `Engine.train_steps` for each engine, with the same number of steps for all.
+
+        Args:
+          images, noise: for each engine what its `train_steps` takes.
+
+        Returns:
+          For each engine what its `train_steps` returns.
+        """
         first, count = self.engines[0], len(images[0])
-        chunks = (np.stack([padded(a, first.training.log_every) for a in arrays]) for arrays in (images, noise))
-        with first.exact():
-            self._state, rows = self._program(self._state, first.on_device, *chunks, count)
-        self._ahead = True
+        batches = (np.stack([padded(a, first.training.log_every) for a in arrays]) for arrays in (images, noise))
+        with first.declared_precision():
+            self._state, rows = self._program(self._state, first.on_device, *batches, count)
+        self._stack_is_newer = True
         for engine in self.engines:
             engine.step += count
-        return [dict(zip(METRICS, lane[:count].T, strict=True)) for lane in np.asarray(rows)]
+        return [dict(zip(METRICS, values[:count].T, strict=True)) for values in np.asarray(rows)]
 
     def unstack(self) -> None:
-        """Give every engine its own state."""
-        if self._ahead:
+        """Copy the state of every engine out of the stacked state into its own variables."""
+        if self._stack_is_newer:
             for engine, state in zip(self.engines, _unstacked(self._state, len(self.engines)), strict=True):
                 engine.values = state
-            self._ahead = False
+            self._stack_is_newer = False
 
 
 @functools.partial(jax.jit, static_argnums=1)
-def _unstacked(state: State, lanes: int) -> list[State]:
-    return [jax.tree.map(lambda array, lane=lane: array[lane], state) for lane in range(lanes)]
+def _unstacked(state: State, count: int) -> list[State]:
+    return [jax.tree.map(lambda array, place=place: array[place], state) for place in range(count)]
 
 
 def padded(values: np.ndarray, length: int) -> np.ndarray:
-    """`values` with rows of zeros up to `length`: one program, compiled once, takes chunks of any length."""
+    """Return `values` with rows of zeros up to `length`, so that one compiled program takes any number of steps."""
     if len(values) == length:
         return values
     return np.pad(values, [(0, length - len(values))] + [(0, 0)] * (values.ndim - 1))

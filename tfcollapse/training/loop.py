@@ -1,57 +1,53 @@
-"""The loop that trains sessions: one, or several as one program, step by step."""
+"""Train sessions in a loop: one session, or several as one program, step by step."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 
-from tfcollapse.errors import NonFiniteError
 from tfcollapse.training import engines
 from tfcollapse.training.preemption import Preemption
 from tfcollapse.training.session import Session
 
 _CALL_SECONDS = 1.0
-"""What one call of the engine is to take, at most twice this: a signal is heard between calls."""
+"""The time that one call of the engine should take, and at most twice that: a signal is noticed between two calls."""
 
 
-def train_sessions(sessions: Sequence[Session]) -> dict[int, NonFiniteError]:
-    """Train sessions, all at the same step, to their ends, or until a signal asks to stop: then they are saved.
+def train_sessions(sessions: Sequence[Session]) -> None:
+    """Train sessions that all stand at the same step, until each is done or has failed.
 
-    Returns:
-      By their place, those whose loss or gamma stopped being finite; the others go on without them.
+    A session whose loss or gamma stops being finite has failed (`Session.failure`), and the others go on without it.
+    A signal that asks to stop ends the loop: every session that still trains is saved first.
 
     Raises:
       KeyboardInterrupt, Terminated: what the signal stands for.
       RunError: another worker is lost.
     """
-    workers, failed, pace = sessions[0].workers, {}, 1
-    train_steps = engines.together([session.engine for session in sessions])
+    workers, pace = sessions[0].workers, 1
+    train_steps = engines.joint_train_steps([session.engine for session in sessions])
     for session in sessions:
-        session.together = len(sessions)
-    with Preemption() as stopping, workers.together():
-        while live := [lane for lane, session in enumerate(sessions) if lane not in failed and not session.done]:
-            asked, slowest = workers.gather(stopping.asked or 0, -pace).max(axis=0)
-            if asked:
-                for lane in live:
-                    sessions[lane].save()
-                stopping.asked = int(asked)  # another worker's too
-                stopping.stop()
-            step, start = sessions[live[0]].engine.step, time.monotonic()
-            chunks = {lane: sessions[lane].next_batches(int(-slowest)) for lane in live}
-            # a lane that has failed computes on, on another's images, and nobody looks
-            taken = [chunks.get(lane, chunks[live[0]]) for lane in range(len(sessions))]
-            gave = train_steps([images for images, _ in taken], [noise for _, noise in taken])
-            pace = _paced(pace, time.monotonic() - start, sessions[0].run.training.log_every)
-            for lane in live:
-                try:
-                    sessions[lane].record_steps(step, gave[lane])
-                except NonFiniteError as error:
-                    failed[lane] = error
-    return failed
+        session.program_size = len(sessions)
+    with Preemption() as preemption, workers.loss_reported():
+        while live := [session for session in sessions if session.live]:
+            signal_number, negative_pace = workers.gather(preemption.signal_number or 0, -pace).max(axis=0)
+            if signal_number:
+                for session in live:
+                    session.save()
+                preemption.signal_number = int(signal_number)  # the signal may have reached another worker
+                preemption.stop()
+            step, start = live[0].engine.step, time.monotonic()
+            batches = {session: session.next_batches(int(-negative_pace)) for session in live}
+            # The program has a place for every session. A failed one computes on, on another's images, unread.
+            placed = [batches.get(session, batches[live[0]]) for session in sessions]
+            metrics = train_steps([images for images, _ in placed], [noise for _, noise in placed])
+            pace = _next_pace(pace, time.monotonic() - start, sessions[0].run.training.log_every)
+            for session, values in zip(sessions, metrics, strict=True):
+                if session in live:
+                    session.record_steps(step, values)
 
 
-def _paced(pace: int, seconds: float, most: int) -> int:
-    """Steps of the next call, after one of `pace` that took so long."""
+def _next_pace(pace: int, seconds: float, most: int) -> int:
+    """Return the number of steps of the next call, after a call of `pace` steps that took `seconds`."""
     if seconds < _CALL_SECONDS:
         return min(2 * pace, most)
     return max(1, pace // 2) if seconds > 2 * _CALL_SECONDS else pace

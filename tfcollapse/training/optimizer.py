@@ -1,4 +1,4 @@
-"""The optimiser of Appendix A."""
+"""Make the optimiser of Appendix A."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tfcollapse.config.declaration import Training
 
 
 def adam(training: Training) -> keras.optimizers.Adam:
-    """Adam whose learning rate is halved every `halve_every` steps, as a staircase."""
+    """Return Adam with a learning rate that is halved every `halve_every` steps, as a staircase."""
     rate = keras.optimizers.schedules.ExponentialDecay(
         training.learning_rate, decay_steps=training.halve_every, decay_rate=0.5, staircase=True
     )

@@ -1,4 +1,4 @@
-"""What a network computes in, while its weights, and all that follows from its outputs, stay float32."""
+"""Set the precision in which a network computes. Its weights, and all that follows from its outputs, stay float32."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _POLICY = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16"}
 
 
 def set_precision(model: Autoencoder, precision: str) -> None:
-    """Have encoder and decoder compute as `Training.precision` says from now on.
+    """Let encoder and decoder compute as `Training.precision` says from now on.
 
-    "tf32" is the engine's to say: it is no type of Keras'.
+    The engine itself sets "tf32", for which Keras has no type.
     """
     for layer in _layers(model) if precision in _POLICY else []:
         layer.dtype_policy = keras.DTypePolicy(_POLICY[precision])
@@ -23,7 +23,10 @@ def set_precision(model: Autoencoder, precision: str) -> None:
 
 @contextlib.contextmanager
 def full_precision(model: Autoencoder) -> Iterator[None]:
-    """Inside, they compute in the type of their weights: what is reported is of the weights that are kept."""
+    """Let encoder and decoder compute in the type of their weights inside the `with` statement.
+
+    Numbers that are reported belong to the weights that are kept.
+    """
     before = [(layer, layer.dtype_policy) for layer in _layers(model)]
     try:
         for layer, _ in before:
@@ -35,14 +38,15 @@ def full_precision(model: Autoencoder) -> Iterator[None]:
 
 
 def synchronise(model: Autoencoder) -> bool:
-    """Have batch normalisation, where there is any, take its moments over all replicas; says whether there is.
+    """Let batch normalisation take its moments over all replicas, and return whether the model has any.
 
-    On one device too: Keras computes them by another formula then, 5e-6 away in the first loss.
+    This is done on one device too. Keras then computes the moments by another formula, which differs by 5e-6 in the
+    first loss, and one device must agree with several.
     """
-    found = [layer for layer in _layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
-    for layer in found:
+    normalisations = [layer for layer in _layers(model) if isinstance(layer, keras.layers.BatchNormalization)]
+    for layer in normalisations:
         layer.synchronized = True
-    return bool(found)
+    return bool(normalisations)
 
 
 def _layers(model: Autoencoder) -> list[keras.layers.Layer]:

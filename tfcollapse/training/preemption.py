@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C during training: the step at hand ends, its state is saved, then the process stops."""
+"""Handle SIGTERM and Ctrl-C during training: the steps at hand end, their state is saved, then the process stops."""
 
 from __future__ import annotations
 
@@ -11,64 +11,67 @@ from types import FrameType, TracebackType
 from tfcollapse.errors import Terminated
 
 DEADLINE = 9.0
-"""Seconds after SIGTERM at which the process ends even if a step, or a compilation, has not; schedulers kill after 10
-or more. The last checkpoint is then what there is."""
+"""Seconds after SIGTERM at which the process ends, even if a step or a compilation has not ended.
+
+Schedulers kill after 10 seconds or more. The run then goes on from its last checkpoint.
+"""
 
 
 class Preemption:
-    """A context in which the two signals only ask; `due` tells the loop, and `stop` does what was asked.
+    """Catch SIGTERM and Ctrl-C inside a `with` statement, so that the loop can save before it stops.
 
-    A second Ctrl-C stops at once. Outside the main thread, where Python takes no signals, nothing changes; nor does
-    Ctrl-C where it is ignored or somebody else's.
+    A signal sets `signal_number`, and the loop calls `stop` when it has saved. A second Ctrl-C stops at once. Outside
+    the main thread Python receives no signals, and nothing is caught. Ctrl-C is not caught either where it is ignored
+    or has a handler that is not Python's own.
+
+    Attributes:
+      signal_number: the signal that asks the process to stop, or None.
     """
 
     def __init__(self) -> None:
-        self.asked: int | None = None
-        self._before: dict[int, object] = {}
+        self.signal_number: int | None = None
+        self._earlier_handlers: dict[int, object] = {}
         self._ended = threading.Event()
-
-    @property
-    def due(self) -> bool:
-        """Whether to stop."""
-        return self.asked is not None
 
     def stop(self) -> None:
         """Raise what the signal stands for: KeyboardInterrupt, or Terminated (exit status 143)."""
-        raise KeyboardInterrupt if self.asked == signal.SIGINT else Terminated
+        raise KeyboardInterrupt if self.signal_number == signal.SIGINT else Terminated
 
     def __enter__(self) -> Preemption:
         if threading.current_thread() is not threading.main_thread():
             return self
-        taken = [signal.SIGTERM]
+        caught = [signal.SIGTERM]
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            taken.append(signal.SIGINT)
-        self._before = {number: signal.signal(number, self._ask) for number in taken}
-        # A handler in Python waits for the operation at hand, however long; this pipe is written at once.
-        self._heard, self._speaks = socket.socketpair()
-        self._speaks.setblocking(False)
-        self._wakeup = signal.set_wakeup_fd(self._speaks.fileno(), warn_on_full_buffer=False)
+            caught.append(signal.SIGINT)
+        self._earlier_handlers = {number: signal.signal(number, self._handle) for number in caught}
+        # A handler in Python runs only after the operation at hand, however long that takes. Python's own C code
+        # writes the number of the signal into this pipe at once.
+        self._reader, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        self._earlier_wakeup = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         threading.Thread(target=self._watch, daemon=True).start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._before:
+        if not self._earlier_handlers:
             return
         self._ended.set()
-        signal.set_wakeup_fd(self._wakeup)
-        for number, handler in self._before.items():
+        signal.set_wakeup_fd(self._earlier_wakeup)
+        for number, handler in self._earlier_handlers.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
-        self._speaks.close()  # ends the watch
+        self._writer.close()  # this ends `_watch`
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and self.due:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and self.signal_number is not None:
             raise KeyboardInterrupt
-        self.asked = number
+        self.signal_number = number
 
     def _watch(self) -> None:
-        with self._heard:
-            while heard := self._heard.recv(1):
-                if heard[0] == signal.SIGTERM and not self._ended.wait(DEADLINE):
+        """End the process DEADLINE seconds after SIGTERM, unless the `with` statement has ended before."""
+        with self._reader:
+            while received := self._reader.recv(1):
+                if received[0] == signal.SIGTERM and not self._ended.wait(DEADLINE):
                     os.write(2, b"tfcollapse: stopped before the step at hand ended; run again to resume\n")
                     os._exit(128 + signal.SIGTERM)

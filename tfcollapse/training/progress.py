@@ -1,4 +1,4 @@
-"""Where a run stands. A module of its own, so that who only watches runs need not import Keras."""
+"""Say where a run stands. Whoever only watches runs imports this module, and not Keras."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """One run after one chunk of steps.
+    """Say where one run stands after a row of metrics.csv.
 
     Attributes:
-      steps_per_second: of this session, compilation included.
-      reconstruction_error: squared error per pixel, mean over the chunk's batches.
-      gamma: None for an AE.
-      active_units: at the last probe of the training set; None before the first.
+      run_id: the run.
+      step, steps: the steps done, and the steps of the whole run.
+      steps_per_second: the speed since the run was last started, compilation included.
+      reconstruction_error: the squared error per pixel, mean over the batches of the row.
+      gamma: the decoder variance, mean over the batches of the row; None for an AE.
+      active_units: the count at the last probe of the training set; None before the first probe and for an AE.
     """
 
     run_id: str
@@ -26,5 +28,5 @@ class Progress:
 
     @property
     def seconds_left(self) -> float:
-        """At the speed of this session."""
+        """Return the seconds that the remaining steps take at this speed."""
         return (self.steps - self.step) / self.steps_per_second

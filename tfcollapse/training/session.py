@@ -1,102 +1,125 @@
-"""One process' work on a run: the loop from checkpoint to checkpoint."""
+"""Hold one run while it trains: its model and engine, its images, its records, and in the end its result."""
 
 from __future__ import annotations
 
+import math
 import time
 import warnings
 from collections.abc import Callable
 
 import numpy as np
 
-from tfcollapse.backend import backend
-from tfcollapse.config.declaration import Run
-from tfcollapse.data import random_streams as draws
+from tfcollapse.backend import backend, suppress_stderr
+from tfcollapse.data import random_streams
 from tfcollapse.data.dataset import Dataset
 from tfcollapse.errors import NonFiniteError
+from tfcollapse.models import objectives
 from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.models.build import build
 from tfcollapse.models.memory import check_batch
+from tfcollapse.records.files import replacing
 from tfcollapse.records.provenance import environment
 from tfcollapse.records.run_directory import Row, RunDirectory
 from tfcollapse.training import checkpoint, engines
-from tfcollapse.training import strategy as strategies
 from tfcollapse.training.batches import BatchPrefetcher
 from tfcollapse.training.engine import METRICS
-from tfcollapse.training.evaluation import evaluate
+from tfcollapse.training.evaluation import evaluate, initial_signal
 from tfcollapse.training.progress import Progress
+from tfcollapse.training.reference_errors import reference_errors
 from tfcollapse.training.workers import Workers
 
-PROBE = draws.EVALUATION_BLOCK
-"""Training images on which diagnostics.csv is measured while a run goes on."""
+PROBE = random_streams.EVALUATION_BLOCK
+"""The number of training images on which diagnostics.csv is measured while a run trains."""
+
+SIGNAL_PROBE = 256
+"""The number of training images on which the signal of the untrained network is measured."""
 
 _PENDING = "pending/"
+"""The prefix, in a checkpoint, of metrics that have no row of metrics.csv yet."""
 
 
 class Session:
-    """Trains a run from where it stands. Every worker has one; the chief's alone reads and writes the directory."""
+    """Train one run from where its directory stands.
 
-    def __init__(
-        self,
-        run: Run,
-        directory: RunDirectory,
-        dataset: Dataset,
-        workers: Workers,
-        report: Callable[[Progress], None],
-    ):
-        self.run, self.directory, self.dataset = run, directory, dataset
+    Every worker has a session of the run. The session of the chief alone reads and writes the directory.
+
+    Args:
+      directory: the run's directory; in the chief it is open for writing.
+      dataset: the images of `directory.run`.
+      workers: the processes that train the run together.
+      report: called with the progress after every row of metrics.csv.
+
+    Attributes:
+      failure: the error that ended the run where its loss or gamma stopped being finite, else None.
+      program_size: how many sessions train as one program with this one, itself included.
+
+    Raises:
+      ConfigError: the network or the images of a row do not fit into memory.
+      RunError: the checkpoint is damaged or of another network, or the directory cannot be written.
+    """
+
+    def __init__(self, directory: RunDirectory, dataset: Dataset, workers: Workers, report: Callable[[Progress], None]):
+        self.run, self.directory, self.dataset = directory.run, directory, dataset
         self.workers, self.report = workers, report
-        check_batch(run.training.log_every * run.training.batch, dataset.image_shape)
+        check_batch(self.run.training.log_every * self.run.training.batch, dataset.image_shape)
         with workers.strategy.scope():
-            self.model = build(run, dataset.image_shape)
-            self.engine = engines.acquire(self.model, run)
-        self.seconds_before = 0.0
+            self.model = build(self.run, dataset.image_shape)
+            self.engine = engines.acquire(self.model, self.run)
+        self.program_size = 1
+        self.failure: NonFiniteError | None = None
         self.active_units: int | None = None
+        self.last_metrics: dict[str, float] = {}
         self.pending: dict[str, np.ndarray] = {}
+        self.seconds_before = 0.0
         self._restore()
+        on_device = self.engine.put_on_device(dataset.train)
+        # The next batches are drawn ahead only beside an accelerator. On a CPU this would take time from the training.
+        ahead = self.engine.device.upper() != "CPU"
+        self.prefetcher = BatchPrefetcher(self.run, dataset.train, on_device=on_device, ahead=ahead)
         if workers.chief:
-            directory.rewind(self.engine.step)
-            facts = strategies.describe(workers.strategy) | {"backend": backend(), "jit": self.engine.jit}
-            facts = environment(**facts, device=self.engine.device, resumed_from=self.engine.step)
-            directory.write_json("environment.json", facts | {"earlier": directory.sessions})
-        self.last_values: dict[str, float] = {}
+            self._begin_records()
         self.first_step, self.started = self.engine.step, time.monotonic()
         self.ended: float | None = None
-        self.together = 1
-        # ahead only beside an accelerator: on a CPU it would take time from the training itself
-        ahead = self.engine.device.upper() != "CPU"
-        self.on_device = self.engine.put_on_device(dataset.train)
-        self.prefetcher = BatchPrefetcher(run, dataset.train, on_device=self.on_device, ahead=ahead)
-
-    @property
-    def seconds(self) -> float:
-        """Training time over all sessions that led here; its share of it, where several train as one program."""
-        return self.seconds_before + ((self.ended or time.monotonic()) - self.started) / self.together
-
-    def trained(self) -> Autoencoder:
-        """The run's model as trained so far."""
-        if self.model is not self.engine.model:
-            for own, reached in zip(self.model.weights, self.engine.model.weights, strict=True):
-                own.assign(reached)
-        return self.model
 
     @property
     def done(self) -> bool:
-        """Whether the run has all its steps."""
+        """Return whether the run has all its steps."""
         return self.engine.step == self.run.training.steps
 
+    @property
+    def live(self) -> bool:
+        """Return whether the run goes on: it is not done and has not failed."""
+        return self.failure is None and not self.done
+
+    @property
+    def seconds(self) -> float:
+        """Return the training time of all sessions of this run so far.
+
+        Of sessions that train as one program each counts its equal share of the time.
+        """
+        return self.seconds_before + ((self.ended or time.monotonic()) - self.started) / self.program_size
+
     def next_batches(self, pace: int) -> tuple[np.ndarray, np.ndarray]:
-        """Draw what `Engine.train_steps` takes next: `pace` steps, fewer where a row of metrics.csv is due before."""
+        """Return the images and the noise of the next steps, as `Engine.train_steps` takes them.
+
+        They are of `pace` steps, or of fewer where a row of metrics.csv is due before.
+        """
         step, every = self.engine.step, self.run.training.log_every
         return self.prefetcher.batches(step, min(pace, every - step % every, self.run.training.steps - step))
 
     def record_steps(self, step: int, values: dict[str, np.ndarray]) -> None:
-        """Record what the updates from `step` on gave.
+        """Record the metrics of the steps after `step`, and write what is due: rows, a checkpoint, a report.
 
-        Raises:
-          NonFiniteError: they broke down.
+        Where they are not finite the run has failed, and nothing is written.
+
+        Args:
+          step: how many steps were done before these.
+          values: what `Engine.train_steps` returned of them.
         """
         training, engine = self.run.training, self.engine
         self._check_finite(step, values)
+        if self.failure is not None:
+            return
         self.pending = {n: np.concatenate([self.pending.get(n, value[:0]), value]) for n, value in values.items()}
         if not self.done and engine.step % training.log_every:
             return
@@ -112,40 +135,37 @@ class Session:
             self.ended = time.monotonic()
             self.prefetcher.close()
 
-    def _row(self) -> Row:
-        row = {"step": self.engine.step, "seconds": round(self.seconds, 3)}
-        row |= {name: float(np.mean(value, dtype=np.float64)) for name, value in self.pending.items()}
-        self.pending = {}
-        return row
-
-    def _check_finite(self, step: int, values: dict[str, np.ndarray]) -> None:
-        finite = np.all([np.isfinite(value) for value in values.values()], axis=0)
-        bad = int(np.argmin(finite)) if not finite.all() else None
-        if bad != 0:  # the values of the last step that was finite
-            self.last_values = {name: float(value[-1 if bad is None else bad - 1]) for name, value in values.items()}
-        if bad is not None:
-            raise NonFiniteError(step + bad + 1, self.last_values)
-
-    def _probe(self) -> None:
-        numbers = evaluate(self.engine, self.run, self.dataset.train[:PROBE])
-        self.active_units = numbers.get("active_units")
-        rows = []
-        for measure, value in numbers.items():
-            for dimension, item in enumerate(value) if isinstance(value, list) else [("", value)]:
-                place = {"step": self.engine.step, "split": "probe", "measure": measure, "dimension": dimension}
-                rows.append(place | {"value": item})
-        self.directory.append("diagnostics.csv", rows)
-
     def save(self) -> None:
-        """Write a checkpoint of where the run stands."""
+        """Write a checkpoint of where the run stands. In workers other than the chief nothing happens."""
         if self.workers.chief:
             state = self.engine.state() | {"seconds": np.float64(self.seconds)}
-            # What the steps since the last row of metrics.csv gave, for the row to come.
             state |= {_PENDING + name: values for name, values in self.pending.items()}
             checkpoint.save(self.directory.checkpoints, self.engine.step, state)
 
+    def finish(self) -> Row | None:
+        """Evaluate the run, write model.keras and result.json, and return the result.
+
+        Workers other than the chief return None. A run that has failed, or whose evaluation is not finite, gets a
+        result with status "failed" and no model.
+        """
+        if not self.workers.chief:
+            return None
+        try:
+            result = self._failed(self.failure) if self.failure else self._finished()
+        except NonFiniteError as error:
+            result = self._failed(error)
+        self.directory.write_json("result.json", result)
+        return result
+
+    def release_engine(self) -> None:
+        """Give the engine to the next run that it can train. The session ends with this."""
+        engines.release(self.engine, self.run)
+
     def _restore(self) -> None:
-        """Take the newest checkpoint's state, in every worker from the chief, who alone can see the directory."""
+        """Take the state of the newest checkpoint.
+
+        The chief alone can see the directory. The other workers receive the state from it.
+        """
         saved = None
         if self.workers.chief:
             saved = checkpoint.newest(self.directory.checkpoints, lambda text: warnings.warn(text, stacklevel=2))
@@ -161,16 +181,105 @@ class Session:
             saved = {name: self.workers.from_chief(saved[name]) for name in sorted(saved)}
         self.engine.restore(saved)
 
+    def _begin_records(self) -> None:
+        """Drop the rows that will be written again, and write environment.json."""
+        self.directory.rewind(self.engine.step)
+        engine = {"backend": backend(), "jit": self.engine.jit, "device": self.engine.device}
+        facts = environment(**self.workers.describe(), **engine, resumed_from=self.engine.step)
+        self.directory.write_json("environment.json", facts | {"earlier": self.directory.sessions})
+
+    def _check_finite(self, step: int, values: dict[str, np.ndarray]) -> None:
+        finite = np.all([np.isfinite(value) for value in values.values()], axis=0)
+        bad = int(np.argmin(finite)) if not finite.all() else None
+        if bad != 0:  # there is a finite step, and the last one of them is kept
+            self.last_metrics = {name: float(value[-1 if bad is None else bad - 1]) for name, value in values.items()}
+        if bad is not None:
+            self.failure = NonFiniteError(step + bad + 1, self.last_metrics)
+
+    def _row(self) -> Row:
+        """Return the next row of metrics.csv: the mean of every metric over the steps since the last row."""
+        row = {"step": self.engine.step, "seconds": round(self.seconds, 3)}
+        row |= {name: float(np.mean(value, dtype=np.float64)) for name, value in self.pending.items()}
+        self.pending = {}
+        return row
+
+    def _probe(self) -> None:
+        """Evaluate the model on the first training images, and append the numbers to diagnostics.csv."""
+        numbers = evaluate(self.engine, self.run, self.dataset.train[:PROBE])
+        self.active_units = numbers.get("active_units")
+        rows = []
+        for measure, value in numbers.items():
+            for dimension, item in enumerate(value) if isinstance(value, list) else [("", value)]:
+                cell = {"step": self.engine.step, "split": "probe", "measure": measure, "dimension": dimension}
+                rows.append(cell | {"value": item})
+        self.directory.append("diagnostics.csv", rows)
+
     def _report(self, row: Row) -> None:
-        speed = (self.engine.step - self.first_step) / (time.monotonic() - self.started)
         self.report(
             Progress(
-                self.run.run_id,
-                self.engine.step,
-                self.run.training.steps,
-                speed,
-                row["reconstruction_error"],
-                row["gamma"] if self.engine.model.variational else None,
-                self.active_units,
+                run_id=self.run.run_id,
+                step=self.engine.step,
+                steps=self.run.training.steps,
+                steps_per_second=(self.engine.step - self.first_step) / (time.monotonic() - self.started),
+                reconstruction_error=row["reconstruction_error"],
+                gamma=row["gamma"] if self.engine.model.variational else None,
+                active_units=self.active_units,
             )
         )
+
+    def _failed(self, failure: NonFiniteError) -> Row:
+        return {
+            "status": "failed",
+            "run_id": self.run.run_id,
+            "step": failure.step,
+            "last_finite": failure.last_finite,
+            "reason": str(failure),
+        }
+
+    def _finished(self) -> Row:
+        """Save the run, evaluate both splits, and keep the model. Raises NonFiniteError."""
+        seconds, run, dataset = self.seconds, self.run, self.dataset
+        self.save()
+        model = self._trained_model()
+        result = self._evaluate_splits(model)
+        # Under JAX, Keras imports TensorFlow here where it is installed, which prints pages.
+        with suppress_stderr(), replacing(self.directory.path / "model.keras") as partial:
+            model.save(partial)
+        # A VAE with weight beta on its KL has beta times the energy of an ordinary VAE whose gamma is beta * gamma.
+        # That gamma decides which units an affine VAE keeps.
+        effective_gamma = result["gamma"] * run.objective.beta if model.variational else None
+        result |= reference_errors(run, dataset.train, effective_gamma)
+        return result | {
+            "status": "finished",
+            "run_id": run.run_id,
+            "source": dataset.source,
+            "image_shape": list(dataset.image_shape),
+            "parameters": model.count_params(),
+            "signal": initial_signal(build(run, dataset.image_shape), dataset.train[:SIGNAL_PROBE]),
+            "seconds": seconds,
+            "steps_per_second": run.training.steps / seconds,
+        }
+
+    def _trained_model(self) -> Autoencoder:
+        """Return the run's own model, with the weights of the engine's."""
+        if self.model is not self.engine.model:
+            for own, trained in zip(self.model.weights, self.engine.model.weights, strict=True):
+                own.assign(trained)
+        return self.model
+
+    def _evaluate_splits(self, model: Autoencoder) -> Row:
+        """Return the numbers of both splits and gamma. Raises NonFiniteError where one of them is not finite."""
+        dimensions = math.prod(self.dataset.image_shape)
+        splits = {"train": self.dataset.train, "test": self.dataset.test}
+        result: Row = {name: evaluate(self.engine, self.run, images) for name, images in splits.items()}
+        numbers = [value for name in splits for value in result[name].values() if isinstance(value, float)]
+        if not all(map(math.isfinite, numbers)):  # the last update broke what the loss before it does not show
+            raise NonFiniteError(self.run.training.steps, self.last_metrics)
+        if model.variational:
+            if self.run.objective.gamma == "optimal":  # eq. (10), over the whole training set and not a last batch
+                model.log_gamma.assign(math.log(result["train"]["reconstruction_error"]))
+            result["gamma"] = float(model.gamma)
+            for split in splits:
+                error, kl = result[split]["reconstruction_error"] * dimensions, result[split]["kl"]
+                result[split]["negative_elbo"] = float(objectives.negative_elbo(error, kl, result["gamma"], dimensions))
+        return result

@@ -1,4 +1,4 @@
-"""Which devices share a run: names to tf.distribute strategies, on one machine or on several."""
+"""Choose the devices that share a run: from their names to a tf.distribute strategy, on one machine or several."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ NAMES = ("auto", "one", "mirrored", "multiworker")
 
 
 class JaxDevice:
-    """JAX's first device, as far as the trainer asks a strategy."""
+    """Stand for JAX's first device where the trainer expects a strategy."""
 
     num_replicas_in_sync = 1
     scope = staticmethod(contextlib.nullcontext)
 
 
 def make(name: str = "auto", devices: str | None = None) -> Any:
-    """The strategy `name`; TensorFlow is started with it, if it has not been.
+    """Make the strategy called `name`, and start TensorFlow with it where it has not been started.
 
     Args:
       name: "auto" is "multiworker" where TF_CONFIG names several workers, else "mirrored" over all GPUs of the machine
@@ -34,8 +34,8 @@ def make(name: str = "auto", devices: str | None = None) -> Any:
       A `tf.distribute.Strategy`; for one device that is not named, TensorFlow's default one. Under JAX a `JaxDevice`.
 
     Raises:
-      ConfigError: a strategy or a device that there is not, a TF_CONFIG that is none, TensorFlow has been started
-        already without what this needs, or JAX is asked for what is TensorFlow's.
+      ConfigError: there is no such strategy or device, TF_CONFIG is not valid, TensorFlow was started before without
+        what this needs, or JAX is asked for what only TensorFlow can do.
     """
     if name not in NAMES:
         raise ConfigError(f"--strategy: expected one of {', '.join(NAMES)}, received '{name}'")
@@ -47,14 +47,17 @@ def make(name: str = "auto", devices: str | None = None) -> Any:
             )
         start()
         return JaxDevice()
-    return _made(name, _named(devices), os.environ.get("TF_CONFIG", ""))
+    return _strategy(name, _parsed(devices), os.environ.get("TF_CONFIG", ""))
 
 
 def workers(text: str | None = None) -> tuple[int, int] | None:
-    """(this worker's number, how many there are), as TF_CONFIG has it, or None where it names fewer than two.
+    """Return (the number of this worker, how many there are), or None where TF_CONFIG names fewer than two workers.
+
+    Args:
+      text: the value of TF_CONFIG; None reads it from the environment.
 
     Raises:
-      ConfigError: it is not what TensorFlow takes.
+      ConfigError: the text is not what TensorFlow takes.
     """
     text = os.environ.get("TF_CONFIG", "") if text is None else text
     if not text.strip():
@@ -74,18 +77,8 @@ def workers(text: str | None = None) -> tuple[int, int] | None:
         raise ConfigError(f"TF_CONFIG: expected such as {example}, received '{text[:200]}' ({error})") from None
 
 
-def describe(strategy: Any) -> dict[str, Any]:
-    """What a record says of a strategy: its name, replicas and workers."""
-    replicas = strategy.num_replicas_in_sync
-    return {
-        "strategy": "multiworker" if workers_of(strategy) else "mirrored" if replicas > 1 else "one",
-        "replicas": replicas,
-        "workers": (workers_of(strategy) or (0, 1))[1],
-    }
-
-
 def workers_of(strategy: Any) -> tuple[int, int] | None:
-    """`workers()` where the strategy spans them, else None."""
+    """Return `workers()` where the strategy spans them, else None."""
     if isinstance(strategy, JaxDevice):
         return None
     import tensorflow as tf
@@ -93,7 +86,7 @@ def workers_of(strategy: Any) -> tuple[int, int] | None:
     return workers() if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) else None
 
 
-def _named(devices: str | None) -> tuple[str, ...] | int | None:
+def _parsed(devices: str | None) -> tuple[str, ...] | int | None:
     if devices is None:
         return None
     if devices.isdigit() and int(devices) > 0:
@@ -105,46 +98,49 @@ def _named(devices: str | None) -> tuple[str, ...] | int | None:
 
 
 @functools.cache  # a process starts TensorFlow once, and trains many runs on the same devices
-def _made(name: str, devices: tuple[str, ...] | int | None, tf_config: str) -> Any:
+def _strategy(name: str, devices: tuple[str, ...] | int | None, tf_config: str) -> Any:
     here = workers(tf_config)
     if name == "multiworker" and here is None:
         raise ConfigError("--strategy multiworker: expected TF_CONFIG to name two workers or more, received none")
     if name == "multiworker" or name == "auto" and here is not None:
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # of a lost worker C++ says twelve lines, we one
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # C++ would print twelve lines about a lost worker
         return import_tensorflow(functools.partial(_multiworker, devices))
     import_tensorflow(functools.partial(_split_cpu, devices))
     import tensorflow as tf
 
-    names = _local(devices, name)
+    names = _chosen_devices(devices, name)
     if len(names) > 1:
         return tf.distribute.MirroredStrategy(names)
     # A one-device MirroredStrategy would forbid the compiled loop.
     return tf.distribute.OneDeviceStrategy(names[0]) if names else tf.distribute.get_strategy()
 
 
-def _local(devices: tuple[str, ...] | int | None, name: str) -> list[str]:
-    """The devices of this machine that are meant, none for TensorFlow's own choice of one."""
+def _chosen_devices(devices: tuple[str, ...] | int | None, name: str) -> list[str]:
+    """Return the names of this machine's devices that are asked for. An empty list leaves the choice to TensorFlow."""
     import tensorflow as tf
 
     gpus, cpus = ([d.name.removeprefix("/device:") for d in tf.config.list_logical_devices(k)] for k in ("GPU", "CPU"))
-    there = gpus or cpus
     if devices is None:
         return gpus if name in ("auto", "mirrored") and len(gpus) > 1 else []
-    wanted = there[:devices] if isinstance(devices, int) else list(devices)
+    wanted = (gpus or cpus)[:devices] if isinstance(devices, int) else list(devices)
     count = devices if isinstance(devices, int) else len(devices)
     if len(wanted) < count or set(wanted) - {*gpus, *cpus}:
-        raise ConfigError(f"--devices: expected among {', '.join([*gpus, *cpus])}, received {_said(devices)}")
+        raise ConfigError(f"--devices: expected among {', '.join([*gpus, *cpus])}, received {_text(devices)}")
     if name == "one" and count > 1:
-        raise ConfigError(f"--strategy one: expected one device, received {_said(devices)}")
+        raise ConfigError(f"--strategy one: expected one device, received {_text(devices)}")
     return wanted
 
 
-def _said(devices: tuple[str, ...] | int) -> str:
+def _text(devices: tuple[str, ...] | int) -> str:
     return str(devices) if isinstance(devices, int) else ",".join(devices)
 
 
 def _split_cpu(devices: tuple[str, ...] | int | None) -> None:
-    """Have TensorFlow see the CPU as several devices, where several are asked for. It must not have begun."""
+    """Have TensorFlow see the CPU as several devices, where several are asked for.
+
+    Raises:
+      ConfigError: TensorFlow has run its first operation already.
+    """
     import tensorflow as tf
 
     if isinstance(devices, int):
@@ -158,7 +154,7 @@ def _split_cpu(devices: tuple[str, ...] | int | None) -> None:
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
     except RuntimeError:
         raise ConfigError(
-            f"--devices: expected one CPU, as TensorFlow was started with, received {_said(devices or 1)}: say so "
+            f"--devices: expected one CPU, as TensorFlow was started with, received {_text(devices or 1)}: say so "
             "before its first operation"
         ) from None
 

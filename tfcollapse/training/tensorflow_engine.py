@@ -1,4 +1,4 @@
-"""The TensorFlow engine: K training steps as one program, on one device or over the replicas of a strategy."""
+"""Train with TensorFlow: many steps as one program, on one device or over the replicas of a strategy."""
 
 from __future__ import annotations
 
@@ -23,23 +23,24 @@ def use_xla(training: Training, network: Network) -> bool:
 
 
 class TensorFlowEngine(Engine):
-    """Model, optimiser and the compiled loop over them, on the devices of the strategy in whose scope it is made.
+    """Train a model on the devices of the strategy in whose scope the engine is made.
 
-    Over several replicas the batch is cut by position: every image has the noise that it has on one device, losses are
-    divided by the whole batch, and gradients, metrics and what eq. (10) and batch normalisation average are summed over
-    replicas. So any number of replicas follows one trajectory, but for the order of float sums.
+    Several replicas cut the batch by position, so that every image has the noise that it has on one device. Losses are
+    divided by the size of the whole batch. Gradients, metrics, and the means in eq. (10) and in batch normalisation are
+    summed over the replicas. Any number of replicas therefore follows the same trajectory, except for the order of
+    float sums.
 
     Args:
-      model: an autoencoder made in that scope; its layers are told what precision to compute in.
+      model: an autoencoder made in that scope. The precision of its layers is set.
       training: the declaration.
-      jit: compile with XLA; over several replicas, forward and backward passes alone.
-      optimizer: in place of Appendix A's Adam.
+      jit: whether to compile with XLA. Over several replicas XLA compiles the forward and backward passes alone.
+      optimizer: used in place of Appendix A's Adam.
 
     Attributes:
-      strategy: that `tf.distribute.Strategy`.
+      strategy: the `tf.distribute.Strategy` of that scope.
 
     Raises:
-      ConfigError: more replicas than images in a batch.
+      ConfigError: there are more replicas than images in a batch.
     """
 
     def __init__(
@@ -63,10 +64,10 @@ class TensorFlowEngine(Engine):
         tf.config.experimental.enable_tensor_float_32_execution(training.precision == "tf32")
         self.device, self.reusable = device(), not tf.distribute.has_strategy()
         self._normalised = synchronise(model)
-        # Traced once: XLA and strategies are given chunks of one length, the rest a length that is left open.
+        # Each program is traced once. XLA and strategies get batches of one length; else the length is left open.
         self._padded = jit or self.replicas > 1
         if self.replicas == 1:
-            compiled = tf.function(self._steps, jit_compile=jit, input_signature=None if jit else self._open())
+            compiled = tf.function(self._steps, jit_compile=jit, input_signature=None if jit else self._signature())
             self._program = lambda *values: self.strategy.run(compiled, values)
         else:
             self._program = tf.function(self._replicated_steps)
@@ -81,8 +82,8 @@ class TensorFlowEngine(Engine):
         self.step += count
         return dict(zip(METRICS, values.T, strict=True))
 
-    def _open(self) -> list[tf.TensorSpec]:
-        """The chunk's arguments, of any number of steps."""
+    def _signature(self) -> list[tf.TensorSpec]:
+        """Return the types of the arguments of `_steps`, for any number of steps."""
         batch, model = self.training.batch, self.model
         shapes = {
             tf.uint8: (None, batch, *model.image_shape),
@@ -92,19 +93,19 @@ class TensorFlowEngine(Engine):
         return [tf.TensorSpec(shape, kind) for kind, shape in shapes.items()]
 
     def _shares(self, values: np.ndarray) -> tf.Tensor:
-        """`values` [steps, batch, ...], each replica of this process with its positions of the batch."""
+        """Return `values` [steps, batch, ...] so that each replica of this process has its positions of the batch."""
         if self.replicas == 1:
             return tf.constant(values)
-        cuts = np.array_split(np.arange(values.shape[1]), self.replicas)
+        positions = np.array_split(np.arange(values.shape[1]), self.replicas)
 
         def share(context: tf.distribute.distribute_lib.ValueContext) -> tf.Tensor:
-            own = cuts[context.replica_id_in_sync_group]
+            own = positions[context.replica_id_in_sync_group]
             return tf.constant(values[:, own[0] : own[-1] + 1])
 
         return self.strategy.experimental_distribute_values_from_function(share)
 
     def _steps(self, images: tf.Tensor, noise: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
-        size = count if images.shape[0] is None else images.shape[0]  # XLA asks for a constant
+        size = count if images.shape[0] is None else images.shape[0]  # XLA needs a constant
         return _loop(size, count, lambda i: self._update(images, noise, i))
 
     def _replicated_steps(self, images: tf.Tensor, noise: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
@@ -115,9 +116,9 @@ class TensorFlowEngine(Engine):
         return _loop(count, count, update)
 
     def _update(self, images: tf.Tensor, noise: tf.Tensor, i: tf.Tensor) -> tf.Tensor:
-        """One step on a replica's share of batch `i`; returns METRICS of the whole batch."""
+        """Do one step on a replica's share of batch `i`, and return METRICS of the whole batch."""
         compute = self._gradients
-        if self.jit and self.replicas > 1 and not self._meets_halfway:
+        if self.jit and self.replicas > 1 and not self._exchanges_in_forward_pass:
             compute = tf.function(compute, jit_compile=True)
         rate = tf.cast(self.optimizer.learning_rate, tf.float32)
         gradients, sums, gamma, kl_weight = compute(as_float(images[i]), noise[i])
@@ -126,8 +127,8 @@ class TensorFlowEngine(Engine):
         return tf.concat([means, tf.stack([gamma, kl_weight, rate])], axis=0)
 
     @property
-    def _meets_halfway(self) -> bool:
-        """Whether replicas exchange numbers inside the forward pass, which XLA cannot hold."""
+    def _exchanges_in_forward_pass(self) -> bool:
+        """Return whether replicas exchange numbers inside the forward pass, which XLA cannot compile."""
         return self._normalised or (self.model.variational and self.model.objective.gamma == "optimal")
 
     def _gradients(
@@ -138,7 +139,7 @@ class TensorFlowEngine(Engine):
 
         with tf.GradientTape() as tape:
             terms = self.model.loss_terms(images, noise, self.optimizer.iterations, batch_mean=batch_mean)
-            # Keras sums the gradients of replicas, so each one's loss is its part of the batch's mean.
+            # Keras sums the gradients of the replicas, so the loss of each is its part of the mean over the batch.
             loss = self.optimizer.scale_loss(tf.reduce_sum(terms.loss) / self.training.batch)
         errors = terms.squared_error / self.model.dimensions
         sums = tf.stack([tf.reduce_sum(values) for values in (terms.loss, errors, terms.kl)])
@@ -151,7 +152,7 @@ class TensorFlowEngine(Engine):
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
 
     def _all_or_none(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
-        """Under loss scaling, a replica whose float16 overflows makes every replica skip the step."""
+        """Return the gradients, or NaN in all replicas where float16 overflows in one: then all skip the step."""
         if self.replicas == 1 or self.training.precision != "float16":
             return gradients
         finite = tf.stack([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients])
@@ -160,7 +161,7 @@ class TensorFlowEngine(Engine):
 
 
 def _loop(size: int | tf.Tensor, count: tf.Tensor, update: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-    """`update(i)` for i < `count`, stacked and padded to `size`: float32 [size, len(METRICS)]."""
+    """Return `update(i)` for every i below `count`, padded to `size` rows: float32 [size, len(METRICS)]."""
     rows = tf.TensorArray(tf.float32, size=size, element_shape=(len(METRICS),))
 
     def body(i: tf.Tensor, rows: tf.TensorArray) -> tuple[tf.Tensor, tf.TensorArray]:
@@ -171,6 +172,6 @@ def _loop(size: int | tf.Tensor, count: tf.Tensor, update: Callable[[tf.Tensor],
 
 
 def device() -> str:
-    """The first GPU's name, or "CPU"."""
+    """Return the name of the first GPU, or "CPU" where there is none."""
     gpus = tf.config.list_physical_devices("GPU")
     return tf.config.experimental.get_device_details(gpus[0])["device_name"] if gpus else "CPU"

@@ -1,8 +1,9 @@
-"""The processes that train one run together: who writes, and what they must agree on."""
+"""Let the processes that train one run together agree: who writes, and what all of them must hold."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -14,11 +15,14 @@ from tfcollapse.training import strategy as strategies
 
 
 class Workers:
-    """The workers of a strategy; one process alone agrees with itself at no cost.
+    """Connect the workers of a strategy. A process that is alone agrees with itself at no cost.
+
+    Args:
+      strategy: what `tfcollapse.training.strategy.make` returned.
 
     Attributes:
-      number: this worker's, from 0.
-      count: how many there are.
+      number: the number of this worker, from 0.
+      count: how many workers there are.
     """
 
     def __init__(self, strategy: Any):
@@ -27,11 +31,11 @@ class Workers:
 
     @property
     def chief(self) -> bool:
-        """Whether this process reads and writes the run's directory: the first one does, alone."""
+        """Return whether this process reads and writes the run's directory. The first worker alone does."""
         return self.number == 0
 
     def gather(self, *values: float) -> np.ndarray:
-        """Every worker's values, [workers, values]; all call it at the same point."""
+        """Return the values of every worker, float64 [workers, values]. All workers must call it at the same point."""
         if self.count == 1:
             return np.array([values], np.float64)
         table = np.zeros((self.count, len(values)))
@@ -39,41 +43,44 @@ class Workers:
         return self._sum(table)
 
     def from_chief(self, value: np.ndarray | None) -> np.ndarray:
-        """The chief's array in every worker, whatever they pass; float64 is exact for all that it carries."""
+        """Return the chief's array in every worker, whatever the others pass. It travels as float64."""
         if self.count == 1:
             return value
         (ndim, *shape) = self.gather(*_shape(value if self.chief else None))[0].astype(int)
         own = np.asarray(value, np.float64) if self.chief else np.zeros(shape[:ndim])
         return self._sum(own.reshape(shape[:ndim]))
 
-    def text_from_chief(self, text: str) -> str:
-        """The chief's text in every worker."""
+    def share(self, row: Any) -> Any:
+        """Return the chief's row in every worker, whatever the others pass. They wait for it here."""
         if self.count == 1:
-            return text
-        return bytes(self.from_chief(np.frombuffer(text.encode(), np.uint8)).astype(np.uint8)).decode()
+            return row
+        text = np.frombuffer(json.dumps(row).encode(), np.uint8)
+        return json.loads(bytes(self.from_chief(text).astype(np.uint8)))
 
     def check_same(self, what: str, *parts: bytes) -> None:
-        """Raise RunError where the workers do not hold the same bytes."""
+        """Check that all workers hold the same bytes. Raises RunError, which names them by `what`."""
         sums = self.gather(float(zlib.crc32(b"".join(parts))))[:, 0]
         if len(set(sums)) > 1:
             raise RunError(f"worker {self.number} of {self.count}: expected the same {what} on every worker")
 
+    def describe(self) -> dict[str, Any]:
+        """Return what a record says of the devices: the strategy's name, its replicas and its workers."""
+        replicas = self.strategy.num_replicas_in_sync
+        name = "multiworker" if self.count > 1 else "mirrored" if replicas > 1 else "one"
+        return {"strategy": name, "replicas": replicas, "workers": self.count}
+
     def _sum(self, values: np.ndarray) -> np.ndarray:
         import tensorflow as tf
 
-        zeros = np.zeros_like(values)
+        zeros, own_replicas = np.zeros_like(values), self.strategy.num_replicas_in_sync // self.count
         first = self.strategy.experimental_distribute_values_from_function(
-            # a worker's replicas are one process: only its first one speaks
-            lambda context: tf.constant(values if context.replica_id_in_sync_group % self._local == 0 else zeros)
+            # The replicas of a worker are one process, so its first replica alone gives the values.
+            lambda context: tf.constant(values if context.replica_id_in_sync_group % own_replicas == 0 else zeros)
         )
         return self.strategy.reduce(tf.distribute.ReduceOp.SUM, first, axis=None).numpy()
 
-    @property
-    def _local(self) -> int:
-        return self.strategy.num_replicas_in_sync // self.count
-
     @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
+    def loss_reported(self) -> Iterator[None]:
         """Turn the loss of another worker into one clear line. Raises RunError."""
         if self.count == 1:
             yield
@@ -91,6 +98,6 @@ class Workers:
 
 
 def _shape(value: np.ndarray | None) -> list[int]:
-    """[ndim, *shape] padded to five numbers, as weights have four dimensions at most."""
+    """Return [ndim, *shape] padded with zeros to five numbers. Weights have four dimensions at most."""
     shape = [] if value is None else list(np.shape(value))
     return [len(shape), *shape, *[0] * (4 - len(shape))]
