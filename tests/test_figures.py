@@ -174,7 +174,7 @@ def assert_rows_are_declared(table):
     rows = read_table(table)
     (line,) = {row["command"] for row in rows}
     parsed = cli.parser().parse_args(shlex.split(line)[1:])
-    assert [row["run_id"] for row in rows] == [run.run_id for run in arguments.declared_study(parsed)[1]]
+    assert [row["run_id"] for row in rows] == [run.run_id for run in arguments.declared_study(parsed).runs]
     ended = [row for row in rows if row["status"] != "unfinished"]
     assert all(row["commit"] and "dirty" not in row["commit"] for row in ended)
 

@@ -1,9 +1,10 @@
-"""Arguments that several commands take, and what they mean."""
+"""Add the arguments that several commands take, and read what they say."""
 
 from __future__ import annotations
 
 import argparse
 import pathlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tfcollapse.errors import ConfigError
@@ -11,6 +12,35 @@ from tfcollapse.errors import ConfigError
 if TYPE_CHECKING:
     from tfcollapse.config.declaration import Run
     from tfcollapse.studies.study import Study
+
+
+@dataclass(frozen=True)
+class DeclaredStudy:
+    """Hold what `add_study`'s arguments name.
+
+    Attributes:
+      name: the study's name, which its table, figure and page have too.
+      study: the declaration.
+      runs: the runs that are asked for, in their order.
+      out: the directory of table, figure and page.
+      data_dir: the directory of TFDS, or None.
+    """
+
+    name: str
+    study: Study
+    runs: list[Run]
+    out: pathlib.Path
+    data_dir: str | None
+
+    @property
+    def run_directories(self) -> pathlib.Path:
+        """Return the directory that holds the run directories."""
+        return self.out / "runs"
+
+    @property
+    def table_path(self) -> pathlib.Path:
+        """Return the path of the table."""
+        return self.out / f"{self.name}.csv"
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
@@ -27,37 +57,47 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
 
 def add_data_dir(parser: argparse.ArgumentParser) -> None:
     """Add --data-dir."""
-    parser.add_argument("--data-dir", help="TFDS' directory (default: TFDS_DATA_DIR)")
+    parser.add_argument("--data-dir", help="the directory of TFDS (default: TFDS_DATA_DIR)")
 
 
 def add_devices(parser: argparse.ArgumentParser) -> None:
     """Add --strategy and --devices."""
     parser.add_argument(
-        "--strategy", default="auto", help="devices of one run: auto (all GPUs), one, mirrored or multiworker"
+        "--strategy",
+        default="auto",
+        help="how one run uses devices: auto (all GPUs), one, mirrored or multiworker (default: auto)",
     )
-    parser.add_argument("--devices", metavar="N|LIST", help="how many, or which, e.g. GPU:0,GPU:1 (CPU:0,CPU:1 to try)")
+    parser.add_argument(
+        "--devices",
+        metavar="N|LIST",
+        help="how many devices, or which, e.g. GPU:0,GPU:1 (CPU:0,CPU:1 to try several without GPUs)",
+    )
 
 
 def add_study(parser: argparse.ArgumentParser) -> None:
-    """Add what names a study, its preset, its directory and its runs."""
-    parser.add_argument("study", help="a study of runs/, or the path of a declaration")
+    """Add the arguments that name a study, its preset, its directory and its runs."""
+    parser.add_argument("study", help="the name of a study in runs/, or the path of a declaration")
     parser.add_argument("--preset", default="quick", help="paper, quick or smoke (default: quick)")
-    parser.add_argument("--out", help="directory of table, figure and runs (default: out/STUDY-PRESET)")
-    parser.add_argument("--seeds", type=int, default=1, metavar="K", help="seeds 0 to K-1 of every run")
+    parser.add_argument("--out", help="the directory of table, figure and runs (default: out/STUDY-PRESET)")
+    parser.add_argument(
+        "--seeds", type=int, default=1, metavar="K", help="train seeds 0 to K-1 of every run (default: 1)"
+    )
     parser.add_argument(
         "--only",
         action="append",
         default=[],
         metavar="KEY=VALUE[,VALUE]",
-        help="only the runs with these values, e.g. network.depth=2,10 or objective.kind=ae; may be repeated",
+        help="take only the runs with these values, e.g. network.depth=2,10 or objective.kind=ae; may be repeated",
     )
-    parser.add_argument("--steps", type=int, metavar="N", help="N steps a run; halving and warm-up keep their share")
+    parser.add_argument(
+        "--steps", type=int, metavar="N", help="train every run for N steps; halving and warm-up keep their share"
+    )
     add_settings(parser)
     add_data_dir(parser)
 
 
-def declared_study(parsed: argparse.Namespace) -> tuple[Study, list[Run]]:
-    """Load the study that `add_study`'s arguments name, and make the runs that they ask for. Raises ConfigError."""
+def declared_study(parsed: argparse.Namespace) -> DeclaredStudy:
+    """Read `add_study`'s arguments: load the study, and make the runs that are asked for. Raises ConfigError."""
     from tfcollapse.config.overrides import apply_settings, select, shorten
     from tfcollapse.studies.study import load_study
 
@@ -65,24 +105,21 @@ def declared_study(parsed: argparse.Namespace) -> tuple[Study, list[Run]]:
     runs = study.runs(parsed.preset, parsed.seeds)
     if parsed.steps is not None:
         runs = [shorten(run, parsed.steps) for run in runs]
-    return study, select(apply_settings(runs, parsed.settings), parsed.only)
-
-
-def study_directory(parsed: argparse.Namespace) -> tuple[str, pathlib.Path]:
-    """The study's name and the directory of its results."""
+    runs = select(apply_settings(runs, parsed.settings), parsed.only)
     name = pathlib.Path(parsed.study).stem
-    return name, pathlib.Path(parsed.out or f"out/{name}-{parsed.preset}")
+    out = pathlib.Path(parsed.out or f"out/{name}-{parsed.preset}")
+    return DeclaredStudy(name, study, runs, out, parsed.data_dir)
 
 
 def images_count(text: str) -> int:
-    """Read a number of images, at least two, as argparse's `type`."""
+    """Read a number of images, at least two. It serves as argparse's `type`."""
     if not text.isdigit() or int(text) < 2:
         raise argparse.ArgumentTypeError(f"expected a whole number >= 2, received '{text}'")
     return int(text)
 
 
 def automatic(name: str, text: str) -> int | None:
-    """Read 'auto', as None, or a whole number. Raises ConfigError."""
+    """Read the value of the option --`name`: None for 'auto', else a whole number. Raises ConfigError."""
     if text == "auto":
         return None
     if not text.isdigit() or int(text) < 1:

@@ -1,12 +1,12 @@
-"""`tfcollapse pictures`: draw what a sweep's models reconstruct and sample."""
+"""`tfcollapse pictures`: draw what the models of a sweep reconstruct and sample."""
 
 from __future__ import annotations
 
 import argparse
 
-from tfcollapse.cli.arguments import add_study, declared_study, study_directory
+from tfcollapse.cli.arguments import add_study, declared_study
 
-HELP = "a sweep's reconstructions and samples as a picture"
+HELP = "draw what the models of a sweep reconstruct and sample"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,15 +15,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Draw a sweep's reconstructions and samples."""
+    """Draw the reconstructions and samples of a sweep's models. Raises UserError."""
     from tfcollapse.backend import start
     from tfcollapse.figures.style import save
 
-    _, runs = declared_study(parsed)
-    name, out = study_directory(parsed)
+    declared = declared_study(parsed)
     start()
     from tfcollapse.studies.pictures import pictures
 
-    paths = save(pictures(runs, out / "runs", data_dir=parsed.data_dir), out / f"{name}-pictures")
-    print("wrote", ", ".join(map(str, paths)))
+    figure = pictures(declared.runs, declared.run_directories, data_dir=declared.data_dir)
+    print("wrote", ", ".join(map(str, save(figure, declared.out / f"{declared.name}-pictures"))))
     return 0

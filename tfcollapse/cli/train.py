@@ -17,42 +17,55 @@ HELP = "train one run"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("--out", default="out/runs", help="directory of run directories (default: out/runs)")
-    parser.add_argument("--config", metavar="FILE", help="a run's config.json to start from")
+    parser.add_argument("--out", default="out/runs", help="the directory of run directories (default: out/runs)")
+    parser.add_argument("--config", metavar="FILE", help="start from the config.json of a run")
     add_settings(parser)
     add_data_dir(parser)
     add_devices(parser)
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Train the run that a configuration and settings declare."""
+    """Train the run that a configuration and settings declare. Raises UserError."""
     from tfcollapse.config.overrides import configured
 
-    return train_one(configured(parsed.config, parsed.settings), pathlib.Path(parsed.out), parsed)
+    return train_one(
+        configured(parsed.config, parsed.settings),
+        pathlib.Path(parsed.out),
+        data_dir=parsed.data_dir,
+        strategy=parsed.strategy,
+        devices=parsed.devices,
+    )
 
 
-def train_one(run: Run, out: pathlib.Path, parsed: argparse.Namespace) -> int:
-    """Train `run` in `out`, on the devices that `parsed` names. Raises RunError where it does not finish."""
+def train_one(run: Run, out: pathlib.Path, *, data_dir: str | None, strategy: str, devices: str | None) -> int:
+    """Train `run` in `out`, show its progress and its result, and return the exit status.
+
+    Args:
+      out, data_dir, strategy, devices: as `tfcollapse.train` takes them.
+
+    Raises:
+      RunError: the run did not finish.
+      UserError: as `tfcollapse.train`.
+    """
     from tfcollapse.records.run_directory import RunDirectory
     from tfcollapse.records.table import tidy_row
     from tfcollapse.studies.display import Display
-    from tfcollapse.training import strategy
+    from tfcollapse.training import strategy as strategies
 
-    here = strategy.workers()
-    if here is not None:
-        print(f"worker {here[0]} of {here[1]} starts, and waits for the others", flush=True)
-    strategy.make(parsed.strategy, parsed.devices)  # before TensorFlow's first operation
-    from tfcollapse.training import trainer
+    number, count = strategies.workers() or (0, 1)
+    if count > 1:
+        print(f"worker {number} of {count} starts, and waits for the others", flush=True)
+    strategies.make(strategy, devices)  # before TensorFlow's first operation
+    from tfcollapse.training.trainer import train
 
-    placement = {"data_dir": parsed.data_dir, "strategy": parsed.strategy, "devices": parsed.devices}
     with Display([run]) as display:
-        result = trainer.train(run, out, report=display.update, **placement)
+        result = train(run, out, data_dir=data_dir, report=display.update, strategy=strategy, devices=devices)
         display.ended(run, result)
-    if here is not None and here[0] > 0:
-        print(f"worker {here[0]} of {here[1]} is done; worker 0 holds the record")
+    if number > 0:
+        print(f"worker {number} of {count} is done; worker 0 holds the record")
     else:
         display.table([tidy_row(RunDirectory(out / run.run_id, run))])
-        print(f"{out / run.run_id}")
+        print(out / run.run_id)
     if result["status"] != "finished":
         raise RunError(f"{run.run_id}: {result['reason']}")
     return 0

@@ -10,10 +10,12 @@ import contextlib
 import csv
 import dataclasses
 import fcntl
+import gzip
 import json
 import os
 import pathlib
 import platform
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
@@ -186,3 +188,22 @@ def read_config(path: pathlib.Path) -> Run:
             return Run.from_json(file.read(JSON_BYTES))
     except (OSError, ConfigError, UnicodeDecodeError) as error:
         raise RunError(f"'{path}' is not a run's directory: {error}") from None
+
+
+def copy_record(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Copy what lasts of the run directory `source` to `target`: all but the weights and the checkpoints.
+
+    The CSV files are packed as .csv.gz, without a time stamp, so that equal records are equal files.
+
+    Raises:
+      RunError: the disk cannot be written.
+    """
+    with disk_errors(target):
+        target.mkdir(parents=True, exist_ok=True)
+    for name in ("metrics.csv", "diagnostics.csv"):
+        if (source / name).exists():  # a run that failed in its first steps has none
+            with replacing(target / f"{name}.gz") as partial:
+                partial.write_bytes(gzip.compress((source / name).read_bytes(), mtime=0))
+    for name in ("config.json", "environment.json", "result.json"):
+        with replacing(target / name) as partial:
+            shutil.copyfile(source / name, partial)
