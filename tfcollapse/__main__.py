@@ -1,4 +1,4 @@
-"""python -m tfcollapse"""
+"""Run the command line as `python -m tfcollapse`."""
 
 from tfcollapse.cli.main import main
 

@@ -99,13 +99,13 @@ def import_tensorflow(first: Callable[[], Any] = lambda: None) -> Any:
     with suppress_stderr():
         import tensorflow as tf
 
-        made = first()
+        result = first()
         tf.config.list_physical_devices()
         tf.constant(0.0)
     # TensorFlow warns of functions that are compiled again and again. Here one process trains many models, and each is
     # compiled once.
     logging.getLogger("tensorflow").addFilter(lambda record: "tf.function retracing" not in record.getMessage())
-    return made
+    return result
 
 
 @contextlib.contextmanager
@@ -115,16 +115,16 @@ def suppress_stderr() -> Iterator[None]:
     import tempfile
 
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as held, contextlib.ExitStack() as stack:
-        kept = os.dup(2)
-        stack.callback(os.close, kept)
-        os.dup2(held.fileno(), 2)
+    with tempfile.TemporaryFile() as printed, contextlib.ExitStack() as stack:
+        terminal = os.dup(2)
+        stack.callback(os.close, terminal)
+        os.dup2(printed.fileno(), 2)
         try:
             yield
         except BaseException as error:
-            os.dup2(kept, 2)
+            os.dup2(terminal, 2)
             if not isinstance(error, UserError):  # the message of a UserError is complete by itself
-                held.seek(0)
-                os.write(2, held.read())
+                printed.seek(0)
+                os.write(2, printed.read())
             raise
-        os.dup2(kept, 2)
+        os.dup2(terminal, 2)
