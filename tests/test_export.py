@@ -163,7 +163,14 @@ def test_exports_answer_as_the_model_where_this_package_is_not_and_saved_model_c
 @pytest.mark.slow
 @pytest.mark.usefixtures("one_process")
 @pytest.mark.parametrize("objective", [Objective(kind="ae"), Objective(gamma="optimal")])
-@pytest.mark.parametrize("network", [CONVOLUTIONAL.network, Network(architecture="residual", depth=1, base_channels=2)])
+@pytest.mark.parametrize(
+    "network",
+    [
+        CONVOLUTIONAL.network,
+        Network(architecture="residual", depth=1, base_channels=2),
+        Network(architecture="skip_dense", depth=2, width=8),
+    ],
+)
 def test_every_architecture_exports_without_training(network, objective, tmp_path):
     model = build(replace(tiny(objective=objective), {"network": network}), (32, 32, 3))
     found = tfcollapse.export(model, tmp_path / "model", input_type="uint8")

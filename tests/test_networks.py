@@ -7,6 +7,7 @@ import scipy.stats
 
 from tfcollapse.config.architectures import ARCHITECTURES
 from tfcollapse.config.declaration import Network, Objective, Run
+from tfcollapse.errors import ConfigError
 from tfcollapse.models import networks
 from tfcollapse.models.description import describe
 from tfcollapse.models.networks.initializers import Drawn
@@ -16,6 +17,18 @@ DEPTHS = (1, 2, 3, 4, 6, 8, 10)
 
 def test_every_architecture_has_its_encoder_and_decoder():
     assert set(networks.NETWORKS) == set(ARCHITECTURES)
+
+
+@pytest.mark.parametrize("spec", ARCHITECTURES.values(), ids=ARCHITECTURES)
+def test_a_spec_speaks_of_fields_that_there_are(spec):
+    network = Network(architecture=spec.name, depth=max(1, spec.least_depth))
+    assert network.spec is spec
+    assert spec.size_field in spec.fields
+    assert list(network.own_fields) == list(spec.fields)
+    assert network.absent_fields.isdisjoint(spec.fields)
+    if spec.least_depth:
+        with pytest.raises(ConfigError, match=f"expected >= {spec.least_depth} for a {spec.name} network"):
+            Network(architecture=spec.name, depth=spec.least_depth - 1)
 
 
 def _weights(model):

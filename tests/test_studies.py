@@ -85,6 +85,15 @@ def test_the_caption_says_what_was_narrowed():
     assert "channels" not in caption(full)
 
 
+def test_the_caption_says_what_was_narrowed_of_each_architecture():
+    dense = [table_row(width=width, train_error=0.01) for width in (512, 100)]
+    skip = [row | {"architecture": "skip_dense"} for row in dense]
+    assert "\n100 units in a hidden layer where the paper has 512; images 28x28x1" in caption(dense)
+    assert caption([*dense, *skip]).count("where the paper has") == 1
+    assert caption([*dense, *residual_rows(TWO)]).count("where the paper has") == 2
+    assert "where the paper has" not in caption(dense[:1])
+
+
 def sigma_rows(shares):
     """{depth: share of sigma_z above 0.9}, the rest at 0."""
     size = len(SIGMA_BINS) - 1

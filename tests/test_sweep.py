@@ -18,7 +18,7 @@ from tfcollapse.config.overrides import replace
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.records.table import read_table
 from tfcollapse.studies.study import load_study, study_names
-from tfcollapse.studies.sweep import auto_jobs, sweep
+from tfcollapse.studies.sweep import auto_jobs, longest_last, sweep
 from tfcollapse.training import checkpoint
 
 LONG = tiny(steps=20_000, log_every=20, evaluate_every=200, checkpoint_every=200)
@@ -161,6 +161,22 @@ def test_auto_jobs_gives_each_core_a_dense_run():
     assert auto_jobs(dense, cores=2) == 2
     assert auto_jobs(dense, cores=8) == 3
     assert auto_jobs([], cores=2) == 1
+
+
+def test_auto_jobs_gives_each_core_a_narrow_convolutional_run_and_all_cores_to_a_wide_one():
+    for architecture in ("convolutional", "residual"):
+        narrow, wide = ([Run(network=Network(architecture=architecture, base_channels=n))] * 2 for n in (16, 32))
+        assert auto_jobs(narrow, cores=2) == 2
+        assert auto_jobs(wide, cores=2) == auto_jobs([*narrow, *wide], cores=2) == 1
+
+
+def test_the_run_with_most_arithmetic_is_last():
+    lengths = [(2, 100), (1, 100), (2, 1_000), (10, 100)]
+    runs = [tiny(steps=steps, batch=16) for _, steps in lengths]
+    runs = [replace(run, {"network.depth": depth}) for run, (depth, _) in zip(runs, lengths, strict=True)]
+    wide = replace(runs[1], {"network.width": 4_096})
+    by_length = longest_last([*runs, wide])
+    assert by_length == [runs[1], runs[0], runs[3], runs[2], wide]
 
 
 def test_index_trains_one_run_steps_and_set_reach_it_and_list_shows_states(tmp_path, capsys):
