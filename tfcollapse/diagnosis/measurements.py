@@ -1,4 +1,4 @@
-"""Everything a diagnosis rests on, as numbers."""
+"""Hold the numbers that a diagnosis rests on, and write them for a reader."""
 
 from __future__ import annotations
 
@@ -11,11 +11,19 @@ from tfcollapse.metrics.information import Information
 from tfcollapse.metrics.posterior import ACTIVE_KL, active_units
 
 AGREEMENT = 2.0
-"""The implied gamma is exact where training has converged: 7% off at 20,000 steps of a dense VAE, 50% at 1,000."""
+"""The declared gamma is believed where the implied one is within this factor of it.
+
+The implied gamma is exact where training has converged. For a dense VAE it is 7% off after 20,000 steps, and 50% after
+1,000.
+"""
 
 
 def effective_gamma(gamma: float | None, implied_gamma: float | None) -> float | None:
-    """The declared gamma, or the implied one where that is not known or they disagree by more than AGREEMENT."""
+    """Return the decoder variance (times beta) that the units were trained under, or None where nothing tells it.
+
+    It is the declared gamma. It is the implied one where gamma is not declared, or where the implied one is more than
+    AGREEMENT times larger or smaller.
+    """
     if gamma is None or implied_gamma is None:
         return implied_gamma if gamma is None else gamma
     return gamma if 1 / AGREEMENT <= implied_gamma / gamma <= AGREEMENT else implied_gamma
@@ -29,35 +37,34 @@ class Measurements:
 
     Attributes:
       images, dimensions, latent_dim: n, d, kappa.
-      gamma: the decoder variance as declared, times beta; None where it was not; where the decoder has variances of its
-        own, their median.
+      gamma: the decoder variance as declared, times beta; None where it was not declared. Where the decoder has
+        variances of its own, their median.
       implied_gamma: the decoder variance (times beta) under which the encoder's sigma_z would be stationary, from the
-        active units; None where none is active, or the decoder has variances of its own. See
-        `tfcollapse.diagnosis.probes`.
-      optimal_gamma: eq. (10), the sampled error itself.
+        active units; None where none is active, or the decoder has variances of its own. See `probes.probe_units`.
+      optimal_gamma: eq. (10), which is the error at a sample of z.
       kl_per_dimension: [latent], averaged over images.
       latent_variance: [latent], Var_x[mu_j(x)].
       sigma: [latent], mean of sigma_z,j over images.
       sigma_histogram: shares of every (image, dimension) pair in `posterior.SIGMA_BINS`.
-      information: I_q(x; z) with its standard error and cap.
+      information: I_q(x; z) with its standard error and its cap.
       effective_rank: of Cov_x[mu(x)].
       error, error_at_mean: at a sample of z, and at its mean.
-      shuffled_error: at a sample of z that belongs to another image: what the decoder does without z's help.
-      mean_predictor_error: the ceiling, gamma-bar of Prop. 1: z ignored by a decoder that knows nothing else.
-      pca_error: the floor of linear decoders with as many latents.
+      shuffled_error: at a sample of another image's z: how well the decoder does without the right z.
+      mean_predictor_error: of a decoder that gives the mean image whatever z is: gamma-bar of Prop. 1.
+      pca_error: of PCA with as many components as latents, the least error of a linear decoder.
       predicted_active_units: eigenvalues of the data above the effective gamma (section 4; Wang and Ziyin 2022); None
         where it is not known.
-      residual_variances: of what the reconstructions leave, along its main directions, descending: see
-        `tfcollapse.metrics.residual_spectrum`; summed squares over pixels.
+      residual_variances: variance of the residuals, image minus reconstruction, along their main directions,
+        descending. See `tfcollapse.metrics.residual_spectrum`.
       shuffled_error_per_unit: [latent], squared error summed over pixels that is added when z_j is another image's.
-      smallest_singular_value: of the decoder's Jacobian d x_hat / dz (pixel values a unit of z), median over images;
-        all units, and active ones (Kinoshita et al. 2023).
-      amortization_gap: nats an image that the posterior gains by descent on its own parameters, the decoder held
-        (He et al. 2019): how much the encoder lags. None where the decoder cannot be differentiated, or has variances
-        of its own.
-      autoregressive: whether the decoder is given the images too.
-      own_variances: where the decoder has variances of its own, quantiles 0, 0.01, 0.5, 1 over images of the mean over
-        pixels; else None.
+      smallest_singular_value: of the decoder's Jacobian d x_hat / dz (pixel values over units of z), median over
+        images: by all units, and by the active ones (Kinoshita et al. 2023), None where none is active.
+      amortization_gap: nats an image that a descent on the posterior itself gains while the decoder stays (He et al.
+        2019): how far the encoder lags behind. None where the decoder cannot be differentiated, or has variances of
+        its own.
+      autoregressive: whether the decoder reads the images too.
+      own_variances: where the decoder has variances of its own, quantiles 0, 0.01, 0.5, 1 over images of their mean
+        over pixels; else None.
     """
 
     images: int
@@ -87,33 +94,33 @@ class Measurements:
 
     @property
     def kl(self) -> float:
-        """Nats, summed over dimensions, averaged over images."""
+        """KL in nats, summed over dimensions, averaged over images."""
         return float(self.kl_per_dimension.sum())
 
     @property
     def active_units(self) -> int:
-        """Units with Var_x[mu_j] > 0.01."""
+        """Number of units with Var_x[mu_j] > 0.01."""
         return int(active_units(self.latent_variance).sum())
 
     @property
     def active_units_by_kl(self) -> int:
-        """Units with a KL above 0.01 nats."""
+        """Number of units with a KL above 0.01 nats."""
         return int(active_units(self.kl_per_dimension, ACTIVE_KL).sum())
 
     @property
     def effective_gamma(self) -> float | None:
-        """What the units were trained under: see `effective_gamma`."""
+        """The decoder variance (times beta) that the units were trained under: see the function of this name."""
         return effective_gamma(self.gamma, self.implied_gamma)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain numbers, lists and text."""
-        found = dataclasses.asdict(self) | {"kl": self.kl, "information": self.information._asdict()}
-        found |= {"active_units": self.active_units, "active_units_by_kl": self.active_units_by_kl}
-        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in found.items()}
+        """Return plain numbers, lists and text."""
+        fields = dataclasses.asdict(self) | {"kl": self.kl, "information": self.information._asdict()}
+        fields |= {"active_units": self.active_units, "active_units_by_kl": self.active_units_by_kl}
+        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in fields.items()}
 
 
 def facts(m: Measurements) -> dict[str, str]:
-    """The measurements as short text, in a reader's order."""
+    """Write the measurements as names and short texts, the most telling first."""
     information = m.information
     smallest, active = m.smallest_singular_value
     return {
@@ -126,7 +133,7 @@ def facts(m: Measurements) -> dict[str, str]:
         "KL of the aggregate posterior to the prior": f"{information.marginal_kl:.4g}",
         "error per pixel: z sampled; at its mean": f"{m.error:.4g}; {m.error_at_mean:.4g}",
         "error with another image's z": f"{m.shuffled_error:.4g}",
-        "floor: PCA; ceiling: mean predictor": f"{m.pca_error:.4g}; {m.mean_predictor_error:.4g}",
+        "error of PCA; of the mean predictor": f"{m.pca_error:.4g}; {m.mean_predictor_error:.4g}",
         "gamma declared; implied; eq. (10)": f"{_maybe(m.gamma)}; {_maybe(m.implied_gamma)}; {m.optimal_gamma:.4g}",
         "effective rank of Cov(mu)": f"{m.effective_rank:.3g}",
         "smallest singular value of dx/dz: all; active": f"{smallest:.3g}; {_maybe(active)}",
@@ -135,4 +142,5 @@ def facts(m: Measurements) -> dict[str, str]:
 
 
 def _maybe(value: float | None) -> str:
+    """Write a number, or "unknown"."""
     return "unknown" if value is None else f"{value:.4g}"

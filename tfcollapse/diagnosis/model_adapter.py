@@ -1,7 +1,8 @@
-"""Anyone's VAE as two NumPy functions: what the measurements are taken through."""
+"""Call anyone's encoder and decoder as NumPy functions, and check what they are given and what they return."""
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -11,11 +12,38 @@ import numpy as np
 from tfcollapse.errors import ConfigError
 
 BLOCK = 1_024
+"""The most images that an encoder or a decoder is called with."""
 _SIZES = (64, 256, BLOCK)
 
 
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """Images with their posterior.
+
+    Attributes:
+      images: float32 [n, ...].
+      mean, log_variance: [n, latent].
+    """
+
+    images: np.ndarray
+    mean: np.ndarray
+    log_variance: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def sigma(self) -> np.ndarray:
+        """The posterior's standard deviation, [n, latent]."""
+        return np.exp(0.5 * self.log_variance)
+
+    def first(self, count: int) -> Encoded:
+        """Return the first `count` images with their posterior."""
+        return Encoded(self.images[:count], self.mean[:count], self.log_variance[:count])
+
+
 class Output(NamedTuple):
-    """What a decoder says of a block of images.
+    """What a decoder returns for a block of images.
 
     Attributes:
       mean: [n, d], the decoder's mean, flattened.
@@ -27,14 +55,19 @@ class Output(NamedTuple):
 
 
 class ModelAdapter:
-    """An encoder and a decoder under examination.
+    """An encoder and a decoder that are to be diagnosed.
 
     Args:
       encoder: a Keras model or a function, images [n, ...] to (mean, log_variance), [n, latent] each; a third output,
-        such as the sample of the keras.io example, is left alone.
+        such as the sample of the keras.io example, is ignored.
       decoder: a Keras model or a function, z [n, latent] to images [n, ...], or to (mean, log_variance) of every pixel.
-        One of two inputs, (z, images), is taken for an autoregressive decoder and given the true images.
-      sample: images [n, ...] that the shapes are tried on.
+        A decoder of two inputs, (z, images), is taken for an autoregressive one and given the true images.
+      sample: images [n, ...] on which the shapes are tried.
+
+    Attributes:
+      latent_dim: how many latents the encoder has.
+      autoregressive: whether the decoder reads the images too.
+      own_variance: whether the decoder gives a variance of its own for every pixel.
 
     Raises:
       ConfigError: shapes that do not fit, outputs that are not finite, or something that cannot be called.
@@ -46,46 +79,50 @@ class ModelAdapter:
                 raise ConfigError(f"{name}: expected a Keras model or a function, received {type(part).__name__}")
         self.encoder, self.decoder = encoder, decoder
         self.autoregressive = _inputs(decoder) >= 2
-        mean, _ = self.encode(sample)
+        mean = self.encode(sample).mean
         self.latent_dim = mean.shape[1]
         self.own_variance = self.decode(mean, sample).log_variance is not None
 
-    def encode(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The posterior's mean and log variance, [n, latent] each."""
-        found = _call("encoder", self.encoder, [images])
-        if len(found) not in (2, 3):
-            raise ConfigError(f"encoder: expected (mean, log_variance), received {len(found)} outputs")
-        mean, log_variance = found[:2]
+    def encode(self, images: np.ndarray) -> Encoded:
+        """Encode images, [n, ...] with n at most BLOCK. Raises ConfigError where the outputs do not fit."""
+        outputs = _call("encoder", self.encoder, [images])
+        if len(outputs) not in (2, 3):
+            raise ConfigError(f"encoder: expected (mean, log_variance), received {len(outputs)} outputs")
+        mean, log_variance = outputs[:2]
         if mean.ndim != 2 or mean.shape != log_variance.shape or len(mean) != len(images):
             raise ConfigError(
                 f"encoder: expected mean and log_variance of shape ({len(images)}, latent_dim) each for {len(images)} "
                 f"images, received {mean.shape} and {log_variance.shape}"
             )
-        return _finite("encoder's mean", mean), _finite("encoder's log_variance", log_variance)
+        return Encoded(images, _finite("encoder's mean", mean), _finite("encoder's log_variance", log_variance))
 
     def decode(self, latents: np.ndarray, images: np.ndarray) -> Output:
-        """The decoder at z [n, latent]; `images` are those an autoregressive decoder reads."""
+        """Decode z, [n, latent]; an autoregressive decoder reads `images`. Raises ConfigError where they do not fit."""
         latents = latents.astype(np.float32)
-        found = _call("decoder", self.decoder, [latents, images] if self.autoregressive else [latents])
-        if len(found) > 2:
-            raise ConfigError(f"decoder: expected images, or (mean, log_variance), received {len(found)} outputs")
-        for part in found:
-            if len(part) != len(images) or part.size != images.size:
+        outputs = _call("decoder", self.decoder, [latents, images] if self.autoregressive else [latents])
+        if len(outputs) > 2:
+            raise ConfigError(f"decoder: expected images, or (mean, log_variance), received {len(outputs)} outputs")
+        for output in outputs:
+            if len(output) != len(images) or output.size != images.size:
                 raise ConfigError(
                     f"decoder: expected images of shape {images.shape}, as were given to the encoder, "
-                    f"received {part.shape}"
+                    f"received {output.shape}"
                 )
-        flat = [_finite("decoder's output", part).reshape(len(part), -1) for part in found]
+        flat = [_finite("decoder's output", output).reshape(len(output), -1) for output in outputs]
         return Output(flat[0], flat[1] if len(flat) == 2 else None)
 
 
 def as_float(images: np.ndarray) -> np.ndarray:
-    """A block of images as float32 in [0, 1]: uint8 is divided by 255."""
+    """Return a block of images as float32 in [0, 1]. uint8 is divided by 255."""
     return images.astype(np.float32) / 255.0 if images.dtype == np.uint8 else np.asarray(images, np.float32)
 
 
 def check_images(images: np.ndarray) -> np.ndarray:
-    """The images as an array of at least two, uint8 or in [0, 1]. Raises ConfigError."""
+    """Return the images as an array [n >= 2, ...], uint8 or numbers in [0, 1].
+
+    Raises:
+      ConfigError: they are not such an array.
+    """
     try:
         images = np.asarray(images)
     except ValueError:
@@ -110,7 +147,7 @@ def check_images(images: np.ndarray) -> np.ndarray:
 
 
 def _inputs(part: Any) -> int:
-    """How many arrays a decoder takes: those without a default."""
+    """Count the arrays that a decoder takes: its arguments without a default."""
     if _is_keras(part) and getattr(part, "inputs", None):
         return len(part.inputs)
     try:
@@ -118,44 +155,46 @@ def _inputs(part: Any) -> int:
     except (TypeError, ValueError):  # a builtin
         return 1
     plain = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(each.kind in plain and each.default is inspect.Parameter.empty for each in parameters)
+    return sum(one.kind in plain and one.default is inspect.Parameter.empty for one in parameters)
 
 
 def _is_keras(part: Any) -> bool:
     return hasattr(part, "predict_on_batch")
 
 
-def apply(part: Callable[..., Any], given: Sequence[Any]) -> Any:
-    """Call an encoder or decoder on arrays or tensors, as it takes them: a Keras graph of two inputs takes a list."""
-    listed = len(given) > 1 and bool(getattr(part, "inputs", None))
-    return part(list(given)) if listed else part(*given)
+def apply(part: Callable[..., Any], inputs: Sequence[Any]) -> Any:
+    """Call an encoder or decoder on arrays or tensors. A Keras graph of two inputs takes them as one list."""
+    listed = len(inputs) > 1 and bool(getattr(part, "inputs", None))
+    return part(list(inputs)) if listed else part(*inputs)
 
 
-def _call(name: str, part: Callable[..., Any], given: Sequence[np.ndarray]) -> list[np.ndarray]:
-    count = len(given[0])
+def _call(name: str, part: Callable[..., Any], inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Call an encoder or decoder on arrays of n rows, and return its outputs as a list of arrays of n rows."""
+    count = len(inputs[0])
     try:
-        if _is_keras(part) and (len(given) == 1 or getattr(part, "inputs", None)):
-            padded = [_padded(each) for each in given]  # as every new shape would compile the model again
-            found = part.predict_on_batch(padded if len(given) > 1 else padded[0])
+        if _is_keras(part) and (len(inputs) == 1 or getattr(part, "inputs", None)):
+            padded = [_padded(array) for array in inputs]  # as every new shape would compile the model again
+            outputs = part.predict_on_batch(padded if len(inputs) > 1 else padded[0])
         else:
-            found = apply(part, given)
-    except Exception as error:  # whatever a stranger's code raises
+            outputs = apply(part, inputs)
+    except Exception as error:  # a user's own code may raise anything
         line = (str(error).strip().splitlines() or [""])[0][:160]
-        shapes = " and ".join(str(each.shape) for each in given)
+        shapes = " and ".join(str(array.shape) for array in inputs)
         raise ConfigError(f"{name}: expected to take {shapes}, received {type(error).__name__}: {line}") from error
-    if isinstance(found, dict):
-        found = list(found.values())
-    parts = list(found) if isinstance(found, (tuple, list)) else [found]
-    return [np.asarray(each)[:count] if _is_keras(part) else np.asarray(each) for each in parts]
+    if isinstance(outputs, dict):
+        outputs = list(outputs.values())
+    parts = list(outputs) if isinstance(outputs, (tuple, list)) else [outputs]
+    return [np.asarray(output)[:count] if _is_keras(part) else np.asarray(output) for output in parts]
 
 
 def _padded(rows: np.ndarray) -> np.ndarray:
-    """With the last row again, up to one of a few sizes."""
-    most = next((size for size in _SIZES if len(rows) <= size), len(rows))
-    return np.concatenate([rows, np.repeat(rows[-1:], most - len(rows), axis=0)])
+    """Repeat the last row until the number of rows is one of a few sizes."""
+    size = next((size for size in _SIZES if len(rows) <= size), len(rows))
+    return np.concatenate([rows, np.repeat(rows[-1:], size - len(rows), axis=0)])
 
 
 def _finite(name: str, values: np.ndarray) -> np.ndarray:
+    """Return the values, or raise ConfigError where one is NaN or infinite."""
     if not np.isfinite(values).all():
         rows = np.unique(np.argwhere(~np.isfinite(values))[:, 0]).size
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""A Keras callback that watches the posterior of anyone's VAE while it trains."""
+"""Watch the posterior of anyone's VAE while Keras' fit trains it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class CollapseWarning(UserWarning):
 
 
 class CollapseMonitor(keras.callbacks.Callback):
-    """Adds the state of the posterior to the logs of every epoch, so that History, CSVLogger and TensorBoard have it.
+    """Add the state of the posterior to the logs of every epoch, so that History, CSVLogger and TensorBoard have it.
 
     The logs get `active_units` (Var[mu_j] > threshold over the images), `kl` (nats, summed over units, averaged over
     images), `sigma_q10`, `sigma_q50`, `sigma_q90` (quantiles of sigma_z over images and units) and, where there is a
@@ -30,17 +30,18 @@ class CollapseMonitor(keras.callbacks.Callback):
     the logs. It warns once, with CollapseWarning, when fewer units are active than were.
 
     Args:
-      encoder: as for `tfcollapse.diagnose`: a Keras model or a function to (mean, log_variance).
-      images: a sample, [n >= 2, ...], uint8 or in [0, 1]; 512 are plenty, and only the first 1,024 are used.
-      decoder: None leaves the reconstruction error out.
-      threshold: of the variance of the mean.
-      budget: the share of the training time that it may cost; epochs that would exceed it repeat the last numbers.
+      encoder: a Keras model or a function to (mean, log_variance), as `tfcollapse.diagnose` takes it.
+      images: a sample, [n >= 2, ...], uint8 or in [0, 1]. 512 are enough; only the first 1,024 are used.
+      decoder: as `tfcollapse.diagnose` takes it. None leaves the reconstruction error out.
+      threshold: a unit is active above this variance of its mean.
+      budget: the share of the training time that measuring may cost. Epochs that would exceed it repeat the last
+        numbers.
 
     Attributes:
-      seconds: what it has cost.
+      seconds: what measuring has cost so far.
 
     Raises:
-      ConfigError: images or encoder that do not fit.
+      ConfigError: images or encoder that do not fit, a threshold or budget that is not above 0.
 
     Example:
       >>> vae.fit(images, epochs=30, callbacks=[CollapseMonitor(vae.encoder, images[:512], vae.decoder)])
@@ -58,8 +59,9 @@ class CollapseMonitor(keras.callbacks.Callback):
         if threshold <= 0 or budget <= 0:
             raise ConfigError(f"threshold, budget: expected numbers > 0, received {threshold} and {budget}")
         self.images = as_float(check_images(images)[:1_024])
-        self._given, self.threshold, self.budget = (encoder, decoder), threshold, budget
-        self._subject: ModelAdapter | None = None
+        self.threshold, self.budget = threshold, budget
+        self._encoder, self._decoder = encoder, decoder
+        self._adapter: ModelAdapter | None = None
         self.seconds, self._last, self._most, self._warned = 0.0, {}, 0, False
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
@@ -77,32 +79,31 @@ class CollapseMonitor(keras.callbacks.Callback):
             logs.update(self._last)
 
     def measure(self) -> dict[str, float]:
-        """The numbers as they are now."""
-        if self._subject is None:
-            encoder, decoder = self._given
-            self._subject = ModelAdapter(
-                encoder, decoder or (lambda latents: self.images[: len(latents)]), self.images[:2]
-            )
-        mean, log_variance = self._subject.encode(self.images)
-        found = {
-            "active_units": float(posterior.active_units(mean.var(axis=0), self.threshold).sum()),
-            "kl": float(posterior.kl_per_dimension(mean, log_variance).sum()),
+        """Measure the posterior as it is now, and return what the logs get."""
+        if self._adapter is None:
+            decoder = self._decoder or (lambda latents: self.images[: len(latents)])
+            self._adapter = ModelAdapter(self._encoder, decoder, self.images[:2])
+        encoded = self._adapter.encode(self.images)
+        numbers = {
+            "active_units": float(posterior.active_units(encoded.mean.var(axis=0), self.threshold).sum()),
+            "kl": float(posterior.kl_per_dimension(encoded.mean, encoded.log_variance).sum()),
         }
-        for share, value in zip(_QUANTILES, np.quantile(np.exp(0.5 * log_variance), _QUANTILES), strict=True):
-            found[f"sigma_q{round(100 * share)}"] = float(value)
-        if self._given[1] is not None:
-            output = self._subject.decode(mean, self.images).mean
-            found["reconstruction_error"] = float(squared_errors(self.images, output).mean() / output.shape[1])
-        return found
+        for share, value in zip(_QUANTILES, np.quantile(encoded.sigma, _QUANTILES), strict=True):
+            numbers[f"sigma_q{round(100 * share)}"] = float(value)
+        if self._decoder is not None:
+            output = self._adapter.decode(encoded.mean, self.images).mean
+            numbers["reconstruction_error"] = float(squared_errors(self.images, output).mean() / output.shape[1])
+        return numbers
 
     def _warn(self, epoch: int) -> None:
-        alive = int(self._last["active_units"])
-        if alive < self._most and not self._warned:
+        """Warn the first time that fewer units are active than were."""
+        active = int(self._last["active_units"])
+        if active < self._most and not self._warned:
             self._warned = True
             warnings.warn(
-                f"epoch {epoch + 1}: {alive} latent units are active, {self._most} were: posterior collapse; "
+                f"epoch {epoch + 1}: {active} latent units are active, {self._most} were: posterior collapse; "
                 "tfcollapse.diagnose says which kind",
                 CollapseWarning,
                 stacklevel=2,
             )
-        self._most = max(self._most, alive)
+        self._most = max(self._most, active)

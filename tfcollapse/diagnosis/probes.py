@@ -1,4 +1,4 @@
-"""What a decoder does with each latent, by trying: squared errors at latents moved on purpose, no gradient needed."""
+"""Decode latents that are changed on purpose, and measure how the squared error answers. No gradient is used."""
 
 from __future__ import annotations
 
@@ -6,89 +6,119 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfcollapse.diagnosis.model_adapter import BLOCK, ModelAdapter
+from tfcollapse.diagnosis.model_adapter import BLOCK, Encoded, ModelAdapter
 from tfcollapse.metrics.posterior import active_units
 
 _DECODED = 16_384
+"""Latent vectors that `probe_units` may decode, in all."""
 _IMAGES = (8, 256)
 _JACOBIANS = 16
 _STEP = 0.01
 """In units of the prior's standard deviation: float32 leaves 1e-5 of a pixel's slope, a ReLU's kinks are rarely met."""
 
 
-class Response(NamedTuple):
-    """Attributes: as `Measurements` has them."""
+class UnitProbe(NamedTuple):
+    """What `probe_units` measures.
+
+    Attributes:
+      implied_gamma: the decoder variance, times beta, under which the encoder's sigma_z would be stationary; None where
+        no unit is active.
+      shuffled_error_per_unit: [latent], squared error summed over pixels that is added when z_j is another image's.
+    """
 
     implied_gamma: float | None
     shuffled_error_per_unit: np.ndarray
 
 
-def response(adapter: ModelAdapter, images: np.ndarray, latent_variance: np.ndarray, seed: int) -> Response:
-    """How the error answers to sigma_z and to a wrong z_j, latent by latent.
+def probe_units(adapter: ModelAdapter, encoded: Encoded, latent_variance: np.ndarray, seed: int) -> UnitProbe:
+    """Measure how the error answers to the noise of z_j, and to another image's z_j, one latent at a time.
 
-    At any stationary point of eq. (4), whatever the encoder, the derivative by the bias of the log-variance head of
-    unit j vanishes: the error that the noise of z_j adds, over gamma, is 1 - sigma_j^2, both averaged over images. So
-    the sum over active units of the one over that of the other is the gamma (times beta, and times d where the loss
-    averages over pixels) that the encoder was trained under. Measured with the two-point rule z_j = mu_j +- sigma_j
-    against mu_j, the other latents at a sample: exact where the decoder is affine.
+    The first gives the implied gamma. At any stationary point of eq. (4), whatever the encoder, the derivative by the
+    bias of the log variance's head of unit j is 0. It follows that the error that the noise of z_j adds, divided by
+    gamma, is 1 - sigma_j^2, both averaged over images. So the sum of the added errors over the active units, divided by
+    the sum of 1 - sigma_j^2, is the gamma that the encoder was trained under (times beta, and times d where the loss
+    averages over pixels). The added error is measured with the two points z_j = mu_j +- sigma_j against z_j = mu_j, the
+    other latents at a sample. That is exact where the decoder is affine.
 
     Args:
-      images: float32 [n, ...] in random order; the first 8 to 256 of them are used, fewer the more latents.
-      latent_variance: [latent].
+      encoded: images in random order; the first 8 to 256 are used, fewer the more latents there are.
+      latent_variance: [latent], which tells the active units.
+      seed: of the noise.
     """
-    latent = adapter.latent_dim
-    images = images[: int(np.clip(_DECODED // (4 * latent), *_IMAGES))]
-    mean, log_variance = adapter.encode(images)
-    sigma = np.exp(0.5 * log_variance)
-    noise = np.random.default_rng(seed).standard_normal(mean.shape).astype(np.float32)
-    drawn = mean + sigma * noise
-    base = _errors(adapter, drawn, images)
-    added, used = np.zeros(latent), np.zeros(latent)
-    for unit in range(latent):
-        moved = []
-        for column in (mean[:, unit], mean[:, unit] + sigma[:, unit], mean[:, unit] - sigma[:, unit]):
-            moved.append(_errors(adapter, _with(drawn, unit, column), images).mean())
-        added[unit] = 0.5 * (moved[1] + moved[2]) - moved[0]
-        used[unit] = (_errors(adapter, _with(drawn, unit, np.roll(drawn[:, unit], 1)), images) - base).mean()
-    alive = active_units(latent_variance)
-    room = (1.0 - sigma.astype(np.float64) ** 2).mean(axis=0)[alive].sum()
-    implied = added[alive].sum() / room if alive.any() and room > 0 else 0.0
-    return Response(float(implied) if implied > 0 else None, used)
+    latent_dim = adapter.latent_dim
+    encoded = encoded.first(int(np.clip(_DECODED // (4 * latent_dim), *_IMAGES)))
+    mean, sigma = encoded.mean, encoded.sigma
+    sample = _sample(encoded, seed)
+    sample_errors = _errors(adapter, sample, encoded.images)
+    noise_errors, shuffled_errors = np.zeros(latent_dim), np.zeros(latent_dim)
+    for unit in range(latent_dim):
+        at_mean, above, below = (
+            _errors(adapter, _with(sample, unit, column), encoded.images).mean()
+            for column in (mean[:, unit], mean[:, unit] + sigma[:, unit], mean[:, unit] - sigma[:, unit])
+        )
+        noise_errors[unit] = 0.5 * (above + below) - at_mean
+        shuffled = _with(sample, unit, np.roll(sample[:, unit], 1))
+        shuffled_errors[unit] = (_errors(adapter, shuffled, encoded.images) - sample_errors).mean()
+    active = active_units(latent_variance)
+    variance_lost = (1.0 - sigma.astype(np.float64) ** 2).mean(axis=0)[active].sum()
+    implied_gamma = noise_errors[active].sum() / variance_lost if active.any() and variance_lost > 0 else 0.0
+    return UnitProbe(float(implied_gamma) if implied_gamma > 0 else None, shuffled_errors)
 
 
 def smallest_singular_values(
-    adapter: ModelAdapter, images: np.ndarray, latent_variance: np.ndarray
+    adapter: ModelAdapter, encoded: Encoded, latent_variance: np.ndarray
 ) -> tuple[float, float | None]:
-    """Of the Jacobian d x_hat / dz at mu_z, median over 16 images: with all units, and with the active ones.
+    """Measure the smallest singular value of the Jacobian d x_hat / dz at mu_z, as the median over 16 images.
 
-    Near 0 with all units: some direction of the latent space does nothing (Kinoshita et al. 2023). Central differences.
+    Near 0 with all units, some direction of the latent space does nothing (Kinoshita et al. 2023). The Jacobian is
+    measured by central differences.
+
+    Args:
+      encoded: images in random order; the first 16 are used.
+      latent_variance: [latent], which tells the active units.
+
+    Returns:
+      Of the Jacobian by all units, and of the one by the active units; the latter None where no unit is active.
     """
-    images = images[:_JACOBIANS]
-    mean = adapter.encode(images)[0]
+    encoded = encoded.first(_JACOBIANS)
     columns = []
     for unit in range(adapter.latent_dim):
-        up, down = (
-            adapter.decode(_with(mean, unit, mean[:, unit] + step), images).mean.astype(np.float64)
+        above, below = (
+            adapter.decode(_with(encoded.mean, unit, encoded.mean[:, unit] + step), encoded.images).mean
             for step in (_STEP, -_STEP)
         )
-        columns.append((up - down) / (2 * _STEP))
+        columns.append((above.astype(np.float64) - below.astype(np.float64)) / (2 * _STEP))
     jacobians = np.stack(columns, axis=-1)
-    alive = active_units(latent_variance)
-    return _smallest(jacobians), _smallest(jacobians[..., alive]) if alive.any() else None
+    active = active_units(latent_variance)
+    return _smallest(jacobians), _smallest(jacobians[..., active]) if active.any() else None
 
 
-def shuffled_error(adapter: ModelAdapter, images: np.ndarray, seed: int) -> float:
-    """Squared error per pixel with every image's z exchanged for a sample of the next one's; images in random order.
+def shuffled_error(adapter: ModelAdapter, encoded: Encoded, seed: int) -> float:
+    """Return the squared error per pixel where every image is decoded from a sample of another image's z.
 
-    What z tells the decoder: the likelihood's sensitivity to the latent (Wang et al. 2021), all units at once.
+    It says what z tells the decoder, all units at once: the likelihood's sensitivity to the latent (Wang et al. 2021).
+
+    Args:
+      encoded: images in random order; each gets the z of the one before it.
+      seed: of the noise.
     """
-    mean, log_variance = adapter.encode(images)
-    noise = np.random.default_rng(seed).standard_normal(mean.shape).astype(np.float32)
-    latents = np.roll(mean + np.exp(0.5 * log_variance) * noise, 1, axis=0)
-    return float(_errors(adapter, latents, images).mean() / images[0].size)
+    latents = np.roll(_sample(encoded, seed), 1, axis=0)
+    return float(_errors(adapter, latents, encoded.images).mean() / encoded.images[0].size)
+
+
+def squared_errors(images: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+    """Return ||x - x_hat||^2, float64 [n], of images [n, ...] and outputs [n, d]."""
+    return np.square(images.reshape(len(images), -1) - outputs, dtype=np.float64).sum(axis=1)
+
+
+def _sample(encoded: Encoded, seed: int) -> np.ndarray:
+    """Draw one z for each image, [n, latent]."""
+    noise = np.random.default_rng(seed).standard_normal(encoded.mean.shape).astype(np.float32)
+    return encoded.mean + encoded.sigma * noise
 
 
 def _smallest(jacobians: np.ndarray) -> float:
+    """Return the median over n of the smallest singular value of each of [n, d, units]."""
     if jacobians.shape[2] > jacobians.shape[1]:
         return 0.0
     # Through J'J: ten times as fast as an SVD, and exact to 1e-8 of the largest.
@@ -97,17 +127,13 @@ def _smallest(jacobians: np.ndarray) -> float:
 
 
 def _with(latents: np.ndarray, unit: int, column: np.ndarray) -> np.ndarray:
-    moved = latents.copy()
-    moved[:, unit] = column
-    return moved
+    """Return a copy of the latents in which one unit has other values, [n]."""
+    changed = latents.copy()
+    changed[:, unit] = column
+    return changed
 
 
 def _errors(adapter: ModelAdapter, latents: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """Summed over pixels, [n]."""
+    """Return the squared error of each image decoded from its latents, summed over pixels, [n]."""
     assert len(images) <= BLOCK
     return squared_errors(images, adapter.decode(latents, images).mean)
-
-
-def squared_errors(images: np.ndarray, outputs: np.ndarray) -> np.ndarray:
-    """||x - x_hat||^2, float64 [n], of images [n, ...] and outputs [n, d]."""
-    return np.square(images.reshape(len(images), -1) - outputs, dtype=np.float64).sum(axis=1)

@@ -1,1 +1,1 @@
-"""Measure posteriors, spectra and signals: arrays in, numbers out."""
+"""Measure posteriors, residuals, spectra of images and signals in layers: arrays in, numbers out."""

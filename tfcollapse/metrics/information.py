@@ -1,4 +1,4 @@
-"""I_q(x; z): how many nats a sample of z tells about which image it came from."""
+"""Estimate I_q(x; z): how many nats a sample of z tells about the image that it came from."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 
 
 class Information(NamedTuple):
-    """An estimate of I_q(x; z) = E log q(z | x) - log q(z), q(z) the aggregate posterior over all n images.
+    """An estimate of I_q(x; z) = E log q(z | x) - log q(z), where q(z) is the aggregate posterior over all n images.
 
     Attributes:
       nats: the estimate, a mean over draws; at most `cap`.
       standard_error: of that mean.
-      cap: log n. An estimate near it says that z tells the n images apart, and nothing of how much more it knows.
-      marginal_kl: KL[q(z) || N(0, I)] in nats, what is left of the KL term: KL = I_q + marginal_kl
-        (Hoffman & Johnson 2016), from the same draws.
+      cap: log n. An estimate near it says that z tells the n images apart. It cannot say how much more z knows.
+      marginal_kl: KL[q(z) || N(0, I)] in nats, from the same draws. It is the rest of the KL term:
+        KL = I_q + marginal_kl (Hoffman & Johnson 2016).
     """
 
     nats: float
@@ -26,10 +26,11 @@ class Information(NamedTuple):
 
 
 class AggregatePosterior:
-    """log q(z_s) of some draws z_s, summed over images block by block, in float64.
+    """Density q(z_s) of some draws z_s, summed over images block by block, in float64.
 
     Args:
-      mean, log_variance: [s, latent], q(z | x) of the images that the draws come from; they must be among those added.
+      mean, log_variance: [s, latent], of q(z | x) for the images that the draws come from. These images must be among
+        those that are added.
       noise: [s, latent], standard normal.
     """
 
@@ -55,7 +56,7 @@ class AggregatePosterior:
         self._largest, self._count = largest, self._count + len(mean)
 
     def information(self) -> Information:
-        """Of the images added so far."""
+        """Return the estimate over the images added so far."""
         cap = math.log(self._count)
         aggregate = self._largest + np.log(self._sum) - cap
         ratio = self._own - aggregate

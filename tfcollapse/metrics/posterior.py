@@ -1,4 +1,4 @@
-"""How much of the latent space a diagonal Gaussian posterior uses. Arrays in, numbers out."""
+"""Measure how much of the latent space a diagonal Gaussian posterior uses."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ ACTIVE_VARIANCE = 0.01
 ACTIVE_KL = 0.01
 """Nats above which a unit is active by its KL."""
 SIGMA_BINS = np.linspace(0.0, 1.2, 49)
+"""Edges of the bins of sigma_z in Figure 2."""
+SIGMA_NEAR_PRIOR = 0.9
+"""sigma_z above which a latent of an image counts as near the prior, whose sigma is 1."""
 
 
 def active_units(latent_variance: np.ndarray, threshold: float = ACTIVE_VARIANCE) -> np.ndarray:
-    """Which latent dimensions carry information: Var_x[mu_j(x)] > threshold (Burda et al. 2015).
+    """Tell which latent dimensions carry information: Var_x[mu_j(x)] > threshold (Burda et al. 2015).
 
     Args:
       latent_variance: [latent], of the posterior mean over a data set; or the KL per dimension, with ACTIVE_KL.
@@ -24,20 +27,26 @@ def active_units(latent_variance: np.ndarray, threshold: float = ACTIVE_VARIANCE
 
 
 def kl_per_dimension(mean: np.ndarray, log_variance: np.ndarray) -> np.ndarray:
-    """KL[q(z_j | x) || N(0, 1)] in nats, averaged over the data set: [n, latent] twice to [latent].
+    """Return KL[q(z_j | x) || N(0, 1)] in nats, averaged over the data set.
 
-    The last three terms of eq. (4), halved, and without their constant.
+    It is the last three terms of eq. (4), halved, with the constant that makes it 0 at the prior.
+
+    Args:
+      mean, log_variance: [n, latent].
+
+    Returns:
+      [latent].
     """
     mean, log_variance = mean.astype(np.float64), log_variance.astype(np.float64)
     return np.mean(0.5 * (mean**2 + np.exp(log_variance) - log_variance - 1.0), axis=0)
 
 
 def sigma_histogram(log_variance: np.ndarray, bins: np.ndarray = SIGMA_BINS) -> np.ndarray:
-    """Share of the (image, dimension) pairs whose sigma_z falls in each bin, as in Figure 2.
+    """Return the share of the (image, dimension) pairs whose sigma_z falls in each bin, as in Figure 2.
 
     Args:
       log_variance: [n, latent].
-      bins: ascending edges; what lies outside them counts to the first or the last bin.
+      bins: ascending edges. What lies outside them counts to the first or the last bin.
 
     Returns:
       [len(bins) - 1], sums to 1.
@@ -47,13 +56,13 @@ def sigma_histogram(log_variance: np.ndarray, bins: np.ndarray = SIGMA_BINS) -> 
 
 
 def effective_rank(covariance: np.ndarray) -> float:
-    """How many directions the means fill: exp of the entropy of the covariance's eigenvalues (Roy & Vetterli 2007).
+    """Return how many directions the means fill: exp of the entropy of the covariance's eigenvalues.
 
     Args:
       covariance: [latent, latent], of the posterior mean over a data set.
 
     Returns:
-      1 to latent; 0 where nothing varies.
+      A number from 1 to latent (Roy & Vetterli 2007); 0 where nothing varies.
     """
     values = np.clip(np.linalg.eigvalsh(covariance), 0.0, None)
     total = values.sum()

@@ -1,13 +1,18 @@
-"""Should a collapsed unit be dead at this gamma? What one more unit could do with what the model leaves unexplained.
+"""Measure the residuals of a VAE, and calculate from them whether one more unit would lower its loss.
 
-Give a collapsed unit j the direction w in the output, x_hat + w z_j, and the posterior that suits it. Then eq. (4) is
-lower than without it if and only if gamma < w' R w / w'w, with R the covariance of the residual x - x_hat(mu_z): the
-calculation of section 4, with the residual in the place of the data. At the best w the ratio is the margin
+The residual of an image is what its reconstruction leaves: x - x_hat(mu_z). R is the covariance of the residuals.
 
-  m = lambda_max(R) / gamma,
+Take a collapsed unit j. Let the decoder add w z_j to its output, with some direction w, and let the encoder give z_j
+the posterior that suits this best. Section 4 of the paper calculates for the data what that does to the loss, eq. (4).
+Here the residuals take the place of the data. The loss becomes lower if and only if the variance of the residuals along
+w is above gamma: w' R w / w'w > gamma. Along the best w that variance is the largest eigenvalue of R. So the margin of
+a unit is
 
-and the unit is worth (m - 1 - log m) / 2 nats an image. A dead unit whose margin is well above 1 is not dead because of
-gamma. (The residual operator's stability criterion, Li 2026, with a decoder free to use any direction.)
+  m = lambda_max(R) / gamma.
+
+Where m is above 1, the unit would gain (m - 1 - log m) / 2 nats an image. A dead unit whose margin is well above 1 is
+not dead because of gamma: the loss would be lower with it. (This is the stability criterion of the residual operator,
+Li 2026, for a decoder that is free to use any direction.)
 """
 
 from __future__ import annotations
@@ -16,23 +21,25 @@ import numpy as np
 from scipy.sparse.linalg import eigsh
 
 MARGIN = 1.5
-"""Above it a unit counts as wrongly dead: it would have Var[mu_j] = 1 - 1 / 1.5, and a KL of 0.2 nats."""
+"""Above this margin a unit counts as wrongly dead. Revived, it has Var[mu_j] > 1 - 1 / 1.5 and a KL above 0.2."""
 
 _SMALL = 256
 
 
 def held_out_variances(residuals: np.ndarray, count: int) -> np.ndarray:
-    """Variance of the residual along its main directions, found on one half of the images, measured on the other.
+    """Return the variance of the residuals along their main directions, largest first.
 
-    A direction that is found and measured on the same images looks larger than it is (at n = d, four times, of noise
-    alone). This errs to the other side: it is at most lambda_max(R) in expectation.
+    The directions are found on one half of the images, and the variance is measured on the other half. On the same
+    images it would come out too large: for n = d images of pure noise four times. Measured this way it is at most
+    lambda_max(R) in expectation.
 
     Args:
-      residuals: [n, d], images in random order, or neighbours unrelated: every other one is a half.
-      count: of directions.
+      residuals: [n, d], of images in random order: every other one belongs to the second half.
+      count: how many directions.
 
     Returns:
-      [min(count, d, n / 2 - 1)], in the order found: mean over images of the squared projection, over both halves.
+      [min(count, d, n / 2 - 1)], mean over images of the squared projection; the two halves change roles, and their
+      results are averaged.
     """
     halves = [half - half.mean(axis=0) for half in (residuals[::2], residuals[1::2])]
     count = min(count, residuals.shape[1], len(halves[1]) - 1)
@@ -43,18 +50,18 @@ def held_out_variances(residuals: np.ndarray, count: int) -> np.ndarray:
 
 
 def count_viable_directions(variances: np.ndarray, gamma: float, margin: float = MARGIN) -> int:
-    """How many dead units one could revive at this gamma: directions whose variance is above margin * gamma."""
+    """Count the directions whose variance is above margin * gamma: as many units would lower the loss at this gamma."""
     return int((variances > margin * gamma).sum())
 
 
 def worth(variances: np.ndarray, gamma: float) -> np.ndarray:
-    """Nats an image that a unit along each direction would gain, (m - 1 - log m) / 2; 0 where m <= 1."""
+    """Return the nats an image that a unit along each direction would gain: (m - 1 - log m) / 2, or 0 where m <= 1."""
     margin = np.maximum(np.asarray(variances, np.float64) / gamma, 1.0)
     return 0.5 * (margin - 1.0 - np.log(margin))
 
 
 def _directions(centred: np.ndarray, count: int) -> np.ndarray:
-    """The main directions of [n, d], as columns, descending."""
+    """Return the main directions of [n, d] as columns, the one of the largest variance first."""
     dimensions = centred.shape[1]
     if dimensions <= _SMALL or count >= dimensions // 4:
         return np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :count]
@@ -66,7 +73,7 @@ def _directions(centred: np.ndarray, count: int) -> np.ndarray:
 
 
 def _gram(centred: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Through the n x n matrix of products, where n is smaller than d."""
+    """Return the largest eigenvalues and their vectors, by the n x n matrix of products, where n is below d."""
     values, vectors = np.linalg.eigh(centred @ centred.T)
     values, vectors = values[-count:], vectors[:, -count:]
     return values, centred.T @ vectors / np.sqrt(np.maximum(values, np.finfo(centred.dtype).tiny))

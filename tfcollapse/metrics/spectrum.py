@@ -1,4 +1,4 @@
-"""The spectrum of images, which says what a reconstruction error is held against: see `tfcollapse.theory.affine`."""
+"""Measure the spectrum of images: the eigenvalues of their covariance, from which PCA's error follows."""
 
 from __future__ import annotations
 
@@ -13,10 +13,15 @@ _OVERSAMPLING, _ITERATIONS = 32, 8
 
 
 def spectrum(images: np.ndarray, latent_dim: int) -> Spectrum:
-    """The spectrum of images [n, ...], uint8 (0 to 255 taken as 0 to 1) or float.
+    """Return the spectrum of images.
 
-    Up to d = 4,096 all eigenvalues, from the d x d covariance in float64. Above it (64x64x3 has 12,288) the largest
-    `latent_dim`, by subspace iteration: relative error of their sum below 1e-4, in ten passes over the images.
+    Up to d = 4,096 pixels times channels it has all eigenvalues, from the d x d covariance in float64. Above that
+    (64x64x3 has 12,288) it has the largest `latent_dim`, by subspace iteration in ten passes over the images; the
+    relative error of their sum is below 1e-4.
+
+    Args:
+      images: [n, ...], uint8 (0 to 255 stands for 0 to 1) or float.
+      latent_dim: how many eigenvalues are needed.
     """
     dimensions = int(np.prod(images.shape[1:]))
     mean, total = _moments(images)
@@ -29,12 +34,12 @@ def spectrum(images: np.ndarray, latent_dim: int) -> Spectrum:
         basis = _times_covariance(images, mean, np.linalg.qr(basis)[0])
     basis = np.linalg.qr(basis)[0]
     projected = basis.T @ _times_covariance(images, mean, basis)
-    found = np.linalg.eigvalsh((projected + projected.T) / 2)[::-1]
-    return Spectrum(np.clip(found[:latent_dim], 0.0, None), total, dimensions)
+    eigenvalues = np.linalg.eigvalsh((projected + projected.T) / 2)[::-1]
+    return Spectrum(np.clip(eigenvalues[:latent_dim], 0.0, None), total, dimensions)
 
 
 def _moments(images: np.ndarray) -> tuple[np.ndarray, float]:
-    """The mean image [d] and the variance summed over pixels, both of images in [0, 1]; exact sums where uint8."""
+    """Return the mean image [d] and the variance summed over pixels, of images in [0, 1]. Sums of uint8 are exact."""
     dimensions, whole = int(np.prod(images.shape[1:])), images.dtype == np.uint8
     kind, scale = (np.int64, 255.0) if whole else (np.float64, 1.0)
     sums, squares = np.zeros(dimensions, kind), np.zeros(dimensions, kind)
@@ -47,10 +52,10 @@ def _moments(images: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _times_covariance(images: np.ndarray, mean: np.ndarray, basis: np.ndarray | None) -> np.ndarray:
-    """The covariance, [d, d], or its product with a basis [d, k], block by block."""
+    """Return the covariance, [d, d], or its product with a basis [d, k], summed block by block."""
     columns = len(mean) if basis is None else basis.shape[1]
     product = np.zeros((len(mean), columns))
-    # Half the memory and twice the speed where only a product is wanted, of which 1e-4 is asked.
+    # float32 takes half the memory and half the time, and is exact enough for a product, where 1e-4 will do.
     kind = np.float64 if basis is None else np.float32
     scale = 255.0 if images.dtype == np.uint8 else 1.0
     factor = None if basis is None else basis.astype(kind)

@@ -1,4 +1,4 @@
-"""A trained model over a whole split: nothing dropped, z sampled by draws of its own."""
+"""Evaluate a model on every image of a split, and measure the signal in its layers before training."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import numpy as np
 from keras import ops
 
 from tfcollapse.config.declaration import Run
-from tfcollapse.data import random_streams as draws
+from tfcollapse.data import random_streams
 from tfcollapse.data.memory_mapped import blocks
 from tfcollapse.metrics import posterior
+from tfcollapse.metrics.accumulator import PosteriorAccumulator
 from tfcollapse.metrics.layer_signal import signal
 from tfcollapse.models.autoencoder import Autoencoder
 
 
 class Block(NamedTuple):
-    """A model on a block of images.
+    """What a model gives for a block of images.
 
     Attributes:
       sampled_error, mean_error: [n], squared error summed over pixels, at one sample of z and at its mean.
@@ -34,71 +35,50 @@ class Engine(Protocol):
     """What evaluation needs of an engine."""
 
     def evaluate(self, images: np.ndarray, noise: np.ndarray) -> Block:
-        """uint8 [n <= EVALUATION_BLOCK, h, w, c] and float32 [EVALUATION_BLOCK, latent]."""
+        """Run the model on a block of images.
+
+        Args:
+          images: uint8 [n <= EVALUATION_BLOCK, h, w, c].
+          noise: float32 [EVALUATION_BLOCK, latent], standard normal; the first n rows are used.
+        """
 
 
 def evaluate(engine: Engine, run: Run, images: np.ndarray) -> dict[str, Any]:
-    """The numbers a record keeps of one split, from every one of `images`, uint8 [n, h, w, c].
+    """Return the numbers that a record keeps of one split.
 
-    `reconstruction_error` is eq. (8)'s: (1/nd) sum of squared errors, at a sample of z for a VAE. The KL is
-    in nats, summed over dimensions, averaged over images. Memory does not grow with n.
+    `reconstruction_error` is that of eq. (8): (1/nd) times the sum of squared errors, at a sample of z for a VAE. The
+    KL is in nats, summed over dimensions and averaged over images. Memory does not grow with n.
+
+    Args:
+      engine: holds the model.
+      run: gives the seed of the noise, and says whether the model is a VAE.
+      images: uint8 [n, h, w, c]; every one of them is used.
     """
-    totals = _Totals(run.objective.kind == "vae")
-    for number, block in enumerate(blocks(images, draws.EVALUATION_BLOCK)):
-        totals.add(engine.evaluate(block, draws.evaluation_noise(run.seed, number, run.network.latent_dim)))
-    return totals.numbers(math.prod(images.shape[1:]))
-
-
-class _Totals:
-    """Sums over blocks, in float64."""
-
-    def __init__(self, variational: bool):
-        self.variational = variational
-        self.count = 0
-        self.sums: dict[str, Any] = {}
-        self.mean = self.spread = np.zeros(())
-
-    @np.errstate(over="ignore", invalid="ignore")  # a diverged model's numbers are not finite, and say so
-    def add(self, block: Block) -> None:
-        size = len(block.mean)
-        parts: dict[str, Any] = {
-            "sampled_error": block.sampled_error.sum(dtype=np.float64),
-            "mean_error": block.mean_error.sum(dtype=np.float64),
+    variational = run.objective.kind == "vae"
+    accumulator = PosteriorAccumulator(math.prod(images.shape[1:]))
+    for number, batch in enumerate(blocks(images, random_streams.EVALUATION_BLOCK)):
+        noise = random_streams.evaluation_noise(run.seed, number, run.network.latent_dim)
+        block = engine.evaluate(batch, noise)
+        log_variance = block.log_variance if variational else None
+        accumulator.add(block.mean, log_variance, block.sampled_error, block.mean_error)
+    latent_variance = accumulator.latent_variance
+    numbers: dict[str, Any] = {
+        "images": accumulator.count,
+        "reconstruction_error": accumulator.error,
+        "reconstruction_error_at_mean": accumulator.error_at_mean,
+        "latent_variance": latent_variance.tolist(),
+    }
+    if variational:
+        kl = accumulator.kl_per_dimension
+        numbers |= {
+            # Not for an AE: its latent scale is arbitrary, and so would be a threshold on it.
+            "active_units": int(posterior.active_units(latent_variance).sum()),
+            "kl": float(kl.sum()),
+            "kl_per_dimension": kl.tolist(),
+            "sigma_above_0.9": accumulator.share_near_prior,
+            "sigma_histogram": accumulator.sigma_histogram.tolist(),
         }
-        if self.variational:
-            parts |= {
-                "kl": size * posterior.kl_per_dimension(block.mean, block.log_variance),
-                "above": (block.log_variance > 2 * np.log(0.9)).sum(),
-                "histogram": size * posterior.sigma_histogram(block.log_variance),
-            }
-        self.sums = {name: self.sums.get(name, 0.0) + part for name, part in parts.items()}
-        # Chan et al. 1979: the variance of two parts from theirs and the distance of their means.
-        mean = block.mean.mean(axis=0, dtype=np.float64)
-        apart, both = mean - self.mean, self.count + size
-        self.spread = (
-            self.spread + size * block.mean.var(axis=0, dtype=np.float64) + apart**2 * self.count * size / both
-        )
-        self.mean, self.count = self.mean + apart * size / both, both
-
-    def numbers(self, dimensions: int) -> dict[str, Any]:
-        variance = self.spread / self.count
-        found: dict[str, Any] = {
-            "images": self.count,
-            "reconstruction_error": float(self.sums["sampled_error"] / (self.count * dimensions)),
-            "reconstruction_error_at_mean": float(self.sums["mean_error"] / (self.count * dimensions)),
-            "latent_variance": variance.tolist(),
-        }
-        if self.variational:
-            kl = self.sums["kl"] / self.count
-            found |= {
-                # Not for an AE: its latent scale is arbitrary, and so would be a threshold on it.
-                "active_units": int(posterior.active_units(variance).sum()),
-                "kl": float(kl.sum()),
-                "kl_per_dimension": kl.tolist(),
-                "sigma_above_0.9": float(self.sums["above"] / (self.count * len(kl))),
-                "sigma_histogram": (self.sums["histogram"] / self.count).tolist(),
-            }
-        return found
+    return numbers
 
 
 def initial_signal(model: Autoencoder, images: np.ndarray) -> dict[str, list[float]]:
@@ -109,7 +89,8 @@ def initial_signal(model: Autoencoder, images: np.ndarray) -> dict[str, list[flo
       images: uint8 [n, h, w, c].
 
     Returns:
-      "encoder": its layers in order, the mean's head last; "decoder": its layers, at the posterior's mean.
+      Under "encoder" one number for each of its layers in order, the head of the mean last. Under "decoder" the same at
+      the posterior's mean.
     """
     pixels = images.astype(np.float32) / 255.0
     signals: dict[str, list[float]] = {"encoder": [], "decoder": []}
@@ -125,4 +106,5 @@ def initial_signal(model: Autoencoder, images: np.ndarray) -> dict[str, list[flo
 
 
 def _signal(output: Any) -> float:
+    """Return the `signal` of a layer's output, a tensor [n, ...]."""
     return signal(ops.convert_to_numpy(output))
