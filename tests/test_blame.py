@@ -1,6 +1,7 @@
 """Who is to blame: the rules on arms made up, and the experiment itself, trained."""
 
 import json
+import re
 
 import keras
 import numpy as np
@@ -9,8 +10,9 @@ from keras import layers
 
 import tfcollapse as tc
 from tfcollapse.cli.main import main
-from tfcollapse.diagnosis.blame import arms_of
+from tfcollapse.diagnosis.blame import Blame, arms_of
 from tfcollapse.diagnosis.blame_verdict import AE, LEARNED, SHALLOW_AE, SHALLOW_VAE, UNWEIGHTED, VAE, WARMUP, Arm, judge
+from tfcollapse.diagnosis.layer_gains import LayerGain
 from tfcollapse.diagnosis.taxonomy.cases import EIGENVALUES
 from tfcollapse.errors import ConfigError
 from tfcollapse.reports import blame_page
@@ -233,3 +235,19 @@ def test_the_table_names_every_arm():
     assert rows[0] == [VAE, "0.05", "0.05", "2", "1", "6 (v)"]
     assert rows[1][2:] == ["-", "-", "-", "-"]
     assert all(len(row) == len(blame_page.ARMS) for row in rows)
+
+
+def test_a_blame_is_printed_as_plain_lines():
+    vae, twin = DEEP, Arm(AE, 0.04)
+    gains = [LayerGain("encoder", "first", 0.5, 1.0), LayerGain("decoder", "output", 0.001, 2.0)]
+    printed = str(Blame([vae, twin], {}, {VAE: gains}, judge([vae, twin], 0.01, 0.08)))
+    assert printed.splitlines()[0] == "responsible: autoencoder base"
+    assert "autoencoder base: responsible\n  AE error 0.04 without any KL term, VAE 0.05" in printed
+    assert "KL weight: not tested" in printed
+    numbers = r"error 0.05, gamma 0.05, KL 1 nats, active units 2, dead units .category. 6 .v."
+    assert re.search(rf"^  VAE +{numbers}$", printed, re.M)
+    assert re.search(r"^  AE twin +error 0.04$", printed, re.M)
+    assert re.search(r"^  VAE +0.002$", printed, re.M)
+    assert "|" not in printed
+    harmless = [Arm(VAE, 0.01, 0.01, 2, 1.0, {"active": 2, "i": 6}), twin]
+    assert str(Blame(harmless, {}, {}, judge(harmless, 0.01, 0.08))).startswith("responsible: none of the suspects")

@@ -5,6 +5,7 @@ import zlib
 import pytest
 
 from tfcollapse.config.overrides import replace
+from tfcollapse.diagnosis.categories import CATEGORIES
 from tfcollapse.diagnosis.diagnose import diagnose
 from tfcollapse.diagnosis.taxonomy.cases import CASES
 from tfcollapse.training import engines
@@ -13,6 +14,8 @@ from tfcollapse.training import in_memory as descent
 # One seed of a case of each category that takes a few seconds; (iii), (iv) and 20 layers take longer.
 FAST = [("healthy", False, 0), ("low rank", False, 0), ("low rank", True, 0)]
 FAST += [("large gamma", False, 0), ("large gamma", True, 0), ("Prop. 1's basin", False, 0)]
+# The same training as "large gamma".
+FAST += [("nothing shows gamma", False, 0), ("nothing shows gamma", True, 0)]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,4 +57,12 @@ def test_the_verdict_is_the_case_s_own(case, near, seed):
 
 
 def test_every_category_has_a_case():
-    assert {case.category for case in CASES} == {"healthy", "i", "ii", "iii", "iv", "v"}
+    assert {case.category for case in CASES} >= {"healthy", "i", "ii", "iii", "iv", "v"}
+    assert {case.category for case in CASES} == set(CATEGORIES)
+
+
+def test_every_case_has_a_near_miss_of_another_category():
+    for case in CASES:
+        assert "; near: " in case.about, case.name
+        assert case.near in CATEGORIES, case.name
+        assert case.near != case.category, case.name

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tfcollapse.diagnosis.categories import CATEGORIES
 from tfcollapse.diagnosis.measurements import Measurements
-from tfcollapse.diagnosis.verdict import MEANING, Thresholds, decide
+from tfcollapse.diagnosis.verdict import Thresholds, decide
 from tfcollapse.metrics.information import Information
 
 
@@ -142,7 +143,7 @@ def test_every_unit_has_one_label_and_every_number_its_place(active, dead, gamma
     assert sum(verdict.counts.values()) == active + dead == len(verdict.per_dimension)
     assert verdict.per_dimension.count("active") == active == verdict.counts["active"]
     for name in verdict.categories:
-        assert name in MEANING
+        assert name in CATEGORIES
         assert name == "healthy" or verdict.per_dimension.count(name) == verdict.counts[name] > 0
     assert all(each.distance >= 1 for each in verdict.evidence)
     assert verdict.change

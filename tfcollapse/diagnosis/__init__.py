@@ -1,1 +1,1 @@
-"""Diagnosis of a model, anyone's: measured through its encoder and decoder, then judged by the paper's section 3."""
+"""Diagnose anyone's VAE: measure it through its encoder and decoder, judge its collapse, find out who is to blame."""

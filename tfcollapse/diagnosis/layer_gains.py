@@ -1,4 +1,4 @@
-"""What survives of the images, and of the gradient, layer by layer: why a deep network may never start to learn."""
+"""Measure how much of the images and of the gradient reaches each layer of an encoder and a decoder."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from tfcollapse.metrics.layer_signal import signal
 
 
 class LayerGain(NamedTuple):
-    """One layer that has weights, in the order in which the images meet it.
+    """The signal and the gradient at one layer that has weights.
 
     Attributes:
       part: "encoder" or "decoder".
       layer: its name.
-      signal: standard deviation over images of its output, root mean square over units.
-      gradient: of the squared error, summed over pixels, by its output: the norm, root mean square over images.
+      signal: standard deviation over images of its output, as the root mean square over units.
+      gradient: norm of the derivative of the squared error (summed over pixels) by its output, as the root mean square
+        over images.
     """
 
     part: str
@@ -31,15 +32,18 @@ class LayerGain(NamedTuple):
 
 
 def layer_gains(encoder: keras.Model, decoder: keras.Model, images: np.ndarray) -> list[LayerGain]:
-    """Signal and gradient at every layer of encoder (up to the mean) and decoder, z at the posterior's mean.
+    """Measure the signal and the gradient at every layer of encoder (up to the mean) and decoder, z at its mean.
 
-    Of untrained models this is the start that training has: where both shrink by a factor a layer, depth alone decides.
-    A layer made of layers that is no Keras model counts as one.
+    Before training they show the start that training has. Where both shrink by a factor at every layer, a deep enough
+    network does not learn. A layer that is made of layers, and is no Keras model, counts as one.
 
     Args:
       encoder: Keras model, images to (mean, log_variance), or to the mean.
       decoder: Keras model, z to images.
-      images: [n, ...], uint8 or in [0, 1]; some 256 are plenty.
+      images: [n, ...], uint8 or in [0, 1]; 256 are enough.
+
+    Returns:
+      One for each layer, in the order in which the images pass them.
 
     Raises:
       ConfigError: plain functions, which have no layers; images that do not fit.
@@ -51,54 +55,57 @@ def layer_gains(encoder: keras.Model, decoder: keras.Model, images: np.ndarray) 
             raise ConfigError(
                 f"{name}: expected a Keras model, whose layers can be seen, received {type(part).__name__}"
             )
-    x, found = tf.constant(as_float(check_images(images))), []
+    x = tf.constant(as_float(check_images(images)))
     with tf.GradientTape() as tape:
-        with _watched(encoder) as met:
+        with _recorded_outputs(encoder) as encoder_outputs:
             encoded = encoder(x)
         mean = encoded[0] if isinstance(encoded, (tuple, list)) else encoded
-        found += [("encoder", *each) for each in met]
-        with _watched(decoder) as met:
-            output = decoder(mean)
-        found += [("decoder", *each) for each in met]
-        output = output[0] if isinstance(output, (tuple, list)) else output
-        loss = tf.reduce_sum(tf.square(tf.reshape(output, [len(images), -1]) - tf.reshape(x, [len(images), -1])))
-    gradients = tape.gradient(loss, [output for _, _, output in found])
+        with _recorded_outputs(decoder) as decoder_outputs:
+            decoded = decoder(mean)
+        decoded = decoded[0] if isinstance(decoded, (tuple, list)) else decoded
+        loss = tf.reduce_sum(tf.square(tf.reshape(decoded, [len(images), -1]) - tf.reshape(x, [len(images), -1])))
+    outputs = [("encoder", *pair) for pair in encoder_outputs] + [("decoder", *pair) for pair in decoder_outputs]
+    gradients = tape.gradient(loss, [output for _, _, output in outputs])
     return [
         LayerGain(part, name, signal(output.numpy()), _norm(gradient.numpy()))
-        for (part, name, output), gradient in zip(found, gradients, strict=True)
-        if gradient is not None  # the head of the log variance is not on the way
+        for (part, name, output), gradient in zip(outputs, gradients, strict=True)
+        if gradient is not None  # the head of the log variance does not lead to the error
     ]
 
 
 def _norm(gradient: np.ndarray) -> float:
+    """Return the root mean square over images of the norm of [n, ...]."""
     return float(np.sqrt(np.square(gradient, dtype=np.float64).sum() / len(gradient)))
 
 
 @contextlib.contextmanager
-def _watched(model: keras.Model) -> Iterator[list[tuple[str, Any]]]:
-    """Collects what each layer with weights gives while the model is called."""
-    met: list[tuple[str, Any]] = []
+def _recorded_outputs(model: keras.Model) -> Iterator[list[tuple[str, Any]]]:
+    """Collect the name and the output of each layer with weights while the model is called."""
+    outputs: list[tuple[str, Any]] = []
     layers = list(_leaves(model))
     for layer in layers:
-        layer.call = _recording(layer, layer.call, met)
+        layer.call = _recording(layer, layer.call, outputs)
     try:
-        yield met
+        yield outputs
     finally:
         for layer in layers:
             del layer.call
 
 
-def _recording(layer: keras.Layer, call: Any, met: list[tuple[str, Any]]) -> Any:
-    def recorded(*given: Any, **named: Any) -> Any:
-        output = call(*given, **named)
+def _recording(layer: keras.Layer, call: Any, outputs: list[tuple[str, Any]]) -> Any:
+    """Wrap a layer's call so that its output is added to `outputs`."""
+
+    def recorded(*arguments: Any, **named: Any) -> Any:
+        output = call(*arguments, **named)
         if layer.weights and not isinstance(output, (tuple, list, dict)):
-            met.append((layer.name, output))
+            outputs.append((layer.name, output))
         return output
 
     return recorded
 
 
 def _leaves(model: keras.Model) -> Iterator[keras.Layer]:
+    """Yield the layers of a model, and of the models in it."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
             yield from _leaves(layer)

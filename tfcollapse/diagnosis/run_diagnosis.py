@@ -1,4 +1,4 @@
-"""The diagnosis of a run of ours, kept in its directory."""
+"""Diagnose a run of ours, and keep the diagnosis in its directory."""
 
 from __future__ import annotations
 
@@ -15,15 +15,21 @@ from tfcollapse.records.provenance import environment
 from tfcollapse.records.run_directory import read_config
 
 DIAGNOSIS = "diagnosis.json"
-"""What `diagnose` leaves in a run's directory, and `report` reads."""
+"""The file that `tfcollapse diagnose` leaves in a run's directory, and `tfcollapse report` reads."""
 
 
 def diagnose_run(path: pathlib.Path, data_dir: Any = None, images: int | None = None, command: str = "") -> Diagnosis:
-    """Diagnose a finished run of ours on its own training images, and leave diagnosis.json beside its result.
+    """Diagnose a finished run on its own training images, and write diagnosis.json beside its result.
+
+    Args:
+      path: the run's directory.
+      data_dir: where TensorFlow Datasets keeps its data.
+      images: how many of the training images, from the first, are used; None for all.
+      command: the command line, for the provenance.
 
     Raises:
       RunError: not a finished run's directory.
-      ConfigError: the run is an AE's.
+      ConfigError: the run is an AE's, or has no KL term.
     """
     run = read_config(path)
     if run.objective.kind != "vae":
@@ -34,8 +40,8 @@ def diagnose_run(path: pathlib.Path, data_dir: Any = None, images: int | None = 
     data = load(run.data, data_dir=data_dir).train[:images]
     if not run.objective.beta > 0:
         raise ConfigError(f"'{path}': expected beta > 0, received a VAE without a KL term, which is an AE with noise")
-    found = diagnose(model.encoder, model.decoder, data, float(model.gamma), beta=run.objective.beta, seed=run.seed)
-    made = environment(command=command)
+    diagnosis = diagnose(model.encoder, model.decoder, data, float(model.gamma), beta=run.objective.beta, seed=run.seed)
+    provenance = environment(command=command)
     with replacing(path / DIAGNOSIS) as partial:
-        partial.write_text(json.dumps(found.as_json() | {"made": made}, indent=1) + "\n")
-    return found
+        partial.write_text(json.dumps(diagnosis.as_json() | {"made": provenance}, indent=1) + "\n")
+    return diagnosis

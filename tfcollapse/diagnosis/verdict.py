@@ -1,16 +1,23 @@
-"""Which of the paper's five kinds of posterior collapse (section 3) a VAE has, from its measurements alone.
+"""Decide which of the five kinds of posterior collapse (section 3 of the paper) a VAE has, from its measurements.
 
-A dead unit has Var_x[mu_j] <= 0.01. Dead units are alike, so they are counted, not told apart:
+A unit is dead where the variance of its mean over the images is at most 0.01. All dead units look alike, so the rules
+say how many there are of each category, not which. They are asked from top to bottom, each for the units that are left:
 
-  the decoder has a variance of its own that has run off to a point           (iii) all of them
-  the decoder predicts the images without z                                   (iv)  all of them
-  directions of the residual that pay for a unit at the effective gamma        (v)   as many as there are
-  directions that would pay at gamma = eq. (10), but not at the one in force  (ii)  as many of the rest
-  the others: nothing is left that would pay for a unit                       (i)
+  the decoder gives its own variances, and these have run off to 0 on a few images             (iii)  all dead units
+  the decoder reads the images, and predicts them well with the z of another image              (iv)  all dead units
+  one more unit would lower the loss at the effective gamma                                      (v)  that many units
+  one more unit would lower the loss at gamma = eq. (10), and the effective gamma is larger     (ii)  that many units
+  no further unit would lower the loss                                                           (i)  the other units
 
-What pays is section 4's calculation on the residual: see `metrics.residual_spectrum`. (v) says that gamma, and
-with it the KL term, does not explain why the units are dead; whether depth, the start or the budget does is for
-`tfcollapse blame` to settle.
+The effective gamma is the decoder variance that the model was trained under: see `measurements.effective_gamma`.
+
+Whether one more unit would lower the loss is calculated from the residuals, the differences between images and
+reconstructions. A unit that models one direction of the residuals lowers the reconstruction error along it, and costs
+KL. Section 4 shows that it lowers the loss in all where the variance along that direction is above gamma. So the number
+of units is the number of such directions, with a margin: see `tfcollapse.metrics.residual_spectrum`.
+
+Category (v) says that gamma, and with it the KL term, does not explain why the units are dead. Whether the depth, the
+initial weights or the number of steps does is what `tfcollapse blame` finds out.
 """
 
 from __future__ import annotations
@@ -21,42 +28,36 @@ from typing import Any
 
 import numpy as np
 
+from tfcollapse.diagnosis.categories import CATEGORIES, HEALTHY, UNDECIDED
 from tfcollapse.diagnosis.measurements import Measurements
-from tfcollapse.metrics import posterior
-from tfcollapse.metrics import residual_spectrum as revival
-
-HEALTHY, UNDECIDED = "healthy", "undecided"
-MEANING = {
-    "healthy": "every unit is in use",
-    "i": "superfluous units at the prior: harmless",
-    "ii": "the decoder variance gamma (or beta, or a loss averaged over pixels) is too large",
-    "iii": "the decoder's own covariance has degenerated on a few images",
-    "iv": "the decoder is powerful enough to predict the images without z",
-    "v": "stuck: a bad local minimum, start or budget; gamma does not explain it",
-    "undecided": "the measurements do not tell",
-}
+from tfcollapse.metrics import posterior, residual_spectrum
 
 
 @dataclasses.dataclass(frozen=True)
 class Thresholds:
-    """Where each decision is made.
+    """The value at which each decision changes.
 
     Attributes:
       active_variance: a unit is dead at or below this Var_x[mu_j] (Burda et al. 2015).
-      margin: what pays for a unit: residual variance over gamma above this; see `revival.MARGIN`.
-      gamma_excess: effective gamma over eq. (10)'s above which gamma is too large.
-      without_z: error with z shuffled over the mean predictor's, below which a decoder knows the images without z.
-      degenerate: smallest over median of the decoder's own variances (averaged over an image's pixels), below which it
-        has run off.
-      bad_elsewhere: a degenerate decoder's error over the mean predictor's, above which it does not reconstruct.
+      margin: a unit would lower the loss where the residual's variance over gamma is above this; see
+        `residual_spectrum.MARGIN`.
+      gamma_excess: gamma is too large where the effective gamma over that of eq. (10) is above this.
+      without_z: a decoder knows the images without z where the error with shuffled z, over the mean predictor's, is
+        below this.
+      degenerate: a decoder's own variances have run off where the smallest over the median one (each averaged over an
+        image's pixels) is below this.
+      bad_elsewhere: a degenerate decoder does not reconstruct where its error over the mean predictor's is above this.
     """
 
     active_variance: float = posterior.ACTIVE_VARIANCE
-    margin: float = revival.MARGIN
+    margin: float = residual_spectrum.MARGIN
     gamma_excess: float = 2.0
     without_z: float = 0.5
     degenerate: float = 1e-2
     bad_elsewhere: float = 0.5
+
+
+DEFAULT = Thresholds()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,8 +66,8 @@ class Evidence:
 
     Attributes:
       name, value: what was measured.
-      threshold: what it was held against.
-      reading: what it says, in words.
+      threshold: what the value is compared with.
+      reading: what the comparison says, in words.
     """
 
     name: str
@@ -76,7 +77,7 @@ class Evidence:
 
     @property
     def distance(self) -> float:
-        """How many times the value would have to change to cross the threshold; 1 is on it."""
+        """How many times larger or smaller the value would have to be to reach the threshold; 1 is on it."""
         low, high = sorted((abs(self.value), abs(self.threshold)))
         return high / low if low > 0 else math.inf
 
@@ -86,12 +87,12 @@ class Verdict:
     """A decision with its evidence.
 
     Attributes:
-      categories: of the model: "healthy" alone, or "i" to "v" of those that some unit has, the most units first;
-        "undecided" among them where the measurements do not tell for some.
-      counts: units of each category; "active" among them.
-      per_dimension: [latent], "active" or a category. Dead units are alike: where they have several categories, those
-        with the larger KL are given the one that is nearest to life.
-      evidence: what decided.
+      categories: names in `categories.CATEGORIES`: "healthy" alone, or every category that some dead unit has, the one
+        of the most units first.
+      counts: units of each category, and under "active" those that are not dead.
+      per_dimension: [latent], "active" or a category. Where the dead units have several categories, the units with the
+        larger KL get those of smaller `Category.order`.
+      evidence: the numbers that decided.
       notes: what else a reader should know.
       change: what would change the verdict.
     """
@@ -109,45 +110,124 @@ class Verdict:
         return self.categories[0]
 
     def as_json(self) -> dict[str, Any]:
-        """Plain numbers, lists and text."""
-        found = dataclasses.asdict(self)
-        for plain, each in zip(found["evidence"], self.evidence, strict=True):
-            plain["distance"] = each.distance if math.isfinite(each.distance) else None
-        return found | {"meaning": [MEANING[name] for name in self.categories]}
-
-
-DEFAULT = Thresholds()
+        """Return plain numbers, lists and text."""
+        fields = dataclasses.asdict(self)
+        for plain, evidence in zip(fields["evidence"], self.evidence, strict=True):
+            plain["distance"] = evidence.distance if math.isfinite(evidence.distance) else None
+        return fields | {"meaning": [CATEGORIES[name].meaning for name in self.categories]}
 
 
 def decide(m: Measurements, thresholds: Thresholds = DEFAULT) -> Verdict:
-    """The verdict on a VAE's measurements; see the module's docstring for the rules."""
-    alive = posterior.active_units(m.latent_variance, thresholds.active_variance)
-    dead = int((~alive).sum())
-    counts, evidence = _kinds(m, thresholds, dead) if dead else ({}, [])
+    """Decide on a VAE by its measurements; the module's docstring has the rules."""
+    active = posterior.active_units(m.latent_variance, thresholds.active_variance)
+    dead = int((~active).sum())
+    counts, evidence = _dead_units(m, thresholds, dead) if dead else ({}, [])
     counts = {name: count for name, count in counts.items() if count}
-    order = sorted(counts, key=lambda name: -counts[name])
+    categories = sorted(counts, key=lambda name: (-counts[name], CATEGORIES[name].order)) or [HEALTHY]
     return Verdict(
-        categories=tuple(order) or (HEALTHY,),
-        counts={"active": int(alive.sum()), **counts},
-        per_dimension=_per_dimension(m, alive, counts),
+        categories=tuple(categories),
+        counts={"active": int(active.sum()), **counts},
+        per_dimension=_per_dimension(m, active, counts),
         evidence=(_nearest_unit(m, thresholds), *evidence),
-        notes=tuple(_notes(m, thresholds, alive)),
-        change=_change(order[0] if order else HEALTHY, m, thresholds),
+        notes=tuple(_notes(m, active)),
+        change=CATEGORIES[categories[0]].change.format(
+            reviving_gamma=_largest_residual(m) / thresholds.margin, optimal_gamma=m.optimal_gamma
+        ),
     )
 
 
-def _kinds(m: Measurements, t: Thresholds, dead: int) -> tuple[dict[str, int], list[Evidence]]:
-    """How many of the dead units are of each category, and what says so."""
+def _dead_units(m: Measurements, t: Thresholds, dead: int) -> tuple[dict[str, int], list[Evidence]]:
+    """Count the dead units of each category, and give the evidence: the first rule that applies, else gamma's."""
+    counts: dict[str, int] = {}
+    evidence: list[Evidence] = []
     if m.own_variances is not None:
-        return _degenerate(m, t, dead)
-    counts, evidence = _without_z(m, t, dead) if m.autoregressive else ({}, [])
+        counts, evidence = _degenerate(m, t, dead)
+    elif m.autoregressive:
+        counts, evidence = _without_z(m, t, dead)
     if counts:
         return counts, evidence
-    counts, more = _by_gamma(m, t, dead)
-    return counts, evidence + more
+    counts, by_gamma = _by_gamma(m, t, dead)
+    return counts, evidence + by_gamma
+
+
+def _degenerate(m: Measurements, t: Thresholds, dead: int) -> tuple[dict[str, int], list[Evidence]]:
+    """(iii): the decoder's own variances."""
+    assert m.own_variances is not None
+    smallest, median = m.own_variances[0], m.own_variances[2]
+    share, error = smallest / median, m.error_at_mean / m.mean_predictor_error
+    ran_off, bad = share < t.degenerate, error > t.bad_elsewhere
+    evidence = [
+        Evidence(
+            "the decoder's own variance: smallest image over median image",
+            share,
+            t.degenerate,
+            "the variance has run off to 0 on a few images" if ran_off else "no image's variance has run off to 0",
+        ),
+        Evidence(
+            "error over the mean predictor's",
+            error,
+            t.bad_elsewhere,
+            "z reconstructs little" if bad else "z reconstructs the images",
+        ),
+    ]
+    return ({"iii": dead} if ran_off and bad else {}), evidence
+
+
+def _without_z(m: Measurements, t: Thresholds, dead: int) -> tuple[dict[str, int], list[Evidence]]:
+    """(iv): the error of an autoregressive decoder with shuffled z."""
+    ratio = m.shuffled_error / m.mean_predictor_error
+    knows = ratio < t.without_z
+    reading = "the decoder knows the images without z" if knows else "without the right z the decoder knows little"
+    evidence = Evidence("error with z of another image, over the mean predictor's", ratio, t.without_z, reading)
+    return ({"iv": dead} if knows else {}), [evidence]
+
+
+def _by_gamma(m: Measurements, t: Thresholds, dead: int) -> tuple[dict[str, int], list[Evidence]]:
+    """(v), (ii) and (i): units that would lower the loss at the effective gamma, at eq. (10)'s, and at neither."""
+    if _too_few_images(m, t, dead):
+        reading = f"too few images to measure the residual's directions for {dead} dead units"
+        return {UNDECIDED: dead}, [Evidence("images", float(m.images), 2.0 * (dead + 1), reading)]
+    optimal, effective = m.optimal_gamma, m.effective_gamma
+    viable = min(dead, residual_spectrum.count_viable_directions(m.residual_variances, optimal, t.margin))
+    at_optimal = Evidence(
+        "margin of a dead unit at gamma = eq. (10): residual variance over gamma",
+        _largest_residual(m) / optimal,
+        t.margin,
+        f"{viable} of {dead} dead units are above and would lower the loss if revived",
+    )
+    if effective is None:
+        unknown = Evidence("active units, which would show the undeclared gamma", 0.0, 1.0, "declare gamma, times beta")
+        return {UNDECIDED: viable, "i": dead - viable}, [at_optimal, unknown]
+    stuck = min(dead, residual_spectrum.count_viable_directions(m.residual_variances, effective, t.margin))
+    gain = residual_spectrum.worth(m.residual_variances[:stuck], effective).sum()
+    at_effective = Evidence(
+        "margin of a dead unit at the effective gamma",
+        _largest_residual(m) / effective,
+        t.margin,
+        f"{stuck} of {dead} dead units are above and should be alive: they would gain {gain:.3g} nats an image",
+    )
+    too_large = effective > t.gamma_excess * optimal
+    reading = "gamma is too large for the error" if too_large else "gamma fits the error"
+    excess = Evidence("effective gamma over eq. (10)", effective / optimal, t.gamma_excess, reading)
+    pruned = max(0, viable - stuck) if too_large else 0
+    return {"v": stuck, "ii": pruned, "i": dead - stuck - pruned}, [at_effective, at_optimal, excess]
+
+
+def _too_few_images(m: Measurements, t: Thresholds, dead: int) -> bool:
+    """Tell whether directions beyond the measured ones (half the images, less one) might be worth a dead unit."""
+    measured = m.residual_variances
+    if len(measured) >= min(dead, m.dimensions):
+        return False
+    return len(measured) == 0 or bool(measured[-1] > t.margin * m.optimal_gamma)
+
+
+def _largest_residual(m: Measurements) -> float:
+    """Return the residual's variance along its main direction; 0 where none is measured."""
+    return float(m.residual_variances[0]) if len(m.residual_variances) else 0.0
 
 
 def _nearest_unit(m: Measurements, t: Thresholds) -> Evidence:
+    """Give the variance of the unit that is nearest to being called the other."""
     nearest = min(m.latent_variance, key=lambda value: abs(math.log(max(value, 1e-30) / t.active_variance)))
     return Evidence(
         "Var[mu_j] of the unit nearest to the threshold",
@@ -157,92 +237,19 @@ def _nearest_unit(m: Measurements, t: Thresholds) -> Evidence:
     )
 
 
-def _degenerate(m: Measurements, t: Thresholds, dead: int) -> tuple[dict[str, int], list[Evidence]]:
-    assert m.own_variances is not None
-    smallest, median = m.own_variances[0], m.own_variances[2]
-    share, error = smallest / median, m.error_at_mean / m.mean_predictor_error
-    evidence = [
-        Evidence(
-            "the decoder's own variance: its least image over its median one",
-            share,
-            t.degenerate,
-            _side(share < t.degenerate, "the density has run off to a few images", "no image's density has run off"),
-        ),
-        Evidence(
-            "error over the mean predictor's",
-            error,
-            t.bad_elsewhere,
-            _side(error > t.bad_elsewhere, "z reconstructs little", "z reconstructs"),
-        ),
-    ]
-    if share < t.degenerate and error > t.bad_elsewhere:
-        return {"iii": dead}, evidence
-    counts, more = _by_gamma(m, t, dead)
-    return counts, evidence + more
-
-
-def _without_z(m: Measurements, t: Thresholds, dead: int) -> tuple[dict[str, int], list[Evidence]]:
-    ratio = m.shuffled_error / m.mean_predictor_error
-    reading = _side(ratio < t.without_z, "the decoder knows the images without z", "without its z it knows little")
-    evidence = [Evidence("error with z of another image, over the mean predictor's", ratio, t.without_z, reading)]
-    return ({"iv": dead} if ratio < t.without_z else {}), evidence
-
-
-def _by_gamma(m: Measurements, t: Thresholds, dead: int) -> tuple[dict[str, int], list[Evidence]]:
-    """(v), (ii) and (i): what the residual would pay for at the effective gamma, and at eq. (10)'s."""
-    best = m.optimal_gamma
-    if _too_few(m, t, dead):
-        reading = f"too few images to measure the residual's directions for {dead} dead units"
-        return {UNDECIDED: dead}, [Evidence("images", float(m.images), 2.0 * (dead + 1), reading)]
-    would = min(dead, revival.count_viable_directions(m.residual_variances, best, t.margin))
-    top = float(m.residual_variances[0]) if len(m.residual_variances) else 0.0
-    at_best = Evidence(
-        "margin of a dead unit at gamma = eq. (10): residual variance over gamma",
-        top / best,
-        t.margin,
-        f"{would} of {dead} dead units are above: worth reviving",
-    )
-    effective_gamma = m.effective_gamma
-    if effective_gamma is None:
-        unknown = Evidence("units that show gamma, which is not declared", 0.0, 1.0, "declare gamma, times beta")
-        return {UNDECIDED: would, "i": dead - would}, [at_best, unknown]
-    stuck = min(dead, revival.count_viable_directions(m.residual_variances, effective_gamma, t.margin))
-    large = effective_gamma > t.gamma_excess * best
-    reading = _side(large, "gamma is too large for the error", "gamma fits the error")
-    excess = Evidence("effective gamma over eq. (10)", effective_gamma / best, t.gamma_excess, reading)
-    at_force = Evidence(
-        "margin of a dead unit at the effective gamma",
-        top / effective_gamma,
-        t.margin,
-        f"{stuck} of {dead} dead units are above and should be alive: worth "
-        f"{revival.worth(m.residual_variances[:stuck], effective_gamma).sum():.3g} nats an image",
-    )
-    lost = max(0, would - stuck) if large else 0
-    return {"v": stuck, "ii": lost, "i": dead - stuck - lost}, [at_force, at_best, excess]
-
-
-def _too_few(m: Measurements, t: Thresholds, dead: int) -> bool:
-    """Whether directions beyond the measured ones (half the images, less one) might pay for a dead unit."""
-    measured = m.residual_variances
-    if len(measured) >= min(dead, m.dimensions):
-        return False
-    return len(measured) == 0 or bool(measured[-1] > t.margin * m.optimal_gamma)
-
-
-def _side(so: bool, then: str, otherwise: str) -> str:
-    return then if so else otherwise
-
-
-def _per_dimension(m: Measurements, alive: np.ndarray, counts: dict[str, int]) -> tuple[str, ...]:
+def _per_dimension(m: Measurements, active: np.ndarray, counts: dict[str, int]) -> tuple[str, ...]:
+    """Label every unit: the dead ones by descending KL, with the categories by ascending order."""
     labels = ["active"] * m.latent_dim
-    waiting = [name for name in ("v", "ii", UNDECIDED, "iii", "iv", "i") for _ in range(counts.get(name, 0))]
-    dead = [unit for unit in np.argsort(-m.kl_per_dimension, kind="stable") if not alive[unit]]
-    for unit, name in zip(dead, waiting, strict=True):
-        labels[unit] = name
+    by_order = sorted(counts, key=lambda name: CATEGORIES[name].order)
+    dead_labels = [name for name in by_order for _ in range(counts[name])]
+    dead = [unit for unit in np.argsort(-m.kl_per_dimension, kind="stable") if not active[unit]]
+    for unit, label in zip(dead, dead_labels, strict=True):
+        labels[unit] = label
     return tuple(labels)
 
 
-def _notes(m: Measurements, t: Thresholds, alive: np.ndarray) -> list[str]:
+def _notes(m: Measurements, active: np.ndarray) -> list[str]:
+    """Write what does not decide, but should be known."""
     notes = []
     if m.gamma is not None and m.implied_gamma is not None and m.effective_gamma != m.gamma:
         notes.append(
@@ -252,11 +259,15 @@ def _notes(m: Measurements, t: Thresholds, alive: np.ndarray) -> list[str]:
         )
     if m.gamma is None and m.implied_gamma is not None:
         notes.append(f"gamma was not declared: the active units behave as under gamma {m.implied_gamma:.3g}")
-    if alive.sum() > 1 and m.effective_rank < 0.5 * alive.sum():
-        notes.append(f"the means of the {int(alive.sum())} active units fill {m.effective_rank:.2g} directions")
-    off = int((~alive & (m.kl_per_dimension > posterior.ACTIVE_KL)).sum())
-    if off:
-        notes.append(f"{off} dead units are not at the prior: their mu_j is constant, but their KL is above 0.01 nats")
+    if active.sum() > 1 and m.effective_rank < 0.5 * active.sum():
+        notes.append(
+            f"the means of the {int(active.sum())} active units vary in {m.effective_rank:.2g} directions only"
+        )
+    off_prior = int((~active & (m.kl_per_dimension > posterior.ACTIVE_KL)).sum())
+    if off_prior:
+        notes.append(
+            f"{off_prior} dead units are not at the prior: their mu_j is constant, but their KL is above 0.01 nats"
+        )
     if m.error_at_mean > m.mean_predictor_error:
         notes.append("the error is above the mean predictor's: training has hardly begun, or has failed")
     elif m.error_at_mean > m.pca_error:
@@ -267,17 +278,3 @@ def _notes(m: Measurements, t: Thresholds, alive: np.ndarray) -> list[str]:
     if m.information.nats > 0.98 * m.information.cap:
         notes.append(f"I_q(x; z) is at its cap, log n = {m.information.cap:.2f} nats: z tells all images apart")
     return notes
-
-
-def _change(first: str, m: Measurements, t: Thresholds) -> str:
-    top = float(m.residual_variances[0]) if len(m.residual_variances) else 0.0
-    return {
-        HEALTHY: "nothing to mend",
-        "i": "nothing to mend; fewer latents would do, or data with more to say",
-        "ii": f"gamma below {top / t.margin:.3g} revives the first unit; learn gamma, or set it to "
-        f"{m.optimal_gamma:.3g} (eq. (10)); with beta, the product counts",
-        "iii": "one gamma for all pixels and images, or a floor under the decoder's variances",
-        "iv": "a decoder that sees less of the image (a smaller receptive field, dropout on its input)",
-        "v": f"run `tfcollapse blame`; a gamma above {top / t.margin:.3g} would make the collapse gamma's doing",
-        UNDECIDED: "more images, or gamma (times beta) declared: what the evidence says is missing",
-    }[first]

@@ -1,1 +1,1 @@
-"""Construct small VAEs, one for each kind of posterior collapse."""
+"""Construct small VAEs for each category of posterior collapse, and diagnose them."""

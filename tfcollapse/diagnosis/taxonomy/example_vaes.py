@@ -1,4 +1,4 @@
-"""Encoders and decoders of the constructed cases, and a VAE around them as a user would write it: nothing of ours."""
+"""Define encoders, decoders and a VAE in plain Keras, as a user would write them, for the constructed cases."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from keras import layers, ops
 
 
 def encoder(image_shape: tuple[int, ...], latent_dim: int, width: int) -> keras.Model:
-    """Images to (mean, log_variance); one hidden layer, or none where width is 0."""
+    """Build an encoder from images to (mean, log_variance).
+
+    Args:
+      width: of its one hidden layer; 0 for none.
+    """
     images = keras.Input(image_shape)
     hidden = layers.Flatten()(images)
     if width:
@@ -19,10 +23,10 @@ def encoder(image_shape: tuple[int, ...], latent_dim: int, width: int) -> keras.
 
 
 class OwnVarianceDecoder(keras.Model):
-    """Z to (mean, log_variance), one variance an image: category (iii) where nothing holds it up.
+    """Decode z to (mean, log_variance), with one variance for each image: category (iii) where nothing bounds it.
 
     Args:
-      floor: the least variance.
+      floor: added to every variance; 0 bounds nothing.
     """
 
     def __init__(self, image_shape: tuple[int, ...], floor: float):
@@ -35,16 +39,16 @@ class OwnVarianceDecoder(keras.Model):
     def call(self, latents: Any) -> tuple[Any, Any]:
         hidden = self.hidden(latents)
         mean = ops.reshape(self.mean(hidden), (-1, *self.shape))
-        # The factor speeds Adam up; the clip keeps what runs off to 0 a number.
+        # The factor speeds Adam up. The clip keeps a variance that runs off to 0 a finite logarithm.
         variance = self.floor + ops.exp(ops.clip(3.0 * self.log_variance(hidden), -25.0, 5.0))
         return mean, ops.broadcast_to(ops.log(variance)[:, :, None, None], ops.shape(mean))
 
 
 class CausalDecoder(keras.Model):
-    """(z, images) to images: every pixel from z, and from those above it and to its left: category (iv).
+    """Decode (z, images) to images: every pixel from z, and from the pixels above it and to its left: category (iv).
 
     Args:
-      blind: give the convolution nothing to see.
+      blind: whether the convolution sees no pixel at all.
     """
 
     def __init__(self, image_shape: tuple[int, ...], blind: bool):
@@ -65,11 +69,11 @@ class CausalDecoder(keras.Model):
 
 
 class SoftThresholdDecoder(keras.Model):
-    """Eq. (5): the soft threshold of W z, plus b.
+    """Decode z to the soft threshold of W z, plus b: eq. (5).
 
     Args:
       alpha: the threshold.
-      start: of every weight.
+      start: the initial value of every weight.
     """
 
     def __init__(self, image_shape: tuple[int, ...], alpha: float, start: float):
@@ -86,7 +90,7 @@ class SoftThresholdDecoder(keras.Model):
 
 
 class ExampleVAE(keras.Model):
-    """A VAE in the manner of the keras.io example: its own train_step; gamma is eq. (10) on each batch."""
+    """A VAE like the keras.io example, with a train_step of its own; gamma is eq. (10) on each batch."""
 
     def __init__(self, encoder: keras.Model, decoder: keras.Model):
         super().__init__()

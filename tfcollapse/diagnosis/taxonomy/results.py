@@ -16,7 +16,7 @@ class CaseResult:
     Attributes:
       case: the case.
       near: whether it is the near miss.
-      diagnoses: one a seed, from seed 0.
+      diagnoses: one for each seed, from seed 0.
     """
 
     case: Case
@@ -30,12 +30,12 @@ class CaseResult:
 
     @property
     def wrong(self) -> int:
-        """How many verdicts are another one."""
-        return sum(each.verdict.categories != (self.expected,) for each in self.diagnoses)
+        """How many verdicts name another category, or several."""
+        return sum(diagnosis.verdict.categories != (self.expected,) for diagnosis in self.diagnoses)
 
 
 def case_results(seeds: int) -> Iterator[CaseResult]:
-    """Train every case and near miss for seeds 0 to `seeds` - 1, and diagnose them."""
+    """Train every case and its near miss with seeds 0 to `seeds` - 1, and diagnose them."""
     for case in CASES:
         for near in (False, True):
             yield CaseResult(case, near, [_diagnosed(case, near, seed) for seed in range(seeds)])

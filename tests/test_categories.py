@@ -1,0 +1,73 @@
+"""The table of verdict categories is the only list of them, and the README's table agrees with it."""
+
+import ast
+import pathlib
+import string
+
+import pytest
+
+import tfcollapse
+from tfcollapse.diagnosis.categories import CATEGORIES
+
+PACKAGE = pathlib.Path(tfcollapse.__file__).parent
+README = PACKAGE.parent / "README.md"
+
+
+def test_the_categories_are_the_paper_s_five_health_and_doubt():
+    assert list(CATEGORIES) == ["healthy", "i", "ii", "iii", "iv", "v", "undecided"]
+    assert [name for name, category in CATEGORIES.items() if category.harmful] == ["ii", "iii", "iv", "v", "undecided"]
+    assert [name for name, category in CATEGORIES.items() if category.by_decoder] == ["iii", "iv"]
+
+
+def test_dead_units_are_labelled_in_an_order_without_ties():
+    labelled = sorted((category.order, name) for name, category in CATEGORIES.items() if category.order)
+    assert [name for _, name in labelled] == ["v", "ii", "undecided", "iii", "iv", "i"]
+    assert [order for order, _ in labelled] == list(range(1, len(labelled) + 1))
+
+
+def test_a_numbered_category_is_shown_by_its_number():
+    assert CATEGORIES["iii"].title == "category (iii)"
+    assert CATEGORIES["healthy"].title == "healthy"
+    assert CATEGORIES["undecided"].title == "undecided"
+
+
+@pytest.mark.parametrize("category", CATEGORIES.values(), ids=list(CATEGORIES))
+def test_what_would_change_a_verdict_asks_only_for_the_numbers_that_decide_gives(category):
+    fields = {field for _, field, _, _ in string.Formatter().parse(category.change) if field is not None}
+    assert fields <= {"reviving_gamma", "optimal_gamma"}
+    assert category.change.format(reviving_gamma=0.5, optimal_gamma=0.25)
+
+
+def literal_lists(tree):
+    """The string constants of every tuple, list, set and dictionary written out in a module."""
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
+            yield [element.value for element in node.elts if isinstance(element, ast.Constant)]
+        elif isinstance(node, ast.Dict):
+            yield [key.value for key in node.keys if isinstance(key, ast.Constant)]
+
+
+def test_nothing_else_in_the_package_lists_the_categories():
+    listing = [
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        for strings in literal_lists(ast.parse(path.read_text()))
+        if len(set(strings) & set(CATEGORIES)) > 3  # a rule of `verdict` decides between three
+    ]
+    assert listing == []
+
+
+def test_the_readme_s_table_has_every_category_of_a_dead_unit_in_order():
+    if not README.is_file():
+        pytest.skip("the README is not installed with the package")
+    lines = README.read_text().splitlines()
+    start = lines.index(next(line for line in lines if line.startswith("| verdict | a dead unit")))
+    rows = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        rows.append(line.split("|")[1].strip())
+    dead = [category for category in CATEGORIES.values() if category.order]
+    assert len(rows) == len(dead)
+    for row, category in zip(rows, dead, strict=True):
+        assert row.startswith(f"({category.name}) " if category.numbered else category.name), row
