@@ -1,4 +1,4 @@
-"""The same networks in PyTorch: a plain loop, and pythae's trainer, each in a process of its own. The extra `bench`."""
+"""Train the same networks in PyTorch, by a plain loop and by pythae, each in a process of its own (extra `bench`)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _SPAWN = multiprocessing.get_context("spawn")
 
 
 def installed() -> list[str]:
-    """Those of "pytorch", "pythae" that can be imported."""
-    found = {"pytorch": "torch", "pythae": "pythae"}
-    return [name for name, module in found.items() if importlib.util.find_spec(module)]
+    """Return those of "pytorch" and "pythae" that can be imported."""
+    modules = {"pytorch": "torch", "pythae": "pythae"}
+    return [name for name, module in modules.items() if importlib.util.find_spec(module)]
 
 
 def rival(name: str, run: Run, images: np.ndarray) -> Contender:
-    """That one of `installed`, ready to train `run`'s networks on `images`; its process ends with this one."""
+    """Start one of `installed`, ready to train `run`'s networks on `images`. Its process ends with this one."""
     here, there = _SPAWN.Pipe()
     process = _SPAWN.Process(target=serve, args=(there, name, task(run, images)), daemon=True)
     process.start()
@@ -40,7 +40,7 @@ def rival(name: str, run: Run, images: np.ndarray) -> Contender:
 
 
 def task(run: Run, images: np.ndarray) -> Task:
-    """What the other process is told: `run`'s networks, translated layer by layer."""
+    """Describe `run`'s networks for the other process, layer by layer."""
     variational = run.objective.kind == "vae"
     encoder, decoder = networks.build(run.network, images.shape[1:], variational=variational, seed=run.seed)
     return Task(

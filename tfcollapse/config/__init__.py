@@ -1,1 +1,1 @@
-"""Declare runs: the fields, their checks, and runs made from runs."""
+"""What a run is: its declared fields, their checks, runs made from runs; and what an architecture is."""

@@ -1,4 +1,4 @@
-"""What a run is: five frozen dataclasses, validated, with a JSON round trip and a stable id.
+"""A run as five frozen dataclasses: validated, written as JSON and read from it, with a stable id.
 
 A declaration is Python: `Run(network=Network(depth=10), objective=Objective(kind="ae"))`. Every field
 is checked on construction, so a misspelt one fails where the declaration is imported.
@@ -27,7 +27,7 @@ _LARGEST_SIDE = 1 << 14
 
 @declaration
 class Data:
-    """Which images.
+    """The images of a run.
 
     Attributes:
       name: a TFDS name, `fashion_mnist_mini`, which the package carries, or a file of images, .npy or .npz
@@ -35,7 +35,7 @@ class Data:
       train, test: use only the first so many images of the split; None is all of them.
       crop: (top, bottom, left, right) in pixels; None is the dataset's own (see `tfcollapse.data.dataset`).
       resize: (height, width) after the crop; None is the dataset's own.
-      channels: how many the images are expected to have, refused otherwise; None takes them as they are.
+      channels: the number that the images must have; None takes them as they are.
     """
 
     name: str = "fashion_mnist"
@@ -98,23 +98,23 @@ class Network:
 
     @property
     def spec(self) -> Architecture:
-        """What is known of the architecture."""
+        """Return the spec of the architecture: what is known of it before it is built."""
         return ARCHITECTURES[self.architecture]
 
     @property
     def own_fields(self) -> dict[str, Any]:
-        """What this architecture takes beside the common fields: arguments of its encoder and decoder, by name."""
+        """Return the fields that this architecture takes beside the common ones: arguments of encoder and decoder."""
         return {name: getattr(self, name) for name in self.spec.fields}
 
     @property
     def absent_fields(self) -> set[str]:
-        """The names of fields that other architectures take, and this one does not."""
+        """Return the names of fields that other architectures take, and this one does not."""
         return {name for spec in ARCHITECTURES.values() for name in spec.fields} - set(self.spec.fields)
 
 
 @declaration
 class Objective:
-    """What is minimised: the squared error of an AE, or eq. (4) of a VAE.
+    """The objective that is minimised: the squared error of an AE, or eq. (4) of a VAE.
 
     Attributes:
       kind: "ae" or "vae"; every other field is a VAE's, and stays at its default for an AE.
@@ -145,7 +145,7 @@ class Objective:
 
     @property
     def label(self) -> str:
-        """The name of this objective in tables and figures."""
+        """Return the name of this objective in tables and figures."""
         if self.kind == "ae":
             return "AE"
         warm = {"none": "", "kl": " + KL warm-up", "gamma": " + gamma warm-up"}[self.warmup]
@@ -155,7 +155,7 @@ class Objective:
 
 @declaration
 class Training:
-    """How it is minimised: Adam as Appendix A has it.
+    """How the objective is minimised: Adam as in Appendix A.
 
     Attributes:
       batch: images per step over all replicas together.
@@ -213,7 +213,7 @@ class Run:
 
     @property
     def run_id(self) -> str:
-        """A readable slug and a hash: stable across processes and machines.
+        """Return a readable slug and a hash, the same in every process and on every machine.
 
         Hashed are the fields that differ from their defaults, so that a field which a later version adds leaves the
         ids of runs that do not use it alone; and the numerics version, where it is not the first.
@@ -228,12 +228,12 @@ class Run:
         return f"{self.network.architecture}-{self.network.depth}-{kind}-{name}-s{self.seed}-{digest}"
 
     def to_json(self) -> str:
-        """Canonical JSON: sorted keys, so equal runs give equal text."""
+        """Write the run as JSON with sorted keys: equal runs give equal text."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True, indent=1)
 
     @classmethod
     def from_json(cls, text: str) -> Run:
-        """The run that `to_json` wrote; without a numerics version it is of the first. Raises ConfigError."""
+        """Read the run that `to_json` wrote; without a numerics version it is of the first. Raises ConfigError."""
         try:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""Runs made of runs: grids over fields, settings given as text, the same run shortened."""
+"""Make runs of runs: grids over fields, settings given as text, the same run with fewer steps."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tfcollapse.errors import ConfigError, unknown
 
 
 def replace(run: Run, changes: Mapping[str, Any]) -> Run:
-    """`run` with other values under the keys of `changes`: "seed", "training.steps", or a whole section.
+    """Return `run` with other values under the keys of `changes`: "seed", "training.steps", or a whole section.
 
     All of one section change together, so that fields which constrain each other may both change.
     """
@@ -36,7 +36,7 @@ def replace(run: Run, changes: Mapping[str, Any]) -> Run:
 
 
 def parse(key: str, text: str) -> Any:
-    """The value of `--set key=text`, typed by the field `key` names."""
+    """Return the value of `--set key=text`, of the type of the field that `key` names. Raises ConfigError."""
     hint = _hint(key)
     if dataclasses.is_dataclass(hint):
         raise ConfigError(f"{key}: expected a field such as {key}.NAME, received a section")
@@ -52,7 +52,7 @@ def parse(key: str, text: str) -> Any:
 
 
 def configured(path: str | None, settings: Iterable[str]) -> Run:
-    """The run of a config.json as the present code computes it, or the default one, with settings applied.
+    """Return the run of a config.json as the present code computes it, or the default run, with settings applied.
 
     Raises:
       ConfigError: no such file, or a setting that cannot be right.
@@ -68,7 +68,7 @@ def configured(path: str | None, settings: Iterable[str]) -> Run:
 
 
 def apply_settings(runs: Sequence[Run], settings: Iterable[str]) -> list[Run]:
-    """Apply `KEY=VALUE` texts to every run; what concerns a VAE alone leaves AE twins as they are.
+    """Apply `KEY=VALUE` texts to every run. Settings of a VAE alone leave AE twins as they are.
 
     Raises:
       ConfigError: a text that is no setting, or settings that make two runs the same.
@@ -77,12 +77,12 @@ def apply_settings(runs: Sequence[Run], settings: Iterable[str]) -> list[Run]:
     shared = {key: value for key, value in changes.items() if not _vae_only(key)}
     if len(shared) < len(changes) and all(run.objective.kind == "ae" for run in runs):
         raise ConfigError(f"--set {(set(changes) - set(shared)).pop()}: an AE has no such setting, and no run is a VAE")
-    made = [replace(run, shared if run.objective.kind == "ae" else changes) for run in runs]
-    return distinct(made, f"--set {', '.join(changes)}" if changes else "the study")
+    changed_runs = [replace(run, shared if run.objective.kind == "ae" else changes) for run in runs]
+    return distinct(changed_runs, f"--set {', '.join(changes)}" if changes else "the study")
 
 
 def select(runs: Sequence[Run], conditions: Iterable[str]) -> list[Run]:
-    """Those of `runs` that have, for every text `KEY=VALUE[,VALUE...]`, one of its values in that field.
+    """Return the runs that have, for every text `KEY=VALUE[,VALUE...]`, one of its values in that field.
 
     Raises:
       ConfigError: a text that is no such condition, or one that none of the runs left fulfils.
@@ -99,25 +99,25 @@ def select(runs: Sequence[Run], conditions: Iterable[str]) -> list[Run]:
 
 
 def _pairs(option: str, texts: Iterable[str]) -> list[tuple[str, str]]:
-    """Texts `KEY=VALUE` as keys and values."""
-    found = []
+    """Split texts `KEY=VALUE` into keys and values."""
+    pairs = []
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals:
             raise ConfigError(f"{option}: expected KEY=VALUE, received '{text}'")
-        found.append((key, value))
-    return found
+        pairs.append((key, value))
+    return pairs
 
 
 def distinct(runs: list[Run], cause: str) -> list[Run]:
-    """`runs`, all different. Raises ConfigError naming the `cause` where two are the same."""
+    """Return `runs`, all different. Raises ConfigError that names the `cause` where two are the same."""
     if len({run.run_id for run in runs}) < len(runs):
         raise ConfigError(f"{cause}: two of the runs are the same; expected them to differ")
     return runs
 
 
 def shorten(run: Run, steps: int) -> Run:
-    """`run` over another number of steps: halving and warm-up keep their share of the whole."""
+    """Return `run` with another number of steps: halving and warm-up keep their share of the whole."""
     if steps < 1:
         raise ConfigError(f"--steps: expected >= 1, received {steps}")
     share = steps / run.training.steps
@@ -128,13 +128,13 @@ def shorten(run: Run, steps: int) -> Run:
 
 
 def grid(base: Run, axes: Mapping[str, Sequence[Any]]) -> list[Run]:
-    """Every combination of the axes' values, the last axis fastest. Raises ConfigError on two equal runs."""
+    """Return every combination of the axes' values, the last axis fastest. Raises ConfigError on two equal runs."""
     runs = [replace(base, dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
     return distinct(runs, f"grid over {', '.join(axes)}")
 
 
 def _hint(key: str) -> Any:
-    """The annotation of the field or section that `key` names. Raises ConfigError where it names none."""
+    """Return the annotation of the field or section that `key` names. Raises ConfigError where it names none."""
     head, _, rest = key.partition(".")
     sections = typing.get_type_hints(Run)
     if head not in sections:

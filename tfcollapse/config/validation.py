@@ -1,4 +1,4 @@
-"""Checked declarations: frozen dataclasses whose annotations are enforced, one clear line per mistake."""
+"""Check declarations: frozen dataclasses whose fields must be as they are annotated, one line for a mistake."""
 
 from __future__ import annotations
 
@@ -18,40 +18,40 @@ _LARGEST = float_info.max
 
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 def declaration(cls: type[T]) -> type[T]:
-    """A frozen, keyword-only dataclass whose fields are checked against their annotations.
+    """Make a frozen, keyword-only dataclass whose fields are checked against their annotations.
 
     A method `validate` is called when each field by itself is right.
     """
-    made = dataclass(frozen=True, kw_only=True)(cls)
-    construct = made.__init__
-    names = [f.name for f in dataclasses.fields(made)]  # type: ignore[arg-type]
+    checked_class = dataclass(frozen=True, kw_only=True)(cls)
+    initialise = checked_class.__init__
+    names = [f.name for f in dataclasses.fields(checked_class)]  # type: ignore[arg-type]
 
-    @functools.wraps(construct)
+    @functools.wraps(initialise)
     def construct_checked(self: Any, **values: Any) -> None:
         for name in values:
             if name not in names:
-                raise ConfigError(unknown(f"field of {made.__name__}", name, names))
-        construct(self, **values)
+                raise ConfigError(unknown(f"field of {checked_class.__name__}", name, names))
+        initialise(self, **values)
         _check_fields(self)
         getattr(self, "validate", lambda: None)()
 
-    made.__init__ = construct_checked  # type: ignore[method-assign]
-    return made
+    checked_class.__init__ = construct_checked  # type: ignore[method-assign]
+    return checked_class
 
 
 def bounded(default: Any, *, least: float | None = None, above: float | None = None, most: float | None = None) -> Any:
-    """A field whose value must be >= `least`, > `above`, <= `most`."""
+    """Declare a field whose value must be >= `least`, > `above`, <= `most`."""
     return field(default=default, metadata={"least": least, "above": above, "most": most})
 
 
 def changed(declared: Any) -> dict[str, Any]:
-    """The fields of a declaration that differ from their defaults, sections as dicts of their own."""
-    found: dict[str, Any] = {}
+    """Return the fields of a declaration that differ from their defaults, by name; a section is a dict of its own."""
+    differing: dict[str, Any] = {}
     for f in dataclasses.fields(declared):
         value = getattr(declared, f.name)
         if value != f.default:
-            found[f.name] = changed(value) if dataclasses.is_dataclass(value) else value
-    return found
+            differing[f.name] = changed(value) if dataclasses.is_dataclass(value) else value
+    return differing
 
 
 def _check_fields(declared: Any) -> None:
@@ -71,7 +71,7 @@ def _check_fields(declared: Any) -> None:
 
 
 def checked(name: str, value: Any, hint: Any) -> Any:
-    """`value` as the annotation `hint` has it (an int may stand for a float). Raises ConfigError."""
+    """Return `value` as the annotation `hint` has it; an int may stand for a float. Raises ConfigError."""
     if typing.get_origin(hint) is Literal:
         if value not in typing.get_args(hint):
             raise ConfigError(unknown(f"value of {name}", value, typing.get_args(hint)))
@@ -91,7 +91,7 @@ def checked(name: str, value: Any, hint: Any) -> Any:
 
 
 def construct(cls: Any, values: Any, where: str) -> Any:
-    """A declaration from the dict that `dataclasses.asdict` made of it; `where` names it in errors."""
+    """Make a declaration from the dict that `dataclasses.asdict` gave. Raises ConfigError, which names it `where`."""
     if not isinstance(values, dict):
         raise ConfigError(f"{where}: expected an object with the fields of {cls.__name__}, received {values!r}")
     hints = typing.get_type_hints(cls)

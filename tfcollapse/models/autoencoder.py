@@ -1,4 +1,4 @@
-"""One class for the AE and the VAE: an encoder, a decoder and the objective that ties them."""
+"""The autoencoder, one class for AE and VAE: an encoder, a decoder and the objective that trains them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tfcollapse.models import keras_file, networks, objectives  # noqa: F401 - r
 
 
 class Posterior(NamedTuple):
-    """q(z | x), a diagonal Gaussian; an AE's is a point, and its log variance None.
+    """The posterior q(z | x), a diagonal Gaussian. That of an AE is a point, and its log variance is None.
 
     Attributes:
       mean: [batch, latent].
@@ -28,14 +28,14 @@ class Posterior(NamedTuple):
     log_variance: Any = None
 
     def sample(self, noise: Any) -> Any:
-        """Mean + sigma * noise, [batch, latent]; the mean itself where there is no variance or no noise."""
+        """Return mean + sigma * noise, [batch, latent]; the mean itself where there is no variance or no noise."""
         if self.log_variance is None or noise is None:
             return self.mean
         return self.mean + ops.exp(0.5 * self.log_variance) * noise
 
 
 class LossTerms(NamedTuple):
-    """What one batch costs.
+    """The objective on one batch, and the terms that it is made of.
 
     Attributes:
       loss: [batch], what is minimised: eq. (4) with the KL weighted, or the AE's squared error over d.
@@ -101,34 +101,34 @@ class Autoencoder(keras.Model):
 
     @property
     def variational(self) -> bool:
-        """True for a VAE, False for an AE."""
+        """Say whether this is a VAE."""
         return self.objective.kind == "vae"
 
     @property
     def gamma(self) -> Any:
-        """The decoder variance, a scalar tensor; None for an AE.
+        """Return the decoder variance, a scalar tensor; None for an AE.
 
         Under "optimal" it is the last batch's in `fit`, and the whole training set's after `tfcollapse.train`.
         """
         return None if self.log_gamma is None else ops.exp(self.log_gamma)
 
     def encode(self, images: Any, training: bool = False) -> Posterior:
-        """q(z | x) of float images [batch, h, w, c] in [0, 1]."""
+        """Return q(z | x) of float images [batch, h, w, c] in [0, 1]."""
         encoded = self.encoder(images, training=training)
         # In full, whatever the networks compute in: the KL, the errors and gamma need the digits.
         values = encoded if self.variational else (encoded,)
         return Posterior(*(ops.cast(value, self.variable_dtype) for value in values))
 
     def decode(self, latents: Any, training: bool = False) -> Any:
-        """mu_x(z): [batch, latent] to [batch, h, w, c]."""
+        """Return mu_x(z), [batch, h, w, c], of latents [batch, latent]."""
         return ops.cast(self.decoder(latents, training=training), self.variable_dtype)
 
     def reconstruct(self, images: Any, noise: Any = None) -> Any:
-        """mu_x at the posterior's mean, or at its sample where standard normal `noise` is given."""
+        """Return mu_x(z) at the posterior's mean, or at its sample where standard normal `noise` is given."""
         return self.decode(self.encode(images).sample(noise))
 
     def sample(self, count: int, seed: int = 0) -> Any:
-        """mu_x(z) for `count` draws of z from the prior, [count, h, w, c], without pixel noise.
+        """Return mu_x(z) for `count` draws of z from the prior, [count, h, w, c], without pixel noise.
 
         Raises:
           ValueError: for an AE, which has no prior to draw from.
@@ -148,14 +148,15 @@ class Autoencoder(keras.Model):
         training: bool = True,
         batch_mean: Callable[[Any], Any] = ops.mean,
     ) -> LossTerms:
-        """The objective on one batch, or on one replica's share of it.
+        """Compute the objective on one batch, or on one replica's share of it.
 
         Args:
           images: float [batch, h, w, c] in [0, 1].
           noise: standard normal [batch, latent].
-          step: updates done so far, an integer scalar; what warm-up depends on.
-          training: what batch normalisation, where a network has it, is told.
-          batch_mean: [batch] to the mean over the whole batch, where these images are a share; eq. (10) needs it.
+          step: updates done so far, an integer scalar; warm-up depends on it.
+          training: whether batch normalisation, where a network has it, takes the statistics of this batch.
+          batch_mean: takes values of these images, [batch], and returns their mean over the whole batch, of which these
+            images may be a share; eq. (10) needs it.
         """
         posterior = self.encode(images, training)
         error = objectives.squared_error(images, self.decode(posterior.sample(noise), training))
@@ -180,13 +181,13 @@ class Autoencoder(keras.Model):
         return self._trackers
 
     def compile(self, *arguments: Any, **options: Any) -> None:
-        """As Keras'. Raises ConfigError under another backend than TensorFlow, whose `train_step` this is."""
+        """Compile as Keras does. Raises ConfigError under another backend than TensorFlow, which `train_step` needs."""
         if keras.config.backend() != "tensorflow":
             raise ConfigError("fit: this model's is TensorFlow's: under another backend train it with tfcollapse.train")
         super().compile(*arguments, **options)
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """One update under `fit`. Losses are divided by the replicas, which then sum their gradients."""
+        """Make one update under `fit`. Losses are divided by the number of replicas, which then sum their gradients."""
         import tensorflow as tf
 
         images, step = _images_of(data), self.optimizer.iterations
@@ -205,7 +206,7 @@ class Autoencoder(keras.Model):
         return self._track(terms)
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        """The objective at the posterior's mean, with warm-up over."""
+        """Measure the objective at the posterior's mean, as it is after warm-up."""
         images = _images_of(data)
         step = ops.convert_to_tensor(self.objective.warmup_steps)
         noise = ops.zeros((ops.shape(images)[0], self.latent_dim))
@@ -238,7 +239,7 @@ class Autoencoder(keras.Model):
 
 
 def load_model(path: str | os.PathLike[str]) -> Autoencoder:
-    """The autoencoder that a run or `model.save` left at `path`, a .keras file; nothing in it is executed.
+    """Load the autoencoder that a run or `model.save` left at `path`, a .keras file. Nothing in it is executed.
 
     Raises:
       RunError: the file is missing, damaged, or holds something else.

@@ -9,12 +9,12 @@ from tfcollapse.models.memory import TRAINING_COPIES, check_fits
 
 
 def build(run: Run, image_shape: tuple[int, int, int]) -> Autoencoder:
-    """The untrained model that `run` declares. Raises ConfigError where training it would not fit into memory."""
-    check_fits("network", lambda: _made(run, image_shape), TRAINING_COPIES)
-    return _made(run, image_shape)
+    """Build the untrained model that `run` declares. Raises ConfigError where training it would not fit into memory."""
+    check_fits("network", lambda: _build(run, image_shape), TRAINING_COPIES)
+    return _build(run, image_shape)
 
 
-def _made(run: Run, image_shape: tuple[int, int, int]) -> Autoencoder:
+def _build(run: Run, image_shape: tuple[int, int, int]) -> Autoencoder:
     variational = run.objective.kind == "vae"
     encoder, decoder = networks.build(run.network, image_shape, variational=variational, seed=run.seed)
     # Named, as the variables' paths in a checkpoint must not depend on what else the process built before.

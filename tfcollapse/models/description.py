@@ -1,4 +1,4 @@
-"""What a network is made of: layers, parameters, and the arithmetic of one image."""
+"""Description of a network: its layers, parameters, and FLOPs."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ Facts = dict[str, Any]
 
 
 def describe(run: Run, image_shape: tuple[int, int, int]) -> Facts:
-    """Layer table, parameters and FLOPs of `run`'s encoder and decoder for images of `image_shape`.
+    """Return the layer table, parameters and FLOPs of `run`'s encoder and decoder for images of `image_shape`.
 
-    FLOPs count two per multiplication in dense and convolutional kernels, and nothing else: forward for one
-    image; a training step's are forward plus the gradients of kernels and of their inputs, except the first
-    layer's.
+    FLOPs count two per multiplication in dense and convolutional kernels, and nothing else. `flops_per_image` is one
+    forward pass of one image. `flops_per_step` is a batch's forward pass, and the gradients of all kernels and of their
+    inputs; the input of the first layer, the image, needs no gradient.
     """
     variational = run.objective.kind == "vae"
     encoder, decoder = networks.build(run.network, image_shape, variational=variational, seed=run.seed)
     parts = {"encoder": _part(encoder, image_shape), "decoder": _part(decoder, (run.network.latent_dim,))}
     forward = sum(part["flops"] for part in parts.values())
-    # What takes the image passes no gradient on; without hidden layers both heads do.
+    # The layer that takes the image passes no gradient on; without hidden layers both heads take it.
     own = [layer["flops"] for layer in parts["encoder"]["layers"] if layer["flops"]]
     first = own[0] if run.network.depth else sum(own)
     return {
@@ -40,7 +40,7 @@ def describe(run: Run, image_shape: tuple[int, int, int]) -> Facts:
 
 
 def lines(facts: Facts) -> list[str]:
-    """`describe`'s facts as text."""
+    """Write the facts of `describe` as lines of text."""
     shape = "x".join(str(size) for size in facts["image_shape"])
     text = [f"{facts['network']}, {facts['objective']}, images {shape}"]
     for name in ("encoder", "decoder"):
@@ -77,10 +77,10 @@ def _part(model: keras.Model, input_shape: tuple[int, ...]) -> Facts:
 
 
 def _flops(layer: keras.layers.Layer, positions: int) -> int:
-    """Two per multiplication of the kernels; `positions` is height times width of what the layer gives."""
+    """Count two per multiplication of the kernels; `positions` is height times width of the layer's output."""
     match layer:
         case keras.layers.Conv2DTranspose():
-            positions //= math.prod(layer.strides)  # its kernel is laid at every position of what it takes
+            positions //= math.prod(layer.strides)  # its kernel is laid at every position of its input
         case keras.layers.Dense() | keras.layers.Conv2D():
             pass
         case ResidualBlock():

@@ -1,4 +1,4 @@
-"""A .keras file of anybody's: nothing in it is executed, and its size is bounded before it is believed."""
+"""Read a .keras file from any source: nothing in it is executed, and its size is checked before it is loaded."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tfcollapse.models.memory import check_fits
 
 _CONFIG_BYTES = 16 << 20
 _RATIO = 100
-"""Uncompressed over compressed, above which an archive is not a model."""
+"""The largest ratio of uncompressed to compressed size that an archive may have."""
 
 
 def read(path: str | os.PathLike[str]) -> Any:
-    """The Keras model in the file at `path`, loaded in safe mode, not compiled.
+    """Load the Keras model in the file at `path`, in safe mode, not compiled.
 
     Raises:
       RunError: the file is missing, damaged, of a layer that Keras does not know, holds code, or is far larger inside.

@@ -1,4 +1,4 @@
-"""Whether a network fits into memory, known before any of it is allocated."""
+"""Check that a network, or a batch of images, fits into memory, before any of it is allocated."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TRAINING_COPIES = 4
 
 
 def parameters(make: Callable[[], keras.Model]) -> int:
-    """How many numbers the variables of the model that `make` builds hold; none of them is made."""
+    """Count the numbers in the variables of the model that `make` builds. No variable is allocated."""
     try:
         with keras.StatelessScope(initialize_variables=False):
             return sum(math.prod(variable.shape) for variable in make().variables)
@@ -25,7 +25,7 @@ def parameters(make: Callable[[], keras.Model]) -> int:
 
 
 def check_fits(what: str, make: Callable[[], keras.Model], copies: int = 1) -> None:
-    """Raise ConfigError where float32 variables of the model, `copies` times, are more than this machine's memory."""
+    """Check that float32 variables of the model, `copies` times, fit into this machine's memory. Raises ConfigError."""
     count = parameters(make)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if 4 * copies * count > memory:
@@ -36,7 +36,7 @@ def check_fits(what: str, make: Callable[[], keras.Model], copies: int = 1) -> N
 
 
 def check_batch(images: int, shape: tuple[int, ...]) -> None:
-    """Raise ConfigError where so many uint8 images of `shape` at once are more than a quarter of the memory."""
+    """Check that so many uint8 images of `shape` fit into a quarter of the memory. Raises ConfigError."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if images * math.prod(shape) > memory // 4:
         raise ConfigError(

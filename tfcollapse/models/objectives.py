@@ -12,7 +12,7 @@ from keras import ops
 
 
 def squared_error(images, reconstructions):
-    """||x - x_hat||^2, summed over pixels and channels.
+    """Return ||x - x_hat||^2, summed over pixels and channels.
 
     Args:
       images, reconstructions: [batch, ...], pixels in [0, 1].
@@ -24,7 +24,7 @@ def squared_error(images, reconstructions):
 
 
 def kl_per_dimension(mean, log_variance):
-    """KL[q(z_j | x) || N(0, 1)] = (mu^2 + sigma^2 - log sigma^2 - 1) / 2, eq. (37), in nats.
+    """Return KL[q(z_j | x) || N(0, 1)] = (mu^2 + sigma^2 - log sigma^2 - 1) / 2, eq. (37), in nats.
 
     Args:
       mean, log_variance: [batch, latent], of q(z | x).
@@ -36,12 +36,18 @@ def kl_per_dimension(mean, log_variance):
 
 
 def gaussian_energy(squared_error, gamma, dimensions: int):
-    """The data term of eq. (4): ||x - x_hat||^2 / gamma + d log gamma. [batch] in, [batch] out."""
+    """Return the data term of eq. (4), ||x - x_hat||^2 / gamma + d log gamma, [batch].
+
+    Args:
+      squared_error: [batch], summed over pixels.
+      gamma: decoder variance, scalar.
+      dimensions: d, pixels times channels.
+    """
     return squared_error / gamma + dimensions * ops.log(gamma)
 
 
 def vae_energy(squared_error, kl, gamma, dimensions: int, latent_dim: int, kl_weight=1.0):
-    """Eq. (4) per example, its KL part weighted.
+    """Return eq. (4) per example, with a weight on its KL part.
 
     Args:
       squared_error: [batch], summed over pixels, of one sample of z.
@@ -58,17 +64,26 @@ def vae_energy(squared_error, kl, gamma, dimensions: int, latent_dim: int, kl_we
 
 
 def negative_elbo(squared_error, kl, gamma, dimensions: int):
-    """-log p(x) is at most this, eq. (2): nats per image, with the 1/2 and the log 2 pi. [batch]."""
+    """Return the bound of eq. (2) on -log p(x), [batch]: nats per image, with the 1/2 and the log 2 pi.
+
+    The arguments are those of `vae_energy`.
+    """
     return 0.5 * (gaussian_energy(squared_error, gamma, dimensions) + dimensions * math.log(2 * math.pi)) + kl
 
 
 def optimal_gamma(squared_error, dimensions: int, batch_mean=ops.mean):
-    """The gamma that minimises eq. (4) with all else fixed, eq. (10): the mean of [batch], over d."""
+    """Return the gamma that minimises eq. (4) with all else fixed, eq. (10): the mean squared error per pixel, scalar.
+
+    Args:
+      squared_error: [batch], summed over pixels.
+      dimensions: d, pixels times channels.
+      batch_mean: the mean over the batch, of which `squared_error` may be a share.
+    """
     return batch_mean(squared_error) / dimensions
 
 
 def warmup(step, length: int):
-    """The share of a warm-up that is done at `step` (from 0): linear, 1 from step `length` - 1 on.
+    """Return the share of a warm-up that is done at `step` (from 0): linear, 1 from step `length` - 1 on.
 
     It starts at 1 / length, not 0, so that a gamma scaled by it stays positive.
     """

@@ -1,4 +1,4 @@
-"""The convolutional encoder and decoder of Appendix A, and the residual ones, which differ in one layer kind.
+"""The convolutional encoder and decoder of Appendix A; the residual ones differ in one kind of layer.
 
 Encoder: at every scale from the image's side down to 4, `depth` units (3x3 convolutions with ReLU, or residual
 blocks); 2x2 max pooling between scales; global average at 4x4; dense heads. Decoder: a dense layer to 2x2x16C;
@@ -21,15 +21,15 @@ TOP = 4
 
 
 def scales(image_shape: tuple[int, int, int], base_channels: int) -> list[tuple[int, int]]:
-    """(side, channels) at every scale, from the image's side down to 4.
+    """Return (side, channels) at every scale, from the image's side down to 4.
 
     Raises:
       ConfigError: the image is not square, or halving its side does not reach 4, or leaves no channels.
     """
     height, width, _ = image_shape
-    side, found = height, []
+    side, sides = height, []
     while side > TOP and side % 2 == 0:
-        found.append(side)
+        sides.append(side)
         side //= 2
     if height != width or side != TOP:
         raise ConfigError(
@@ -41,7 +41,7 @@ def scales(image_shape: tuple[int, int, int], base_channels: int) -> list[tuple[
             f"Network.base_channels: expected a multiple of {max(1, height // 32)} for {height}x{width} images, "
             f"received {base_channels}"
         )
-    return [(side, 32 * base_channels // side) for side in (*found, TOP)]
+    return [(side, 32 * base_channels // side) for side in (*sides, TOP)]
 
 
 @keras.saving.register_keras_serializable("tfcollapse")
@@ -62,7 +62,7 @@ class ConvolutionalEncoder(Encoder):
         return body
 
     def unit(self, channels: int, **options: Any) -> keras.layers.Layer:
-        """What stands `depth` times at every scale."""
+        """Return the layer that stands `depth` times at every scale."""
         return convolution(channels, activation="relu", **options)
 
 
@@ -71,14 +71,14 @@ class ConvolutionalDecoder(Decoder):
     """A `Decoder` upscaled by one transposed convolution per scale, with t - 1 convolutions after each."""
 
     def chain(self, base_channels: int = 64, **unit: Any) -> list[keras.layers.Layer]:
-        start, found = self.start, scales(self.image_shape, base_channels)[::-1]
-        top = 2 * found[0][1]  # 1024 at 2x2
+        start, from_top = self.start, scales(self.image_shape, base_channels)[::-1]
+        top = 2 * from_top[0][1]  # 1024 at 2x2
         half = TOP // 2
         body = [
             dense(half * half * top, name="expand", **start),
             keras.layers.Reshape((half, half, top), name="unflatten"),
         ]
-        for side, channels in found:
+        for side, channels in from_top:
             body.append(upscaling(channels, name=f"upscale_{side}", activation="relu", **start))
             body += [
                 self.unit(channels, name=f"decoder_{side}_{i + 1}", **start, **unit)
@@ -88,10 +88,10 @@ class ConvolutionalDecoder(Decoder):
         return body
 
     def unit(self, channels: int, **options: Any) -> keras.layers.Layer:
-        """What stands after the transposed convolution at every scale."""
+        """Return the layer that stands after the transposed convolution at every scale."""
         return convolution(channels, activation="relu", **options)
 
     @staticmethod
     def units_beside(depth: int) -> int:
-        """How many units follow the transposed convolution, which is itself one of the t layers."""
+        """Return how many units follow the transposed convolution, which is itself one of the t layers."""
         return depth - 1

@@ -25,7 +25,7 @@ _CUT = 2.0
 
 @keras.saving.register_keras_serializable("tfcollapse")
 class Drawn(keras.initializers.Initializer):
-    """What Keras' initialiser of that name draws from, as a pure function of the seed and the layer's name.
+    """Initial weights from the distribution of Keras' initialiser of that name, a pure function of seed and layer name.
 
     Args:
       scheme: "orthogonal", or one of the variance scalings: Glorot and Bengio (2010), He et al. (2015), LeCun et al.
@@ -50,17 +50,17 @@ class Drawn(keras.initializers.Initializer):
         if kind == "uniform":
             limit = math.sqrt(3 * variance)
             return generator.uniform(-limit, limit, shape)
-        kept = ndtr(_CUT) - ndtr(-_CUT)
+        inside = ndtr(_CUT) - ndtr(-_CUT)
         # of a normal cut at c: 1 - 2 c phi(c) / P(|z| < c)
-        narrower = 1 - 2 * _CUT * math.exp(-(_CUT**2) / 2) / math.sqrt(2 * math.pi) / kept
-        return math.sqrt(variance / narrower) * ndtri(ndtr(-_CUT) + kept * generator.random(shape))
+        narrower = 1 - 2 * _CUT * math.exp(-(_CUT**2) / 2) / math.sqrt(2 * math.pi) / inside
+        return math.sqrt(variance / narrower) * ndtri(ndtr(-_CUT) + inside * generator.random(shape))
 
     def get_config(self) -> dict[str, Any]:
         return {"scheme": self.scheme, "seed": self.seed, "name": self.name}
 
 
 def _orthogonal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Saxe et al. (2014): orthonormal rows or columns of the kernel as a matrix [everything else, outputs]."""
+    """Draw as Saxe et al. (2014): orthonormal rows or columns of the kernel as a matrix [everything else, outputs]."""
     rows, columns = math.prod(shape[:-1]), shape[-1]
     normal = generator.standard_normal((max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(normal)

@@ -1,4 +1,4 @@
-"""What the architectures share: layers whose start depends on the seed and their own name alone."""
+"""Layers that the architectures share; their initial weights depend on the seed and the layer's name alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tfcollapse.models.networks.initializers import Drawn
 
 
 def dense(units: int, *, name: str, initializer: str, seed: int, activation: str | None = None) -> keras.layers.Dense:
-    """A dense layer with zero bias; AE and VAE twins of one seed start at the same shared weights."""
+    """Return a dense layer with zero bias. AE and VAE twins of one seed start at the same shared weights."""
     return keras.layers.Dense(
         units, activation=activation, kernel_initializer=Drawn(initializer, seed, name), name=name
     )
@@ -19,7 +19,7 @@ def dense(units: int, *, name: str, initializer: str, seed: int, activation: str
 def convolution(
     channels: int, size: int = 3, *, name: str, initializer: str, seed: int, activation: str | None = None
 ) -> keras.layers.Conv2D:
-    """A "same" convolution with zero bias."""
+    """Return a "same" convolution with zero bias."""
     return keras.layers.Conv2D(
         channels,
         size,
@@ -31,7 +31,7 @@ def convolution(
 
 
 def upscaling(channels: int, *, name: str, initializer: str, seed: int, activation: str) -> keras.layers.Layer:
-    """A 3x3 transposed convolution of stride 2, which doubles the side."""
+    """Return a 3x3 transposed convolution of stride 2, which doubles the side."""
     return keras.layers.Conv2DTranspose(
         channels,
         3,
@@ -44,7 +44,7 @@ def upscaling(channels: int, *, name: str, initializer: str, seed: int, activati
 
 
 def build_chain(layers: list[keras.layers.Layer], shape: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Build layers that are applied one after another on inputs of `shape`; returns the last one's output shape."""
+    """Build layers that are applied one after another on inputs of `shape`; return the last one's output shape."""
     for layer in layers:
         layer.build(shape)
         shape = layer.compute_output_shape(shape)

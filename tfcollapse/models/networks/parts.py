@@ -76,7 +76,7 @@ class _Part(keras.Model):
 
 
 class Encoder(_Part):
-    """Images to the posterior's parameters; a subclass says what its `chain` is.
+    """Images to the posterior's parameters; a subclass has its `chain` of layers.
 
     Args:
       image_shape: (height, width, channels).
@@ -102,7 +102,7 @@ class Encoder(_Part):
         self.log_variance = dense(self.latent_dim, name="log_variance", **self.start) if variational else None
 
     def chain(self, **own: Any) -> list[keras.layers.Layer]:
-        """The layers from the image to what the heads take, [batch, features]."""
+        """Return the layers from the image to the features that the heads take, [batch, features]."""
         raise NotImplementedError
 
     def build(self, input_shape: Any = None) -> None:
@@ -121,7 +121,7 @@ class Encoder(_Part):
 
 
 class Decoder(_Part):
-    """Latent codes to images; a subclass says what its `chain` is.
+    """Latent codes to images; a subclass has its `chain` of layers.
 
     The first layer of `body` is dense, and so are those that `skips` names: row j of such a kernel belongs to z_j.
 
@@ -138,7 +138,7 @@ class Decoder(_Part):
         self.body = self.chain(**self.own)
 
     def chain(self, **own: Any) -> list[keras.layers.Layer]:
-        """The layers from z to the image."""
+        """Return the layers from z to the image."""
         raise NotImplementedError
 
     def latent_layers(self) -> list[keras.layers.Dense]:
