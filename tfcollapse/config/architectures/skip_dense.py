@@ -32,4 +32,4 @@ SKIP_DENSE = Architecture(
     multiplications=multiplications,
     matrix_rate=lambda network: 0.45,
 )
-"""Made of dense layers: what was measured of the dense networks on a CPU holds here too."""
+"""Made of dense layers: what was measured of the dense networks on a CPU is taken to hold here too."""
