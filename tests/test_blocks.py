@@ -5,11 +5,14 @@ import re
 import urllib.parse
 
 import pytest
+from examples import table_row
 from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from matplotlib.figure import Figure as Drawing
 
+from tfcollapse.records.table import write_table
+from tfcollapse.reports import study_page
 from tfcollapse.reports.blocks import (
     Bullets,
     Code,
@@ -29,6 +32,8 @@ from tfcollapse.reports.blocks import (
 )
 from tfcollapse.reports.html_page import html_blocks, html_page
 from tfcollapse.reports.markdown import markdown
+from tfcollapse.reports.provenance_table import provenance_table
+from tfcollapse.studies.study import load_study
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -64,11 +69,23 @@ HOSTILE = (
     "\x00\x1b[31m\ud800\x85\u2028",
     "*",
     "_",
+    "a*",
+    "a_",
+    "!",
+    "\\",
     "é ² 中 🙂",
 )
 WORDS = st.text(alphabet="ab1_ \n|`*~$<>[]()!#&;:\\-+=./\"'{}x", max_size=12)
 ANY = st.one_of(st.sampled_from(HOSTILE), WORDS, st.text(max_size=12), st.lists(WORDS, max_size=3).map("".join))
 TEXT = ANY.filter(lambda text: one_line(text).strip())
+
+
+def every_hostile_text(test):
+    """Try each hostile text, beside what Hypothesis thinks of."""
+    for text in HOSTILE:
+        test = example(text=text)(test)
+    return test
+
 
 BLOCK_TAGS = {"h1", "h2", "h3", "p", "li", "th", "td", "pre", "summary"}
 MARKS = {"strong", "code", "a"}
@@ -145,6 +162,7 @@ def lines(text):
         (text, Strong(text), text),
         ("see ", Code(text), Link(text, "#x"), "(", text, ")"),
         (Strong(text), text),
+        (text, Link("x", "#x")),
         joined([Link(text, "a"), Code(text), text], ", "),
     ]
 
@@ -152,15 +170,19 @@ def lines(text):
 def texts(text):
     """What `lines` show."""
     shows = shown(text)
-    return [*[shows] * 4, shows * 3, f"see {shows}{shows}({shows})", shows * 2, f"{shows}, {shows}, {shows}"]
+    return [
+        *[shows] * 4,
+        shows * 3,
+        f"see {shows}{shows}({shows})",
+        shows * 2,
+        f"{shows}x",
+        f"{shows}, {shows}, {shows}",
+    ]
 
 
 @READERS
+@every_hostile_text
 @given(text=TEXT)
-@example(text="a*")
-@example(text="!")
-@example(text="a_")
-@example(text="\\")
 def test_any_line_of_text_is_shown_as_it_is_and_is_nothing_else(reader, text):
     contents = lines(text)
     blocks = [Heading(2, content) for content in contents]
@@ -191,6 +213,7 @@ def test_a_table_has_its_columns_whatever_its_cells_hold(reader, texts):
 
 
 @READERS
+@every_hostile_text
 @given(text=ANY)
 def test_a_listing_keeps_its_lines(reader, text):
     page = reader([Listing(text), Paragraph("end")])
@@ -223,6 +246,7 @@ def test_a_link_leads_to_a_name_beside_the_page_alone(reader, target):
     assert urllib.parse.unquote(address).lstrip("./") == target.lstrip("/")
 
 
+@every_hostile_text
 @given(text=ANY)
 def test_a_whole_html_page_holds_hostile_text_as_text(text):
     page = html_page(text, [Heading(1, text, text), Details(text, Code(text), [])], Link(text, f"#{text}"))
@@ -238,6 +262,43 @@ def test_a_link_reaches_its_anchor_by_any_name():
     page = Page(html_blocks([Paragraph(Link("run", f"#{name}")), Details(name, "run", [])]))
     (anchor,) = [values["id"] for tag, values in page.attributes if tag == "details"]
     assert urllib.parse.unquote(page.links[0].removeprefix("#")) == anchor == name
+
+
+STRINGS = ("dataset", "machine", "command", "versions", "commit", "run_id", "reason", "objective")
+
+
+@every_hostile_text
+@given(text=TEXT)
+def test_a_study_s_page_shows_what_its_table_holds(text):
+    rows = [table_row(run_id=f"{depth}", depth=depth, train_error=0.01, test_error=0.01) for depth in (1, 2)]
+    rows = [row | dict.fromkeys(STRINGS, f"x{text}") | {"run_id": f"{row['run_id']}{text}"} for row in rows]
+    rows[1] |= {"status": "failed", "train_error": None, "test_error": None}
+    page = from_markdown(study_page.page("fig1_left", load_study("fig1_left"), rows))
+    shows = without_spaces(shown(f"x{text}"))
+    cells = [without_spaces(cell) for tag, cell in page.found() if tag == "td"]
+    assert page.tags.count("table") == 3
+    for fact in ("command", "commit", "hardware", "versions"):
+        assert cells[cells.index(fact) + 1] == shows
+    assert any(shows in without_spaces(words) for tag, words in page.found() if tag == "p")
+    assert set(page.tags) <= BLOCK_TAGS | MARKS | FRAMES
+    assert len(page.links) == 1
+
+
+def test_a_formula_in_a_study_s_table_is_text_in_its_figure(tmp_path):
+    row = table_row(train_error=0.01, test_error=0.01, dataset="$\\frac$ 1.0")
+    write_table(tmp_path / "fig1_left.csv", [row, row | {"run_id": "b", "depth": 4}])
+    study_page.write_study("fig1_left", load_study("fig1_left"), tmp_path)
+    figure = study_page.part_figure(load_study("fig1_left"), "", [row])
+    assert "$\\frac$ 1.0" in html_blocks([Figure("drawn", figure)])
+
+
+def test_how_numbers_were_made_is_said_once_for_all_records():
+    made = {"command": "a", "commit": "abc", "numerics": 1, "machine": "here", "versions": {"numpy": "2", "keras": "3"}}
+    row = made | {"command": "b", "versions": "numpy 2 keras 3"}
+    facts = dict(provenance_table([made, row], {"seeds": "0", "images": ""}).rows)
+    assert facts["command"] == (Code("a"), "; ", Code("b"))
+    assert facts["versions"] == "numpy 2 keras 3"
+    assert list(facts) == ["command", "commit", "numerics version", "hardware", "versions", "seeds"]
 
 
 def test_committed_phrases_need_no_escaping():

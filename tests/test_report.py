@@ -80,11 +80,30 @@ def test_a_verdict_stands_with_its_evidence(swept):
     assert "it has no posterior to diagnose" in words  # of the AEs
 
 
-def test_half_a_diagnosis_is_one_line(swept, tmp_path, capsys):
+EVIDENCE = {"name": "KL", "value": 1.0, "threshold": 2.0, "distance": 2.0, "reading": "below"}
+VERDICT = {"categories": ["v"], "meaning": ["stuck"], "evidence": [EVIDENCE], "notes": [], "change": "more steps"}
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [
+        {"categories": ["v"]},
+        "v",
+        VERDICT | {"categories": 3},
+        VERDICT | {"meaning": []},
+        VERDICT | {"notes": [1]},
+        VERDICT | {"change": None},
+        VERDICT | {"evidence": None},
+        VERDICT | {"evidence": ["KL"]},
+        VERDICT | {"evidence": [EVIDENCE | {"value": "1"}]},
+        VERDICT | {"evidence": [EVIDENCE | {"reading": None}]},
+    ],
+)
+def test_half_a_diagnosis_is_one_line(swept, tmp_path, capsys, verdict):
     copy = tmp_path / "copy"
     shutil.copytree(swept, copy)
     (found,) = copy.glob("runs/*/diagnosis.json")
-    found.write_text('{"verdict": {"categories": ["v"]}}')
+    found.write_text(json.dumps({"verdict": verdict}))
     assert main(["report", str(copy), "-o", str(tmp_path / "r.html")]) == 2
     said = capsys.readouterr().err
     assert "expected a verdict" in said
@@ -99,6 +118,31 @@ def test_what_a_config_says_cannot_become_markup(tmp_path):
     text = report(tmp_path, tmp_path / "report.html").read_text()
     assert "<img" not in text
     assert "&lt;img" in text
+
+
+def test_a_diagnosis_of_a_stranger_is_text(swept, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(swept, copy)
+    (file,) = copy.glob("runs/*/diagnosis.json")
+    attack = "<script>alert(1)</script>"
+    evidence = EVIDENCE | {"name": attack, "reading": attack}
+    texts = {"categories": [attack], "meaning": [attack], "evidence": [evidence], "notes": [attack], "change": attack}
+    file.write_text(json.dumps({"verdict": texts}))
+    page = report(copy, tmp_path / "report.html").read_text()
+    assert page.count("<script") == 1  # our own
+    words = Outline(page.partition("<main>")[2].partition("<script>")[0]).words
+    assert sum(word.count(attack) for word in words) == 7  # twice in the heading, once in the table of cells
+
+
+def test_numbers_that_are_none_in_a_run_s_metrics_are_one_line(swept, tmp_path, capsys):
+    copy = tmp_path / "copy"
+    shutil.copytree(swept, copy)
+    metrics = next(copy.glob("runs/*/metrics.csv"))
+    metrics.write_text(metrics.read_text().replace(",", ",x", 40))
+    assert main(["report", str(copy), "-o", str(tmp_path / "r.html")]) == 2
+    said = capsys.readouterr().err
+    assert "expected numbers under loss" in said
+    assert said.count("\n") == 1
 
 
 @pytest.mark.parametrize(

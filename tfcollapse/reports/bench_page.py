@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-from tfcollapse.records.files import replacing
+from tfcollapse.records.files import read_json, replacing
 from tfcollapse.reports.blocks import Block, Content, Heading, Paragraph, Table, prose
 from tfcollapse.reports.markdown import write_markdown
 from tfcollapse.reports.provenance_table import provenance_table
@@ -58,7 +58,7 @@ def write(out: pathlib.Path, record: Facts) -> list[pathlib.Path]:
 
 def write_page(out: pathlib.Path) -> pathlib.Path:
     """Write the page of all records in `out`, and return its path. Raises RunError."""
-    records = [json.loads(path.read_text()) for path in sorted(out.glob("bench-*.json"), reverse=True)]
+    records = [read_json(path) for path in sorted(out.glob("bench-*.json"), reverse=True)]
     return write_markdown(out / "bench.md", page(records))
 
 

@@ -10,7 +10,7 @@ from tfcollapse.errors import RunError
 from tfcollapse.records.files import read_json
 from tfcollapse.reports.blocks import Block, Bullets, Table, prose
 
-_HEADER = ("evidence", "value", "threshold", "from it", "reading")
+_HEADER = ("evidence", "value", "threshold", "distance", "reading")
 
 
 def saved_verdict(path: pathlib.Path) -> dict[str, Any] | None:

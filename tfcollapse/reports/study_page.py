@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.figure import Figure as Drawing
 
@@ -36,10 +37,15 @@ def figures(name: str, study: Study, rows: Rows) -> dict[str, Drawing]:
 
 def part_figure(study: Study, apart: str, rows: Rows) -> Drawing:
     """Return the figure of one of `Study.parts`. Its caption begins with what sets the part apart."""
-    figure = study.draw(rows)
+    figure = study.draw([{column: _no_formula(value) for column, value in row.items()} for row in rows])
     if apart and isinstance(figure, Drawing):
-        figure.supxlabel(f"{apart}\n{figure.get_supxlabel()}", fontsize=8, color="#333333")
+        figure.supxlabel(f"{_no_formula(apart)}\n{figure.get_supxlabel()}", fontsize=8, color="#333333")
     return figure
+
+
+def _no_formula(value: Any) -> Any:
+    """Return a cell that Matplotlib shows as it is: it would read text between two dollar signs as a formula."""
+    return value.replace("$", r"\$") if isinstance(value, str) else value
 
 
 def part_title(study: Study, apart: str) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tfcollapse.reports.blocks import Block, Heading, Paragraph, Table
 from tfcollapse.reports.markdown import write_markdown
-from tfcollapse.reports.provenance_table import provenance_table
+from tfcollapse.reports.provenance_table import distinct, provenance_table
 
 if TYPE_CHECKING:
     from tfcollapse.diagnosis.taxonomy.results import CaseResult
@@ -37,13 +37,13 @@ def page(results: Sequence[CaseResult], seconds: float, made: Mapping[str, Any])
     """
     seeds = len(results[0].diagnoses)
     wrong = sum(result.wrong for result in results)
-    count = f"{wrong or 'No'} verdict{'' if wrong == 1 else 's'} of {len(results) * seeds}"
+    count = f"{wrong or 'None'} of {len(results) * seeds} verdicts {'are' if wrong > 1 else 'is'} wrong."
     return [
         Heading(1, "The five kinds of posterior collapse, each constructed"),
         Paragraph(_INTRODUCTION),
         Table(_HEADER, [case_row(result) for result in results]),
-        Paragraph(f"{count} {'is' if wrong == 1 else 'are'} wrong."),
-        provenance_table([made], {"seeds": f"0 to {seeds - 1}", "time": f"{seconds:.0f} s"}),
+        Paragraph(count),
+        provenance_table([made], {"seeds": distinct(range(seeds)), "time": f"{seconds:.0f} s"}),
     ]
 
 
