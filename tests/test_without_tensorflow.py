@@ -17,7 +17,7 @@ LIGHT = (
     "overview",
     "paper_slips",
     "record",
-    "revival",
+    "residual_spectrum",
     "studies",
     "theory_affine",
     "theory_basin",
@@ -32,7 +32,7 @@ LIGHT = (
 ABSENT = "import sys\nfor name in ('tensorflow', 'keras', 'tensorflow_datasets'):\n    sys.modules[name] = None\n"
 
 
-QUICK = ("draws", "information", "revival", "trained", "verdict")
+QUICK = ("draws", "information", "residual_spectrum", "trained", "verdict")
 """Those of them that are run here a second time; the others are read, which imports what they test."""
 
 
