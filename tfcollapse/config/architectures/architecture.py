@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from tfcollapse.config.declaration import Network
+from typing import Protocol
 
 Shape = tuple[int, int, int]
 """(height, width, channels) of an image."""
+
+
+class NetworkFields(Protocol):
+    """The fields of `tfcollapse.config.declaration.Network` that specs read."""
+
+    @property
+    def depth(self) -> int: ...
+    @property
+    def width(self) -> int: ...
+    @property
+    def base_channels(self) -> int: ...
+    @property
+    def block_depth(self) -> int: ...
+    @property
+    def shortcut(self) -> str: ...
+    @property
+    def latent_dim(self) -> int: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,13 +59,13 @@ class Architecture:
     size_field: str
     size_label: str
     fully_connected: bool
-    one_core: Callable[[Network], bool]
+    one_core: Callable[[NetworkFields], bool]
     xla_on_cpu: bool
     jax_on_cpu: bool
-    multiplications: Callable[[Network, Shape, int], int]
-    matrix_rate: Callable[[Network], float]
+    multiplications: Callable[[NetworkFields, Shape, int], int]
+    matrix_rate: Callable[[NetworkFields], float]
 
-    def flops_per_image(self, network: Network, image_shape: Shape, *, variational: bool) -> int:
+    def flops_per_image(self, network: NetworkFields, image_shape: Shape, *, variational: bool) -> int:
         """Return the FLOPs of one forward pass of one image, encoder and decoder together.
 
         Counted are two per multiplication of a dense or convolutional kernel, and nothing else.

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from tfcollapse.config.architectures.architecture import Architecture, Shape
+from tfcollapse.config.architectures.architecture import Architecture, NetworkFields, Shape
 
-if TYPE_CHECKING:
-    from tfcollapse.config.declaration import Network
-
-Units = Callable[["Network", int, int, int], int]
+Units = Callable[[NetworkFields, int, int, int], int]
 """Multiplications at one pixel of some units in a row: (network, channels in, channels, number of units)."""
 
 _NARROW = 16
@@ -18,7 +14,7 @@ _NARROW = 16
 enough."""
 
 
-def one_core(network: Network) -> bool:
+def one_core(network: NetworkFields) -> bool:
     """Return whether the convolutions are so narrow that they use a second core badly.
 
     Measured on two CPU cores: two single-thread processes do 1.3 to 1.5 times the work of one process on two threads
@@ -27,13 +23,13 @@ def one_core(network: Network) -> bool:
     return network.base_channels <= _NARROW
 
 
-def matrix_rate(network: Network) -> float:
+def matrix_rate(network: NetworkFields) -> float:
     """Return the share of a matrix product's rate, measured on two CPU cores: 8 channels, and 16 and more."""
     return 0.4 if network.base_channels < _NARROW else 0.7
 
 
 def multiplications_over_scales(
-    network: Network, image_shape: Shape, heads: int, units: Units, units_in_decoder: int
+    network: NetworkFields, image_shape: Shape, heads: int, units: Units, units_in_decoder: int
 ) -> int:
     """Return the multiplications of one forward pass; see `Architecture.multiplications`.
 
@@ -54,7 +50,7 @@ def multiplications_over_scales(
     return total + heads * before * network.latent_dim + expand + pixels
 
 
-def _convolutions(network: Network, before: int, width: int, count: int) -> int:
+def _convolutions(network: NetworkFields, before: int, width: int, count: int) -> int:
     return 9 * width * (before + (count - 1) * width) if count else 0
 
 

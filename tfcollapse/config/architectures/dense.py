@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
-from tfcollapse.config.architectures.architecture import Architecture, Shape
-
-if TYPE_CHECKING:
-    from tfcollapse.config.declaration import Network
+from tfcollapse.config.architectures.architecture import Architecture, NetworkFields, Shape
 
 
-def multiplications(network: Network, image_shape: Shape, heads: int) -> int:
+def multiplications(network: NetworkFields, image_shape: Shape, heads: int) -> int:
     """Return the multiplications of one forward pass; see `Architecture.multiplications`."""
     pixels, latent = math.prod(image_shape), network.latent_dim
     if network.depth == 0:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from tfcollapse.config.architectures.architecture import Architecture
+from tfcollapse.config.architectures.architecture import Architecture, NetworkFields
 from tfcollapse.config.architectures.convolutional import matrix_rate, multiplications_over_scales, one_core
 
-if TYPE_CHECKING:
-    from tfcollapse.config.declaration import Network
 
-
-def _blocks(network: Network, before: int, width: int, count: int) -> int:
+def _blocks(network: NetworkFields, before: int, width: int, count: int) -> int:
     """Multiplications at one pixel of `count` residual blocks, the first of which takes `before` channels."""
     kernels = 9 * width * (before + (count * network.block_depth - 1) * width)
     if network.shortcut == "projection":

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from tfcollapse.config.architectures import dense
-from tfcollapse.config.architectures.architecture import Architecture, Shape
-
-if TYPE_CHECKING:
-    from tfcollapse.config.declaration import Network
+from tfcollapse.config.architectures.architecture import Architecture, NetworkFields, Shape
 
 
-def multiplications(network: Network, image_shape: Shape, heads: int) -> int:
+def multiplications(network: NetworkFields, image_shape: Shape, heads: int) -> int:
     """Return a dense network's multiplications, and those of z in every decoder layer but the first."""
     from_latents = network.latent_dim * ((network.depth - 1) * network.width + math.prod(image_shape))
     return dense.multiplications(network, image_shape, heads) + from_latents
