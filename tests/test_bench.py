@@ -20,11 +20,11 @@ SMALL = Run(data=Data(name=MINI), network=Network(width=16, latent_dim=4))
 def test_cases_are_those_of_the_page_and_are_chosen_by_name_or_part_of_it():
     assert set(page.TARGETS) < set(steps.CASES)
     assert len(steps.CASES) == 10
-    assert list(steps.chosen("dense-1")) == ["dense-1-ae", "dense-1-vae"]  # and not dense-10
-    assert list(steps.chosen("dense-2-vae,convolutional-3-ae")) == ["dense-2-vae", "convolutional-3-ae"]
-    assert steps.chosen("all") == steps.CASES
+    assert list(steps.chosen_cases("dense-1")) == ["dense-1-ae", "dense-1-vae"]  # and not dense-10
+    assert list(steps.chosen_cases("dense-2-vae,convolutional-3-ae")) == ["dense-2-vae", "convolutional-3-ae"]
+    assert steps.chosen_cases("all") == steps.CASES
     with pytest.raises(ConfigError, match="--cases"):
-        steps.chosen("dense-1,nothing")
+        steps.chosen_cases("dense-1,nothing")
 
 
 @pytest.mark.slow

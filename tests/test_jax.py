@@ -24,7 +24,8 @@ from tfcollapse.data.dataset import MINI
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.files import read_json
 from tfcollapse.records.run_directory import RunDirectory
-from tfcollapse.studies.sweep import auto_together, seed_groups, sweep
+from tfcollapse.studies.schedule import auto_together, seed_groups
+from tfcollapse.studies.sweep import sweep
 from tfcollapse.training import checkpoint
 from tfcollapse.training.trainer import train, train_together
 

@@ -208,13 +208,13 @@ def test_trained_models_are_read_by_depth_and_a_folder_without_any_is_a_clear_mi
 
 
 TABLE = "results/learned-gamma/fig1_left.csv"
-OPTIONS = {"data": MINI, "data_dir": None, "runs": None, "images": 8, "table": TABLE, "seed": 0, "command_line": "here"}
+OPTIONS = laboratory.Options(data=MINI, images=8, table=TABLE)
 
 
 @pytest.fixture(scope="module")
 def found():
     """The findings of a section by its name, found once."""
-    return functools.cache(lambda name: json.loads(json.dumps(laboratory.find(name, OPTIONS))))
+    return functools.cache(lambda name: json.loads(json.dumps(laboratory.run_section(name, OPTIONS, "here"))))
 
 
 @pytest.mark.slow

@@ -17,8 +17,9 @@ from tfcollapse.config.declaration import Network, Objective, Run
 from tfcollapse.config.overrides import replace
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.records.table import read_table
+from tfcollapse.studies.schedule import auto_jobs, longest_last
 from tfcollapse.studies.study import load_study, study_names
-from tfcollapse.studies.sweep import auto_jobs, longest_last, sweep
+from tfcollapse.studies.sweep import sweep
 from tfcollapse.training import checkpoint
 
 LONG = tiny(steps=20_000, log_every=20, evaluate_every=200, checkpoint_every=200)

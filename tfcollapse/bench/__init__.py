@@ -1,1 +1,1 @@
-"""How fast training is, against others' and against a matrix product of the same process."""
+"""Time training steps against other ways to train the same networks, and against a matrix product."""

@@ -1,4 +1,4 @@
-"""What is timed: each is a function of a number of steps. Those of TensorFlow, JAX and Keras are here."""
+"""Make what is timed with TensorFlow, JAX and Keras. Each contender is a function of a number of steps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Contender = Callable[[int], None]
 
 
 def ours(run: Run, images: np.ndarray) -> Contender:
-    """This package's loop: draws, updates and metrics, without the files of a run."""
+    """Make the contender of this package's own loop: draws, updates and metrics, without the files of a run."""
     engine = engines.engine(build(run, images.shape[1:]), run)
     on_device = engine.put_on_device(images)
 
@@ -36,7 +36,7 @@ def ours(run: Run, images: np.ndarray) -> Contender:
 
 
 def keras_fit(run: Run, images: np.ndarray) -> Contender:
-    """The same networks in a model as keras.io's VAE example has it, or an AE compiled with "mse", under `fit`."""
+    """Make the contender of Keras' `fit`: a `PlainVAE` of the same networks, or an AE compiled with "mse"."""
     shape, variational = images.shape[1:], run.objective.kind == "vae"
     encoder, decoder = networks.build(run.network, shape, variational=variational, seed=run.seed)
     if variational:
@@ -59,7 +59,7 @@ def keras_fit(run: Run, images: np.ndarray) -> Contender:
 
 
 class PlainVAE(keras.Model):
-    """A VAE with a train step of its own and fixed weights on both terms, under TensorFlow."""
+    """Train a VAE as the example on keras.io does: its own train step, fixed weights on both terms, TensorFlow."""
 
     def __init__(self, encoder: keras.Model, decoder: keras.Model):
         super().__init__()
@@ -91,19 +91,19 @@ class PlainVAE(keras.Model):
 
 
 def sgemm(size: int) -> Contender:
-    """Products of two `size` x `size` float32 matrices, one a "step"."""
+    """Make the contender whose step is one product of two `size` x `size` float32 matrices."""
     factor = ops.convert_to_tensor(np.random.default_rng(0).standard_normal((size, size)).astype(np.float32))
     product = compiled(ops.matmul)
     return lambda count: _finished([product(factor, factor) for _ in range(count)])
 
 
 def products(run: Run, shape: tuple[int, ...]) -> Contender:
-    """The matrix products of a dense network's step and nothing else: what its arithmetic alone costs."""
+    """Make the contender of a dense network's matrix products alone, which says what its arithmetic costs."""
     variational = run.objective.kind == "vae"
     parts = networks.build(run.network, shape, variational=variational, seed=run.seed)
     kernels = [w.value for part in parts for w in part.weights if w.path.endswith("kernel")]
     draw, batch = np.random.default_rng(0), run.training.batch
-    # Two of each, in turn: what does not change would be computed once, outside the loop.
+    # Two of each take turns. XLA would compute a product that does not change once, outside the loop.
     sides = [
         [ops.convert_to_tensor(draw.standard_normal((2, batch, n)).astype(np.float32)) for n in k.shape]
         for k in kernels
@@ -113,9 +113,9 @@ def products(run: Run, shape: tuple[int, ...]) -> Contender:
 
     def step(i: Any, kernels: list[Any], sides: list[list[Any]]) -> list[Any]:
         before, after = ([side[place][i % 2] for side in sides] for place in (0, 1))
-        found = [ops.matmul(x, kernel) for x, kernel in zip(before, kernels, strict=True)]
-        found += [ops.matmul(ops.transpose(x), y) for x, y in zip(before, after, strict=True)]
-        return found + [ops.matmul(y, ops.transpose(k)) for y, k in zip(after[1:], kernels[1:], strict=True)]
+        results = [ops.matmul(x, kernel) for x, kernel in zip(before, kernels, strict=True)]
+        results += [ops.matmul(ops.transpose(x), y) for x, y in zip(before, after, strict=True)]
+        return results + [ops.matmul(y, ops.transpose(k)) for y, k in zip(after[1:], kernels[1:], strict=True)]
 
     def loop(count: Any, kernels: list[Any], sides: list[list[Any]]) -> list[Any]:
         return ops.fori_loop(0, count, lambda i, _: step(i, kernels, sides), [ops.zeros(shape) for shape in shapes])
@@ -125,7 +125,7 @@ def products(run: Run, shape: tuple[int, ...]) -> Contender:
 
 
 def updates(run: Run, shape: tuple[int, int, int]) -> Contender:
-    """Adam on the run's weights and nothing else: what its memory traffic costs."""
+    """Make the contender of Adam's updates alone, which says what their memory traffic costs."""
     model, optimizer = build(run, shape), adam(run.training)
     optimizer.build(model.trainable_variables)
     gradients = [ops.full(variable.shape, 1e-3) for variable in model.trainable_variables]
@@ -146,12 +146,12 @@ def updates(run: Run, shape: tuple[int, int, int]) -> Contender:
 
 
 def drawing(run: Run, images: np.ndarray) -> Contender:
-    """The images of each batch, gathered, and its noise."""
+    """Make the contender that draws the images and the noise of each batch, and nothing else."""
     return lambda count: [batches_for_steps(run, images, step, 1) for step in range(count)] and None
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`function` as one XLA program."""
+    """Return `function` compiled as one XLA program."""
     if backend() == "jax":
         import jax
 
@@ -162,10 +162,11 @@ def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def as_pixels(images: np.ndarray) -> np.ndarray:
-    """uint8 to float32 in [0, 1]."""
+    """Return uint8 images as float32 in [0, 1]."""
     return images.astype(np.float32) / 255.0
 
 
 def _finished(values: list[Any]) -> None:
+    """Wait until the last of `values` is computed."""
     for value in values[-1:]:
         ops.convert_to_numpy(value[:1])

@@ -1,4 +1,4 @@
-"""Time cases one after another, and keep what was measured with its provenance."""
+"""Time cases one after another, and record the measurements with their provenance."""
 
 from __future__ import annotations
 
@@ -33,8 +33,10 @@ def bench_record(
     """
     name = backend()
     line = command if name == "tensorflow" else f"KERAS_BACKEND={name} {command}"
-    made = environment(["torch", "pythae"] if name == "tensorflow" else [])  # now: the code is that of the start
-    record: Facts = {"backend": name, "command": line, "windows": windows, "environment": made, "cases": {}}
+    provenance = environment(
+        ["torch", "pythae"] if name == "tensorflow" else []
+    )  # taken now, since the code is that of the start
+    record: Facts = {"backend": name, "command": line, "windows": windows, "environment": provenance, "cases": {}}
     for case, run in cases.items():
         record["cases"][case] = steps.measure(run, windows, seconds)
         say(case, record["cases"][case])

@@ -1,4 +1,4 @@
-"""The process in which a rival trains: PyTorch and NumPy alone, as TensorFlow and Triton abort in one process."""
+"""Train a rival in a process that imports PyTorch and NumPy alone. TensorFlow and Triton abort in one process."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 Layer = tuple[Any, ...]
-"""The name of a torch module, its arguments, and whether a ReLU follows."""
+"""A layer: the name of a torch module, its arguments, and whether a ReLU follows."""
 
 
 class Task(NamedTuple):
-    """What is trained: the networks layer by layer, pixels in [0, 1] with channels first, and how."""
+    """Say what a rival trains, and how.
+
+    Attributes:
+      encoder, heads, decoder: the layers of the networks.
+      parameters: the number of their parameters.
+      pixels: float32 [n, c, h, w] in [0, 1].
+    """
 
     encoder: list[Layer]
     heads: list[Layer]
@@ -30,12 +36,12 @@ class Task(NamedTuple):
 
     @property
     def variational(self) -> bool:
-        """Whether there are two heads."""
+        """Return whether the networks are a VAE's, which has two heads."""
         return len(self.heads) == 2
 
 
 def serve(connection: Any, name: str, task: Task) -> None:
-    """Do as many steps as asked for, again and again, until the other end closes."""
+    """Do as many steps as each message asks for, until the other end of the connection closes."""
     call = {"pytorch": pytorch, "pythae": pythae}[name](task)
     connection.send("ready")
     with contextlib.suppress(EOFError):
@@ -45,7 +51,7 @@ def serve(connection: Any, name: str, task: Task) -> None:
 
 
 def pytorch(task: Task) -> Callable[[int], Any]:
-    """A plain eager loop: images gathered from a float tensor, eq. (4) with a learned gamma, `optim.Adam`."""
+    """Make a plain eager loop: images gathered from a float tensor, eq. (4) with a learned gamma, `optim.Adam`."""
     import torch
 
     encoder, heads, decoder = _parts(task)
@@ -76,7 +82,7 @@ def pytorch(task: Task) -> Callable[[int], Any]:
 
 
 def pythae(task: Task) -> Callable[[int], Any]:
-    """The trainer of pythae, epoch by epoch, on its own AE or VAE with these networks (gamma 1 there)."""
+    """Make a loop of pythae's trainer on its own AE or VAE with these networks, whose gamma is 1."""
     import torch
     from pythae.data.datasets import BaseDataset
     from pythae.models import AE, VAE, AEConfig, VAEConfig
@@ -89,22 +95,22 @@ def pythae(task: Task) -> Callable[[int], Any]:
     model, pixels = kind(settings, encoder=encoder, decoder=decoder), torch.from_numpy(task.pixels)
 
     @functools.lru_cache(maxsize=1)
-    def trainer(steps: int) -> Any:
+    def trainer_of(steps: int) -> Any:
         data = pixels[torch.arange(steps * task.batch) % len(pixels)]
         with tempfile.TemporaryDirectory() as folder:
             config = BaseTrainerConfig(
                 output_dir=folder, per_device_train_batch_size=task.batch, learning_rate=task.learning_rate
             )
-            made = BaseTrainer(model, BaseDataset(data, torch.zeros(len(data))), training_config=config)
-            made.prepare_training()
-        made.callback_handler.callbacks = []  # its progress bar
-        return made
+            trainer = BaseTrainer(model, BaseDataset(data, torch.zeros(len(data))), training_config=config)
+            trainer.prepare_training()
+        trainer.callback_handler.callbacks = []  # this removes its progress bar
+        return trainer
 
-    return lambda steps: trainer(steps).train_step(1)
+    return lambda steps: trainer_of(steps).train_step(1)
 
 
 def _pythae_parts(task: Task) -> tuple[Any, Any]:
-    """The networks as pythae's models take them."""
+    """Return encoder and decoder as pythae's models take them."""
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder
 
@@ -132,13 +138,14 @@ def _pythae_parts(task: Task) -> tuple[Any, Any]:
 
 
 def _parts(task: Task) -> tuple[Any, Any, Any]:
+    """Build the encoder, the heads and the decoder as torch modules."""
     from torch import nn
 
     def modules(layers: list[Layer]) -> list[Any]:
-        found = []
+        built = []
         for name, arguments, relu in layers:
-            found += [getattr(nn, name)(**arguments), *([nn.ReLU()] if relu else [])]
-        return found
+            built += [getattr(nn, name)(**arguments), *([nn.ReLU()] if relu else [])]
+        return built
 
     parts = (
         nn.Sequential(*modules(task.encoder)),

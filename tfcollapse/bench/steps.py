@@ -1,4 +1,4 @@
-"""Step times: every contender in windows that take turns, so that the machine's mood is everybody's."""
+"""Time the steps of every contender, in windows that take turns, so that a slow moment of the machine meets all."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ from tfcollapse.reports.bench_page import NAMES
 Facts = dict[str, Any]
 
 _IMAGES = 1_024
+"""The number of random images that networks other than dense ones train on."""
 _SIDE = {"tensorflow": 2_048, "jax": 4_096}
+"""The side of the matrices in the matrix product, by backend."""
 
 _NETWORKS = {
     "dense-1": Network(depth=1),
@@ -35,66 +37,71 @@ CASES: Mapping[str, Run] = {
     for name, network in _NETWORKS.items()
     for kind in ("ae", "vae")
 }
-"""Appendix A's networks whose speed the README speaks of."""
+"""The networks of Appendix A whose speed the README states."""
 
 
-def chosen(names: str) -> dict[str, Run]:
-    """CASES by comma-separated names, "all" of them, or those that one begins with. Raises ConfigError."""
-    found: dict[str, Run] = {}
+def chosen_cases(names: str) -> dict[str, Run]:
+    """Return the CASES that comma-separated names choose: "all", cases, or how some begin. Raises ConfigError."""
+    cases: dict[str, Run] = {}
     for name in names.split(","):
-        of_it = {case: run for case, run in CASES.items() if name == "all" or f"{case}-".startswith(f"{name}-")}
-        if not of_it:
+        matching = {case: run for case, run in CASES.items() if name == "all" or f"{case}-".startswith(f"{name}-")}
+        if not matching:
             raise ConfigError(unknown("--cases", name, ["all", *CASES]))
-        found |= of_it
-    return found
+        cases |= matching
+    return cases
 
 
 def measure(run: Run, windows: int, seconds: float) -> Facts:
-    """Time a step of `run` by every contender there is here.
+    """Time a step of `run` by every contender that is installed.
 
-    Dense networks take the packaged images, others random ones of 32x32x3, or of `run.data`'s size and channels.
+    Dense networks train on the packaged images. Others train on random images of 32x32x3, or of the size and channels
+    that `run.data` declares.
 
     Args:
-      windows: how many windows of each, after a first call that compiles and a second that warms up.
+      run: the declaration.
+      windows: the number of windows of each contender, after a first call that compiles and a second that warms up.
       seconds: about how long a window lasts.
 
     Returns:
-      Milliseconds a step of each (median, least, most over windows; the windows themselves), the first call's seconds,
-      FLOPs a step, and fractions and speedups as medians over windows of the ratio within each.
+      The milliseconds a step of each contender (median, least and most over the windows, and every window), the seconds
+      of the first call, the FLOPs a step, and fractions and speedups. The latter are spreads over the windows of the
+      ratio within a window.
     """
     images = _images(run)
-    if not run.network.spec.fully_connected:  # a chunk of them lasts as long as a hundred dense steps
+    if not run.network.spec.fully_connected:  # a few of their steps last as long as a hundred dense ones
         run = replace(run, {"training.log_every": 2, "training.evaluate_every": 2, "training.checkpoint_every": 2})
     timed = _contenders(run, images)
     first = {name: _seconds(call, 1) for name, call in timed.items()}
     sizes = {name: _window(call, seconds) for name, call in timed.items()}
-    taken: dict[str, list[float]] = {name: [] for name in timed}
+    step_ms: dict[str, list[float]] = {name: [] for name in timed}
     for _ in range(windows):
         for name, call in timed.items():
-            taken[name].append(1e3 * _seconds(call, sizes[name]) / sizes[name])
+            step_ms[name].append(1e3 * _seconds(call, sizes[name]) / sizes[name])
     flops = describe(run, images.shape[1:])["flops_per_step"]
     side = _SIDE[backend()]
-    peak = [2 * side**3 / ms / 1e6 for ms in taken.pop("sgemm")]
-    ours = taken["tfcollapse"]
-    achieved = {name: [flops / ms / 1e6 for ms in taken[name]] for name in ("tfcollapse", "products") if name in taken}
-    others = [name for name in NAMES if name in taken]
+    peak = [2 * side**3 / ms / 1e6 for ms in step_ms.pop("sgemm")]
+    ours = step_ms["tfcollapse"]
+    achieved = {
+        name: [flops / ms / 1e6 for ms in step_ms[name]] for name in ("tfcollapse", "products") if name in step_ms
+    }
+    others = [name for name in NAMES if name in step_ms]
     return {
         "network": f"{run.network.architecture}, depth {run.network.depth}, {run.objective.label}",
         "batch": run.training.batch,
         "backend": backend(),
         "flops_per_step": flops,
-        "step_ms": {name: spread(values) for name, values in taken.items()},
-        "windows_ms": taken | {"sgemm_gflops": peak},
+        "step_ms": {name: spread(values) for name, values in step_ms.items()},
+        "windows_ms": step_ms | {"sgemm_gflops": peak},
         "steps_per_window": sizes,
         "first_call_seconds": first,
         "sgemm_gflops": spread(peak),
         "fraction_of_sgemm": {name: spread(_ratios(values, peak)) for name, values in achieved.items()},
-        "speedup_over": {name: spread(_ratios(taken[name], ours)) for name in others},
+        "speedup_over": {name: spread(_ratios(step_ms[name], ours)) for name in others},
     }
 
 
 def device() -> str:
-    """What computes here, as the backend names it."""
+    """Return the name that the backend gives to the device that computes."""
     if backend() == "jax":
         import jax
 
@@ -105,7 +112,7 @@ def device() -> str:
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median, least and most."""
+    """Return median, least and most of `values`."""
     return {"median": statistics.median(values), "least": min(values), "most": max(values)}
 
 
@@ -130,7 +137,7 @@ def _images(run: Run) -> np.ndarray:
 
 
 def _window(call: contenders.Contender, seconds: float) -> int:
-    """Steps that last about `seconds`, from one call that is not counted."""
+    """Return how many steps last about `seconds`, by calls that are not counted."""
     steps, took = 1, _seconds(call, 1)
     while took < seconds / 4:
         steps = max(steps + 1, min(10 * steps, int(steps * seconds / max(took, 1e-6))))

@@ -1,4 +1,4 @@
-"""Runs at once against one after another: what `--jobs auto` rests on."""
+"""Measure runs that train at once against one run alone, on which `--jobs auto` rests."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from typing import Any
 from tfcollapse.config.declaration import Run
 from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import MINI
-from tfcollapse.studies.sweep import auto_jobs, sweep
+from tfcollapse.studies.schedule import auto_jobs
+from tfcollapse.studies.sweep import sweep
 
 
 def throughput(run: Run, step_ms: float, seconds: float) -> dict[str, Any]:
-    """Steps a second of all runs together: one process on every core, then one pinned process a core.
+    """Measure the steps a second of all runs together: one process on every core, then one pinned process a core.
 
     Args:
-      run: on the packaged images; each process trains another seed of it.
-      step_ms: about what a step takes.
-      seconds: about how long each process trains; starting and compiling are not counted.
+      run: the declaration; it trains on the packaged images, and each process has another seed.
+      step_ms: about how many milliseconds a step takes.
+      seconds: about how long each process trains. Starting and compiling are not counted.
 
     Returns:
-      Steps a second by number of processes, the ratio of both, and what `--jobs auto` chooses.
+      The steps a second by number of processes, the ratio of both, and what `--jobs auto` chooses.
     """
     cores = len(os.sched_getaffinity(0))
     steps = max(4, round(1e3 * seconds / step_ms / run.training.log_every)) * run.training.log_every
@@ -35,7 +36,7 @@ def throughput(run: Run, step_ms: float, seconds: float) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as folder:
             rows = sweep(runs, folder, jobs=jobs)
             assert all(row["status"] == "finished" for row in rows), rows
-            rates[jobs] = sum(_rate(pathlib.Path(folder, each.run_id, "metrics.csv")) for each in runs)
+            rates[jobs] = sum(_rate(pathlib.Path(folder, run.run_id, "metrics.csv")) for run in runs)
     return {
         "steps": steps,
         "steps_per_second": {str(jobs): rate for jobs, rate in rates.items()},
@@ -45,7 +46,7 @@ def throughput(run: Run, step_ms: float, seconds: float) -> dict[str, Any]:
 
 
 def _rate(path: pathlib.Path) -> float:
-    """Steps a second between the first row and the last."""
+    """Return the steps a second between the first row and the last of a metrics.csv."""
     with path.open(newline="") as file:
         first, *_, last = csv.DictReader(file)
     return (int(last["step"]) - int(first["step"])) / (float(last["seconds"]) - float(first["seconds"]))

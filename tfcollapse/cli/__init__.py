@@ -1,1 +1,1 @@
-"""The command line: one file a command, its parser and its handler together."""
+"""The command line: each command has one file, with its parser and its handler."""

@@ -15,10 +15,12 @@ HELP = "time training steps against Keras' fit, PyTorch, pythae and a matrix pro
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--cases", metavar="NAMES", help="such as dense-2-vae,convolutional-1 (default: all)")
-    parser.add_argument("--windows", type=int, default=7, help="timed windows of each (default: 7)")
-    parser.add_argument("--seconds", type=float, default=1.0, help="length of a window (default: 1)")
+    parser.add_argument("--json", action="store_true", help="print JSON in place of text")
+    parser.add_argument(
+        "--cases", metavar="NAMES", help="time only these cases, such as dense-2-vae,convolutional-1 (default: all)"
+    )
+    parser.add_argument("--windows", type=int, default=7, help="the timed windows of each contender (default: 7)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="the length of a window in seconds (default: 1)")
     parser.add_argument(
         "--throughput", type=float, metavar="SECONDS", help="dense cases also as processes at once, so long each"
     )
@@ -27,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Time the cases that are asked for, or the one that the settings make; write a page where `--out` says."""
+    """Time the cases that are asked for, or the one that the settings make. Raises UserError."""
     if parsed.windows < 1 or parsed.seconds <= 0:
         raise ConfigError(f"--windows, --seconds: expected > 0, received {parsed.windows}, {parsed.seconds}")
     if parsed.settings and parsed.cases:
@@ -40,9 +42,9 @@ def run(parsed: argparse.Namespace) -> int:
     own = configured(None, parsed.settings) if parsed.settings else None
     backend.start()
     from tfcollapse.bench.record import bench_record
-    from tfcollapse.bench.steps import chosen
+    from tfcollapse.bench.steps import chosen_cases
 
-    cases = {"as set": own} if own else chosen(parsed.cases or "all")
+    cases = {"as set": own} if own else chosen_cases(parsed.cases or "all")
     if parsed.out:
         check_writable(pathlib.Path(parsed.out))
 

@@ -12,13 +12,13 @@ HELP = "list the datasets at hand, or prepare one"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("action", choices=["list", "prepare"])
-    parser.add_argument("name", nargs="?")
+    parser.add_argument("action", choices=["list", "prepare"], help="list the prepared datasets, or prepare one")
+    parser.add_argument("name", nargs="?", help="with prepare: the name of the dataset")
     add_data_dir(parser)
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """List the datasets that need no network, or fetch and decode one."""
+    """List the datasets that are prepared, or fetch and decode one. Raises UserError."""
     from tfcollapse.config.declaration import Data
     from tfcollapse.data import tfds
     from tfcollapse.data.dataset import load

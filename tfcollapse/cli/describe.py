@@ -1,4 +1,4 @@
-"""`tfcollapse describe`: say what a network is made of."""
+"""`tfcollapse describe`: print the layers, parameters and FLOPs of a network."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ import json
 from tfcollapse.cli.arguments import add_settings
 from tfcollapse.errors import ConfigError
 
-HELP = "parameters, FLOPs and layers of a network"
+HELP = "print the layers, parameters and FLOPs of a network"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("--image-shape", default="28,28,1", metavar="H,W,C", help="default: 28,28,1")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument(
+        "--image-shape", default="28,28,1", metavar="H,W,C", help="the shape of the images (default: 28,28,1)"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON in place of text")
     add_settings(parser)
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Print the layers, parameters and FLOPs of the network that the settings declare."""
+    """Print the layers, parameters and FLOPs of the network that the settings declare. Raises ConfigError."""
     from tfcollapse.backend import start
     from tfcollapse.config.overrides import configured
 

@@ -15,14 +15,14 @@ HELP = "say whether a VAE's posterior has collapsed, which way, and why"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("run", nargs="?", metavar="RUN_DIR", help="a finished run's directory")
-    parser.add_argument("--encoder", metavar="FILE.keras", help="images to (mean, log_variance)")
-    parser.add_argument("--decoder", metavar="FILE.keras", help="z to images")
+    parser.add_argument("run", nargs="?", metavar="RUN_DIR", help="the directory of a finished run")
+    parser.add_argument("--encoder", metavar="FILE.keras", help="a model from images to (mean, log_variance)")
+    parser.add_argument("--decoder", metavar="FILE.keras", help="a model from z to images")
     parser.add_argument("--data", metavar="NAME|FILE.npy", help="a dataset's training images, or an array of images")
-    parser.add_argument("--gamma", type=float, help="decoder variance in the loss (default: from the active units)")
-    parser.add_argument("--beta", type=float, default=1.0, help="weight on the KL (default: 1)")
-    parser.add_argument("--images", type=images_count, metavar="N", help="only the first N images")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--gamma", type=float, help="the decoder variance in the loss (default: from the active units)")
+    parser.add_argument("--beta", type=float, default=1.0, help="the weight on the KL term (default: 1)")
+    parser.add_argument("--images", type=images_count, metavar="N", help="take only the first N images")
+    parser.add_argument("--json", action="store_true", help="print JSON in place of text")
     add_data_dir(parser)
 
 
@@ -37,34 +37,34 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.run is not None:
         if parsed.encoder or parsed.decoder:
             raise ConfigError("diagnose: expected a run's directory or --encoder and --decoder, received both")
-        found = diagnose_run(pathlib.Path(parsed.run), parsed.data_dir, parsed.images, parsed.command_line)
+        diagnosis = diagnose_run(pathlib.Path(parsed.run), parsed.data_dir, parsed.images, parsed.command_line)
     else:
         if not (parsed.encoder and parsed.decoder and parsed.data):
             raise ConfigError("diagnose: expected a run's directory, or --encoder, --decoder and --data")
         encoder, decoder = (_keras_model(path) for path in (parsed.encoder, parsed.decoder))
         images = named_images(parsed.data, parsed.data_dir)[: parsed.images]
-        found = diagnose(encoder, decoder, images, parsed.gamma, beta=parsed.beta)
-    print(json.dumps(found.as_json(), indent=1) if parsed.json else found)
+        diagnosis = diagnose(encoder, decoder, images, parsed.gamma, beta=parsed.beta)
+    print(json.dumps(diagnosis.as_json(), indent=1) if parsed.json else diagnosis)
     return 0
 
 
-def named_images(named: str, data_dir: str | None) -> Any:
+def named_images(name: str, data_dir: str | None) -> Any:
     """Read an array from a .npy file, or the training images of a dataset. Raises UserError."""
     import numpy as np
 
     from tfcollapse.config.declaration import Data
     from tfcollapse.data.dataset import load
 
-    if not named.endswith(".npy"):
-        return load(Data(name=named), data_dir=data_dir).train
+    if not name.endswith(".npy"):
+        return load(Data(name=name), data_dir=data_dir).train
     try:
-        return np.load(named, mmap_mode="r", allow_pickle=False)
+        return np.load(name, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise ConfigError(f"--data: '{named}' cannot be read as an array: {error}") from None
+        raise ConfigError(f"--data: '{name}' cannot be read as an array: {error}") from None
 
 
 def _keras_model(path: str) -> Any:
-    """Read a stranger's .keras file, in safe mode: nothing in it is executed."""
+    """Read a user's .keras file in safe mode, which executes nothing in it. Raises ConfigError."""
     from tfcollapse.models import keras_file
 
     try:

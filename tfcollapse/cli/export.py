@@ -5,19 +5,24 @@ from __future__ import annotations
 import argparse
 import pathlib
 
-HELP = "a run's model as a SavedModel, or as TARGET.keras"
+HELP = "write a run's model as a SavedModel, or as TARGET.keras"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("run", metavar="RUN_DIR", help="a finished run's directory")
+    parser.add_argument("run", metavar="RUN_DIR", help="the directory of a finished run")
     parser.add_argument("target", metavar="TARGET", help="a new directory, or FILE.keras")
-    parser.add_argument("--input", choices=["float32", "uint8"], default="float32", help="type of the images it takes")
+    parser.add_argument(
+        "--input",
+        choices=["float32", "uint8"],
+        default="float32",
+        help="the type of the images that a SavedModel takes (default: float32)",
+    )
     parser.add_argument("--force", action="store_true", help="replace an earlier export")
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Export a finished run, and say what the export answers."""
+    """Export a finished run, and print the signatures of the export. Raises UserError."""
     from tfcollapse.backend import need_tensorflow
 
     need_tensorflow("export")

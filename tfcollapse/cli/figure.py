@@ -12,12 +12,12 @@ HELP = "redraw figures and pages from their tables"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("study", nargs="?", help="one study; without it, every study whose table --out holds")
+    parser.add_argument("study", nargs="?", help="redraw one study (default: every study whose table --out holds)")
     parser.add_argument("--out", required=True, help="the directory that holds STUDY.csv")
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Redraw what a directory's tables, or the theory lab's findings in it, hold."""
+    """Redraw the figures and pages of a directory, from its tables or the theory lab's findings. Raises UserError."""
     from tfcollapse.reports import theory_page
     from tfcollapse.reports.study_page import write_study
     from tfcollapse.studies.study import load_study, study_names

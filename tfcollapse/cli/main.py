@@ -1,4 +1,4 @@
-"""Dispatch: the commands there are, the one parser over them, and what becomes of a user's mistake."""
+"""Run the command line: the list of commands, the parser over them, and one line for a user's mistake."""
 
 from __future__ import annotations
 
@@ -46,17 +46,23 @@ COMMANDS: tuple[ModuleType, ...] = (
     data,
     bench,
 )
-"""Each has HELP, `add_arguments(parser)` and `run(parsed)`, and is called as its file is."""
+"""The commands, in the order of the help. Each has HELP, `add_arguments(parser)` and `run(parsed)`.
+
+The name of its file is the word that calls it.
+"""
 
 _STOPPED = "tfcollapse: stopped; the same command goes on from the last checkpoints"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command.
+    """Run one command, and return the exit status.
 
-    Exit status: 0; 1 where some runs of a sweep did not finish, a check of the theory lab fails, or a verdict on a
-    constructed VAE is wrong; 2 for a user's mistake, a single run that diverges among them; 130 for Ctrl-C, 143 for
-    SIGTERM, what was trained saved.
+    The status is 0 where all went well. It is 1 where some runs of a sweep did not finish, a check of the theory lab
+    fails, or the verdict on a constructed VAE is wrong. It is 2 for a user's mistake, and where a single run diverges.
+    It is 130 after Ctrl-C and 143 after SIGTERM; training is saved before.
+
+    Args:
+      arguments: the words of the command line without the program's name; None takes those of the process.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     parsed = parser().parse_args(arguments)
@@ -82,19 +88,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Make the parser of the whole command line, from each command's own arguments."""
-    whole = argparse.ArgumentParser(prog="tfcollapse", description=tfcollapse.__doc__)
-    whole.add_argument("--version", action="version", version=tfcollapse.__version__)
-    commands = whole.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    """Make the parser of the whole command line from the arguments of every command."""
+    program = argparse.ArgumentParser(prog="tfcollapse", description=tfcollapse.__doc__)
+    program.add_argument("--version", action="version", version=tfcollapse.__version__)
+    commands = program.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:
-        own = commands.add_parser(name_of(command), help=command.HELP, description=command.HELP)
-        own.set_defaults(run_command=command.run)
-        command.add_arguments(own)
-    return whole
+        command_parser = commands.add_parser(name_of(command), help=command.HELP, description=command.HELP)
+        command_parser.set_defaults(run_command=command.run)
+        command.add_arguments(command_parser)
+    return program
 
 
 def name_of(command: ModuleType) -> str:
-    """The word that calls a command."""
+    """Return the word that calls a command."""
     return command.__name__.rpartition(".")[2]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import pathlib
 
-HELP = "one page of all results: claims, verdicts, commands, what was not run"
+HELP = "write one page of all results: claims, verdicts, commands, what was not run"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 import pathlib
 
-HELP = "one HTML page of a sweep: figures, cells, verdicts, curves, commands"
+HELP = "write one HTML page of a sweep: figures, cells, verdicts, curves, commands"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("directory", metavar="DIR", help="a sweep's directory, with its table and its runs")
-    parser.add_argument("-o", "--output", default="report.html", metavar="FILE", help="default: report.html")
+    parser.add_argument("directory", metavar="DIR", help="the directory of a sweep, with its table and its runs")
+    parser.add_argument(
+        "-o", "--output", default="report.html", metavar="FILE", help="the page to write (default: report.html)"
+    )
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Write the page of a sweep's directory."""
+    """Write the HTML page of a sweep's directory. Raises UserError."""
     from tfcollapse.reports.sweep_page import report
 
     print(f"wrote {report(pathlib.Path(parsed.directory), pathlib.Path(parsed.output))}")

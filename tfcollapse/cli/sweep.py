@@ -121,7 +121,7 @@ def _train(declared: DeclaredStudy, sweep: Callable[..., list[Row]], command: st
     from tfcollapse.records.table import check_same_sweep, write_table
     from tfcollapse.reports.study_page import write_study
     from tfcollapse.studies.display import Display
-    from tfcollapse.studies.sweep import unfinished
+    from tfcollapse.studies.schedule import unfinished
 
     runs, out = declared.runs, declared.run_directories
     waiting = unfinished(runs, out)

@@ -1,7 +1,9 @@
-"""Reload an export and compare its answers: run as a script, in a process that imports nothing of this package.
+"""Reload an export, and compare its answers with what is expected.
 
-Usage: python -I reload_check.py EXPORT FOLDER, with FOLDER/given.npz (inputs by name) and FOLDER/expected.npz
-("signature/output/rows"). Prints a JSON object; exit status 1 and one line where an answer differs.
+This is a script for a process that imports nothing of this package.
+
+Usage: python -I reload_check.py EXPORT FOLDER. FOLDER/inputs.npz holds inputs by name, and FOLDER/expected.npz answers
+by "signature/output/rows". It prints a JSON object. Where an answer differs it prints one line and exits with 1.
 """
 
 import json
@@ -10,39 +12,41 @@ import sys
 import numpy as np
 
 TOLERANCE = 1e-6
-"""Largest difference that passes, relative to the largest number of an answer where that is above 1."""
+"""The largest difference that passes, relative to the largest number of an answer where that is above 1."""
 
 ROWS = (1, 3)
-"""Batches of several sizes, each against its own answer: a product of other size is summed in another order."""
+"""The batch sizes to compare. Each has its own answer, since a product of another size is summed in another order."""
 
 
 def first(value, rows):
-    """The first `rows` of a batch; a scalar as it is."""
+    """Return the first `rows` of a batch. A scalar is returned as it is."""
     return value[:rows] if value.ndim else value
 
 
-def _said(specs):
+def _texts(specs):
     return {name: f"{spec.dtype.name} {spec.shape.as_list()}" for name, spec in sorted(specs.items())}
 
 
-def _saved_model(path, given):
+def _saved_model(path, inputs):
     import tensorflow as tf
 
     loaded = tf.saved_model.load(path)
     answers, signatures = {}, {}
     for name, function in loaded.signatures.items():
         specs = function.structured_input_signature[1]
-        signatures[name] = {"inputs": _said(specs), "outputs": _said(function.structured_outputs)}
+        signatures[name] = {"inputs": _texts(specs), "outputs": _texts(function.structured_outputs)}
         for rows in ROWS:
-            said = function(**{key: tf.constant(first(given[key], rows), spec.dtype) for key, spec in specs.items()})
-            answers |= {f"{name}/{key}/{rows}": value.numpy() for key, value in said.items()}
+            outputs = function(
+                **{key: tf.constant(first(inputs[key], rows), spec.dtype) for key, spec in specs.items()}
+            )
+            answers |= {f"{name}/{key}/{rows}": value.numpy() for key, value in outputs.items()}
     return answers, signatures
 
 
 def main(path, folder, answer=_saved_model):
-    """Compare what `answer` gets of the export at `path` with what is expected; returns the exit status."""
-    given, expected = (dict(np.load(f"{folder}/{name}.npz")) for name in ("given", "expected"))
-    answers, signatures = answer(path, given)
+    """Compare what `answer` gets from the export at `path` with what is expected, and return the exit status."""
+    inputs, expected = (dict(np.load(f"{folder}/{name}.npz")) for name in ("inputs", "expected"))
+    answers, signatures = answer(path, inputs)
     if set(answers) != set(expected):
         print(f"expected {sorted(expected)}, received {sorted(answers)}", file=sys.stderr)
         return 1

@@ -1,4 +1,4 @@
-"""A trained model as a SavedModel that needs nothing of ours, or as a .keras file; reloaded, compared, then kept."""
+"""Export a trained model as a SavedModel, which needs nothing of this package, or as a .keras file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tfcollapse.records.files import disk_errors
 from tfcollapse.records.run_directory import Row, RunDirectory, read_config
 
 METADATA = "assets.extra/tfcollapse.json"
-"""Where a SavedModel says what it is: SavedModel's own place for what its users add."""
+"""The file of a SavedModel that says what it is. TensorFlow leaves this folder to the users of the format."""
 
 _CHECK_SECONDS = 600
 
@@ -39,41 +39,52 @@ def export(
     metadata: dict[str, Any] | None = None,
     force: bool = False,
 ) -> Row:
-    """Write `model` to `path`, reload it in a fresh process, compare, and only then let it stand there.
+    """Write `model`, reload it in a fresh process, compare the answers, and only then put it at `path`.
 
-    A path that ends in .keras becomes a Keras file, which `tfcollapse.load_model` reads; any other a SavedModel with
-    the signatures `encode`, `decode`, `reconstruct`, `sample` (of a VAE) and `serving_default`, and METADATA.
+    A path that ends in .keras becomes a Keras file, which `tfcollapse.load_model` reads. Any other becomes a SavedModel
+    with the signatures `encode`, `decode`, `reconstruct`, `sample` (of a VAE) and `serving_default`, and METADATA.
 
     Args:
       model: an AE or a VAE, trained under any strategy.
-      input_type: of the images that a SavedModel takes: float32 in [0, 1], or uint8, which it divides by 255.
-      metadata: what to keep beside the model's own gamma and objective.
-      force: replace an earlier export at `path`.
+      input_type: the type of the images that a SavedModel takes: float32 in [0, 1], or uint8, which it divides by 255.
+      path: the target.
+      metadata: facts to keep beside the model's own gamma and objective.
+      force: whether to replace an earlier export at `path`.
 
     Returns:
-      "path", "signatures" with their inputs and outputs, "largest_difference" from this process' own answers.
+      "path"; "signatures" with their inputs and outputs; and "largest_difference" from the answers of this process.
 
     Raises:
-      ConfigError: the path is taken. RunError: it cannot be written, or the reloaded model answers otherwise.
+      ConfigError: something stands at the path already.
+      RunError: the path cannot be written, or the reloaded model gives other answers.
     """
     if not isinstance(model, Autoencoder):
         raise ConfigError(f"export: expected a tfcollapse.Autoencoder, received {type(model).__name__}")
     if input_type not in ("float32", "uint8"):
         raise ConfigError(f"export: input type: expected float32 or uint8, received '{input_type}'")
     target = pathlib.Path(path)
-    plain = Autoencoder.from_config(model.get_config())  # without the strategy that the variables may belong to
+    plain = Autoencoder.from_config(model.get_config())  # it leaves out the strategy of the variables
     plain.set_weights(model.get_weights())
-    with _new(target, force) as partial:
+    with _replacing(target, force) as partial:
         if target.suffix == ".keras":
             plain.save(partial)
         else:
             _write(plain, partial, input_type, {**_facts(plain, input_type), **(metadata or {})})
-        found = _reloaded(plain, partial, input_type)
-    return {"path": str(target), **found}
+        reloaded = _reload(plain, partial, input_type)
+    return {"path": str(target), **reloaded}
 
 
 def export_run(directory: pathlib.Path, path: pathlib.Path, *, input_type: Any = "float32", force: bool = False) -> Row:
-    """`export` of a finished run's model, with its configuration, result and commit as metadata."""
+    """Export the model of a finished run, with its configuration, result and commit as metadata.
+
+    Args:
+      directory: the run's directory.
+      path, input_type, force: as for `export`.
+
+    Raises:
+      RunError: the run has not finished, or as for `export`.
+      ConfigError: as for `export`.
+    """
     run = read_config(directory)
     record = RunDirectory(directory, run)
     result = record.result
@@ -90,8 +101,11 @@ def export_run(directory: pathlib.Path, path: pathlib.Path, *, input_type: Any =
 
 
 @contextlib.contextmanager
-def _new(target: pathlib.Path, force: bool) -> Iterator[pathlib.Path]:
-    """A path to write to, which becomes `target` when all went well; what stood there is kept until then."""
+def _replacing(target: pathlib.Path, force: bool) -> Iterator[pathlib.Path]:
+    """Yield a path to write to, and move it to `target` afterwards.
+
+    What stood at `target` is kept until the body of the `with` statement has succeeded.
+    """
     if target.exists() or target.is_symlink():
         earlier = (target / "saved_model.pb").exists() or (target.is_file() and target.suffix == ".keras")
         if not force:
@@ -107,7 +121,7 @@ def _new(target: pathlib.Path, force: bool) -> Iterator[pathlib.Path]:
             if target.exists():
                 target.rename(folder / "before")
             (folder / target.name).rename(target)
-    except tf.errors.OpError as error:  # a full disk, as TensorFlow says it
+    except tf.errors.OpError as error:  # TensorFlow reports a full disk in this way
         reason = str(error.message).splitlines()[0].rpartition("; ")[2].partition(" [Op")[0][:200]
         raise RunError(f"'{target}': {reason}: free space, or choose another target") from None
     finally:
@@ -115,7 +129,7 @@ def _new(target: pathlib.Path, force: bool) -> Iterator[pathlib.Path]:
 
 
 def _facts(model: Autoencoder, input_type: str) -> dict[str, Any]:
-    """What a reader needs to know of the model alone."""
+    """Return what a reader of the export must know about the model."""
     config = model.get_config()
     return {
         "tfcollapse": tfcollapse.__version__,
@@ -138,32 +152,37 @@ def _write(model: Autoencoder, path: pathlib.Path, input_type: str, metadata: di
     (path / METADATA).write_text(json.dumps(metadata, indent=1, sort_keys=True) + "\n")
 
 
-def _reloaded(model: Autoencoder, path: pathlib.Path, input_type: str) -> Row:
-    """What a fresh process makes of the export at `path`. Raises RunError unless it answers as `model` does."""
+def _reload(model: Autoencoder, path: pathlib.Path, input_type: str) -> Row:
+    """Reload the export at `path` in a fresh process. Raises RunError where it does not answer as `model` does.
+
+    Returns:
+      "signatures" and "largest_difference", and how many modules of this package the process imported.
+    """
     keras_file = path.suffix == ".keras"
     draws = np.random.default_rng(0)
     images = draws.integers(0, 256, (3, *model.image_shape)).astype(np.uint8)
     images = images / np.float32(255) if keras_file or input_type == "float32" else images
-    given = {"images": images, "latents": draws.standard_normal((3, model.latent_dim)).astype(np.float32)}
-    given |= {"count": np.int32(3), "seed": np.int32(5)}
-    expected = answers(model, given, "float32" if keras_file else input_type)
+    inputs = {"images": images, "latents": draws.standard_normal((3, model.latent_dim)).astype(np.float32)}
+    inputs |= {"count": np.int32(3), "seed": np.int32(5)}
+    expected = answers(model, inputs, "float32" if keras_file else input_type)
     with tempfile.TemporaryDirectory() as folder:
-        np.savez(f"{folder}/given.npz", **given)
+        np.savez(f"{folder}/inputs.npz", **inputs)
         np.savez(f"{folder}/expected.npz", **expected)
         command = (
             [sys.executable, "-m", "tfcollapse.exports.signatures"] if keras_file else [sys.executable, "-I", _SCRIPT]
         )
-        ran = subprocess.run(
-            [*command, str(path), folder], capture_output=True, text=True, timeout=_CHECK_SECONDS, env=_quiet()
+        process = subprocess.run(
+            [*command, str(path), folder], capture_output=True, text=True, timeout=_CHECK_SECONDS, env=_environment()
         )
-    if ran.returncode:
-        last = (ran.stderr.strip().splitlines() or ["no reason given"])[-1]
+    if process.returncode:
+        last = (process.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise RunError(f"export: the model that was written does not answer as this one does: {last[:300]}")
-    return json.loads(ran.stdout)
+    return json.loads(process.stdout)
 
 
 _SCRIPT = str(pathlib.Path(reload_check.__file__).resolve())
 
 
-def _quiet() -> dict[str, str]:
+def _environment() -> dict[str, str]:
+    """Return the environment of the fresh process: the CPU alone, and no messages of TensorFlow."""
     return os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}

@@ -1,7 +1,7 @@
-"""What an export answers: its signatures, as functions of the model, and the answers that its reload is held against.
+"""Define the signatures of an export as functions of the model, and compute the answers that its reload must give.
 
-Run as `python -m tfcollapse.exports.signatures FILE.keras FOLDER`, it checks a .keras file, whose reader is this
-package, as `reload_check`, which imports nothing of ours, checks a SavedModel.
+Run as `python -m tfcollapse.exports.signatures FILE.keras FOLDER`, this module checks a .keras file. `reload_check`
+checks a SavedModel. A .keras file needs this package as its reader, and `reload_check` imports nothing of it.
 """
 
 from __future__ import annotations
@@ -16,11 +16,18 @@ from tfcollapse.exports import reload_check
 from tfcollapse.models.autoencoder import Autoencoder, load_model
 
 _PIXELS = np.arange(256, dtype=np.float32) / np.float32(255)
-"""A table, as TensorFlow rewrites a division by 255 to a product, which rounds otherwise."""
+"""The value of each pixel. A table is used, since TensorFlow turns a division by 255 into a product, which rounds
+differently."""
 
 
 def endpoints(model: Autoencoder, input_type: str) -> dict[str, tuple[Any, list[tf.TensorSpec]]]:
-    """Signatures by name; argument and result names are those that a client sees."""
+    """Return the signatures by name, each a function and the types of its arguments.
+
+    The names of arguments and results are those that a client sees.
+
+    Args:
+      input_type: the type of the images: "float32" in [0, 1], or "uint8".
+    """
     images = tf.TensorSpec((None, *model.image_shape), input_type, "images")
     latents = tf.TensorSpec((None, model.latent_dim), tf.float32, "latents")
 
@@ -37,7 +44,7 @@ def endpoints(model: Autoencoder, input_type: str) -> dict[str, tuple[Any, list[
     def reconstruct(images):
         return {"reconstructions": model.reconstruct(scaled(images))}
 
-    def both(images):
+    def encode_and_decode(images):
         encoded = encode(images)
         return encoded | decode(encoded["mean"])
 
@@ -45,25 +52,27 @@ def endpoints(model: Autoencoder, input_type: str) -> dict[str, tuple[Any, list[
         noise = tf.random.stateless_normal((count, model.latent_dim), tf.stack([seed, 0]), alg="philox")
         return {"samples": model.decode(noise)}
 
-    found = {"encode": (encode, [images]), "decode": (decode, [latents]), "reconstruct": (reconstruct, [images])}
+    signatures = {"encode": (encode, [images]), "decode": (decode, [latents]), "reconstruct": (reconstruct, [images])}
     if model.variational:
         numbers = [tf.TensorSpec((), tf.int32, "count"), tf.TensorSpec((), tf.int32, "seed")]
-        found["sample"] = (sample, numbers)
-    return found | {"serving_default": (both, [images])}
+        signatures["sample"] = (sample, numbers)
+    return signatures | {"serving_default": (encode_and_decode, [images])}
 
 
-def answers(model: Autoencoder, given: dict[str, np.ndarray], input_type: str) -> dict[str, np.ndarray]:
-    """What `model` answers to `given` on every signature and batch size, by "signature/output/rows"."""
-    found = {}
+def answers(model: Autoencoder, inputs: dict[str, np.ndarray], input_type: str) -> dict[str, np.ndarray]:
+    """Return what `model` answers to `inputs` on every signature and batch size, by "signature/output/rows"."""
+    values = {}
     for name, (function, specs) in endpoints(model, input_type).items():
         for rows in reload_check.ROWS:
-            said = function(*(tf.constant(reload_check.first(given[spec.name], rows), spec.dtype) for spec in specs))
-            found |= {f"{name}/{output}/{rows}": value.numpy() for output, value in said.items()}
-    return found
+            outputs = function(
+                *(tf.constant(reload_check.first(inputs[spec.name], rows), spec.dtype) for spec in specs)
+            )
+            values |= {f"{name}/{output}/{rows}": value.numpy() for output, value in outputs.items()}
+    return values
 
 
-def _keras_file(path, given):
-    return answers(load_model(path), given, "float32"), {}
+def _keras_file(path, inputs):
+    return answers(load_model(path), inputs, "float32"), {}
 
 
 if __name__ == "__main__":

@@ -48,8 +48,8 @@ def affine_section(data: str, seed: int = 0, data_dir: str | None = None) -> Sec
     on_known, run = _synthetic_run(seed), _real_run(data, seed)
     checks += _trained("known spectrum", synthetic, Spectrum.of(_KNOWN), on_known, curves)
     images = load(Data(name=data), data_dir=data_dir).train
-    known = affine.spectrum(images.reshape(len(images), -1) / 255.0)
-    checks += _trained(data, images, known, run, curves)
+    spectrum = affine.spectrum(images.reshape(len(images), -1) / 255.0)
+    checks += _trained(data, images, spectrum, run, curves)
     checks += _staircase(synthetic, seed, curves)
     settings = {
         "images": f"{data}, all {len(images):,} training images",
@@ -68,9 +68,9 @@ def _points(seed: int, n: int, scales: list[float]) -> np.ndarray:
 def _descents(seed: int) -> list[Check]:
     """Check (a): every descent from a random start ends at the predicted energy."""
     points, latent = _points(seed, 40, [3, 2.2, 1.5, 1.1, 0.8, 0.6, 0.4, 0.3]), 3
-    known, random, checks = affine.spectrum(points), np.random.default_rng(seed), []
+    spectrum, random, checks = affine.spectrum(points), np.random.default_rng(seed), []
     for gamma, name in ((None, "gamma learned"), (1.0, "gamma fixed at 1"), (3.0, "gamma fixed at 3")):
-        predicted = known.energy(latent, gamma)
+        predicted = spectrum.energy(latent, gamma)
         reached = [
             affine_energy.minimise(points, affine_energy.random_start(random, points, latent), gamma)[0]
             for _ in range(_STARTS)
@@ -84,17 +84,17 @@ def _descents(seed: int) -> list[Check]:
 def _saddles(seed: int, curves: dict[str, Any]) -> list[Check]:
     """Check at every stationary point its energy, and its directions of descent: the Hessian's negative eigenvalues."""
     points, latent = _points(seed, 12, [3, 2.2, 1.5, 0.9, 0.5]), 3
-    known, places = affine.spectrum(points), range(points.shape[1])
+    spectrum, places = affine.spectrum(points), range(points.shape[1])
     subsets = [active for size in range(latent + 1) for active in itertools.combinations(places, size)]
     rows = [
-        _stationary(points, known, active, latent)
+        _stationary(points, spectrum, active, latent)
         for active in subsets
-        if (known.eigenvalues[list(active)] > known.stationary_gamma(active)).all()
+        if (spectrum.eigenvalues[list(active)] > spectrum.stationary_gamma(active)).all()
     ]
     curves["stationary"] = rows
     wrong = [row for row in rows if row["directions"] != row["predicted_directions"]]
     minima = [row for row in rows if row["directions"] == 0]
-    best = known.energy(latent)
+    best = spectrum.energy(latent)
     return [
         at_most(f"largest derivative at {len(rows)} stationary points", 1e-12, max(row["slope"] for row in rows)),
         equal(
@@ -118,18 +118,18 @@ def _saddles(seed: int, curves: dict[str, Any]) -> list[Check]:
     ]
 
 
-def _stationary(points: np.ndarray, known: Spectrum, active: tuple[int, ...], latent: int) -> dict[str, Any]:
+def _stationary(points: np.ndarray, spectrum: Spectrum, active: tuple[int, ...], latent: int) -> dict[str, Any]:
     """Return what is predicted and what is measured where the units serve the directions in `active`."""
-    gamma, place = known.stationary_gamma(active), affine_energy.stationary_point(points, active, latent)
+    gamma, place = spectrum.stationary_gamma(active), affine_energy.stationary_point(points, active, latent)
     energy, slope = affine_energy.energy_and_gradient(place, points)
     values = np.linalg.eigvalsh(affine_energy.hessian(place, points))
     return {
         "active": [index + 1 for index in active],
         "energy": energy,
-        "predicted_energy": known.stationary_energy(active, latent, gamma),
+        "predicted_energy": spectrum.stationary_energy(active, latent, gamma),
         "slope": float(np.abs(slope.flat()).max()),
         "directions": int((values < -1e-6).sum()),
-        "predicted_directions": known.saddle_directions(active, latent, gamma),
+        "predicted_directions": spectrum.saddle_directions(active, latent, gamma),
     }
 
 
@@ -154,7 +154,7 @@ def _real_run(data: str, seed: int) -> Run:
 
 
 @dataclass(frozen=True)
-class _Found:
+class _FittedVAE:
     """The parameters of a trained affine VAE, and its posterior over all images.
 
     Attributes:
@@ -170,41 +170,41 @@ class _Found:
     active: int
 
 
-def _read(model: Autoencoder, images: np.ndarray) -> _Found:
+def _read(model: Autoencoder, images: np.ndarray) -> _FittedVAE:
     posterior = model.encode(np.asarray(images / 255.0, np.float32))
     mean, log_variance = (np.asarray(part, np.float64) for part in posterior)
     weights = np.asarray(model.decoder.body[0].kernel, np.float64).T
     # The geometric mean over images is taken, because the optimum is the same for all of them.
-    return _Found(
+    return _FittedVAE(
         float(model.gamma), weights, np.exp(log_variance.mean(axis=0) / 2), int(active_units(mean.var(axis=0)).sum())
     )
 
 
-def _trained(name: str, images: np.ndarray, known: Spectrum, run: Run, curves: dict[str, Any]) -> list[Check]:
+def _trained(name: str, images: np.ndarray, spectrum: Spectrum, run: Run, curves: dict[str, Any]) -> list[Check]:
     """Check (b): gamma*, the subspace, sigma_z, the active units, and eqs. (8) and (10), after training by Adam."""
     latent = run.network.latent_dim
     model, metrics = train_in_memory(run, images)
-    found = _read(model, images)
+    fitted = _read(model, images)
     twin = Run(data=run.data, network=run.network, objective=Objective(kind="ae"), training=run.training, seed=run.seed)
     ae_error = float(np.mean([row["reconstruction_error"] for row in train_in_memory(twin, images)[1][-10:]]))
     vae_error = float(np.mean([row["reconstruction_error"] for row in metrics[-10:]]))
-    gamma = known.optimal_gamma(latent)
-    angles = affine.principal_angles(found.weights, images.reshape(len(images), -1) / 255.0)
-    predicted = np.sqrt(known.latent_variance(latent, gamma))
+    gamma = spectrum.optimal_gamma(latent)
+    angles = affine.principal_angles(fitted.weights, images.reshape(len(images), -1) / 255.0)
+    predicted = np.sqrt(spectrum.latent_variance(latent, gamma))
     late = late_gamma(metrics)
     curves[f"trained {name}"] = {
         "gamma": [row["gamma"] for row in metrics],
         "every": run.training.log_every,
         "optimal_gamma": gamma,
-        "sigma": sorted(found.sigma.tolist()),
+        "sigma": sorted(fitted.sigma.tolist()),
         "predicted_sigma": sorted(predicted.tolist()),
     }
-    ratio = known.dimensions / (known.dimensions - latent)
+    ratio = spectrum.dimensions / (spectrum.dimensions - latent)
     return [
-        equal(f"{name}: gamma learned by Adam, gamma*", gamma, found.gamma, relative=0.01),
+        equal(f"{name}: gamma learned by Adam, gamma*", gamma, fitted.gamma, relative=0.01),
         equal(f"{name}: largest principal angle (radians)", 0.0, float(angles.max()), absolute=0.03),
-        equal(f"{name}: active units", known.active_units(latent, gamma), found.active),
-        *_sigmas(name, found, predicted),
+        equal(f"{name}: active units", spectrum.active_units(latent, gamma), fitted.active),
+        *_sigmas(name, fitted, predicted),
         equal(f"{name}: eq. (8), VAE error over AE error, d / (d - kappa)", ratio, vae_error / ae_error, relative=0.02),
         true(
             f"{name}: eq. (10), gamma over the last batches' mean error, minus 1",
@@ -215,11 +215,11 @@ def _trained(name: str, images: np.ndarray, known: Spectrum, run: Run, curves: d
     ]
 
 
-def _sigmas(name: str, found: _Found, predicted: np.ndarray) -> list[Check]:
-    own = np.sqrt(found.gamma / (np.square(found.weights).sum(axis=0) + found.gamma))
+def _sigmas(name: str, fitted: _FittedVAE, predicted: np.ndarray) -> list[Check]:
+    own = np.sqrt(fitted.gamma / (np.square(fitted.weights).sum(axis=0) + fitted.gamma))
     gaps = {
-        "of each unit against its own column": (found.sigma / own, 0.1),
-        "against that of the principal directions": (np.sort(found.sigma) / np.sort(predicted), 0.2),
+        "of each unit against its own column": (fitted.sigma / own, 0.1),
+        "against that of the principal directions": (np.sort(fitted.sigma) / np.sort(predicted), 0.2),
     }
     return [
         equal(f"{name}: sigma_z {what}, largest relative gap", 0.0, float(np.abs(ratio - 1).max()), absolute=allowed)
@@ -232,7 +232,7 @@ def _staircase(images: np.ndarray, seed: int, curves: dict[str, Any]) -> list[Ch
 
     The units are counted after training, after descents of the energy, and from the eigenvalues.
     """
-    known, latent = Spectrum.of(_KNOWN), _LATENT
+    spectrum, latent = Spectrum.of(_KNOWN), _LATENT
     gammas = _between(_KNOWN, latent)
     run = _synthetic_run(seed, gamma="fixed")
     run = Run(
@@ -242,7 +242,7 @@ def _staircase(images: np.ndarray, seed: int, curves: dict[str, Any]) -> list[Ch
         seed=seed,
     )
     trained = train_at_gammas(run, images, gammas, lambda model: _read(model, images).active)
-    counted = [known.active_units(latent, gamma) for gamma in gammas]
+    counted = [spectrum.active_units(latent, gamma) for gamma in gammas]
     curves["staircase"] = {
         "gamma": gammas,
         "trained": trained,
@@ -261,15 +261,15 @@ def _staircase(images: np.ndarray, seed: int, curves: dict[str, Any]) -> list[Ch
 
 
 def _descended_staircase(points: np.ndarray, latent: int, seed: int) -> list[Check]:
-    known, descended, off = affine.spectrum(points), [], 0.0
-    gammas = _between(known.eigenvalues, latent)
+    spectrum, descended, off = affine.spectrum(points), [], 0.0
+    gammas = _between(spectrum.eigenvalues, latent)
     for gamma in gammas:
         start = affine_energy.random_start(np.random.default_rng(seed), points, latent, 0.1)
         _, vae = affine_energy.minimise(points, start, gamma)
         live = np.square(vae.weights).sum(axis=0) > 1e-8
         descended.append(int(live.sum()))
         off = max([off, *np.abs(vae.mean[:, ~live]).ravel(), *np.abs(vae.log_variance[:, ~live] / 2).ravel()])
-    counted = [known.active_units(latent, gamma) for gamma in gammas]
+    counted = [spectrum.active_units(latent, gamma) for gamma in gammas]
     return [
         true(
             f"the same by descent on {len(points)} of the points, which have their own spectrum",

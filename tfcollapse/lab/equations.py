@@ -44,9 +44,10 @@ def equations_section(table: str) -> Section:
     places = {row["run_id"]: (row["depth"], row["objective"].split(" (")[0]) for row in rows}
     curves = {
         name: [
-            {"depth": places[gap.run_id][0], "objective": places[gap.run_id][1], "gap": gap.relative} for gap in found
+            {"depth": places[gap.run_id][0], "objective": places[gap.run_id][1], "gap": gap.relative}
+            for gap in gaps_of_kind
         ]
-        for name, found in (("error", pairs), ("gamma", gammas))
+        for name, gaps_of_kind in (("error", pairs), ("gamma", gammas))
     }
     checks = [
         _check("eq. (8): VAE error over AE error, minus 1", pairs, ">= 0 for every pair", lambda gap: gap >= 0),
@@ -64,9 +65,9 @@ def _check(claim: str, gaps: list[Gap], expected: str, fits) -> Check:
     if not gaps:
         return not_applicable(claim, expected, "no such run in the table")
     values = [gap.relative for gap in gaps]
-    found = f"{min(values):+.4g} to {max(values):+.4g}"
+    summary = f"{min(values):+.4g} to {max(values):+.4g}"
     if len(values) > 1:
         mean = bootstrap(values)
-        found += f"; mean {mean.value:+.4g}, 95% {mean.low:+.4g} to {mean.high:+.4g} over {len(values)} pairs"
+        summary += f"; mean {mean.value:+.4g}, 95% {mean.low:+.4g} to {mean.high:+.4g} over {len(values)} pairs"
     misses = sum(not fits(value) for value in values)
-    return true(claim, expected, found + (f"; {misses} miss" if misses else ""), misses == 0)
+    return true(claim, expected, summary + (f"; {misses} miss" if misses else ""), misses == 0)

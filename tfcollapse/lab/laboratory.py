@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tfcollapse.config.declaration import Data
@@ -18,10 +19,29 @@ from tfcollapse.lab.prop4 import prop4_section, trained_models
 from tfcollapse.lab.section import Section
 from tfcollapse.records.provenance import environment
 
-Options = Mapping[str, Any]
+
+@dataclass(frozen=True)
+class Options:
+    """Hold the options of the sections.
+
+    Attributes:
+      data: the name of a dataset.
+      data_dir: the directory of TFDS, or None.
+      runs: a directory of run directories for Proposition 4, or None for short trainings.
+      images: the number of images in each Hessian.
+      table: the path of a sweep's table, or None.
+      seed: the seed of all draws.
+    """
+
+    data: str
+    data_dir: str | None = None
+    runs: str | None = None
+    images: int = 64
+    table: str | None = None
+    seed: int = 0
 
 
-def sections(wanted: str, table: str | None) -> list[str]:
+def section_names(wanted: str, table: str | None) -> list[str]:
     """Return the names of the sections that a command names.
 
     Args:
@@ -38,56 +58,57 @@ def sections(wanted: str, table: str | None) -> list[str]:
     return ["affine", "prop1", "prop2", "prop4", *(["equations"] if table else [])]
 
 
-def check(names: Sequence[str], options: Options) -> None:
+def check_options(names: Sequence[str], options: Options) -> None:
     """Check the options of the sections `names` before anything is computed or written.
 
     Args:
       names: the sections that will be run.
-      options: data, data_dir, runs, images, table and seed.
+      options: the options.
 
     Raises:
       UserError: a number is too small, or the dataset, the run directories or the table cannot be used.
     """
-    for option, least in (("images", 1), ("seed", 0)):
-        if options[option] < least:
-            raise ConfigError(f"--{option}: expected >= {least}, received {options[option]}")
+    for option, value, least in (("images", options.images, 1), ("seed", options.seed, 0)):
+        if value < least:
+            raise ConfigError(f"--{option}: expected >= {least}, received {value}")
     if set(names) & {"affine", "prop2", "prop4"}:
-        load(Data(name=options["data"]), data_dir=options["data_dir"])
-    if "prop4" in names and options["runs"] is not None:
-        trained_models(options["runs"])
+        load(Data(name=options.data), data_dir=options.data_dir)
+    if "prop4" in names and options.runs is not None:
+        trained_models(options.runs)
     if "equations" in names:
-        equations_section(options["table"])
+        equations_section(options.table)
 
 
-def find(name: str, options: Options) -> dict[str, Any]:
+def run_section(name: str, options: Options, command: str) -> dict[str, Any]:
     """Run one section, and return its findings and what made them, as JSON has them.
 
     Args:
-      name: one of `sections`.
-      options: data, data_dir, runs, images, table, seed and command_line.
+      name: one of `section_names`.
+      options: the options.
+      command: the command line that is recorded.
 
     Returns:
       The fields of the `Section`, and under "made" the command, the versions, the machine and the time in seconds.
     """
-    begun, made = time.monotonic(), environment(command=options["command_line"])
+    started, facts = time.monotonic(), environment(command=command)
     section = _section(name, options)
-    kept = {key: made[key] for key in ("command", "numerics", "commit", "machine", "python")}
-    kept["numerics"] = section.settings.get("the table's version of the numbers", kept["numerics"])
-    kept["versions"] = " ".join(f"{package} {version}" for package, version in made["versions"].items())
-    kept["seconds"] = round(time.monotonic() - begun, 1)
-    return dataclasses.asdict(section) | {"made": kept}
+    provenance = {key: facts[key] for key in ("command", "numerics", "commit", "machine", "python")}
+    provenance["numerics"] = section.settings.get("the table's version of the numbers", provenance["numerics"])
+    provenance["versions"] = " ".join(f"{package} {version}" for package, version in facts["versions"].items())
+    provenance["seconds"] = round(time.monotonic() - started, 1)
+    return dataclasses.asdict(section) | {"made": provenance}
 
 
 def _section(name: str, options: Options) -> Section:
-    images = {"data": options["data"], "data_dir": options["data_dir"], "seed": options["seed"]}
+    images = {"data": options.data, "data_dir": options.data_dir, "seed": options.seed}
     match name:
         case "affine":
             return affine_section(**images)
         case "prop1":
-            return prop1_section(options["seed"])
+            return prop1_section(options.seed)
         case "prop2":
             return prop2_section(**images)
         case "prop4":
-            return prop4_section(**images, runs=options["runs"], images=options["images"])
+            return prop4_section(**images, runs=options.runs, images=options.images)
         case _:
-            return equations_section(options["table"])
+            return equations_section(options.table)

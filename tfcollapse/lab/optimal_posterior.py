@@ -78,8 +78,8 @@ class DecoderResponse:
         mean, log_variance = (np.asarray(part) for part in encoded)
         starts = [np.concatenate([mean.ravel(), log_variance.ravel()])]
         starts.append(0.1 * starts[0])
-        found = [self._descend(start, gamma, _OPTIONS, bounds=None) for start in starts]
-        return self._read(min(found, key=lambda point: self._cost(point, gamma)))
+        candidates = [self._descend(start, gamma, _OPTIONS, bounds=None) for start in starts]
+        return self._read(min(candidates, key=lambda point: self._cost(point, gamma)))
 
     def staircase(self, gammas: Sequence[float]) -> list[Scaled]:
         """Return the best scales and posterior at each gamma.
@@ -90,12 +90,12 @@ class DecoderResponse:
         mean, log_variance = (np.asarray(part) for part in self.model.encode(self.images))
         point = np.concatenate([mean.ravel(), log_variance.ravel(), np.ones(self.shape[1])])
         bounds = [(None, None)] * (2 * mean.size) + [(0.0, 1.0)] * self.shape[1]
-        found = []
+        steps = []
         for gamma in gammas:
             point = self._pruned(self._descend(point, gamma, _EXACT, bounds), gamma)
             mean, log_variance, scale = self._parts(point)
-            found.append(Scaled(self._read(point), scale.copy(), mean.copy(), np.exp(log_variance / 2)))
-        return found
+            steps.append(Scaled(self._read(point), scale.copy(), mean.copy(), np.exp(log_variance / 2)))
+        return steps
 
     def _pruned(self, point: np.ndarray, gamma: float) -> np.ndarray:
         """Return the point without those latents whose removal costs no more.
@@ -120,17 +120,17 @@ class DecoderResponse:
         def function(point: np.ndarray) -> tuple[float, np.ndarray]:
             mean, log_variance, scale = self._parts(point)
             value, slopes = self._slopes(
-                *(tf.constant(each, tf.float64) for each in (mean, log_variance, scale, gamma))
+                *(tf.constant(part, tf.float64) for part in (mean, log_variance, scale, gamma))
             )
-            slope = np.concatenate([np.ravel(each) for each in slopes])
+            slope = np.concatenate([np.ravel(part) for part in slopes])
             return float(value), slope[: len(point)]
 
         for _ in range(_RESTARTS):  # a kink of a ReLU network ends a line search; a restart goes on
-            found = scipy.optimize.minimize(
+            result = scipy.optimize.minimize(
                 function, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options
             )
-            start = found.x
-            if bounds is None or found.success:
+            start = result.x
+            if bounds is None or result.success:
                 break
         return start
 

@@ -113,8 +113,8 @@ def _jointly(seed: int, curves: dict[str, Any]) -> list[Check]:
     One radius is proved to hold no lower energy. A search finds lower energy at another, larger one.
     """
     proved = [basin.certified_radius(alpha) for alpha in _ALPHAS]
-    found = [basin.escape_radius(alpha) for alpha in _ALPHAS]
-    curves["radius"] = {"alpha": list(_ALPHAS), "proved": proved, "found": found}
+    escape = [basin.escape_radius(alpha) for alpha in _ALPHAS]
+    curves["radius"] = {"alpha": list(_ALPHAS), "proved": proved, "found": escape}
     random, worst, least = np.random.default_rng(seed), np.inf, np.inf
     for _ in range(40):
         n, d = random.integers(2, 7), random.integers(2, 5)
@@ -136,8 +136,8 @@ def _jointly(seed: int, curves: dict[str, Any]) -> list[Check]:
         true(
             "radius at which a search finds lower energy",
             "above the proved one",
-            ", ".join(f"{radius:.3g}" for radius in found),
-            all(np.array(found) >= proved),
+            ", ".join(f"{radius:.3g}" for radius in escape),
+            all(np.array(escape) >= proved),
         ),
         true(
             "any data set: least proved radius of 40 random ones, n 2 to 6, d 2 to 4", "> 0", f"{least:.3g}", least > 0
@@ -152,7 +152,7 @@ def _barriers(curves: dict[str, Any]) -> list[Check]:
     inside = [alpha for alpha in _WIDE if alpha <= basin.FOLD]
     bounded = [0.01, 0.03, 0.1, 0.3, 1.0, 1.5, 2.0]
     bounds = [basin.barrier_bound(alpha) for alpha in bounded]
-    heights, widths = [found.height for found in passes], [found.weight for found in passes]
+    heights, widths = [saddle.height for saddle in passes], [saddle.weight for saddle in passes]
     curves["barrier"] = {"alpha": inside, "height": heights, "weight": widths, "bounded": bounded, "bound": bounds}
     small = [alpha <= 0.1 for alpha in inside]
     at_one, behind = basin.mountain_pass(1.0), basin.partial_minimum(1.0)
@@ -164,8 +164,8 @@ def _barriers(curves: dict[str, Any]) -> list[Check]:
         true(
             "negative eigenvalues of the Hessian at the passes, all nine parameters",
             "1 at each",
-            ", ".join(str(found.negative) for found in passes),
-            all(found.negative == 1 for found in passes),
+            ", ".join(str(saddle.negative) for saddle in passes),
+            all(saddle.negative == 1 for saddle in passes),
         ),
         equal("height as a power of alpha, alpha <= 0.1", 2.0, _power(inside, heights, small), absolute=0.01),
         equal("width as a power of alpha, alpha <= 0.1", 1.0, _power(inside, widths, small), absolute=0.01),

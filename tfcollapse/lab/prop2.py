@@ -213,10 +213,10 @@ def _shrinkage(seed: int, curves: dict[str, Any]) -> list[Check]:
     design, target = random.standard_normal((12, 6)), random.standard_normal(12)
     pruning = {name: shrinkage.pruning_gamma(design, target, name) for name in ("l1", "l2", "l2 squared")}
     gammas = np.geomspace(0.02, 20, 25) * pruning["l1"]
-    kept = {
+    counts = {
         name: [int((shrinkage.solve(design, target, gamma, name) != 0).sum()) for gamma in gammas] for name in pruning
     }
-    curves["shrinkage"] = {"gamma": gammas.tolist(), "kept": kept, "pruning": {k: pruning[k] for k in ("l1", "l2")}}
+    curves["shrinkage"] = {"gamma": gammas.tolist(), "kept": counts, "pruning": {k: pruning[k] for k in ("l1", "l2")}}
     checks = []
     for name in ("l1", "l2"):
         around = [np.abs(shrinkage.solve(design, target, share * pruning[name], name)).max() for share in (0.99, 1.01)]
@@ -232,8 +232,8 @@ def _shrinkage(seed: int, curves: dict[str, Any]) -> list[Check]:
         true(
             "squared l2 penalty: coefficients that are 0 at any of 25 values of gamma",
             "none",
-            str(6 - min(kept["l2 squared"])),
-            min(kept["l2 squared"]) == 6,
+            str(6 - min(counts["l2 squared"])),
+            min(counts["l2 squared"]) == 6,
         )
     )
     return checks

@@ -88,8 +88,8 @@ def _gradients(seed: int) -> list[Check]:
             collapse(model, unit)
             zero.append(unit_gradient(model, unit, images, 0.1).largest)
             collapse(model, unit, mean_bias=0.1)
-            found = unit_gradient(model, unit, images, 0.1)
-            mean_bias.append(min(np.abs(found.decoder).max(), np.abs(found.mean).max()))
+            gradient = unit_gradient(model, unit, images, 0.1)
+            mean_bias.append(min(np.abs(gradient.decoder).max(), np.abs(gradient.mean).max()))
             collapse(model, unit, log_variance_bias=0.1)
             variance_bias.append(np.abs(unit_gradient(model, unit, images, 0.1).log_variance).max())
         checks += [
@@ -118,16 +118,16 @@ def _lanczos(seed: int) -> list[Check]:
     images = np.random.default_rng(seed).uniform(size=(20, 6, 6, 1))
     hessian = UnitHessian(model, 1, images)
     whole = np.array([hessian.product(row) for row in np.eye(hessian.size)])
-    values, found = np.linalg.eigvalsh((whole + whole.T) / 2), curvature(hessian.product, hessian.size, steps=_STEPS)
+    values, extremes = np.linalg.eigvalsh((whole + whole.T) / 2), curvature(hessian.product, hessian.size, steps=_STEPS)
     return [
         equal("Hessian of a small unit: asymmetry", 0.0, float(np.abs(whole - whole.T).max()), absolute=1e-9),
-        equal("its lowest eigenvalue by Lanczos", float(values[0]), found.lowest, relative=1e-6),
-        equal("its highest", float(values[-1]), found.highest, relative=1e-6),
+        equal("its lowest eigenvalue by Lanczos", float(values[0]), extremes.lowest, relative=1e-6),
+        equal("its highest", float(values[-1]), extremes.highest, relative=1e-6),
     ]
 
 
 def _short(data: str, images: np.ndarray, seed: int) -> list[tuple[Run, Autoencoder]]:
-    found = []
+    trained = []
     for depth in DEPTHS:
         run = Run(
             data=Data(name=data),
@@ -136,8 +136,8 @@ def _short(data: str, images: np.ndarray, seed: int) -> list[tuple[Run, Autoenco
             training=Training(steps=250),
             seed=seed,
         )
-        found.append((run, train_in_memory(run, images)[0]))
-    return found
+        trained.append((run, train_in_memory(run, images)[0]))
+    return trained
 
 
 def trained_models(runs: str) -> list[tuple[Run, Autoencoder]]:
@@ -148,15 +148,15 @@ def trained_models(runs: str) -> list[tuple[Run, Autoencoder]]:
     Raises:
       ConfigError: there is no such VAE.
     """
-    found = {}
+    by_depth = {}
     for path in sorted(pathlib.Path(runs).glob("*/model.keras")):
         run = Run.from_json((path.parent / "config.json").read_text())
         plain = run.objective.kind == "vae" and run.objective.warmup == "none"
         if run.network.architecture == "dense" and plain:
-            found.setdefault(run.network.depth, (run, load_model(path)))
-    if not found:
+            by_depth.setdefault(run.network.depth, (run, load_model(path)))
+    if not by_depth:
         raise ConfigError(f"--runs '{runs}': expected run directories of finished dense VAEs, found none")
-    return [found[depth] for depth in sorted(found)]
+    return [by_depth[depth] for depth in sorted(by_depth)]
 
 
 def _kinds(run: Run, model: Autoencoder, images: np.ndarray, unseen: np.ndarray) -> list[dict[str, Any]]:
@@ -167,23 +167,23 @@ def _kinds(run: Run, model: Autoencoder, images: np.ndarray, unseen: np.ndarray)
     variance = np.asarray(model.encode(images.astype(np.float32)).mean).var(axis=0)
     untrained = build(run, images.shape[1:])
     rows = []
-    for when, each, unit in (
+    for when, vae, unit in (
         ("before training", untrained, 0),
         ("after, least active unit", model, int(variance.argmin())),
         ("after, most active unit", model, int(variance.argmax())),
     ):
-        hessian = UnitHessian(each, unit, images)
-        found = curvature(hessian.product, hessian.size, steps=_STEPS, tolerance=0.02)
-        beyond = float(found.direction @ UnitHessian(each, unit, unseen, hessian.gamma).product(found.direction))
+        hessian = UnitHessian(vae, unit, images)
+        extremes = curvature(hessian.product, hessian.size, steps=_STEPS, tolerance=0.02)
+        beyond = float(extremes.direction @ UnitHessian(vae, unit, unseen, hessian.gamma).product(extremes.direction))
         rows.append(
             {
                 "depth": run.network.depth,
                 "when": when,
                 "gamma": hessian.gamma,
-                "variance of its mean": None if each is untrained else float(variance[unit]),
+                "variance of its mean": None if vae is untrained else float(variance[unit]),
                 "unseen": beyond,
-                **{name: value for name, value in found._asdict().items() if name != "direction"},
-                "kind": _NO_WAY_OUT if found.kind == SADDLE and beyond >= 0 else found.kind,
+                **{name: value for name, value in extremes._asdict().items() if name != "direction"},
+                "kind": _NO_WAY_OUT if extremes.kind == SADDLE and beyond >= 0 else extremes.kind,
             }
         )
     return rows
@@ -193,8 +193,10 @@ def _answers(rows: list[dict[str, Any]]) -> list[Check]:
     checks = []
     for when in dict.fromkeys(row["when"] for row in rows):
         chosen = [row for row in rows if row["when"] == when]
-        found = "; ".join(f"{row['depth']}: {row['kind']}, {row['lowest']:.3g} ({row['unseen']:.3g})" for row in chosen)
+        summary = "; ".join(
+            f"{row['depth']}: {row['kind']}, {row['lowest']:.3g} ({row['unseen']:.3g})" for row in chosen
+        )
         decided = all(row["error"] < 0.1 * abs(row["lowest"]) or row["lowest"] >= 0 for row in chosen)
         name = f"kind of the collapsed unit {when}, and lowest eigenvalue (along it, on unseen images), by depth"
-        checks.append(true(name, "open; the eigenvalue known to 10%", found, decided))
+        checks.append(true(name, "open; the eigenvalue known to 10%", summary, decided))
     return checks

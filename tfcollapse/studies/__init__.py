@@ -1,1 +1,1 @@
-"""Train the runs of a study, watch them, collect what they leave."""
+"""Declare studies, train their runs, show the progress, and collect the records."""

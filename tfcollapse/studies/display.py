@@ -1,4 +1,4 @@
-"""What a user sees while runs go on: live lines on a terminal, plain ones elsewhere."""
+"""Show the progress of runs: live lines on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tfcollapse.training.progress import Progress
 
 PLAIN_SECONDS = 20.0
-"""Least time between two plain lines of one run."""
+"""The least number of seconds between two plain lines of one run."""
 _COLUMNS = (
     "depth",
     "objective",
@@ -35,10 +35,11 @@ _COLUMNS = (
 
 
 class Display:
-    """Shows `Progress` as it comes; a context manager.
+    """Show each `Progress` as it arrives, inside a `with` statement.
 
     Args:
-      runs: those that are to be trained.
+      runs: the runs that are to be trained.
+      console: where to print; None makes a console on the standard output.
     """
 
     def __init__(self, runs: Sequence[Run], console: rich.console.Console | None = None):
@@ -47,9 +48,9 @@ class Display:
             run.run_id: f"{run.network.architecture} {run.network.depth} {run.objective.label} s{run.seed}"
             for run in runs
         }
-        self.count = 0
+        self.ended_count = 0
         self.tasks: dict[str, Any] = {}
-        self.spoken: dict[str, float] = {}
+        self.last_line_times: dict[str, float] = {}
         self.live = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
             rich.progress.TextColumn("{task.completed:.0f}/{task.total:.0f}  {task.fields[numbers]}"),
@@ -67,7 +68,7 @@ class Display:
         self.live.__exit__(kind, error, trace)
 
     def update(self, progress: Progress) -> None:
-        """Show where one run stands."""
+        """Show where a run stands."""
         numbers = (
             f"{progress.steps_per_second:.0f} steps/s, {duration(progress.seconds_left)} left, "
             f"error {progress.reconstruction_error:.5f}, gamma {_cell(progress.gamma)}, "
@@ -75,8 +76,8 @@ class Display:
         )
         if not self.console.is_terminal:
             now = time.monotonic()
-            if now - self.spoken.get(progress.run_id, 0.0) >= PLAIN_SECONDS:
-                self.spoken[progress.run_id] = now
+            if now - self.last_line_times.get(progress.run_id, 0.0) >= PLAIN_SECONDS:
+                self.last_line_times[progress.run_id] = now
                 self.console.print(f"{progress.run_id}: step {progress.step}/{progress.steps}, {numbers}")
             return
         if progress.run_id not in self.tasks:
@@ -86,16 +87,18 @@ class Display:
         self.live.update(self.tasks[progress.run_id], completed=progress.step, numbers=numbers)
 
     def ended(self, run: Run, result: Row) -> None:
-        """Say how one run ended."""
-        self.count += 1
+        """Print how a run ended."""
+        self.ended_count += 1
         if run.run_id in self.tasks:
             self.live.remove_task(self.tasks.pop(run.run_id))
         error = result.get("train", {}).get("reconstruction_error")
-        said = f"error {error:.5f}, {duration(result['seconds'])}" if error is not None else result.get("reason", "")
-        self.console.print(f"[{self.count}/{len(self.labels)}] {run.run_id}: {result['status']}, {said}", markup=False)
+        summary = f"error {error:.5f}, {duration(result['seconds'])}" if error is not None else result.get("reason", "")
+        self.console.print(
+            f"[{self.ended_count}/{len(self.labels)}] {run.run_id}: {result['status']}, {summary}", markup=False
+        )
 
     def table(self, rows: list[Row]) -> None:
-        """All cells of a sweep."""
+        """Print a table of tidy rows, one line a run."""
         columns = list(_COLUMNS)
         if all(row["status"] == "finished" for row in rows):
             columns.remove("status")  # so that it fits 80 columns
@@ -115,7 +118,7 @@ def _cell(value: Any) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as 2h05m or 3m20s."""
+    """Return seconds as 2h05m or 3m20s."""
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{seconds:02}s"

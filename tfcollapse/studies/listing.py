@@ -1,4 +1,4 @@
-"""What `tfcollapse sweep --list` says: each run's state, and about how long it will take."""
+"""List the runs of a sweep: the state of each, and about how long it will take."""
 
 from __future__ import annotations
 
@@ -15,7 +15,18 @@ from tfcollapse.training.checkpoint import steps
 
 
 def lines(runs: Sequence[Run], out: pathlib.Path, data_dir: str | os.PathLike[str] | None) -> list[str]:
-    """One line a run: index, state, seconds still needed, id; then the sum. No image is read."""
+    """Return a line for each run, with index, state, time still needed and id, and then a line with the sum.
+
+    No image is read.
+
+    Args:
+      runs: the runs, whose order gives the indices.
+      out: the directory of run directories.
+      data_dir: the directory of TFDS, or None.
+
+    Raises:
+      UserError: a record or `data_dir` cannot be read.
+    """
     directories = [RunDirectory(out / run.run_id, run) for run in runs]
     shapes = {run.data: expected_shape(run.data, data_dir) for run in runs}
     times = seconds_left(runs, directories, [shapes[run.data] for run in runs])
@@ -24,11 +35,13 @@ def lines(runs: Sequence[Run], out: pathlib.Path, data_dir: str | os.PathLike[st
         f"{index:4d}  {_state(directory):16}  {_time(directory, seconds):>9}  {run.run_id}"
         for index, directory, seconds, run in rows
     ]
-    known = [seconds for seconds in times if seconds is not None]
-    unknown = len(times) - len(known)
-    parts = [f"about {duration(sum(known))} of training left, one run at a time on this machine"] if known else []
-    if unknown:
-        parts.append(f"no estimate for {unknown} runs, whose images are not prepared here")
+    estimates = [seconds for seconds in times if seconds is not None]
+    missing = len(times) - len(estimates)
+    parts = []
+    if estimates:
+        parts.append(f"about {duration(sum(estimates))} of training left, one run at a time on this machine")
+    if missing:
+        parts.append(f"no estimate for {missing} runs, whose images are not prepared here")
     return [*text, "; ".join(parts)]
 
 

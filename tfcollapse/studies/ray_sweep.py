@@ -1,7 +1,7 @@
-"""A sweep over a Ray cluster, for when one machine is outgrown (extra `ray`).
+"""Train many runs on a Ray cluster, where one machine is not enough (extra `ray`).
 
-Every node needs this package, and `out` and the datasets under the same paths: a shared file system. A run whose worker
-died is tried again, anywhere, and resumes from its checkpoint.
+Every node needs this package, and a shared file system with `out` and the datasets under the same paths. A run whose
+worker died is tried again on any node, and resumes from its checkpoint.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ from tfcollapse.config.declaration import Run
 from tfcollapse.data.image_cache import cache_directory
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.run_directory import Row, RunDirectory
-from tfcollapse.studies.sweep import attempt, longest_last, one_core_is_enough, rows_of, unfinished
+from tfcollapse.studies.schedule import longest_last, one_core_is_enough, unfinished
+from tfcollapse.studies.sweep import tidy_rows
+from tfcollapse.studies.worker import attempt
 from tfcollapse.training.progress import Progress
 
 RETRIES = 3
+"""How often a run is tried again after its worker died."""
 _POLL_SECONDS = 2.0
 _ANSWER_SECONDS = 5.0
 
@@ -35,26 +38,29 @@ def ray_sweep(
     report: Callable[[Progress], None] = lambda progress: None,
     ended: Callable[[Run, Row], None] = lambda run, result: None,
 ) -> list[Row]:
-    """Train what of `runs` is not finished on a cluster, and return a tidy row for each, as `sweep` does.
+    """Train those of `runs` that are not finished on a cluster, and return a tidy row for each, as `sweep` does.
 
     Args:
-      address: HOST:PORT of the cluster's head; None is the one RAY_ADDRESS names, or a local one started here.
-      cpus, gpus: what one run is given; by default a GPU where the cluster has one, else one CPU for dense and
-        narrow networks and every CPU of the largest node for others.
+      runs, out, data_dir, report, ended: as for `sweep`.
+      address: HOST:PORT of the cluster's head; None takes the one that RAY_ADDRESS names, or starts a local cluster.
+      cpus, gpus: what one run is given. By default it is a GPU where the cluster has one. Without GPUs it is one CPU
+        where one core is enough for every run, and every CPU of the largest node otherwise.
 
     Raises:
-      ConfigError: Ray is not installed, nothing answers at the address, no node is large enough for a run.
+      ConfigError: Ray is not installed, nothing answers at the address, or no node is large enough for a run.
+      RunError: a run's directory is another run's.
     """
     ray = _connect(address)
-    out, named = pathlib.Path(out).resolve(), data_dir or os.environ.get("TFDS_DATA_DIR")
-    data_dir = pathlib.Path(named).expanduser().resolve() if named else None  # a worker has another environment
+    out, data_dir = pathlib.Path(out).resolve(), data_dir or os.environ.get("TFDS_DATA_DIR")
+    if data_dir:  # a worker has another environment and another working directory
+        data_dir = pathlib.Path(data_dir).expanduser().resolve()
     lost: dict[str, str] = {}
     try:
         waiting = longest_last(unfinished(runs, out))[::-1]
         needs = _needs(ray.nodes(), waiting, cpus, gpus)
-        remote = ray.remote(_train_there).options(max_retries=RETRIES, **needs)
-        there = (out, data_dir, cache_directory().resolve(), needs["num_cpus"])
-        pending = {remote.remote(run, *there): run for run in waiting}
+        remote = ray.remote(_train_remotely).options(max_retries=RETRIES, **needs)
+        arguments = (out, data_dir or None, cache_directory().resolve(), needs["num_cpus"])
+        pending = {remote.remote(run, *arguments): run for run in waiting}
         while pending:
             for task in ray.wait(list(pending), num_returns=1, timeout=_POLL_SECONDS)[0]:
                 run, result = pending.pop(task), _result(ray, task)
@@ -64,8 +70,8 @@ def ray_sweep(
             for run in pending.values():
                 _report(run, RunDirectory(out / run.run_id, run), report)
     finally:
-        ray.shutdown()  # ends the workers of this driver
-    return rows_of(runs, out, lost)
+        ray.shutdown()  # this ends the workers of this process
+    return tidy_rows(runs, out, lost)
 
 
 def _connect(address: str | None) -> Any:
@@ -100,7 +106,7 @@ def _connect(address: str | None) -> Any:
 
 
 def _needs(nodes: Sequence[Any], runs: Sequence[Run], cpus: float | None, gpus: float | None) -> dict[str, float]:
-    """CPUs and GPUs of one run. Raises ConfigError where Ray knows no such share, or no node has as much."""
+    """Return the CPUs and GPUs of one run. Raises ConfigError where Ray knows no such share, or no node has as much."""
     for name, share in (("--cpus", cpus), ("--gpus", gpus)):
         if share is not None and not (0 <= share < 1 and round(share, 3) == share or share >= 1 and share % 1 == 0):
             raise ConfigError(f"{name}: expected a whole number, or a part of one in thousandths, received {share}")
@@ -110,13 +116,15 @@ def _needs(nodes: Sequence[Any], runs: Sequence[Run], cpus: float | None, gpus: 
     if cpus is None:
         cpus = 1.0 if gpus or one_core_is_enough(runs) else max(cpu for cpu, _ in sizes)
     if not any(cpu >= cpus and gpu >= gpus for cpu, gpu in sizes):
-        found = ", ".join(f"{cpu:g} CPUs and {gpu:g} GPUs" for cpu, gpu in sizes)
-        raise ConfigError(f"--ray: expected a node with {cpus:g} CPUs and {gpus:g} GPUs, received nodes with {found}")
+        nodes_text = ", ".join(f"{cpu:g} CPUs and {gpu:g} GPUs" for cpu, gpu in sizes)
+        raise ConfigError(
+            f"--ray: expected a node with {cpus:g} CPUs and {gpus:g} GPUs, received nodes with {nodes_text}"
+        )
     return {"num_cpus": cpus, "num_gpus": gpus}
 
 
-def _train_there(run: Run, out: pathlib.Path, data_dir: Any, cache: pathlib.Path, cpus: float) -> Row:
-    """What a worker does. Threads are set before TensorFlow counts the node's cores."""
+def _train_remotely(run: Run, out: pathlib.Path, data_dir: Any, cache: pathlib.Path, cpus: float) -> Row:
+    """Train one run in a worker. The number of threads is set before TensorFlow counts the cores of the node."""
     os.environ["TFCOLLAPSE_CACHE"] = str(cache)
     os.environ["TF_NUM_INTRAOP_THREADS"] = str(max(1, round(cpus)))
     (result,) = attempt([run], out, lambda progress: None, data_dir=data_dir)

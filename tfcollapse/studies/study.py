@@ -1,7 +1,7 @@
-"""A study: the runs of each preset, and what is drawn and claimed from their table.
+"""Declare and load studies: the runs of each preset, and what is drawn and claimed from their table.
 
-A declaration is a Python file under runs/ that assigns `STUDY`; its docstring gives the paper's figure, the
-command, and what to expect.
+A declaration is a Python file under runs/ that assigns `STUDY`. Its docstring gives the paper's figure, the command,
+and what to expect.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Study:
-    """What a declaration declares.
+    """Hold what a declaration declares.
 
     Attributes:
-      title: of the figure and the page.
-      presets: the runs of each preset, seed 0.
-      draw: table rows to a matplotlib Figure.
-      claims: table rows to the paper's claims, judged.
-      tells_apart: the columns of declared fields that `draw` and `claims` tell apart. Runs that differ in another one
-        are no seeds of one cell: they are drawn and judged apart (`parts`).
+      title: the title of the figure and the page.
+      presets: the runs of each preset, with seed 0.
+      draw: a function from table rows to a matplotlib Figure.
+      claims: a function from table rows to the paper's claims, judged.
+      tells_apart: the columns of declared fields that `draw` and `claims` tell apart. Runs that differ in another
+        column are no seeds of one cell. They are drawn and judged apart (`parts`).
     """
 
     title: str
@@ -46,13 +46,13 @@ class Study:
     tells_apart: Sequence[str] = ("objective", "warmup", "depth")
 
     def __post_init__(self) -> None:
-        """Refuse columns that there are not. Raises ConfigError."""
+        """Check that the columns exist. Raises ConfigError."""
         for column in [self.tells_apart] if isinstance(self.tells_apart, str) else self.tells_apart:
             if column not in COLUMNS.values() or isinstance(self.tells_apart, str):
                 raise ConfigError(unknown("column in a tuple Study.tells_apart", self.tells_apart, COLUMNS.values()))
 
     def runs(self, preset: str, seeds: int = 1) -> list[Run]:
-        """The preset's runs for seeds 0 to `seeds` - 1. Raises ConfigError."""
+        """Return the runs of a preset for seeds 0 to `seeds` - 1. Raises ConfigError."""
         if preset not in self.presets:
             raise ConfigError(unknown("preset", preset, self.presets))
         if seeds < 1:
@@ -60,9 +60,12 @@ class Study:
         return [replace(run, {"seed": seed}) for run in self.presets[preset] for seed in range(seeds)]
 
     def parts(self, rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
-        """Rows that may share a figure and a claim, under what sets them apart: "" where all of them may.
+        """Group the rows that may share a figure and a claim.
 
-        An AE has no field of a VAE, and so stands beside every VAE that shares the others.
+        An AE has no field of a VAE. It therefore belongs to every group whose other fields it shares.
+
+        Returns:
+          The rows of each group, by a text that says what sets the group apart. A single group has the text "".
         """
         rows = marked(rows)
         columns = [column for column in COLUMNS.values() if column not in (*self.tells_apart, "seed")]
@@ -80,7 +83,7 @@ class Study:
 def depth_sweep(
     base: Run, depths: Sequence[int], gamma: Literal["learned", "optimal", "fixed"], warmup_steps: int
 ) -> list[Run]:
-    """What Figures 1 (left, middle) and 3 compare: an AE, a VAE, and a VAE with KL warm-up, at every depth."""
+    """Return the runs of Figures 1 (left, middle) and 3: an AE, a VAE, and a VAE with KL warm-up, at every depth."""
     objectives = [
         Objective(kind="ae"),
         Objective(gamma=gamma),
@@ -90,18 +93,18 @@ def depth_sweep(
 
 
 def study_names() -> list[str]:
-    """The studies in ./runs and those installed with the package."""
+    """Return the names of the studies in ./runs and of those installed with the package."""
     return sorted({path.stem for folder in _folders() for path in folder.glob("*.py") if _declares(path)})
 
 
 def load_study(name: str) -> Study:
-    """The study called `name`, or declared in the file of that path. Raises ConfigError."""
+    """Return the study called `name`, or the one that the file `name` declares. Raises ConfigError."""
     path = pathlib.Path(name)
     if path.suffix != ".py":
-        found = [folder / f"{name}.py" for folder in _folders() if (folder / f"{name}.py").is_file()]
-        if not found:
+        paths = [folder / f"{name}.py" for folder in _folders() if (folder / f"{name}.py").is_file()]
+        if not paths:
             raise ConfigError(unknown("study", name, study_names()) + ", or the path of a .py file")
-        path = found[0]
+        path = paths[0]
     elif not path.is_file():
         raise ConfigError(f"study file '{path}': no such file")
     spec = importlib.util.spec_from_file_location(f"study_{path.stem}", path)
@@ -119,7 +122,7 @@ def load_study(name: str) -> Study:
 
 
 def _line(error: BaseException, path: pathlib.Path) -> str:
-    """The last line of `path` that led to `error`."""
+    """Return the last line of `path` that led to `error`, as text for the message."""
     frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
     if isinstance(error, SyntaxError):
         frames.append((str(error.filename), error.lineno))
@@ -129,16 +132,21 @@ def _line(error: BaseException, path: pathlib.Path) -> str:
 
 def _value(row: Mapping[str, Any], column: str) -> Any:
     value = row.get(column)
-    return str(value).split()[0] if column == "dataset" else value  # a run that has not ended knows no version
+    return (
+        str(value).split()[0] if column == "dataset" else value
+    )  # the row of a run that has not ended names no version
 
 
 def _no_value(column: str) -> set[None]:
-    """What stands for "has no such field": in other columns none is a value, such as all images of a split."""
+    """Return the values that mean "has no such field".
+
+    It is None in a column of a VAE's field. In other columns None is a value, such as all images of a split.
+    """
     return {None} if column in OF_A_VAE else set()
 
 
 def _within(key: Sequence[Any], other: Sequence[Any], columns: Sequence[str]) -> bool:
-    """Whether `key` has the values of `other`, or has no such field."""
+    """Return whether `key` has, in every column, the value of `other` or no such field."""
     return all(a == b or a in _no_value(column) for a, b, column in zip(key, other, columns, strict=True))
 
 
@@ -155,7 +163,10 @@ def _folders() -> list[pathlib.Path]:
 
 
 def judge(study: Study, rows: Rows) -> list[Claim]:
-    """The study's claims on a table. Runs that differ in what the study does not tell apart are judged apart."""
+    """Judge the study's claims on the rows of a table.
+
+    Runs that differ in a column that the study does not tell apart are judged apart.
+    """
     return [
         dataclasses.replace(claim, text=f"{apart}: {claim.text}" if apart else claim.text)
         for apart, part in study.parts(rows).items()
