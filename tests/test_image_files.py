@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from tfcollapse.cli.main import main
-from tfcollapse.config.declaration import Data, Run
+from tfcollapse.config.declaration import Data, Network, Run, Training
 from tfcollapse.data.dataset import expected_shape, load
-from tfcollapse.errors import ConfigError, DataError
+from tfcollapse.errors import ConfigError, DataError, RunError
+from tfcollapse.training.trainer import train
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +94,26 @@ def test_files_that_cannot_be_read_are_one_line(tmp_path):
     np.save(tmp_path / "colour.npy", images())
     with pytest.raises(ConfigError, match="Data.channels: expected 1, received .*, whose images have 3"):
         load(Data(name=str(tmp_path / "colour.npy"), channels=1))
+
+
+def test_a_run_does_not_go_on_with_other_images(tmp_path):
+    file, training = (
+        tmp_path / "mine.npy",
+        Training(steps=4, batch=8, log_every=1, evaluate_every=1, checkpoint_every=1),
+    )
+    run = Run(data=Data(name=str(file)), network=Network(width=8, latent_dim=2), training=training)
+    np.save(file, images(64, (8, 8)))
+
+    def stop(progress):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(run, tmp_path / "runs", report=stop)
+    np.save(file, images(64, (8, 8), seed=1))
+    with pytest.raises(RunError, match=r"expected the images that the run began on, mine.npy \(sha256 .*received mine"):
+        train(run, tmp_path / "runs")
+    np.save(file, images(64, (8, 8)))
+    assert train(run, tmp_path / "runs")["status"] == "finished"
 
 
 def test_a_run_on_a_file_trains_and_is_called_by_the_file(tmp_path, capsys):

@@ -12,7 +12,7 @@ import numpy as np
 from tfcollapse.backend import backend, suppress_stderr
 from tfcollapse.data import random_streams
 from tfcollapse.data.dataset import Dataset
-from tfcollapse.errors import NonFiniteError
+from tfcollapse.errors import NonFiniteError, RunError
 from tfcollapse.models import objectives
 from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.models.build import build
@@ -182,9 +182,20 @@ class Session:
         self.engine.restore(saved)
 
     def _begin_records(self) -> None:
-        """Drop the rows that will be written again, and write environment.json."""
+        """Drop the rows that will be written again, and write environment.json.
+
+        Raises:
+          RunError: the run began on other images: a file that `data.name` names has changed since.
+        """
+        began_on = {session.get("images") for session in self.directory.sessions} - {None, self.dataset.source}
+        if began_on:
+            raise RunError(
+                f"run directory '{self.directory.path}': expected the images that the run began on, {min(began_on)}, "
+                f"received {self.dataset.source}: restore them, or choose another --out"
+            )
         self.directory.rewind(self.engine.step)
         engine = {"backend": backend(), "jit": self.engine.jit, "device": self.engine.device}
+        engine["images"] = self.dataset.source
         facts = environment(**self.workers.describe(), **engine, resumed_from=self.engine.step)
         self.directory.write_json("environment.json", facts | {"earlier": self.directory.sessions})
 
