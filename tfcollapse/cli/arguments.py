@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import argparse
 import pathlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tfcollapse.errors import ConfigError
 
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from tfcollapse.studies.study import Study
 
 
-@dataclass(frozen=True)
-class DeclaredStudy:
+class DeclaredStudy(NamedTuple):
     """Hold what `add_study`'s arguments name.
 
     Attributes:
