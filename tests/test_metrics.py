@@ -142,3 +142,18 @@ def test_evaluation_in_blocks_is_the_measurement_of_the_whole(monkeypatch):
     assert numbers["kl_per_dimension"] == pytest.approx(kl, rel=1e-9)
     assert numbers["sigma_histogram"] == pytest.approx(posterior.sigma_histogram(whole.log_variance), abs=1e-12)
     assert numbers["sigma_above_0.9"] == pytest.approx((np.exp(whole.log_variance / 2) > 0.9).mean())
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_the_evaluation_of_a_diverged_model_is_not_finite_and_warns_of_nothing(bad):
+    class Diverged:
+        def evaluate(self, images, noise):
+            numbers = np.random.default_rng(0).standard_normal((2, len(images), 6)).astype(np.float32)
+            numbers[:, 0, 0] = bad
+            return Block(np.full(len(images), bad, np.float32), np.ones(len(images), np.float32), *numbers)
+
+    numbers = evaluate(Diverged(), tiny(), np.zeros((draws.EVALUATION_BLOCK + 9, 2, 2, 1), np.uint8))
+    assert not math.isfinite(numbers["reconstruction_error"])
+    assert not math.isfinite(numbers["kl"])
+    assert numbers["reconstruction_error_at_mean"] == 0.25
+    assert np.isfinite(numbers["latent_variance"]).tolist() == [False] + [True] * 5

@@ -62,7 +62,7 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.json:
         print(json.dumps(result.as_json(), indent=1))
     else:
-        print(f"\n{markdown(blame_page.blame_tables(result))}\nresponsible: {blame_page.responsible(result)}")
+        print(f"\n{markdown(blame_page.blame_tables(result))}\nresponsible: {result.responsible_text}")
     return 0
 
 

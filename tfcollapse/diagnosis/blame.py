@@ -39,6 +39,8 @@ from tfcollapse.training.in_memory import train_model
 from tfcollapse.training.trainer import train
 
 Say = Callable[[str], None]
+Trained = tuple[Arm, Diagnosis | None]
+"""An arm after its training, and its diagnosis where it is a VAE."""
 _WARMUP_SHARE = 0.4
 """Of the steps: 100K of 250K, as in Appendix A."""
 _SHALLOW = {SHALLOW_AE: AE, SHALLOW_VAE: VAE}
@@ -68,6 +70,11 @@ class Blame:
         """The suspects that are responsible."""
         return [finding.suspect for finding in self.findings if finding.verdict == blame_verdict.RESPONSIBLE]
 
+    @property
+    def responsible_text(self) -> str:
+        """Who is responsible, in words."""
+        return " and ".join(self.responsible) or "none of the suspects"
+
     def as_json(self) -> dict[str, Any]:
         """Return plain numbers, lists and text."""
         return {
@@ -79,7 +86,7 @@ class Blame:
 
     def lines(self) -> list[str]:
         """Write the findings, the arms and the starts as lines for a terminal."""
-        text = [f"responsible: {' and '.join(self.responsible) or 'none of the suspects'}", ""]
+        text = [f"responsible: {self.responsible_text}", ""]
         for finding in self.findings:
             text += [f"{finding.suspect}: {finding.verdict}", f"  {finding.evidence}"]
         text += ["", "trained", *(f"  {arm.name:<20} {_arm_numbers(arm)}" for arm in self.arms)]
@@ -100,12 +107,12 @@ def blame(
     command: str = "",
     say: Say = lambda line: None,
 ) -> Blame:
-    """Train a VAE of ours and its variants, all with the same budget, and judge who is to blame for its collapse.
+    """Train a VAE of ours and variants of it with the same budget, and judge who is to blame for its collapse.
 
-    The variants, or arms: the AE twin; the VAE with KL warm-up; with beta 1 where it was another; with gamma learned
-    where it was fixed; a shallower AE and VAE where the depth is more than 1. Every arm is an ordinary run in `out`: it
-    is resumed where it stopped, and not trained again where it has finished. Each VAE's diagnosis is left in its
-    directory.
+    Every training is called an arm: the VAE; its AE twin; the VAE with KL warm-up, with beta 1 where it was another,
+    and with gamma learned where it was fixed; a shallower AE and VAE where the depth is more than 1. An arm is an
+    ordinary run in `out`. It is resumed where it stopped, and not trained again where it has finished. The diagnosis of
+    each VAE is left in its directory.
 
     Args:
       run: the VAE.
@@ -120,16 +127,9 @@ def blame(
     runs = arms_of(run)
     images = load(run.data, data_dir=data_dir).train
 
-    def train_arm(name: str) -> tuple[Arm, Diagnosis | None]:
-        directory = pathlib.Path(out) / runs[name].run_id
-        say(f"{'':4}{directory}")
-        result = train(runs[name], out, data_dir=data_dir)
-        if result["status"] != "finished":
-            raise RunError(f"blame: the arm '{name}' did not finish: {result.get('reason')}")
-        if runs[name].objective.kind == "ae":
-            return Arm(name, result["train"]["reconstruction_error"]), None
-        diagnosis = diagnose_run(directory, data_dir, command=command)
-        return _vae_arm(name, diagnosis), diagnosis
+    def train_arm(name: str) -> Trained:
+        say(f"{'':4}{pathlib.Path(out) / runs[name].run_id}")
+        return _train_run(name, runs[name], pathlib.Path(out), data_dir, command)
 
     def untrained_arm(name: str) -> tuple[keras.Model, keras.Model]:
         model = build_model(runs[name], images.shape[1:])
@@ -163,29 +163,19 @@ def blame_build(
     Raises:
       ConfigError: images or parts that do not fit; a decoder that reads the images, or has variances of its own.
     """
-    objective, training = objective or Objective(gamma="optimal"), training or Training(steps=5_000)
     images = check_images(images)
     if images.dtype != np.uint8:
         images = np.round(images * 255).astype(np.uint8)
-    network = Network(latent_dim=user_latent_dim(*build(seed), images))
-    # The engine asks the architecture only whether XLA suits it. A user's may hold convolutions, which XLA slows down.
-    jit = "off" if training.jit == "auto" else training.jit
-    run = replace(Run(network=network, objective=objective, training=training), {"seed": seed, "training.jit": jit})
+    latent_dim = user_latent_dim(*build(seed), images)
+    run = _user_run(latent_dim, objective or Objective(gamma="optimal"), training or Training(steps=5_000), seed)
     runs = {VAE: run} | _other_objectives(run)
     builds = dict.fromkeys(runs, build)
     if shallower is not None:
         runs |= {SHALLOW_AE: runs[AE], SHALLOW_VAE: run}
         builds |= {SHALLOW_AE: shallower, SHALLOW_VAE: shallower}
 
-    def train_arm(name: str) -> tuple[Arm, Diagnosis | None]:
-        arm_run = runs[name]
-        model = user_autoencoder(builds[name], arm_run, images.shape[1:])
-        gamma = train_model(model, arm_run, images)[-1]["gamma"]
-        if arm_run.objective.kind == "ae":
-            return Arm(name, reconstruction_error(model, images)), None
-        beta = arm_run.objective.beta
-        diagnosis = diagnose(model.encoder, model.decoder, images, gamma, beta=beta, seed=seed)
-        return _vae_arm(name, diagnosis), diagnosis
+    def train_arm(name: str) -> Trained:
+        return _train_in_memory(name, builds[name], runs[name], images)
 
     return _experiment(runs, images, train_arm, lambda name: builds[name](seed), say)
 
@@ -221,7 +211,7 @@ def _other_objectives(run: Run) -> dict[str, Run]:
 def _experiment(
     runs: Mapping[str, Run],
     images: np.ndarray,
-    train_arm: Callable[[str], tuple[Arm, Diagnosis | None]],
+    train_arm: Callable[[str], Trained],
     untrained_arm: Callable[[str], tuple[keras.Model, keras.Model]],
     say: Say,
 ) -> Blame:
@@ -252,17 +242,45 @@ def _experiment(
     return Blame(arms, diagnoses, starts, blame_verdict.judge(arms, pca_error, data.mean_predictor))
 
 
-def _vae_arm(name: str, diagnosis: Diagnosis) -> Arm:
+def _train_run(name: str, run: Run, out: pathlib.Path, data_dir: Any, command: str) -> Trained:
+    """Train an arm as a run of ours, and keep its diagnosis in its directory. Raises UserError."""
+    result = train(run, out, data_dir=data_dir)
+    if result["status"] != "finished":
+        raise RunError(f"blame: the arm '{name}' did not finish: {result.get('reason')}")
+    if run.objective.kind == "ae":
+        return Arm(name, result["train"]["reconstruction_error"]), None
+    return _diagnosed(name, diagnose_run(out / run.run_id, data_dir, command=command))
+
+
+def _train_in_memory(name: str, build: Build, run: Run, images: np.ndarray) -> Trained:
+    """Train an arm of a user's own architecture on images, uint8, and diagnose it."""
+    model = user_autoencoder(build, run, images.shape[1:])
+    gamma = train_model(model, run, images)[-1]["gamma"]
+    if run.objective.kind == "ae":
+        return Arm(name, reconstruction_error(model, images)), None
+    beta = run.objective.beta
+    return _diagnosed(name, diagnose(model.encoder, model.decoder, images, gamma, beta=beta, seed=run.seed))
+
+
+def _diagnosed(name: str, diagnosis: Diagnosis) -> Trained:
+    """Return the arm that a diagnosed VAE is, with the diagnosis."""
     measured, counts = diagnosis.measurements, diagnosis.verdict.counts
-    return Arm(name, measured.error, measured.gamma, counts["active"], measured.kl, counts)
+    return Arm(name, measured.error, measured.gamma, counts["active"], measured.kl, counts), diagnosis
+
+
+def _user_run(latent_dim: int, objective: Objective, training: Training, seed: int) -> Run:
+    """Declare the training of a user's own architecture. The run's network stands for its latents alone."""
+    # The engine asks the architecture only whether XLA suits it. A user's may hold convolutions, which XLA slows down.
+    jit = "off" if training.jit == "auto" else training.jit
+    run = Run(network=Network(latent_dim=latent_dim), objective=objective, training=training)
+    return replace(run, {"seed": seed, "training.jit": jit})
 
 
 def _arm_numbers(arm: Arm) -> str:
     """Write an arm's numbers on one line."""
     if arm.active_units is None:
         return f"error {arm.error:.4g}"
-    dead = ", ".join(f"{count} ({name})" for name, count in arm.counts.items() if name != "active")
     return (
         f"error {arm.error:.4g}, gamma {arm.gamma:.4g}, KL {arm.kl:.4g} nats, active units {arm.active_units}, dead "
-        f"units (category) {dead or 'none'}"
+        f"units (category) {arm.dead or 'none'}"
     )

@@ -47,6 +47,11 @@ class Arm:
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
+    def dead(self) -> str:
+        """The dead units of each category, in words: "6 (v), 1 (i)"; empty where there are none."""
+        return ", ".join(f"{count} ({name})" for name, count in self.counts.items() if name != "active")
+
+    @property
     def wrongly_dead(self) -> int:
         """Units that are dead and should not be."""
         return sum(self.counts.get(name, 0) for name, category in CATEGORIES.items() if category.harmful)

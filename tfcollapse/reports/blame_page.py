@@ -55,7 +55,7 @@ def page(blame: Blame, run: Run, made: Mapping[str, Any]) -> list[Block]:
         Paragraph(
             (
                 "Responsible: ",
-                Strong(responsible(blame)),
+                Strong(blame.responsible_text),
                 ". The verdict is on one seed, and on training of the length below.",
             )
         ),
@@ -67,11 +67,6 @@ def page(blame: Blame, run: Run, made: Mapping[str, Any]) -> list[Block]:
         blocks.append(Heading(2, f"{name}: {categories(verdict)}"))
         blocks += diagnosis_blocks(verdict, facts(diagnosis.measurements))
     return blocks
-
-
-def responsible(blame: Blame) -> str:
-    """Return who is responsible, as text."""
-    return " and ".join(blame.responsible) or "none of the suspects"
 
 
 def blame_tables(blame: Blame) -> list[Block]:
@@ -88,9 +83,8 @@ def arm_rows(arms: Sequence[Arm]) -> list[list[str]]:
     """Return one row for each arm, under `ARMS`."""
     rows = []
     for arm in arms:
-        dead = ", ".join(f"{count} ({name})" for name, count in arm.counts.items() if name != "active")
         measured = ["-" if value is None else f"{value:.4g}" for value in (arm.gamma, arm.active_units, arm.kl)]
-        rows.append([arm.name, f"{arm.error:.4g}", *measured, dead or "-"])
+        rows.append([arm.name, f"{arm.error:.4g}", *measured, arm.dead or "-"])
     return rows
 
 
