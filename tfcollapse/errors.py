@@ -24,6 +24,10 @@ class ConfigError(UserError, ValueError):
     """A declaration or a setting that cannot be right."""
 
 
+class DivergedError(ConfigError):
+    """An encoder or a decoder whose outputs are NaN or infinite."""
+
+
 class DataError(UserError):
     """A dataset that is missing, unreadable or damaged."""
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfcollapse.errors import ConfigError
+from tfcollapse.errors import ConfigError, DivergedError
 
 BLOCK = 1_024
 """The most images that an encoder or a decoder is called with."""
@@ -194,10 +194,10 @@ def _padded(rows: np.ndarray) -> np.ndarray:
 
 
 def _finite(name: str, values: np.ndarray) -> np.ndarray:
-    """Return the values, or raise ConfigError where one is NaN or infinite."""
+    """Return the values, or raise DivergedError where one is NaN or infinite."""
     if not np.isfinite(values).all():
         rows = np.unique(np.argwhere(~np.isfinite(values))[:, 0]).size
-        raise ConfigError(
+        raise DivergedError(
             f"{name}: expected finite numbers, received NaN or infinity for {rows} of {len(values)} images: "
             "the model has diverged, or its weights are damaged"
         )
