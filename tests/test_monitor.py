@@ -30,7 +30,7 @@ def images():
 
 def test_history_and_csv_have_what_the_posterior_says(images, tmp_path):
     model = vae()
-    monitor = CollapseMonitor(model.encoder, images[:200], model.decoder, budget=1e9)
+    monitor = CollapseMonitor(model.encoder, model.decoder, images[:200], budget=1e9)
     log = keras.callbacks.CSVLogger(str(tmp_path / "log.csv"))
     history = model.fit(images, epochs=3, batch_size=64, verbose=0, callbacks=[monitor, log]).history
     with (tmp_path / "log.csv").open(newline="") as file:
@@ -63,7 +63,7 @@ class Dying(keras.callbacks.Callback):
 def test_it_warns_once_when_units_die(images):
     model = vae()
     model.optimizer.learning_rate = 0.0
-    monitor = CollapseMonitor(model.encoder, images[:200], budget=1e9)
+    monitor = CollapseMonitor(model.encoder, None, images[:200], budget=1e9)
     with pytest.warns(CollapseWarning, match="epoch 3: 3 latent units are active, 4 were") as seen:
         history = model.fit(images[:64], epochs=5, verbose=0, callbacks=[Dying(), monitor]).history
     assert history["active_units"] == [4, 4, 3, 2, 1]
@@ -90,11 +90,11 @@ class Steps(keras.callbacks.Callback):
         self.clock.now += 0.02
 
 
-def test_it_keeps_within_its_budget_and_never_leaves_a_hole_in_the_logs(images, monkeypatch):
+def test_it_keeps_within_its_budget_and_logs_nan_where_it_did_not_measure(images, monkeypatch):
     clock, model = Clock(), vae()
     model.optimizer.learning_rate = 1e-3
     monkeypatch.setattr("tfcollapse.diagnosis.monitor.time", clock)
-    monitor = CollapseMonitor(model.encoder, images, model.decoder)
+    monitor = CollapseMonitor(model.encoder, model.decoder, images)
     measure, measured = monitor.measure, []
 
     def costly():
@@ -112,7 +112,105 @@ def test_it_keeps_within_its_budget_and_never_leaves_a_hole_in_the_logs(images, 
     assert monitor.seconds - before <= 0.02 * elapsed + 0.05  # one measurement may stand over
     assert monitor.seconds - before == pytest.approx(0.01 * len(measured))
     assert len(measured) > 2  # and it measures again as soon as it may
-    assert all(len(history[name]) == 25 for name in KEYS)
+    for name in KEYS:
+        numbers = np.array(history[name])
+        assert len(numbers) == 25
+        assert np.isfinite(numbers[[0, -1]]).all()
+        assert np.isfinite(numbers).sum() == len(measured) < 25
+
+
+def test_the_last_epoch_is_measured_where_a_callback_behind_it_ends_the_training(images):
+    model = vae()
+    model.optimizer.learning_rate = 1e-4
+    monitor = CollapseMonitor(model.encoder, model.decoder, images[:200], budget=1e-9)
+    stop = keras.callbacks.EarlyStopping("loss", min_delta=1e9, patience=3, restore_best_weights=True)
+    ended = []
+
+    class Weights(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            ended[:] = [ops.convert_to_numpy(model.encoder(images[:200])[0]).var(axis=0)]
+
+    history = model.fit(images, epochs=50, verbose=0, callbacks=[monitor, stop, Weights()]).history
+    epochs = len(history["loss"])
+    assert epochs == 4
+    assert np.isnan(history["kl"]).tolist() == [False, True, True, False]
+    assert history["active_units"][-1] == (ended[0] > 0.01).sum()
+
+
+def test_a_vae_that_is_dead_from_the_start_is_warned_of(images):
+    model = vae()
+    for layer in model.encoder.layers[-2:]:
+        layer.set_weights([0 * weights for weights in layer.get_weights()])
+    model.optimizer.learning_rate = 0.0
+    monitor = CollapseMonitor(model.encoder, model.decoder, images[:200], budget=1e9)
+    with pytest.warns(CollapseWarning, match="epoch 3: no latent unit is active yet, KL 0 nats") as seen:
+        model.fit(images[:64], epochs=5, verbose=0, callbacks=[monitor])
+    assert len([each for each in seen if each.category is CollapseWarning]) == 1
+    with pytest.warns(CollapseWarning, match="epoch 1: no latent unit is active yet"):  # its only one
+        model.fit(images[:64], epochs=1, verbose=0, callbacks=[monitor])
+
+
+class Diverging(keras.callbacks.Callback):
+    """Makes the decoder's, later both models' weights NaN at the end of an epoch, and mends them before the next."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.kept = self.model.get_weights()
+        broken = {1: [self.model.decoder], 2: [self.model.encoder, self.model.decoder]}.get(epoch, [])
+        for part in broken:
+            part.set_weights([np.nan * weights for weights in part.get_weights()])
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch:
+            self.model.set_weights(self.kept)
+
+
+def test_what_is_not_finite_is_nan_in_the_logs_and_training_goes_on(images):
+    model = vae()
+    model.optimizer.learning_rate = 0.0
+    monitor = CollapseMonitor(model.encoder, model.decoder, images[:200], budget=1e9)
+    with pytest.warns(CollapseWarning, match="epoch 2: .* NaN or infinity") as seen:
+        history = model.fit(images[:64], epochs=4, verbose=0, callbacks=[Diverging(), monitor]).history
+    assert len([each for each in seen if each.category is CollapseWarning]) == 1
+    assert np.isnan(history["reconstruction_error"]).tolist() == [False, True, True, False]
+    assert np.isnan(history["active_units"]).tolist() == [False, False, True, False]
+    assert history["kl"][0] == history["kl"][1] == history["kl"][3]
+
+
+def test_infinity_is_nan_too(images):
+    def function(x):
+        return np.zeros((len(x), 2)), np.full((len(x), 2), 1e4)  # exp(1e4) overflows, as the KL does
+
+    assert np.isnan(CollapseMonitor(function, None, images[:9]).measure()["kl"])
+
+
+class OwnNumbers(keras.callbacks.Callback):
+    """Stands for a model that has numbers of its own by our names."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs |= {"kl": 100.0 + epoch, "reconstruction_error": -1.0}
+
+
+def test_numbers_of_the_model_keep_their_names(images):
+    model = vae()
+    model.optimizer.learning_rate = 1e-4
+    monitor = CollapseMonitor(model.encoder, model.decoder, images[:200], budget=1e9)
+    history = model.fit(images, epochs=2, verbose=0, callbacks=[OwnNumbers(), monitor]).history
+    assert history["kl"] == [100.0, 101.0]
+    assert history["reconstruction_error"] == [-1.0, -1.0]
+    found = monitor.measure()
+    assert history["collapse_kl"][-1] == found["kl"]
+    assert history["collapse_reconstruction_error"][-1] == found["reconstruction_error"]
+    assert history["active_units"][-1] == found["active_units"]
+    assert "collapse_active_units" not in history
+
+
+def test_models_that_do_not_fit_are_refused_before_the_first_epoch(images):
+    model, begun = vae(), []
+    monitor = CollapseMonitor(model.encoder, model.encoder, images)
+    note = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: begun.append(epoch))
+    with pytest.raises(ConfigError, match="decoder: expected"):
+        model.fit(images, epochs=1, verbose=0, callbacks=[monitor, note])
+    assert not begun
 
 
 def test_plain_functions_will_do(images):
@@ -120,7 +218,7 @@ def test_plain_functions_will_do(images):
         flat = ops.convert_to_numpy(x).reshape(len(x), -1)
         return flat[:, :2], np.zeros((len(x), 2))
 
-    found = CollapseMonitor(function, images[:100]).measure()
+    found = CollapseMonitor(function, None, images[:100]).measure()
     assert found["active_units"] == 2
     assert found["sigma_q50"] == 1
     assert "reconstruction_error" not in found
@@ -137,4 +235,4 @@ def test_plain_functions_will_do(images):
 )
 def test_bad_input_is_refused_at_once(images, given, message):
     with pytest.raises(ConfigError, match=message):
-        CollapseMonitor(lambda x: (x, x), images, **given)
+        CollapseMonitor(lambda x: (x, x), None, images, **given)

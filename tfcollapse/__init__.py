@@ -25,10 +25,12 @@ _PUBLIC = {
     "train_together": "tfcollapse.training.trainer",
     "export": "tfcollapse.exports.saved_model",
     "diagnose": "tfcollapse.diagnosis.diagnose",
+    "Diagnosis": "tfcollapse.diagnosis.diagnose",
     "blame": "tfcollapse.diagnosis.blame",
     "blame_build": "tfcollapse.diagnosis.blame",
     "layer_gains": "tfcollapse.diagnosis.layer_gains",
     "CollapseMonitor": "tfcollapse.diagnosis.monitor",
+    "CollapseWarning": "tfcollapse.diagnosis.monitor",
     "UserError": "tfcollapse.errors",
 }
 __all__ = ["__version__", *_PUBLIC]
