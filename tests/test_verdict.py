@@ -36,11 +36,13 @@ def measurements(active=2, dead=2, gamma=0.01, optimal=0.01, residual=(), **chan
         "pca_error": 0.02,
         "predicted_active_units": latent,
         "residual_variances": np.array([*residual, *[0.0] * (latent - len(residual))]),
+        "data_eigenvalues": np.array([0.5, 0.2]),
         "shuffled_error_per_unit": np.zeros(latent),
         "smallest_singular_value": (0.0, 0.1),
         "amortization_gap": None,
         "autoregressive": False,
         "own_variances": None,
+        "shown": (np.zeros((2, 4, 4, 1)), np.zeros((2, 4, 4, 1))),
     }
     return Measurements(**(values | changed))
 

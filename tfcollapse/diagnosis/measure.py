@@ -19,6 +19,7 @@ from tfcollapse.metrics.information import AggregatePosterior
 from tfcollapse.metrics.spectrum import spectrum
 
 _DRAWS = 2_048
+_EIGENVALUES, _SHOWN = 256, 8
 _RESIDUAL_IMAGES, _RESIDUAL_NUMBERS = 8_192, 1 << 24
 _QUANTILES, _MEDIAN = (0.0, 0.01, 0.5, 1.0), 2
 
@@ -55,6 +56,7 @@ def measure(adapter: ModelAdapter, images: np.ndarray, gamma: float | None = Non
         mean_predictor_error=data.mean_predictor,
         pca_error=data.pca(components),
         predicted_active_units=None if effective is None else data.active_units(components, effective),
+        data_eigenvalues=data.eigenvalues[:_EIGENVALUES],
         autoregressive=adapter.autoregressive,
         **whole,
         **probed,
@@ -86,7 +88,14 @@ def _probed(
         "shuffled_error": shuffled_error(adapter, encoded, seed),
         "smallest_singular_value": smallest_singular_values(adapter, encoded, variance),
         "amortization_gap": gap,
+        "shown": _shown(adapter, encoded.first(_SHOWN)),
     }
+
+
+def _shown(adapter: ModelAdapter, encoded: Encoded) -> tuple[np.ndarray, np.ndarray]:
+    """Return examples and their reconstructions at the posterior's mean, in one shape."""
+    output = adapter.decode(encoded.mean, encoded.images).mean
+    return encoded.images, output.reshape(encoded.images.shape)
 
 
 def _spread(count: int, wanted: int) -> np.ndarray:

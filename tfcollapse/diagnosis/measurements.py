@@ -56,6 +56,7 @@ class Measurements:
         where it is not known.
       residual_variances: variance of the residuals, image minus reconstruction, along their main directions,
         descending. See `tfcollapse.metrics.residual_spectrum`.
+      data_eigenvalues: of the covariance of the images (1/n), descending, at most 256 of them.
       shuffled_error_per_unit: [latent], squared error summed over pixels that is added when z_j is another image's.
       smallest_singular_value: of the decoder's Jacobian d x_hat / dz (pixel values over units of z), median over
         images: by all units, and by the active ones (Kinoshita et al. 2023), None where none is active.
@@ -65,6 +66,8 @@ class Measurements:
       autoregressive: whether the decoder reads the images too.
       own_variances: where the decoder has variances of its own, quantiles 0, 0.01, 0.5, 1 over images of their mean
         over pixels; else None.
+      shown: some examples and their reconstructions at the posterior's mean, [k, ...] each, for a reader to see; JSON
+        leaves them out.
     """
 
     images: int
@@ -86,11 +89,13 @@ class Measurements:
     pca_error: float
     predicted_active_units: int | None
     residual_variances: np.ndarray
+    data_eigenvalues: np.ndarray
     shuffled_error_per_unit: np.ndarray
     smallest_singular_value: tuple[float, float | None]
     amortization_gap: float | None
     autoregressive: bool
     own_variances: tuple[float, ...] | None
+    shown: tuple[np.ndarray, np.ndarray]
 
     @property
     def kl(self) -> float:
@@ -113,9 +118,10 @@ class Measurements:
         return effective_gamma(self.gamma, self.implied_gamma)
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain numbers, lists and text."""
+        """Return plain numbers, lists and text; not what is `shown`."""
         fields = dataclasses.asdict(self) | {"kl": self.kl, "information": self.information._asdict()}
         fields |= {"active_units": self.active_units, "active_units_by_kl": self.active_units_by_kl}
+        del fields["shown"]
         return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in fields.items()}
 
 
