@@ -196,8 +196,8 @@ def test_the_first_images_keep_their_own_posterior(data):
     encoded = ModelAdapter(encoder, decoder, data[:2]).encode(data[:9])
     first = encoded.first(4)
     mean, log_variance = encoder(data[:4])
-    assert len(first) == len(first.images) == 4
-    assert first.images == pytest.approx(data[:4])
+    assert len(first) == len(first.examples) == 4
+    assert first.examples == pytest.approx(data[:4])
     assert first.mean == pytest.approx(mean)
     assert first.log_variance == pytest.approx(log_variance)
     assert first.sigma == pytest.approx(np.exp(log_variance / 2))

@@ -55,7 +55,7 @@ def test_the_spectrum_is_that_of_the_centred_covariance():
     images = np.random.default_rng(0).integers(0, 256, (500, 3, 2, 2), dtype=np.uint8)
     flat = images.reshape(500, -1) / 255.0
     expected = np.linalg.eigvalsh(np.cov(flat.T, bias=True))[::-1]
-    found = reconstruction.spectrum(images, latent_dim=3)
+    found = reconstruction.spectrum(images, 3, scale=255.0)
     assert found.eigenvalues == pytest.approx(expected, abs=1e-12)
     assert found.total == pytest.approx(expected.sum(), rel=1e-12)
 
@@ -67,7 +67,7 @@ def test_the_pca_floor_is_what_a_pca_reaches_and_the_ceiling_what_the_mean_does(
     _, _, axes = np.linalg.svd(centred, full_matrices=False)
     for latent in (1, 8):
         rest = centred - centred @ axes[:latent].T @ axes[:latent]
-        lines = reconstruction.spectrum(images, latent)
+        lines = reconstruction.spectrum(images, latent, scale=255.0)
         assert lines.pca(latent) == pytest.approx(np.mean(rest**2), rel=1e-9)
         assert lines.mean_predictor == pytest.approx(np.mean(centred**2), rel=1e-9)
 

@@ -40,7 +40,7 @@ def test_two_sets_of_images_of_one_declaration_do_not_share_them(images_of, monk
     computed = []
     monkeypatch.setattr(module, "_spectra", {})
     spectrum = module.spectrum
-    monkeypatch.setattr(module, "spectrum", lambda *arguments: computed.append(1) or spectrum(*arguments))
+    monkeypatch.setattr(module, "spectrum", lambda *given, **named: computed.append(1) or spectrum(*given, **named))
     first, second, third = (reference_errors(RUN, images_of(seed), None) for seed in (1, 2, 1))
     assert first == third != second
     assert len(computed) == 2

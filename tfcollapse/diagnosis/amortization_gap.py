@@ -35,7 +35,7 @@ def amortization_gap(adapter: ModelAdapter, encoded: Encoded, gamma: float, seed
     random = np.random.default_rng(seed)
     descent_draws, held_out_draws = (_mirrored(random, *encoded.mean.shape) for _ in range(2))
     mean, log_variance = (tf.Variable(part.astype(np.float32)) for part in (encoded.mean, encoded.log_variance))
-    images = tf.constant(encoded.images)
+    images = tf.constant(encoded.examples)
     pixels = tf.reshape(images, [len(encoded), -1])
 
     def energy(draws: np.ndarray) -> tf.Tensor:

@@ -28,8 +28,8 @@ from tfcollapse.diagnosis.blame_verdict import (
     Finding,
 )
 from tfcollapse.diagnosis.diagnose import Diagnosis, diagnose
+from tfcollapse.diagnosis.examples import read_examples
 from tfcollapse.diagnosis.layer_gains import LayerGain, layer_gains
-from tfcollapse.diagnosis.model_adapter import check_images
 from tfcollapse.diagnosis.run_diagnosis import diagnose_run
 from tfcollapse.diagnosis.user_model import Build, reconstruction_error, user_autoencoder, user_latent_dim
 from tfcollapse.errors import ConfigError, RunError
@@ -163,7 +163,9 @@ def blame_build(
     Raises:
       ConfigError: images or parts that do not fit; a decoder that reads the images, or has variances of its own.
     """
-    images = check_images(images)
+    images = read_examples(images).array
+    if images.min() < 0 or (images.dtype != np.uint8 and images.max() > 1):
+        raise ConfigError(f"data: expected uint8, or numbers in [0, 1], received {images.min():g} to {images.max():g}")
     if images.dtype != np.uint8:
         images = np.round(images * 255).astype(np.uint8)
     latent_dim = user_latent_dim(*build(seed), images)
@@ -237,7 +239,7 @@ def _experiment(
         name: layer_gains(*untrained_arm(name), images[:_START_IMAGES]) for name in (VAE, SHALLOW_VAE) if name in runs
     }
     latent_dim = runs[VAE].network.latent_dim
-    data = spectrum(images, latent_dim)
+    data = spectrum(images, latent_dim, scale=255.0)
     pca_error = data.pca(min(latent_dim, data.dimensions))
     return Blame(arms, diagnoses, starts, blame_verdict.judge(arms, pca_error, data.mean_predictor))
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from tfcollapse.diagnosis.categories import CATEGORIES
+from tfcollapse.diagnosis.examples import read_examples
 from tfcollapse.diagnosis.measure import measure
 from tfcollapse.diagnosis.measurements import Measurements, facts
-from tfcollapse.diagnosis.model_adapter import ModelAdapter, as_float, check_images
+from tfcollapse.diagnosis.model_adapter import ModelAdapter
 from tfcollapse.diagnosis.verdict import DEFAULT, Thresholds, Verdict, decide
 from tfcollapse.errors import ConfigError
 
@@ -67,8 +68,9 @@ def diagnose(
       encoder: a Keras model or a plain function, images [n, ...] to (mean, log_variance), [n, latent] each.
       decoder: a Keras model or a plain function, z [n, latent] to images; or to (mean, log_variance) per pixel; or, of
         two inputs, (z, images) to images, for an autoregressive decoder.
-      images: [n >= 2, ...], uint8 or in [0, 1], as the encoder takes them (uint8 is divided by 255 first). Give the
-        images that the model was trained on, all of them where there is time.
+      images: [n >= 2, ...], in the units in which the model was trained, or anything that `read_examples` takes (uint8
+        with other values than 0 and 1 is divided by 255). Give what the model was trained on, all of it where there is
+        time.
       gamma: the decoder VARIANCE in the loss; a squared error summed over pixels plus the KL in nats is gamma = 1/2,
         one averaged over the d pixels is gamma = d / 2. None where it is not known; the active units then show it.
       beta: the weight on the KL.
@@ -76,7 +78,7 @@ def diagnose(
       seed: of the draws of z.
 
     Raises:
-      ConfigError: gamma <= 0, images that are not in [0, 1], outputs of shapes that do not fit, NaN.
+      ConfigError: gamma <= 0, data that are no numbers, outputs of shapes that do not fit, NaN.
 
     Example:
       >>> print(diagnose(vae.encoder, vae.decoder, images, gamma=0.5))
@@ -84,7 +86,7 @@ def diagnose(
     for name, value in (("gamma", gamma), ("beta", beta)):
         if value is not None and not 0 < value < np.inf:
             raise ConfigError(f"{name}: expected a number > 0, received {value}")
-    images = check_images(images)
-    adapter = ModelAdapter(encoder, decoder, as_float(images[:2]))
-    measurements = measure(adapter, images, None if gamma is None else gamma * beta, seed)
+    examples = read_examples(images)
+    adapter = ModelAdapter(encoder, decoder, examples.as_float(examples.array[:2]))
+    measurements = measure(adapter, examples, None if gamma is None else gamma * beta, seed)
     return Diagnosis(measurements, decide(measurements, thresholds))

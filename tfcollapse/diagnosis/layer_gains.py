@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from tfcollapse.diagnosis.model_adapter import as_float, check_images
+from tfcollapse.diagnosis.examples import read_examples
 from tfcollapse.errors import ConfigError
 from tfcollapse.metrics.layer_signal import signal
 
@@ -55,7 +55,8 @@ def layer_gains(encoder: keras.Model, decoder: keras.Model, images: np.ndarray) 
             raise ConfigError(
                 f"{name}: expected a Keras model, whose layers can be seen, received {type(part).__name__}"
             )
-    x = tf.constant(as_float(check_images(images)))
+    examples = read_examples(images)
+    x = tf.constant(examples.as_float(examples.array))
     with tf.GradientTape() as tape:
         with _recorded_outputs(encoder) as encoder_outputs:
             encoded = encoder(x)
@@ -63,7 +64,7 @@ def layer_gains(encoder: keras.Model, decoder: keras.Model, images: np.ndarray) 
         with _recorded_outputs(decoder) as decoder_outputs:
             decoded = decoder(mean)
         decoded = decoded[0] if isinstance(decoded, (tuple, list)) else decoded
-        loss = tf.reduce_sum(tf.square(tf.reshape(decoded, [len(images), -1]) - tf.reshape(x, [len(images), -1])))
+        loss = tf.reduce_sum(tf.square(tf.reshape(decoded, [len(examples), -1]) - tf.reshape(x, [len(examples), -1])))
     outputs = [("encoder", *pair) for pair in encoder_outputs] + [("decoder", *pair) for pair in decoder_outputs]
     gradients = tape.gradient(loss, [output for _, _, output in outputs])
     return [

@@ -9,10 +9,10 @@ import numpy as np
 
 from tfcollapse.data.memory_mapped import blocks
 from tfcollapse.diagnosis.amortization_gap import amortization_gap
+from tfcollapse.diagnosis.examples import Examples, read_examples
 from tfcollapse.diagnosis.measurements import Measurements, effective_gamma
-from tfcollapse.diagnosis.model_adapter import BLOCK, Encoded, ModelAdapter, as_float
+from tfcollapse.diagnosis.model_adapter import BLOCK, Encoded, ModelAdapter
 from tfcollapse.diagnosis.probes import probe_units, shuffled_error, smallest_singular_values, squared_errors
-from tfcollapse.errors import ConfigError
 from tfcollapse.metrics import posterior, residual_spectrum
 from tfcollapse.metrics.accumulator import PosteriorAccumulator
 from tfcollapse.metrics.information import AggregatePosterior
@@ -24,50 +24,49 @@ _RESIDUAL_IMAGES, _RESIDUAL_NUMBERS = 8_192, 1 << 24
 _QUANTILES, _MEDIAN = (0.0, 0.01, 0.5, 1.0), 2
 
 
-def measure(adapter: ModelAdapter, images: np.ndarray, gamma: float | None = None, seed: int = 0) -> Measurements:
-    """Measure a VAE on images.
+def measure(adapter: ModelAdapter, data: Any, gamma: float | None = None, seed: int = 0) -> Measurements:
+    """Measure a VAE on examples.
 
     Memory is bounded by the block of 1,024 images, the d x d covariance up to d = 4,096, and 2^24 numbers of residuals.
 
     Args:
-      images: [n, ...], as `model_adapter.check_images` returns them.
+      data: anything that `examples.read_examples` takes.
       gamma: the decoder variance, times beta; None where it is not known.
       seed: of every draw.
 
     Raises:
-      ConfigError: outputs that do not fit or are not finite, images all the same.
+      ConfigError: data that do not fit; outputs that do not fit or are not finite.
     """
-    data = spectrum(images, adapter.latent_dim)
-    if data.mean_predictor <= 1e-12:
-        raise ConfigError("images: expected some that differ, received images all the same")
-    whole = _whole(adapter, images, seed)
+    examples = read_examples(data)
+    known = spectrum(examples.array, adapter.latent_dim, examples.scale)
+    whole = _whole(adapter, examples, seed)
     if adapter.own_variance:  # then there is no one gamma
         gamma = whole["own_variances"][_MEDIAN]
     # In random order: neighbours of a sorted data set are alike, and its first images all of one kind.
-    chosen = np.random.default_rng(seed).permutation(_spread(len(images), BLOCK))
-    probed = _probed(adapter, adapter.encode(as_float(images[chosen])), gamma, whole, seed)
+    chosen = np.random.default_rng(seed).permutation(_spread(len(examples), BLOCK))
+    probed = _probed(adapter, adapter.encode(examples.as_float(examples.array[chosen])), gamma, whole, seed)
     effective = effective_gamma(gamma, probed["implied_gamma"])
-    components = min(adapter.latent_dim, data.dimensions)
+    components = min(adapter.latent_dim, known.dimensions)
     return Measurements(
-        dimensions=data.dimensions,
+        dimensions=known.dimensions,
         latent_dim=adapter.latent_dim,
         gamma=gamma,
         optimal_gamma=whole["error"],
-        mean_predictor_error=data.mean_predictor,
-        pca_error=data.pca(components),
-        predicted_active_units=None if effective is None else data.active_units(components, effective),
-        data_eigenvalues=data.eigenvalues[:_EIGENVALUES],
+        mean_predictor_error=known.mean_predictor,
+        pca_error=known.pca(components),
+        predicted_active_units=None if effective is None else known.active_units(components, effective),
+        data_eigenvalues=known.eigenvalues[:_EIGENVALUES],
         autoregressive=adapter.autoregressive,
         **whole,
         **probed,
     )
 
 
-def _whole(adapter: ModelAdapter, images: np.ndarray, seed: int) -> dict[str, Any]:
-    """Measure what is averaged over all images."""
-    one_pass = _Pass(adapter, images, seed)
-    for number, block in enumerate(blocks(images, BLOCK)):
-        one_pass.add(number, as_float(block))
+def _whole(adapter: ModelAdapter, examples: Examples, seed: int) -> dict[str, Any]:
+    """Measure what is averaged over all examples."""
+    one_pass = _Pass(adapter, examples, seed)
+    for number, block in enumerate(blocks(examples.array, BLOCK)):
+        one_pass.add(number, examples.as_float(block))
     return one_pass.measurements()
 
 
@@ -94,8 +93,8 @@ def _probed(
 
 def _shown(adapter: ModelAdapter, encoded: Encoded) -> tuple[np.ndarray, np.ndarray]:
     """Return examples and their reconstructions at the posterior's mean, in one shape."""
-    output = adapter.decode(encoded.mean, encoded.images).mean
-    return encoded.images, output.reshape(encoded.images.shape)
+    output = adapter.decode(encoded.mean, encoded.examples).mean
+    return encoded.examples, output.reshape(encoded.examples.shape)
 
 
 def _spread(count: int, wanted: int) -> np.ndarray:
@@ -104,15 +103,16 @@ def _spread(count: int, wanted: int) -> np.ndarray:
 
 
 class _Pass:
-    """Sums over blocks of all images, and the residuals of some."""
+    """Sums over blocks of all examples, and the residuals of some."""
 
-    def __init__(self, adapter: ModelAdapter, images: np.ndarray, seed: int):
+    def __init__(self, adapter: ModelAdapter, examples: Examples, seed: int):
         self.adapter, self.seed = adapter, seed
-        dimensions = math.prod(images.shape[1:])
+        dimensions = math.prod(examples.array.shape[1:])
         self.accumulator = PosteriorAccumulator(dimensions, covariance=True)
-        self.aggregate = _aggregate_posterior(adapter, images, seed)
-        self.with_residual = np.zeros(len(images), bool)
-        self.with_residual[_spread(len(images), min(_RESIDUAL_IMAGES, max(2, _RESIDUAL_NUMBERS // dimensions)))] = True
+        self.aggregate = _aggregate_posterior(adapter, examples, seed)
+        self.with_residual = np.zeros(len(examples), bool)
+        kept = min(_RESIDUAL_IMAGES, max(2, _RESIDUAL_NUMBERS // dimensions))
+        self.with_residual[_spread(len(examples), kept)] = True
         self.residuals: list[np.ndarray] = []
         self.own_variances: list[np.ndarray] = []
 
@@ -150,10 +150,10 @@ class _Pass:
         }
 
 
-def _aggregate_posterior(adapter: ModelAdapter, images: np.ndarray, seed: int) -> AggregatePosterior:
-    """Draw z from the posterior of some images: the points at which the aggregate posterior is to be measured."""
-    drawn = images[_spread(len(images), _DRAWS)]
-    parts = [adapter.encode(as_float(block)) for block in blocks(drawn, BLOCK)]
+def _aggregate_posterior(adapter: ModelAdapter, examples: Examples, seed: int) -> AggregatePosterior:
+    """Draw z from the posterior of some examples: the points at which the aggregate posterior is to be measured."""
+    drawn = examples.array[_spread(len(examples), _DRAWS)]
+    parts = [adapter.encode(examples.as_float(block)) for block in blocks(drawn, BLOCK)]
     mean = np.concatenate([part.mean for part in parts])
     log_variance = np.concatenate([part.log_variance for part in parts])
     return AggregatePosterior(mean, log_variance, np.random.default_rng(seed).standard_normal(mean.shape))

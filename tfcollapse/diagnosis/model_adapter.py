@@ -18,19 +18,19 @@ _SIZES = (64, 256, BLOCK)
 
 @dataclasses.dataclass(frozen=True)
 class Encoded:
-    """Images with their posterior.
+    """Examples with their posterior.
 
     Attributes:
-      images: float32 [n, ...].
+      examples: float32 [n, ...].
       mean, log_variance: [n, latent].
     """
 
-    images: np.ndarray
+    examples: np.ndarray
     mean: np.ndarray
     log_variance: np.ndarray
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.examples)
 
     @property
     def sigma(self) -> np.ndarray:
@@ -38,8 +38,8 @@ class Encoded:
         return np.exp(0.5 * self.log_variance)
 
     def first(self, count: int) -> Encoded:
-        """Return the first `count` images with their posterior."""
-        return Encoded(self.images[:count], self.mean[:count], self.log_variance[:count])
+        """Return the first `count` examples with their posterior."""
+        return Encoded(self.examples[:count], self.mean[:count], self.log_variance[:count])
 
 
 class Output(NamedTuple):
@@ -110,40 +110,6 @@ class ModelAdapter:
                 )
         flat = [_finite("decoder's output", output).reshape(len(output), -1) for output in outputs]
         return Output(flat[0], flat[1] if len(flat) == 2 else None)
-
-
-def as_float(images: np.ndarray) -> np.ndarray:
-    """Return a block of images as float32 in [0, 1]. uint8 is divided by 255."""
-    return images.astype(np.float32) / 255.0 if images.dtype == np.uint8 else np.asarray(images, np.float32)
-
-
-def check_images(images: np.ndarray) -> np.ndarray:
-    """Return the images as an array [n >= 2, ...], uint8 or numbers in [0, 1].
-
-    Raises:
-      ConfigError: they are not such an array.
-    """
-    try:
-        images = np.asarray(images)
-    except ValueError:
-        raise ConfigError(
-            "images: expected an array [n >= 2, ...] of numbers, received rows of unequal length"
-        ) from None
-    if images.dtype.kind not in "uif" or images.ndim < 2 or len(images) < 2 or not images.size:
-        raise ConfigError(
-            f"images: expected an array [n >= 2, ...] of numbers, received {images.dtype} of shape {images.shape}"
-        )
-    if images.dtype == np.uint8:
-        return images
-    low, high = images.min(), images.max()
-    if not (np.isfinite(low) and np.isfinite(high)):
-        raise ConfigError("images: expected finite numbers, received NaN or infinity")
-    if low < 0 or high > 1:
-        raise ConfigError(
-            f"images: expected uint8, or numbers in [0, 1], received {low:g} to {high:g}: scale them as the model was "
-            "trained on, then to [0, 1]"
-        )
-    return images
 
 
 def _inputs(part: Any) -> int:

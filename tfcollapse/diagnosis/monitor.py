@@ -11,7 +11,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfcollapse.diagnosis.model_adapter import ModelAdapter, as_float, check_images
+from tfcollapse.diagnosis.examples import read_examples
+from tfcollapse.diagnosis.model_adapter import ModelAdapter
 from tfcollapse.diagnosis.probes import squared_errors
 from tfcollapse.errors import ConfigError, DivergedError
 from tfcollapse.metrics import posterior
@@ -81,7 +82,8 @@ class CollapseMonitor(keras.callbacks.Callback):
         if not (threshold > 0 and budget > 0):
             raise ConfigError(f"threshold, budget: expected numbers > 0, received {threshold} and {budget}")
         self.threshold, self.budget, self.seconds = threshold, budget, 0.0
-        self._examples = as_float(check_images(data)[:_EXAMPLES])
+        examples = read_examples(data, _EXAMPLES)
+        self._examples = examples.as_float(examples.array)
         self._encoder, self._decoder = encoder, decoder
         self._adapter: ModelAdapter | None = None
         self._names = ["active_units", "kl", *_SIGMAS, *["reconstruction_error"] * (decoder is not None)]

@@ -49,16 +49,16 @@ def probe_units(adapter: ModelAdapter, encoded: Encoded, latent_variance: np.nda
     encoded = encoded.first(int(np.clip(_DECODED // (4 * latent_dim), *_IMAGES)))
     mean, sigma = encoded.mean, encoded.sigma
     sample = _sample(encoded, seed)
-    sample_errors = _errors(adapter, sample, encoded.images)
+    sample_errors = _errors(adapter, sample, encoded.examples)
     noise_errors, shuffled_errors = np.zeros(latent_dim), np.zeros(latent_dim)
     for unit in range(latent_dim):
         at_mean, above, below = (
-            _errors(adapter, _with(sample, unit, column), encoded.images).mean()
+            _errors(adapter, _with(sample, unit, column), encoded.examples).mean()
             for column in (mean[:, unit], mean[:, unit] + sigma[:, unit], mean[:, unit] - sigma[:, unit])
         )
         noise_errors[unit] = 0.5 * (above + below) - at_mean
         shuffled = _with(sample, unit, np.roll(sample[:, unit], 1))
-        shuffled_errors[unit] = (_errors(adapter, shuffled, encoded.images) - sample_errors).mean()
+        shuffled_errors[unit] = (_errors(adapter, shuffled, encoded.examples) - sample_errors).mean()
     active = active_units(latent_variance)
     variance_lost = (1.0 - sigma.astype(np.float64) ** 2).mean(axis=0)[active].sum()
     implied_gamma = noise_errors[active].sum() / variance_lost if active.any() and variance_lost > 0 else 0.0
@@ -84,7 +84,7 @@ def smallest_singular_values(
     columns = []
     for unit in range(adapter.latent_dim):
         above, below = (
-            adapter.decode(_with(encoded.mean, unit, encoded.mean[:, unit] + step), encoded.images).mean
+            adapter.decode(_with(encoded.mean, unit, encoded.mean[:, unit] + step), encoded.examples).mean
             for step in (_STEP, -_STEP)
         )
         columns.append((above.astype(np.float64) - below.astype(np.float64)) / (2 * _STEP))
@@ -103,7 +103,7 @@ def shuffled_error(adapter: ModelAdapter, encoded: Encoded, seed: int) -> float:
       seed: of the noise.
     """
     latents = np.roll(_sample(encoded, seed), 1, axis=0)
-    return float(_errors(adapter, latents, encoded.images).mean() / encoded.images[0].size)
+    return float(_errors(adapter, latents, encoded.examples).mean() / encoded.examples[0].size)
 
 
 def squared_errors(images: np.ndarray, outputs: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfcollapse.config.declaration import Run
 from tfcollapse.data.memory_mapped import blocks
-from tfcollapse.diagnosis.model_adapter import ModelAdapter, as_float
+from tfcollapse.diagnosis.model_adapter import ModelAdapter
 from tfcollapse.errors import ConfigError
 from tfcollapse.models.autoencoder import Autoencoder
 
@@ -37,7 +37,7 @@ def user_latent_dim(encoder: keras.Model, decoder: keras.Model, images: np.ndarr
     Raises:
       ConfigError: images or parts that do not fit; a decoder that reads the images, or has variances of its own.
     """
-    adapter = ModelAdapter(encoder, decoder, as_float(images[:2]))
+    adapter = ModelAdapter(encoder, decoder, images[:2].astype(np.float32) / 255)
     if adapter.autoregressive or adapter.own_variance:
         what = "reads the images too" if adapter.autoregressive else "has variances of its own"
         raise ConfigError(
@@ -51,7 +51,7 @@ def reconstruction_error(model: Autoencoder, images: np.ndarray) -> float:
     """Return an AE's squared error per pixel, averaged over images, [n, ...]."""
     total = 0.0
     for block in blocks(images, 256):
-        batch = as_float(block)
+        batch = block.astype(np.float32) / 255  # as in training
         total += float(np.square(batch - np.asarray(model.reconstruct(batch)), dtype=np.float64).sum())
     return total / images.size
 

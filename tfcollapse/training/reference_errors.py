@@ -41,5 +41,5 @@ def _spectrum(run: Run, images: np.ndarray) -> Spectrum:
     if key not in _spectra:
         while len(_spectra) > 1:
             del _spectra[next(iter(_spectra))]
-        _spectra[key] = spectrum(images, run.network.latent_dim)
+        _spectra[key] = spectrum(images, run.network.latent_dim, scale=255.0)
     return _spectra[key]
