@@ -13,9 +13,9 @@ PACKAGE = pathlib.Path(tfcollapse.__file__).parent
 README = PACKAGE.parent / "README.md"
 
 
-def test_the_categories_are_the_paper_s_five_health_and_doubt():
-    assert list(CATEGORIES) == ["healthy", "i", "ii", "iii", "iv", "v", "undecided"]
-    assert [name for name, category in CATEGORIES.items() if category.harmful] == ["ii", "iii", "iv", "v", "undecided"]
+def test_the_categories_are_the_paper_s_five_and_those_of_whole_models():
+    assert list(CATEGORIES) == ["healthy", "i", "ii", "iii", "iv", "v", "undecided", "not trained", "inconsistent"]
+    assert [name for name, category in CATEGORIES.items() if not category.harmful] == ["healthy", "i"]
     assert [name for name, category in CATEGORIES.items() if category.by_decoder] == ["iii", "iv"]
 
 
@@ -32,10 +32,14 @@ def test_a_numbered_category_is_shown_by_its_number():
 
 
 @pytest.mark.parametrize("category", CATEGORIES.values(), ids=list(CATEGORIES))
-def test_what_would_change_a_verdict_asks_only_for_the_numbers_that_decide_gives(category):
-    fields = {field for _, field, _, _ in string.Formatter().parse(category.change) if field is not None}
-    assert fields <= {"reviving_gamma", "optimal_gamma"}
-    assert category.change.format(reviving_gamma=0.5, optimal_gamma=0.25)
+def test_the_words_ask_only_for_what_the_advice_gives(category):
+    fields = [
+        {field for _, field, _, _ in string.Formatter().parse(words) if field is not None}
+        for words in (category.why, category.next_step)
+    ]
+    assert fields[0] <= {"scale", "too_large"}
+    assert fields[1] <= {"active", "less_weight", "blame", "settle", "mend"}
+    assert category.next_step
 
 
 def literal_lists(tree):

@@ -132,18 +132,18 @@ def flat(z):
         (good, flat, {"gamma": 0.0}, "gamma: expected a number > 0, received 0"),
         (good, flat, {"gamma": float("nan")}, "gamma: expected a number > 0"),
         (good, flat, {"beta": -1.0}, "beta: expected a number > 0"),
-        (good, flat, {"images": np.zeros((0, 16))}, "data: expected an array .n >= 2"),
-        (good, flat, {"images": np.full((9, 16), np.nan)}, "data: expected finite"),
-        (good, flat, {"images": np.full((9, 16), 0.5)}, "all the same"),
-        (good, flat, {"images": np.array(["a", "b"])}, "data: expected an array"),
-        (good, flat, {"images": np.array([["a"], ["b"]])}, "data: expected an array .* received <U1"),
-        (good, flat, {"images": [[0.1], [0.2, 0.3]]}, "rows of unequal length"),
-        (good, flat, {"images": np.zeros((5, 0))}, "data: expected an array"),
+        (good, flat, {"data": np.zeros((0, 16))}, "data: expected an array .n >= 2"),
+        (good, flat, {"data": np.full((9, 16), np.nan)}, "data: expected finite"),
+        (good, flat, {"data": np.full((9, 16), 0.5)}, "all the same"),
+        (good, flat, {"data": np.array(["a", "b"])}, "data: expected an array"),
+        (good, flat, {"data": np.array([["a"], ["b"]])}, "data: expected an array .* received <U1"),
+        (good, flat, {"data": [[0.1], [0.2, 0.3]]}, "rows of unequal length"),
+        (good, flat, {"data": np.zeros((5, 0))}, "data: expected an array"),
         (good, flat, {"gamma": -1.0}, "gamma: expected a number > 0, received -1"),
     ],
 )
 def test_what_cannot_be_right_is_refused_in_one_line(encoder, decoder, changed, message):
-    given = {"images": np.random.default_rng(0).uniform(size=(9, 16)), "gamma": 0.1} | changed
+    given = {"data": np.random.default_rng(0).uniform(size=(9, 16)), "gamma": 0.1} | changed
     with pytest.raises(ConfigError, match=message) as raised:
         tc.diagnose(encoder, decoder, **given)
     assert "\n" not in str(raised.value)

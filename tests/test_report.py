@@ -81,7 +81,14 @@ def test_a_verdict_stands_with_its_evidence(swept):
 
 
 EVIDENCE = {"name": "KL", "value": 1.0, "threshold": 2.0, "distance": 2.0, "reading": "below"}
-VERDICT = {"categories": ["v"], "meaning": ["stuck"], "evidence": [EVIDENCE], "notes": [], "change": "more steps"}
+VERDICT = {
+    "headline": "Stuck.",
+    "next_step": "more steps",
+    "categories": ["v"],
+    "meaning": ["stuck"],
+    "evidence": [EVIDENCE],
+    "notes": [],
+}
 
 
 @pytest.mark.parametrize(
@@ -92,7 +99,8 @@ VERDICT = {"categories": ["v"], "meaning": ["stuck"], "evidence": [EVIDENCE], "n
         VERDICT | {"categories": 3},
         VERDICT | {"meaning": []},
         VERDICT | {"notes": [1]},
-        VERDICT | {"change": None},
+        VERDICT | {"next_step": None},
+        VERDICT | {"headline": 1},
         VERDICT | {"evidence": None},
         VERDICT | {"evidence": ["KL"]},
         VERDICT | {"evidence": [EVIDENCE | {"value": "1"}]},
@@ -126,7 +134,8 @@ def test_a_diagnosis_of_a_stranger_is_text(swept, tmp_path):
     (file,) = copy.glob("runs/*/diagnosis.json")
     attack = "<script>alert(1)</script>"
     evidence = EVIDENCE | {"name": attack, "reading": attack}
-    texts = {"categories": [attack], "meaning": [attack], "evidence": [evidence], "notes": [attack], "change": attack}
+    texts = {"categories": [attack], "meaning": [attack], "evidence": [evidence], "notes": [attack]}
+    texts |= {"headline": attack, "next_step": attack}
     file.write_text(json.dumps({"verdict": texts}))
     page = report(copy, tmp_path / "report.html").read_text()
     assert page.count("<script") == 1  # our own

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tfcollapse.diagnosis.categories import CATEGORIES
+from tfcollapse.diagnosis.consistency import Misreading
+from tfcollapse.diagnosis.evidence import Thresholds
 from tfcollapse.diagnosis.measurements import Measurements
-from tfcollapse.diagnosis.verdict import Thresholds, decide
+from tfcollapse.diagnosis.verdict import decide
 from tfcollapse.metrics.information import Information
 
 
@@ -20,9 +22,11 @@ def measurements(active=2, dead=2, gamma=0.01, optimal=0.01, residual=(), **chan
         "images": 1_000,
         "dimensions": 16,
         "latent_dim": latent,
+        "likelihood": "gaussian",
         "gamma": gamma,
         "implied_gamma": None,
         "optimal_gamma": optimal,
+        "dispersion": optimal,
         "kl_per_dimension": np.array([2.0] * active + [0.001 * (i + 1) for i in range(dead)]),
         "latent_variance": np.array([0.9] * active + [1e-4] * dead),
         "sigma": np.array([0.3] * active + [1.0] * dead),
@@ -40,6 +44,15 @@ def measurements(active=2, dead=2, gamma=0.01, optimal=0.01, residual=(), **chan
         "shuffled_error_per_unit": np.zeros(latent),
         "smallest_singular_value": (0.0, 0.1),
         "amortization_gap": None,
+        "implied_gamma_per_unit": np.full(latent, np.nan),
+        "second_moment": np.ones(latent),
+        "squared_sigma": np.array([0.09] * active + [1.0] * dead),
+        "share_near_prior": dead / latent,
+        "mean_residual_share": 0.0,
+        "data_range": (0.0, 1.0),
+        "output_range": (0.0, 1.0),
+        "misreading": Misreading(0.0, optimal, optimal, 1.0, math.inf, math.inf),
+        "codebook": (),
         "autoregressive": False,
         "own_variances": None,
         "shown": (np.zeros((2, 4, 4, 1)), np.zeros((2, 4, 4, 1))),
@@ -145,10 +158,11 @@ def test_every_unit_has_one_label_and_every_number_its_place(active, dead, gamma
     assert sum(verdict.counts.values()) == active + dead == len(verdict.per_dimension)
     assert verdict.per_dimension.count("active") == active == verdict.counts["active"]
     for name in verdict.categories:
-        assert name in CATEGORIES
-        assert name == "healthy" or verdict.per_dimension.count(name) == verdict.counts[name] > 0
+        assert verdict.per_dimension.count(name) == verdict.counts.get(name, 0)
+        assert CATEGORIES[name].order == 0 or verdict.counts[name] > 0
     assert all(each.distance >= 1 for each in verdict.evidence)
-    assert verdict.change
+    assert verdict.headline
+    assert verdict.next_step
 
 
 def test_a_dead_unit_s_label_goes_by_its_kl():
@@ -157,7 +171,7 @@ def test_a_dead_unit_s_label_goes_by_its_kl():
 
 
 @pytest.mark.parametrize(
-    ("error", "note"), [(0.09, "training has hardly begun"), (0.05, "below a linear one's capacity"), (0.01, None)]
+    ("error", "note"), [(0.09, "above the mean predictor's"), (0.05, "below a linear one's capacity"), (0.01, None)]
 )
 def test_an_error_above_the_ceiling_or_the_floor_is_noted(error, note):
     notes = " ".join(decide(measurements(error_at_mean=error)).notes)
@@ -173,6 +187,6 @@ def test_thresholds_can_be_moved():
 
 def test_evidence_says_how_far_from_the_threshold():
     evidence = {each.name: each for each in decide(measurements(residual=(0.06,))).evidence}
-    margin = next(each for name, each in evidence.items() if "effective gamma" in name and "margin" in name)
+    margin = evidence["largest variance left in the residual, over the effective gamma"]
     assert margin.value == pytest.approx(6.0)
     assert margin.distance == pytest.approx(4.0)

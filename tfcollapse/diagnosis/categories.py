@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 HEALTHY, UNDECIDED = "healthy", "undecided"
+NOT_TRAINED, INCONSISTENT = "not trained", "inconsistent"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,11 +19,14 @@ class Category:
     Attributes:
       name: the number that section 3 of the paper gives it, or a word.
       meaning: what it says of the model.
-      harmful: whether its dead units should be alive.
+      harmful: whether its units should do more than they do, or nothing can be said of them.
       order: the place in which dead units get this label. The dead unit with the largest KL gets the smallest order.
         0 where no dead unit can have the category.
-      change: what would change the verdict. A format string; `verdict.decide` fills in these numbers:
-        reviving_gamma, the gamma below which the first dead unit is worth its KL, and optimal_gamma, eq. (10).
+      why: why its units are idle, as the end of a sentence. A format string: `advice` fills in {scale}, the name of
+        what scales the KL, and {too_large}, what is too large.
+      next_step: what to do next. A format string: `advice` fills in {active}, units enough for the data;
+        {less_weight}, how to weigh the KL less; {blame}, what finds out who is to blame; {settle}, what would decide;
+        {mend}, what gives the outputs their meaning.
       by_decoder: whether the kind of decoder alone causes it, so that `tfcollapse blame` holds the decoder responsible.
       numbered: whether the paper numbers it. Then it is shown as "category (i)".
     """
@@ -31,7 +35,8 @@ class Category:
     meaning: str
     harmful: bool
     order: int
-    change: str
+    why: str
+    next_step: str
     by_decoder: bool = False
     numbered: bool = True
 
@@ -44,10 +49,11 @@ class Category:
 _TABLE = (
     Category(
         HEALTHY,
-        "every unit is in use",
+        "every latent unit is in use",
         harmful=False,
         order=0,
-        change="nothing to mend",
+        why="",
+        next_step="nothing needs to be done",
         numbered=False,
     ),
     Category(
@@ -55,22 +61,24 @@ _TABLE = (
         "superfluous units at the prior: harmless",
         harmful=False,
         order=6,
-        change="nothing to mend: fewer latents are enough for these images",
+        why="superfluous: nothing is left that they could code, which is harmless",
+        next_step="nothing needs to be done: {active} latent units are enough for these data",
     ),
     Category(
         "ii",
-        "the decoder variance gamma (or beta, or a loss averaged over pixels) is too large",
+        "the decoder variance gamma, or the weight on the KL, is too large",
         harmful=True,
         order=2,
-        change="gamma below {reviving_gamma:.3g} revives the first unit; learn gamma, or set it to {optimal_gamma:.3g} "
-        "(eq. (10)); with beta, the product counts",
+        why="because {too_large}",
+        next_step="{less_weight}",
     ),
     Category(
         "iii",
         "the decoder's own covariance has degenerated on a few images",
         harmful=True,
         order=4,
-        change="one gamma for all pixels and images, or a least value for the decoder's variances",
+        why="because the decoder's own variance has run off to 0 on a few images",
+        next_step="use one gamma for all numbers and examples, or give the decoder's variances a least value",
         by_decoder=True,
     ),
     Category(
@@ -78,7 +86,8 @@ _TABLE = (
         "the decoder is powerful enough to predict the images without z",
         harmful=True,
         order=5,
-        change="a decoder that sees less of the image (a smaller receptive field, dropout on its input)",
+        why="because the decoder knows the images without z",
+        next_step="use a decoder that sees less of the image (a smaller receptive field, dropout on its input)",
         by_decoder=True,
     ),
     Category(
@@ -86,14 +95,34 @@ _TABLE = (
         "stuck: a bad local minimum, start or budget; gamma does not explain it",
         harmful=True,
         order=1,
-        change="run `tfcollapse blame`; a gamma above {reviving_gamma:.3g} would make the collapse gamma's doing",
+        why="although the loss would be lower with them: training is stuck, and {scale} is not the cause",
+        next_step="find out whether depth, start or budget is to blame: {blame}",
     ),
     Category(
         UNDECIDED,
         "the measurements do not tell",
         harmful=True,
         order=3,
-        change="what the evidence says is missing: more images, or gamma (times beta) declared",
+        why="and the measurements do not tell why",
+        next_step="{settle}",
+        numbered=False,
+    ),
+    Category(
+        NOT_TRAINED,
+        "the model is not at a minimum of its loss",
+        harmful=True,
+        order=0,
+        why="",
+        next_step="train longer (or check the learning rate, and that the loss falls), then diagnose again",
+        numbered=False,
+    ),
+    Category(
+        INCONSISTENT,
+        "the outputs are not what they are taken for",
+        harmful=True,
+        order=0,
+        why="",
+        next_step="{mend}",
         numbered=False,
     ),
 )

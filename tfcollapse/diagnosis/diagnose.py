@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tfcollapse.diagnosis.categories import CATEGORIES
+from tfcollapse.diagnosis.declared_loss import DeclaredLoss, declared_loss
+from tfcollapse.diagnosis.evidence import DEFAULT, Thresholds
 from tfcollapse.diagnosis.examples import read_examples
+from tfcollapse.diagnosis.likelihoods import LINKS, Likelihood
+from tfcollapse.diagnosis.loss import Loss
 from tfcollapse.diagnosis.measure import measure
 from tfcollapse.diagnosis.measurements import Measurements, facts
-from tfcollapse.diagnosis.model_adapter import ModelAdapter
-from tfcollapse.diagnosis.verdict import DEFAULT, Thresholds, Verdict, decide
+from tfcollapse.diagnosis.model_adapter import BLOCK, ModelAdapter
+from tfcollapse.diagnosis.verdict import Verdict, decide
 from tfcollapse.errors import ConfigError
 
 
@@ -34,19 +38,16 @@ class Diagnosis:
 
     def lines(self) -> list[str]:
         """Write the diagnosis as lines for a terminal."""
-        verdict, categories = self.verdict, [CATEGORIES[name] for name in self.verdict.categories]
-        text = [
-            f"{category.title}: {verdict.counts.get(category.name, '')} {category.meaning}" for category in categories
-        ]
-        text += ["", "evidence (and how many times larger or smaller it would have to be to cross the threshold)"]
+        verdict = self.verdict
+        text = [verdict.headline, f"What to do: {verdict.next_step}", ""]
+        text += ["evidence (and how many times larger or smaller it would have to be to cross the threshold)"]
         for evidence in verdict.evidence:
             text.append(f"  {evidence.value:<10.4g} {evidence.name}")
             text.append(
                 f"  {'':10} against {evidence.threshold:.4g}, {evidence.distance:.3g} times: {evidence.reading}"
             )
         text += ["", "measured", *(f"  {name:<44} {value}" for name, value in facts(self.measurements).items())]
-        text += ["", *(f"note: {note}" for note in verdict.notes), f"what would change it: {verdict.change}"]
-        return text
+        return [*text, "", *(f"note: {note}" for note in verdict.notes)]
 
     def __str__(self) -> str:
         return "\n".join(self.lines())
@@ -55,38 +56,119 @@ class Diagnosis:
 def diagnose(
     encoder: Any,
     decoder: Any,
-    images: np.ndarray,
+    data: Any,
     gamma: float | None = None,
     *,
     beta: float = 1.0,
+    loss: str | Loss | None = None,
+    likelihood: str | Likelihood | None = None,
+    output: str | None = None,
+    gamma_learned: bool = False,
+    examples: int | None = None,
     thresholds: Thresholds = DEFAULT,
     seed: int = 0,
 ) -> Diagnosis:
     """Say whether a VAE's posterior has collapsed, which of the paper's categories (section 3) it is, and why.
 
+    What is known of the loss is given as `loss`, or as `gamma` and `beta`. Where nothing is given the active units show
+    it; where no unit is active, the verdict says what each loss would mean.
+
     Args:
-      encoder: a Keras model or a plain function, images [n, ...] to (mean, log_variance), [n, latent] each.
-      decoder: a Keras model or a plain function, z [n, latent] to images; or to (mean, log_variance) per pixel; or, of
-        two inputs, (z, images) to images, for an autoregressive decoder.
-      images: [n >= 2, ...], in the units in which the model was trained, or anything that `read_examples` takes (uint8
+      encoder: a Keras model or a plain function, examples [n, ...] to (mean, log_variance), [n, latent] each.
+      decoder: a Keras model or a plain function, z [n, latent] to examples; or to (mean, log_variance) per number; or,
+        of two inputs, (z, examples) to examples, for an autoregressive decoder.
+      data: [n >= 2, ...], in the units in which the model was trained, or anything that `read_examples` takes (uint8
         with other values than 0 and 1 is divided by 255). Give what the model was trained on, all of it where there is
         time.
       gamma: the decoder VARIANCE in the loss; a squared error summed over pixels plus the KL in nats is gamma = 1/2,
-        one averaged over the d pixels is gamma = d / 2. None where it is not known; the active units then show it.
-      beta: the weight on the KL.
+        one averaged over the d pixels is gamma = d / 2.
+      beta: the weight on the KL, beside gamma or loss.
+      loss: in words, such as "squared error averaged over pixels, weight 784, beta 0.5" or "cross-entropy summed", or a
+        `tfcollapse.Loss`; gamma and beta follow from it.
+      likelihood: "gaussian", "bernoulli", "poisson" or a `tfcollapse.Likelihood`; by default that of the loss, else
+        Gaussian.
+      output: what the decoder's output is: "mean", "logits" or "log_mean". By default it is recognised, and a note says
+        so.
+      gamma_learned: whether gamma is a weight that was trained; then it must have arrived at the error.
+      examples: take the first so many examples alone; None for all, but 10,000 of an iterable.
       thresholds: the values at which the decisions change.
       seed: of the draws of z.
 
     Raises:
-      ConfigError: gamma <= 0, data that are no numbers, outputs of shapes that do not fit, NaN.
+      ConfigError: numbers that are not > 0, outputs of shapes that do not fit, NaN, data that the likelihood excludes.
 
     Example:
-      >>> print(diagnose(vae.encoder, vae.decoder, images, gamma=0.5))
+      >>> print(diagnose(vae.encoder, vae.decoder, images, loss="squared error summed"))
     """
-    for name, value in (("gamma", gamma), ("beta", beta)):
-        if value is not None and not 0 < value < np.inf:
-            raise ConfigError(f"{name}: expected a number > 0, received {value}")
-    examples = read_examples(images)
-    adapter = ModelAdapter(encoder, decoder, examples.as_float(examples.array[:2]))
-    measurements = measure(adapter, examples, None if gamma is None else gamma * beta, seed)
-    return Diagnosis(measurements, decide(measurements, thresholds))
+    return diagnose_known(
+        encoder,
+        decoder,
+        data,
+        lambda shape, latent_dim: declared_loss(shape, latent_dim, gamma, beta, loss, likelihood, gamma_learned),
+        output=output,
+        examples=examples,
+        thresholds=thresholds,
+        seed=seed,
+    )
+
+
+def diagnose_known(
+    encoder: Any,
+    decoder: Any,
+    data: Any,
+    declare: Callable[[tuple[int, ...], int], DeclaredLoss],
+    *,
+    output: str | None = None,
+    examples: int | None = None,
+    thresholds: Thresholds = DEFAULT,
+    seed: int = 0,
+    blame: str = "",
+) -> Diagnosis:
+    """Diagnose a VAE whose loss is known as `declare` says, from the shape of one example and the number of latents.
+
+    Args:
+      encoder, decoder, data, output, examples, thresholds, seed: as `diagnose` takes them.
+      declare: (shape, latent_dim) to what is known of the loss.
+      blame: the command or the line of code that finds out who is to blame for a model of this kind.
+
+    Raises:
+      ConfigError: as `diagnose`.
+    """
+    taken = read_examples(data, examples)
+    sample = taken.as_float(taken.array[:: max(1, len(taken) // BLOCK)][:BLOCK])
+    adapter = ModelAdapter(encoder, decoder, sample[:2])
+    declared = declare(sample.shape[1:], adapter.latent_dim)
+    link = link_of_output(adapter, declared, sample, output)
+    adapter.link = LINKS[link]
+    weight = declared.beta if adapter.own_variance else declared.weight
+    measurements = measure(adapter, taken, weight, seed, likelihood=declared.likelihood)
+    verdict = decide(measurements, thresholds, declared, blame)
+    if link != "mean" and output is None and not declared.logits:
+        note = f"the decoder's output is taken for {link.replace('_', ' ')}: output='mean' says that it is not"
+        verdict = dataclasses.replace(verdict, notes=(note, *verdict.notes))
+    return Diagnosis(measurements, verdict)
+
+
+def link_of_output(adapter: ModelAdapter, declared: DeclaredLoss, sample: np.ndarray, output: str | None) -> str:
+    """Return what the decoder's output is, as a key of `LINKS`: as declared, or as its range shows.
+
+    Under a likelihood of limited support, an output outside it cannot be the mean.
+
+    Raises:
+      ConfigError: an unknown name, or data that the likelihood excludes.
+    """
+    likelihood = declared.likelihood
+    if output is not None and output not in (*LINKS, "probabilities"):
+        raise ConfigError(f"output: expected one of {', '.join(LINKS)}, received {output!r}")
+    low, high = likelihood.support
+    if sample.min() < low or sample.max() > high:
+        raise ConfigError(
+            f"data: expected numbers from {low:g} to {high:g} for the {likelihood.name} likelihood, received "
+            f"{sample.min():.4g} to {sample.max():.4g}: scale them, or declare another likelihood or loss"
+        )
+    if output is not None:
+        return "mean" if output == "probabilities" else output
+    if declared.logits:
+        return "logits"
+    raw = adapter.decode(adapter.encode(sample).mean, sample).mean
+    return likelihood.link if raw.min() < low or raw.max() > high else "mean"

@@ -128,6 +128,44 @@ def negative_binomial(theta: float | np.ndarray) -> Likelihood:
     return Likelihood("negative binomial", variance, negative_log_likelihood, (0.0, math.inf), "log_mean")
 
 
+def score(
+    likelihood: Likelihood, x: np.ndarray, mean: np.ndarray, log_variance: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the score of every number and its expected information, float64 [n, d] each.
+
+    The score is the derivative of the log-likelihood by the natural parameter, x - mean; its variance is V(mean). Where
+    the decoder has variances of its own they are those by the mean: (x - mean) / variance and 1 / variance.
+
+    Args:
+      x, mean: [n, d].
+      log_variance: [n, d], of a decoder with variances of its own.
+    """
+    mean = mean.astype(np.float64)
+    residual = x - mean
+    if log_variance is None:
+        return residual, likelihood.variance(mean)
+    precision = np.exp(-log_variance.astype(np.float64))
+    return residual * precision, precision
+
+
+def negative_log_likelihoods(
+    likelihood: Likelihood, x: np.ndarray, mean: np.ndarray, log_variance: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the negative log-likelihood of every example in nats, summed over numbers, float64 [n].
+
+    A Gaussian's is that at gamma = 1, without d / 2 log 2 pi, where the decoder has no variances of its own.
+
+    Args:
+      x, mean: [n, d].
+      log_variance: [n, d], of a decoder with variances of its own.
+    """
+    mean = mean.astype(np.float64)
+    if log_variance is None:
+        return likelihood.negative_log_likelihood(x.astype(np.float64), mean).sum(axis=1)
+    log_variance = log_variance.astype(np.float64)
+    return 0.5 * (np.square(x - mean) * np.exp(-log_variance) + log_variance).sum(axis=1)
+
+
 _BY_NAME = {likelihood.name: likelihood for likelihood in (GAUSSIAN, BERNOULLI, POISSON)}
 
 

@@ -9,52 +9,65 @@ import numpy as np
 
 from tfcollapse.data.memory_mapped import blocks
 from tfcollapse.diagnosis.amortization_gap import amortization_gap
+from tfcollapse.diagnosis.consistency import ConsistencySums, misreading
 from tfcollapse.diagnosis.examples import Examples, read_examples
+from tfcollapse.diagnosis.likelihoods import GAUSSIAN, Likelihood, score
 from tfcollapse.diagnosis.measurements import Measurements, effective_gamma
 from tfcollapse.diagnosis.model_adapter import BLOCK, Encoded, ModelAdapter
 from tfcollapse.diagnosis.probes import probe_units, shuffled_error, smallest_singular_values, squared_errors
 from tfcollapse.metrics import posterior, residual_spectrum
 from tfcollapse.metrics.accumulator import PosteriorAccumulator
+from tfcollapse.metrics.codebook import codebook_reductions
 from tfcollapse.metrics.information import AggregatePosterior
 from tfcollapse.metrics.spectrum import spectrum
 
 _DRAWS = 2_048
 _EIGENVALUES, _SHOWN = 256, 8
 _RESIDUAL_IMAGES, _RESIDUAL_NUMBERS = 8_192, 1 << 24
-_QUANTILES, _MEDIAN = (0.0, 0.01, 0.5, 1.0), 2
+_QUANTILES = (0.0, 0.01, 0.5, 1.0)
 
 
-def measure(adapter: ModelAdapter, data: Any, gamma: float | None = None, seed: int = 0) -> Measurements:
+def measure(
+    adapter: ModelAdapter,
+    data: Any,
+    gamma: float | None = None,
+    seed: int = 0,
+    *,
+    likelihood: Likelihood = GAUSSIAN,
+) -> Measurements:
     """Measure a VAE on examples.
 
     Memory is bounded by the block of 1,024 images, the d x d covariance up to d = 4,096, and 2^24 numbers of residuals.
 
     Args:
       data: anything that `examples.read_examples` takes.
-      gamma: the decoder variance, times beta; None where it is not known.
+      gamma: the decoder variance, times beta; None where it is not known. For a likelihood without gamma, and for a
+        decoder with variances of its own, it is beta.
       seed: of every draw.
+      likelihood: of the decoder's output.
 
     Raises:
       ConfigError: data that do not fit; outputs that do not fit or are not finite.
     """
     examples = read_examples(data)
     known = spectrum(examples.array, adapter.latent_dim, examples.scale)
-    whole = _whole(adapter, examples, seed)
-    if adapter.own_variance:  # then there is no one gamma
-        gamma = whole["own_variances"][_MEDIAN]
+    whole = _whole(adapter, examples, seed, likelihood)
+    with_gamma = likelihood.has_gamma and not adapter.own_variance
     # In random order: neighbours of a sorted data set are alike, and its first images all of one kind.
     chosen = np.random.default_rng(seed).permutation(_spread(len(examples), BLOCK))
-    probed = _probed(adapter, adapter.encode(examples.as_float(examples.array[chosen])), gamma, whole, seed)
+    encoded = adapter.encode(examples.as_float(examples.array[chosen]))
+    probed = _probed(adapter, encoded, gamma, whole, seed, likelihood)
     effective = effective_gamma(gamma, probed["implied_gamma"])
     components = min(adapter.latent_dim, known.dimensions)
     return Measurements(
         dimensions=known.dimensions,
         latent_dim=adapter.latent_dim,
+        likelihood="own variances" if adapter.own_variance else likelihood.name,
         gamma=gamma,
-        optimal_gamma=whole["error"],
+        optimal_gamma=whole["error"] if with_gamma else min(1.0, whole["dispersion"]),
         mean_predictor_error=known.mean_predictor,
         pca_error=known.pca(components),
-        predicted_active_units=None if effective is None else known.active_units(components, effective),
+        predicted_active_units=known.active_units(components, effective) if effective and with_gamma else None,
         data_eigenvalues=known.eigenvalues[:_EIGENVALUES],
         autoregressive=adapter.autoregressive,
         **whole,
@@ -62,32 +75,37 @@ def measure(adapter: ModelAdapter, data: Any, gamma: float | None = None, seed: 
     )
 
 
-def _whole(adapter: ModelAdapter, examples: Examples, seed: int) -> dict[str, Any]:
+def _whole(adapter: ModelAdapter, examples: Examples, seed: int, likelihood: Likelihood) -> dict[str, Any]:
     """Measure what is averaged over all examples."""
-    one_pass = _Pass(adapter, examples, seed)
+    one_pass = _Pass(adapter, examples, seed, likelihood)
     for number, block in enumerate(blocks(examples.array, BLOCK)):
         one_pass.add(number, examples.as_float(block))
     return one_pass.measurements()
 
 
 def _probed(
-    adapter: ModelAdapter, encoded: Encoded, gamma: float | None, whole: dict[str, Any], seed: int
+    adapter: ModelAdapter,
+    encoded: Encoded,
+    gamma: float | None,
+    whole: dict[str, Any],
+    seed: int,
+    likelihood: Likelihood,
 ) -> dict[str, Any]:
     """Measure what is tried on some images alone, at most BLOCK of them in random order."""
     variance = whole["latent_variance"]
-    units = probe_units(adapter, encoded, variance, seed)
-    # With variances of its own a decoder has no gamma that the encoder could imply, or that a descent could take.
-    implied_gamma = None if adapter.own_variance else units.implied_gamma
+    units = probe_units(adapter, encoded, variance, seed, likelihood)
+    # With variances of its own a decoder has no gamma that a descent could take.
     gap = None
-    if not adapter.own_variance:
-        gap = amortization_gap(adapter, encoded, effective_gamma(gamma, implied_gamma) or whole["error"], seed)
+    if not adapter.own_variance and likelihood.has_gamma:
+        gap = amortization_gap(adapter, encoded, effective_gamma(gamma, units.implied_gamma) or whole["error"], seed)
+    output = adapter.decode(encoded.mean, encoded.examples).mean
     return {
-        "implied_gamma": implied_gamma,
-        "shuffled_error_per_unit": units.shuffled_error_per_unit,
+        **units._asdict(),
         "shuffled_error": shuffled_error(adapter, encoded, seed),
         "smallest_singular_value": smallest_singular_values(adapter, encoded, variance),
         "amortization_gap": gap,
         "shown": _shown(adapter, encoded.first(_SHOWN)),
+        "misreading": misreading(encoded.examples.reshape(len(encoded), -1), output),
     }
 
 
@@ -105,10 +123,11 @@ def _spread(count: int, wanted: int) -> np.ndarray:
 class _Pass:
     """Sums over blocks of all examples, and the residuals of some."""
 
-    def __init__(self, adapter: ModelAdapter, examples: Examples, seed: int):
-        self.adapter, self.seed = adapter, seed
+    def __init__(self, adapter: ModelAdapter, examples: Examples, seed: int, likelihood: Likelihood):
+        self.adapter, self.seed, self.likelihood = adapter, seed, likelihood
         dimensions = math.prod(examples.array.shape[1:])
         self.accumulator = PosteriorAccumulator(dimensions, covariance=True)
+        self.consistency = ConsistencySums(likelihood)
         self.aggregate = _aggregate_posterior(adapter, examples, seed)
         self.with_residual = np.zeros(len(examples), bool)
         kept = min(_RESIDUAL_IMAGES, max(2, _RESIDUAL_NUMBERS // dimensions))
@@ -124,19 +143,26 @@ class _Pass:
         at_sample = self.adapter.decode(encoded.mean + encoded.sigma * noise, images)
         self.aggregate.add(encoded.mean, encoded.log_variance)
         flat, start = images.reshape(len(images), -1), self.accumulator.count
-        self.residuals.append((flat - at_mean.mean)[self.with_residual[start : start + len(images)]])
+        chosen = self.with_residual[start : start + len(images)]
+        variances = None if at_mean.log_variance is None else at_mean.log_variance[chosen]
+        scores = score(self.likelihood, flat[chosen], at_mean.mean[chosen], variances)[0]
+        self.residuals.append(scores.astype(np.float32))
         if at_mean.log_variance is not None:
             self.own_variances.append(np.exp(at_mean.log_variance.astype(np.float64)).mean(axis=1))
         errors = squared_errors(flat, at_sample.mean), squared_errors(flat, at_mean.mean)
         self.accumulator.add(encoded.mean, encoded.log_variance, *errors)
+        self.consistency.add(encoded.mean, encoded.log_variance, flat, at_sample)
 
     def measurements(self) -> dict[str, Any]:
         """Return the fields of `Measurements` that the blocks give."""
-        sums = self.accumulator
-        residuals = np.random.default_rng(self.seed).permutation(np.concatenate(self.residuals))
-        own = self.own_variances
+        sums, checks, own = self.accumulator, self.consistency, self.own_variances
+        # Divided by the root of the likelihood's own variance, residuals of every likelihood are alike.
+        whitened = np.concatenate(self.residuals) / np.sqrt(checks.information).astype(np.float32)
+        residuals = np.random.default_rng(self.seed).permutation(whitened)
+        idle = ~posterior.active_units(sums.latent_variance) | (sums.sigma > posterior.SIGMA_NEAR_PRIOR)
         return {
             "images": sums.count,
+            "dispersion": checks.dispersion,
             "error": sums.error,
             "error_at_mean": sums.error_at_mean,
             "kl_per_dimension": sums.kl_per_dimension,
@@ -146,6 +172,13 @@ class _Pass:
             "information": self.aggregate.information(),
             "effective_rank": posterior.effective_rank(sums.covariance),
             "residual_variances": residual_spectrum.held_out_variances(residuals, self.adapter.latent_dim),
+            "second_moment": checks.second_moment,
+            "squared_sigma": checks.squared_sigma,
+            "share_near_prior": sums.share_near_prior,
+            "mean_residual_share": checks.mean_residual_share,
+            "data_range": checks.data_range,
+            "output_range": checks.output_range,
+            "codebook": codebook_reductions(residuals) if idle.any() else (),
             "own_variances": tuple(np.quantile(np.concatenate(own), _QUANTILES)) if own else None,
         }
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tfcollapse.diagnosis.consistency import Misreading
 from tfcollapse.metrics.information import Information
 from tfcollapse.metrics.posterior import ACTIVE_KL, active_units
 
@@ -37,11 +38,14 @@ class Measurements:
 
     Attributes:
       images, dimensions, latent_dim: n, d, kappa.
-      gamma: the decoder variance as declared, times beta; None where it was not declared. Where the decoder has
-        variances of its own, their median.
+      likelihood: its name. A Gaussian has gamma; "own variances" is a Gaussian whose decoder gives them.
+      gamma: the decoder variance as declared, times beta; None where it was not declared. For a likelihood without
+        gamma it is beta alone, all reductions of the loss included; so are the next two.
       implied_gamma: the decoder variance (times beta) under which the encoder's sigma_z would be stationary, from the
-        active units; None where none is active, or the decoder has variances of its own. See `probes.probe_units`.
-      optimal_gamma: eq. (10), which is the error at a sample of z.
+        active units; None where none is active. See `probes.probe_units`.
+      optimal_gamma: the gamma that fits the error, eq. (10): the error at a sample of z. For a likelihood without gamma
+        it is 1, or `dispersion` where that is smaller.
+      dispersion: squared residual over the likelihood's variance (Pearson); 1 where the likelihood fits the data.
       kl_per_dimension: [latent], averaged over images.
       latent_variance: [latent], Var_x[mu_j(x)].
       sigma: [latent], mean of sigma_z,j over images.
@@ -63,6 +67,15 @@ class Measurements:
       amortization_gap: nats an image that a descent on the posterior itself gains while the decoder stays (He et al.
         2019): how far the encoder lags behind. None where the decoder cannot be differentiated, or has variances of
         its own.
+      implied_gamma_per_unit: [latent], from each active unit alone; NaN for the others.
+      second_moment: [latent], E[mu_j^2 + sigma_j^2] over images; 1 at a stationary point, see `consistency`.
+      squared_sigma: [latent], E[sigma_j^2] over images.
+      share_near_prior: share of the (image, dimension) pairs with sigma_z > 0.9.
+      mean_residual_share: share of the squared error that the mean residuals make; 0 at a stationary point.
+      data_range, output_range: least and largest number of the images and of the decoder's output.
+      misreading: how near the output comes to the images under other readings.
+      codebook: (K, fall of the squared error of the residuals by a codebook of K entries, in the units of gamma), see
+        `tfcollapse.metrics.codebook`; empty where every unit is well in use.
       autoregressive: whether the decoder reads the images too.
       own_variances: where the decoder has variances of its own, quantiles 0, 0.01, 0.5, 1 over images of their mean
         over pixels; else None.
@@ -73,9 +86,11 @@ class Measurements:
     images: int
     dimensions: int
     latent_dim: int
+    likelihood: str
     gamma: float | None
     implied_gamma: float | None
     optimal_gamma: float
+    dispersion: float
     kl_per_dimension: np.ndarray
     latent_variance: np.ndarray
     sigma: np.ndarray
@@ -93,6 +108,15 @@ class Measurements:
     shuffled_error_per_unit: np.ndarray
     smallest_singular_value: tuple[float, float | None]
     amortization_gap: float | None
+    implied_gamma_per_unit: np.ndarray
+    second_moment: np.ndarray
+    squared_sigma: np.ndarray
+    share_near_prior: float
+    mean_residual_share: float
+    data_range: tuple[float, float]
+    output_range: tuple[float, float]
+    misreading: Misreading
+    codebook: tuple[tuple[int, float], ...]
     autoregressive: bool
     own_variances: tuple[float, ...] | None
     shown: tuple[np.ndarray, np.ndarray]
@@ -122,7 +146,13 @@ class Measurements:
         fields = dataclasses.asdict(self) | {"kl": self.kl, "information": self.information._asdict()}
         fields |= {"active_units": self.active_units, "active_units_by_kl": self.active_units_by_kl}
         del fields["shown"]
-        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in fields.items()}
+        fields["misreading"] = self.misreading._asdict()
+        return {name: _plain(value) for name, value in fields.items()}
+
+
+def scale_name(m: Measurements) -> str:
+    """Return what scales the KL against the error: "gamma", or "beta" for a likelihood without gamma."""
+    return "gamma" if m.likelihood == "gaussian" else "beta"
 
 
 def facts(m: Measurements) -> dict[str, str]:
@@ -145,6 +175,16 @@ def facts(m: Measurements) -> dict[str, str]:
         "smallest singular value of dx/dz: all; active": f"{smallest:.3g}; {_maybe(active)}",
         "gain by refining the posterior (nats)": _maybe(m.amortization_gap),
     }
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it: lists for arrays, None for a number that is not finite."""
+    if isinstance(value, dict):
+        return {name: _plain(entry) for name, entry in value.items()}
+    if isinstance(value, (np.ndarray, list, tuple)):
+        return [_plain(entry) for entry in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _maybe(value: float | None) -> str:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tfcollapse.diagnosis.likelihoods import LINKS
 from tfcollapse.errors import ConfigError, DivergedError
 
 BLOCK = 1_024
@@ -68,6 +69,7 @@ class ModelAdapter:
       latent_dim: how many latents the encoder has.
       autoregressive: whether the decoder reads the images too.
       own_variance: whether the decoder gives a variance of its own for every pixel.
+      link: what turns the decoder's output into the mean; the identity unless it is set.
 
     Raises:
       ConfigError: shapes that do not fit, outputs that are not finite, or something that cannot be called.
@@ -77,7 +79,7 @@ class ModelAdapter:
         for name, part in (("encoder", encoder), ("decoder", decoder)):
             if not callable(part):
                 raise ConfigError(f"{name}: expected a Keras model or a function, received {type(part).__name__}")
-        self.encoder, self.decoder = encoder, decoder
+        self.encoder, self.decoder, self.link = encoder, decoder, LINKS["mean"]
         self.autoregressive = _inputs(decoder) >= 2
         mean = self.encode(sample).mean
         self.latent_dim = mean.shape[1]
@@ -109,7 +111,7 @@ class ModelAdapter:
                     f"received {output.shape}"
                 )
         flat = [_finite("decoder's output", output).reshape(len(output), -1) for output in outputs]
-        return Output(flat[0], flat[1] if len(flat) == 2 else None)
+        return Output(self.link.mean(flat[0]), flat[1] if len(flat) == 2 else None)
 
 
 def _inputs(part: Any) -> int:

@@ -1,4 +1,4 @@
-"""Decode latents that are changed on purpose, and measure how the squared error answers. No gradient is used."""
+"""Decode latents that are changed on purpose, and measure how the error answers. No gradient is used."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfcollapse.diagnosis.likelihoods import GAUSSIAN, Likelihood, negative_log_likelihoods
 from tfcollapse.diagnosis.model_adapter import BLOCK, Encoded, ModelAdapter
 from tfcollapse.metrics.posterior import active_units
 
@@ -13,6 +14,8 @@ _DECODED = 16_384
 """Latent vectors that `probe_units` may decode, in all."""
 _IMAGES = (8, 256)
 _JACOBIANS = 16
+_LEAST_LOST = 0.1
+"""A unit tells gamma by itself where 1 - sigma_j^2 is above this; below it the division amplifies noise."""
 _STEP = 0.01
 """In units of the prior's standard deviation: float32 leaves 1e-5 of a pixel's slope, a ReLU's kinks are rarely met."""
 
@@ -22,28 +25,38 @@ class UnitProbe(NamedTuple):
 
     Attributes:
       implied_gamma: the decoder variance, times beta, under which the encoder's sigma_z would be stationary; None where
-        no unit is active.
+        no unit is active. For another likelihood than the Gaussian it is beta.
+      implied_gamma_per_unit: [latent], the same from each active unit alone; NaN for the others.
       shuffled_error_per_unit: [latent], squared error summed over pixels that is added when z_j is another image's.
     """
 
     implied_gamma: float | None
+    implied_gamma_per_unit: np.ndarray
     shuffled_error_per_unit: np.ndarray
 
 
-def probe_units(adapter: ModelAdapter, encoded: Encoded, latent_variance: np.ndarray, seed: int) -> UnitProbe:
-    """Measure how the error answers to the noise of z_j, and to another image's z_j, one latent at a time.
+def probe_units(
+    adapter: ModelAdapter,
+    encoded: Encoded,
+    latent_variance: np.ndarray,
+    seed: int,
+    likelihood: Likelihood = GAUSSIAN,
+) -> UnitProbe:
+    """Measure how the error answers to the noise of z_j, and to another example's z_j, one latent at a time.
 
     The first gives the implied gamma. At any stationary point of eq. (4), whatever the encoder, the derivative by the
-    bias of the log variance's head of unit j is 0. It follows that the error that the noise of z_j adds, divided by
-    gamma, is 1 - sigma_j^2, both averaged over images. So the sum of the added errors over the active units, divided by
-    the sum of 1 - sigma_j^2, is the gamma that the encoder was trained under (times beta, and times d where the loss
-    averages over pixels). The added error is measured with the two points z_j = mu_j +- sigma_j against z_j = mu_j, the
-    other latents at a sample. That is exact where the decoder is affine.
+    bias of the log variance's head of unit j is 0. It follows that the squared error that the noise of z_j adds,
+    divided by gamma, is 1 - sigma_j^2, both averaged over examples. So the sum of the added errors over the active
+    units, divided by the sum of 1 - sigma_j^2, is the gamma that the encoder was trained under (times beta, and times d
+    where the loss averages over pixels). For another likelihood twice the negative log-likelihood takes the place of
+    the squared error, and the result is beta. The added error is measured with the two points z_j = mu_j +- sigma_j
+    against z_j = mu_j, the other latents at a sample. That is exact where decoder and likelihood are quadratic.
 
     Args:
-      encoded: images in random order; the first 8 to 256 are used, fewer the more latents there are.
+      encoded: examples in random order; the first 8 to 256 are used, fewer the more latents there are.
       latent_variance: [latent], which tells the active units.
       seed: of the noise.
+      likelihood: of the decoder's output.
     """
     latent_dim = adapter.latent_dim
     encoded = encoded.first(int(np.clip(_DECODED // (4 * latent_dim), *_IMAGES)))
@@ -53,16 +66,19 @@ def probe_units(adapter: ModelAdapter, encoded: Encoded, latent_variance: np.nda
     noise_errors, shuffled_errors = np.zeros(latent_dim), np.zeros(latent_dim)
     for unit in range(latent_dim):
         at_mean, above, below = (
-            _errors(adapter, _with(sample, unit, column), encoded.examples).mean()
+            2.0 * _likelihood_errors(adapter, _with(sample, unit, column), encoded.examples, likelihood).mean()
             for column in (mean[:, unit], mean[:, unit] + sigma[:, unit], mean[:, unit] - sigma[:, unit])
         )
         noise_errors[unit] = 0.5 * (above + below) - at_mean
         shuffled = _with(sample, unit, np.roll(sample[:, unit], 1))
         shuffled_errors[unit] = (_errors(adapter, shuffled, encoded.examples) - sample_errors).mean()
     active = active_units(latent_variance)
-    variance_lost = (1.0 - sigma.astype(np.float64) ** 2).mean(axis=0)[active].sum()
-    implied_gamma = noise_errors[active].sum() / variance_lost if active.any() and variance_lost > 0 else 0.0
-    return UnitProbe(float(implied_gamma) if implied_gamma > 0 else None, shuffled_errors)
+    variance_lost = (1.0 - sigma.astype(np.float64) ** 2).mean(axis=0)
+    lost_by_active = variance_lost[active].sum()
+    implied_gamma = noise_errors[active].sum() / lost_by_active if active.any() and lost_by_active > 0 else 0.0
+    usable = active & (variance_lost > _LEAST_LOST)
+    per_unit = np.where(usable, noise_errors / np.where(usable, variance_lost, 1.0), np.nan)
+    return UnitProbe(float(implied_gamma) if implied_gamma > 0 else None, per_unit, shuffled_errors)
 
 
 def smallest_singular_values(
@@ -137,3 +153,12 @@ def _errors(adapter: ModelAdapter, latents: np.ndarray, images: np.ndarray) -> n
     """Return the squared error of each image decoded from its latents, summed over pixels, [n]."""
     assert len(images) <= BLOCK
     return squared_errors(images, adapter.decode(latents, images).mean)
+
+
+def _likelihood_errors(
+    adapter: ModelAdapter, latents: np.ndarray, examples: np.ndarray, likelihood: Likelihood
+) -> np.ndarray:
+    """Return the negative log-likelihood of each example decoded from its latents, in nats, [n]."""
+    output = adapter.decode(latents, examples)
+    flat = examples.reshape(len(examples), -1)
+    return negative_log_likelihoods(likelihood, flat, output.mean, output.log_variance)

@@ -7,7 +7,8 @@ import pathlib
 from typing import Any
 
 from tfcollapse.data.dataset import load
-from tfcollapse.diagnosis.diagnose import Diagnosis, diagnose
+from tfcollapse.diagnosis.declared_loss import TRAINING, DeclaredLoss
+from tfcollapse.diagnosis.diagnose import Diagnosis, diagnose_known
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.models.autoencoder import load_model
 from tfcollapse.records.files import replacing
@@ -40,7 +41,16 @@ def diagnose_run(path: pathlib.Path, data_dir: Any = None, images: int | None = 
     data = load(run.data, data_dir=data_dir).train[:images]
     if not run.objective.beta > 0:
         raise ConfigError(f"'{path}': expected beta > 0, received a VAE without a KL term, which is an AE with noise")
-    diagnosis = diagnose(model.encoder, model.decoder, data, float(model.gamma), beta=run.objective.beta, seed=run.seed)
+    declared = DeclaredLoss(
+        gamma=float(model.gamma),
+        beta=run.objective.beta,
+        source=TRAINING,
+        learned=run.objective.gamma == "learned",
+    )
+    blame = f"tfcollapse blame --config {path / 'config.json'}"
+    diagnosis = diagnose_known(
+        model.encoder, model.decoder, data, lambda shape, latent_dim: declared, seed=run.seed, blame=blame
+    )
     provenance = environment(command=command)
     with replacing(path / DIAGNOSIS) as partial:
         partial.write_text(json.dumps(diagnosis.as_json() | {"made": provenance}, indent=1) + "\n")

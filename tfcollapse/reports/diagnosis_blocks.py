@@ -26,7 +26,7 @@ def saved_verdict(path: pathlib.Path) -> dict[str, Any] | None:
 
 def _is_verdict(value: Any) -> bool:
     """Return whether a value has all that this file shows of a verdict."""
-    if not isinstance(value, dict) or not isinstance(value.get("change"), str):
+    if not isinstance(value, dict) or not _are([value.get("headline"), value.get("next_step")], str):
         return False
     names, meaning, notes, evidence = (value.get(key) for key in ("categories", "meaning", "notes", "evidence"))
     return (
@@ -64,7 +64,7 @@ def diagnosis_blocks(verdict: Mapping[str, Any], measured: Mapping[str, str]) ->
     blocks: list[Block] = [Table(_HEADER, [_evidence(evidence) for evidence in verdict["evidence"]])]
     if measured:
         blocks.append(Table(("measured", "value"), list(measured.items())))
-    return [*blocks, Bullets([prose(note) for note in (*verdict["notes"], verdict["change"])])]
+    return [*blocks, Bullets([prose(note) for note in (*verdict["notes"], verdict["next_step"])])]
 
 
 def _evidence(evidence: Mapping[str, Any]) -> tuple[str, ...]:

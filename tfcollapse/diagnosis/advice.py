@@ -1,0 +1,122 @@
+"""Put a verdict into plain words: what it says, and what to do next for this model."""
+
+from __future__ import annotations
+
+from tfcollapse.diagnosis.categories import CATEGORIES, HEALTHY, INCONSISTENT, NOT_TRAINED
+from tfcollapse.diagnosis.declared_loss import DeclaredLoss
+from tfcollapse.diagnosis.idle_units import IdleUnits, largest_residual
+from tfcollapse.diagnosis.measurements import Measurements, scale_name
+from tfcollapse.diagnosis.units import Units
+
+_BLAME = "tfcollapse.blame_build(build, data)  # build: seed to a fresh (encoder, decoder)"
+
+
+def headline(
+    m: Measurements, units: Units, categories: tuple[str, ...], counts: dict[str, int], idle: IdleUnits
+) -> str:
+    """Say the verdict in one sentence, which names every category."""
+    first = categories[0]
+    if first == HEALTHY:
+        return f"Healthy: {_count(m.latent_dim, 'all', 'latent unit')} in use, and every check agrees."
+    if first == NOT_TRAINED:
+        return f"Not trained yet: {idle.evidence[0].reading}."
+    if first == INCONSISTENT:
+        return f"Inconsistent: {idle.evidence[0].reading.rstrip('?')}{'?' if '?' in idle.evidence[0].reading else '.'}"
+    parts = [_part(m, units, name, counts[name]) for name in categories]
+    return f"{'; '.join(parts)}. {int(units.active.sum())} of {m.latent_dim} are active."
+
+
+def _part(m: Measurements, units: Units, name: str, count: int) -> str:
+    """Say what is the matter with the units of one category."""
+    category = CATEGORIES[name]
+    state = "" if not category.harmful else "idle " if count > len(units.dead) else "dead "
+    why = category.why.format(scale=scale_name(m), too_large=_too_large(m))
+    verb = "is" if count == 1 else "are"
+    return f"{count} of {m.latent_dim} latent units {verb} {state}{why} ({category.title})"
+
+
+def _too_large(m: Measurements) -> str:
+    """Say what is too large."""
+    if m.likelihood == "gaussian":
+        return "the decoder variance gamma (times beta) is too large for the error"
+    if m.likelihood == "bernoulli" and m.effective_gamma is not None and m.effective_gamma <= 1.5:
+        return "cross-entropy assumes more noise than these grey data have"
+    return "the KL weighs too much against the error"
+
+
+def next_step(
+    m: Measurements,
+    units: Units,
+    categories: tuple[str, ...],
+    declared: DeclaredLoss,
+    idle: IdleUnits,
+    blame: str,
+) -> str:
+    """Say what to do next, with the command or the line of code where there is one."""
+    first = next((name for name in categories if CATEGORIES[name].harmful), categories[0])
+    return CATEGORIES[first].next_step.format(
+        active=max(1, int(units.active.sum())),
+        less_weight=_less_weight(m, declared),
+        blame=blame or _BLAME,
+        settle=_settle(m, idle),
+        mend=_mend_outputs(m),
+    )
+
+
+def _less_weight(m: Measurements, declared: DeclaredLoss) -> str:
+    """Say how to weigh the KL less."""
+    optimal = m.optimal_gamma
+    if declared.averaged or _is_half_of_numbers(m, declared):
+        return (
+            f"sum the error over the {m.dimensions} numbers of an example in place of averaging it, or weight it by "
+            f"{m.dimensions}: an average makes the KL weigh {m.dimensions} times as much"
+        )
+    if m.likelihood == "gaussian":
+        revived = largest_residual(m) / 1.5
+        beta = f"; beta is {declared.beta:.3g}: lower it first" if declared.beta > 1 else ""
+        return (
+            f"learn gamma, or set it to {optimal:.3g}, which fits the error (that is a weight of {0.5 / optimal:.3g} "
+            f"on the squared error summed over numbers); below {revived:.3g} the first unit comes alive{beta}"
+        )
+    if declared.beta <= 1.5 and m.dispersion < 1:
+        return (
+            f"use a squared error with a learned gamma, or binarise the data, or lower beta to about {m.dispersion:.2g}"
+        )
+    return f"lower the weight on the KL from {m.effective_gamma:.3g} to {optimal:.2g} (summed over numbers, in nats)"
+
+
+def _is_half_of_numbers(m: Measurements, declared: DeclaredLoss) -> bool:
+    """Tell whether the declared gamma is d / 2, which is what an averaged squared error amounts to."""
+    return m.dimensions > 1 and declared.gamma is not None and abs(2 * declared.gamma / m.dimensions - 1) < 1e-3
+
+
+def _settle(m: Measurements, idle: IdleUnits) -> str:
+    """Say what would decide."""
+    if idle.readings:
+        return (
+            "say what the loss is, for example loss='squared error summed' or loss='squared error averaged': "
+            f"{'; '.join(idle.readings)}"
+        )
+    return f"give more data: {m.images} examples are too few for {m.latent_dim} latent units"
+
+
+def _mend_outputs(m: Measurements) -> str:
+    """Say how to give the outputs their right meaning."""
+    read = m.misreading
+    if read.as_logits < 0.5 * read.as_it_is and read.as_logits <= read.rescaled:
+        return (
+            "say so with output='logits' (loss='cross-entropy summed' knows it too), or add the sigmoid to the decoder"
+        )
+    if read.as_log_mean < 0.5 * read.as_it_is and read.as_log_mean <= read.rescaled:
+        return "say so with output='log_mean' and likelihood='poisson'"
+    if read.rescaled < 0.5 * read.as_it_is:
+        return "give the data in the scale that the model was trained on"
+    return (
+        "take the activation off the encoder's second output, or say what it is: spread='sigma', 'variance' or "
+        "'log_sigma'"
+    )
+
+
+def _count(count: int, word: str, noun: str) -> str:
+    """Write "all 8 latent units are"."""
+    return f"the {noun} is" if count == 1 else f"{word} {count} {noun}s are"

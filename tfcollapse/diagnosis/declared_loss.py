@@ -1,0 +1,98 @@
+"""Hold what a user says of the loss, as the numbers that the diagnosis needs."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from tfcollapse.diagnosis import likelihoods
+from tfcollapse.diagnosis.likelihoods import GAUSSIAN, Likelihood
+from tfcollapse.diagnosis.loss import AVERAGED, Loss
+from tfcollapse.errors import ConfigError
+
+NOTHING, NUMBER, WORDS, TRAINING = "nothing", "number", "words", "training"
+
+
+@dataclasses.dataclass(frozen=True)
+class DeclaredLoss:
+    """The loss that a VAE is said to be trained by.
+
+    Attributes:
+      likelihood: of the decoder's output.
+      gamma: the decoder variance; None where it is not declared, or the likelihood has none.
+      beta: the weight on the KL, all reductions of the loss included.
+      source: how it is known: NOTHING is declared; a NUMBER, which cannot be trusted where no unit is active; WORDS
+        for the loss; or TRAINING, which is our own.
+      learned: whether gamma is a weight that was trained.
+      averaged: whether the words say that the error is averaged over numbers.
+      text: the loss in words with what follows from it; empty where no words were given.
+      logits: whether the words say that the output is logits.
+    """
+
+    likelihood: Likelihood = GAUSSIAN
+    gamma: float | None = None
+    beta: float = 1.0
+    source: str = NOTHING
+    learned: bool = False
+    averaged: bool = False
+    text: str = ""
+    logits: bool = False
+
+    @property
+    def weight(self) -> float | None:
+        """Gamma times beta; beta for a likelihood without gamma; None where gamma is not known."""
+        if not self.likelihood.has_gamma:
+            return self.beta
+        return None if self.gamma is None else self.gamma * self.beta
+
+
+UNDECLARED = DeclaredLoss()
+"""Nothing is known of the loss."""
+
+
+def declared_loss(
+    shape: tuple[int, ...],
+    latent_dim: int,
+    gamma: float | None = None,
+    beta: float = 1.0,
+    loss: str | Loss | None = None,
+    likelihood: str | Likelihood | None = None,
+    learned: bool = False,
+) -> DeclaredLoss:
+    """Turn the arguments of `diagnose` into numbers.
+
+    Args:
+      shape: of one example.
+      latent_dim: how many latents there are.
+      gamma, beta, loss, likelihood, learned: as `diagnose` takes them.
+
+    Raises:
+      ConfigError: numbers that are not > 0, or arguments that exclude each other.
+    """
+    for name, value in (("gamma", gamma), ("beta", beta)):
+        if value is not None and not 0 < value < math.inf:
+            raise ConfigError(f"{name}: expected a number > 0, received {value}")
+    if learned and gamma is None:
+        raise ConfigError("gamma_learned: expected the gamma that training ended with, received no gamma")
+    if loss is None:
+        found = likelihoods.named(likelihood or GAUSSIAN)
+        if gamma is not None and not found.has_gamma:
+            raise ConfigError(f"gamma: expected none with the {found.name} likelihood, received {gamma}: declare beta")
+        number = gamma is not None or not found.has_gamma
+        return DeclaredLoss(found, gamma, beta, NUMBER if number else NOTHING, learned)
+    if gamma is not None:
+        raise ConfigError(f"loss: expected either loss or gamma, received both: gamma follows from '{loss}'")
+    loss = Loss.parse(loss) if not isinstance(loss, Loss) else loss
+    found = loss.likelihood if likelihood is None else likelihoods.named(likelihood)
+    if found.has_gamma != loss.likelihood.has_gamma:
+        raise ConfigError(f"likelihood: expected the one of the loss, {loss.likelihood.name}, received {found.name}")
+    loss = dataclasses.replace(loss, beta=loss.beta * beta)
+    return DeclaredLoss(
+        found,
+        loss.gamma(shape),
+        loss.kl_weight(shape, latent_dim),
+        WORDS,
+        averaged=loss.reduction == AVERAGED,
+        text=loss.words(shape, latent_dim),
+        logits=loss.logits,
+    )

@@ -1,0 +1,80 @@
+"""Define a number that a verdict rests on, and the thresholds at which the decisions change."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+from tfcollapse.metrics import posterior, residual_spectrum
+
+
+@dataclasses.dataclass(frozen=True)
+class Thresholds:
+    """The value at which each decision changes.
+
+    Attributes:
+      active_variance: a unit is dead at or below this Var_x[mu_j] (Burda et al. 2015).
+      near_prior: an active unit is weak where its mean sigma_z is above this.
+      margin: a unit would lower the loss where the residual's variance over gamma is above this; see
+        `residual_spectrum.MARGIN`.
+      codebook_gain: a codebook pays where it gains more nats an example than this; see `tfcollapse.metrics.codebook`.
+      gamma_excess: gamma is too large where the effective gamma over the one that fits the error is above this.
+      gamma_arrived: a learned gamma has arrived where it is within this factor of the error.
+      trained: a network is trained where its error over the mean predictor's is below this.
+      at_the_mean: a decoder without any active unit stands at the mean predictor where the same ratio is below this.
+      second_moment: E[mu_j^2 + sigma_j^2] may be this far from 1 at a stationary point (median over units).
+      squared_sigma: an active unit's E[sigma_j^2] is below this at a stationary point.
+      mean_residual: the mean residuals' share of the error may be so large at a stationary point.
+      agreement: the gammas that single units imply may differ by this factor at a stationary point (quartiles).
+      gap: the nats that refining the posterior gains, over the KL, may be so many at a stationary point.
+      misread: an output has another meaning than it is taken for, where its error is more than this many times what
+        another reading gives.
+      without_z: a decoder knows the images without z where the error with shuffled z, over the mean predictor's, is
+        below this.
+      degenerate: a decoder's own variances have run off where the smallest over the median one (each averaged over an
+        image's pixels) is below this.
+      bad_elsewhere: a degenerate decoder does not reconstruct where its error over the mean predictor's is above this.
+    """
+
+    active_variance: float = posterior.ACTIVE_VARIANCE
+    near_prior: float = posterior.SIGMA_NEAR_PRIOR
+    margin: float = residual_spectrum.MARGIN
+    codebook_gain: float = 1.0
+    gamma_excess: float = 2.0
+    gamma_arrived: float = 2.0
+    trained: float = 0.95
+    at_the_mean: float = 1.05
+    second_moment: float = 0.5
+    squared_sigma: float = 0.999
+    mean_residual: float = 0.1
+    agreement: float = 4.0
+    gap: float = 1.0
+    misread: float = 2.0
+    without_z: float = 0.5
+    degenerate: float = 1e-2
+    bad_elsewhere: float = 0.5
+
+
+DEFAULT = Thresholds()
+
+
+@dataclasses.dataclass(frozen=True)
+class Evidence:
+    """A number that the verdict rests on.
+
+    Attributes:
+      name, value: what was measured.
+      threshold: what the value is compared with.
+      reading: what the comparison says, in words.
+    """
+
+    name: str
+    value: float
+    threshold: float
+    reading: str
+
+    @property
+    def distance(self) -> float:
+        """How many times larger or smaller the value would have to be to reach the threshold; 1 is on it."""
+        low, high = sorted((abs(self.value), abs(self.threshold)))
+        return high / low if low > 0 else math.inf

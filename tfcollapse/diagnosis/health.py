@@ -1,0 +1,111 @@
+"""Ask whether a VAE's numbers support a verdict at all: are the outputs what they are taken for, is it trained?
+
+Two verdicts concern the whole model and come before the categories of section 3:
+
+  inconsistent   another reading of the decoder's output is far nearer to the images (logits, another scale); or the
+                 units that carry information have sigma_z = 1 or more, which no minimum of a VAE's loss has
+  not trained    the error is not clearly below the mean predictor's while units are active; a decoder without active
+                 units does not even give the mean image; a learned gamma is far from the error; or the model is not at
+                 a stationary point of a VAE's loss
+
+A model whose units are all dead stands at the mean predictor. It has collapsed, and is not called untrained.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfcollapse.diagnosis.declared_loss import DeclaredLoss
+from tfcollapse.diagnosis.evidence import Evidence, Thresholds
+from tfcollapse.diagnosis.measurements import Measurements
+from tfcollapse.diagnosis.units import Units
+
+_OF_USE = 0.1
+"""Nats of KL above which a unit's moments tell whether it stands at a stationary point."""
+
+
+def inconsistency(m: Measurements, t: Thresholds, units: Units) -> Evidence | None:
+    """Return what shows that the outputs are not what they are taken for; None where nothing does."""
+    if m.own_variances is None:
+        found = _another_reading(m, t)
+        if found is not None:
+            return found
+    return _no_shrinkage(m, t, units)
+
+
+def _another_reading(m: Measurements, t: Thresholds) -> Evidence | None:
+    """Find a reading of the output that is far nearer to the images than the output itself."""
+    read = m.misreading
+    readings = (
+        ("the sigmoid of the output", read.as_logits, "the decoder's output looks like logits, not like the images"),
+        ("the exponential of the output", read.as_log_mean, "the decoder's output looks like the logarithm of counts"),
+        (
+            f"{read.scale:.3g} times the output, shifted",
+            read.rescaled,
+            "the decoder's output has another scale than the images",
+        ),
+    )
+    name, error, reading = min(readings, key=lambda entry: entry[1])
+    if read.as_it_is <= t.misread * error or error >= t.trained * m.mean_predictor_error:
+        return None
+    if read.as_it_is < m.mean_predictor_error:
+        return None
+    low, high = m.output_range
+    data_low, data_high = m.data_range
+    text = f"{reading}: it goes from {low:.3g} to {high:.3g}, the images from {data_low:.3g} to {data_high:.3g}"
+    return Evidence(f"error of the output over that of {name}", read.as_it_is / max(error, 1e-300), t.misread, text)
+
+
+def _no_shrinkage(m: Measurements, t: Thresholds, units: Units) -> Evidence | None:
+    """Find units that carry information with sigma_z = 1 or more: an activation on the head, or another output."""
+    telling = units.active & (m.second_moment - m.squared_sigma > 2 * _OF_USE) & (m.kl_per_dimension > _OF_USE)
+    if m.error_at_mean >= t.trained * m.mean_predictor_error or not telling.any():
+        return None
+    wide = telling & (m.squared_sigma >= t.squared_sigma)
+    if 2 * wide.sum() <= telling.sum():
+        return None
+    text = (
+        f"{wide.sum()} of {telling.sum()} active units have sigma_z of 1 or more, which no minimum of a VAE's loss "
+        "has: is there an activation on the encoder's log-variance head, or is its output not the log variance?"
+    )
+    return Evidence("E[sigma_z^2], median over the active units", float(np.median(m.squared_sigma[telling])), 1.0, text)
+
+
+def not_trained(m: Measurements, t: Thresholds, units: Units, declared: DeclaredLoss) -> Evidence | None:
+    """Return what shows that the model is not trained, or not to the end; None where nothing does."""
+    ratio = m.error_at_mean / m.mean_predictor_error
+    name = "error over the mean predictor's"
+    if not units.active.any() and ratio > t.at_the_mean and not m.autoregressive:
+        return Evidence(name, ratio, t.at_the_mean, "no unit is active, and the decoder does not give the mean either")
+    failing = [check for check, passed in stationarity(m, t, units) if not passed]
+    if units.active.any() and ratio > t.trained and (ratio >= 1 or failing):
+        return Evidence(name, ratio, t.trained, "nothing has been learned yet, though units are active")
+    if declared.learned and declared.gamma is not None:
+        factor = declared.gamma / m.error
+        if not 1 / t.gamma_arrived < factor < t.gamma_arrived:
+            text = f"the learned gamma, {declared.gamma:.3g}, has not arrived at the error, {m.error:.3g}"
+            return Evidence("learned gamma over the error, eq. (10)", factor, t.gamma_arrived, text)
+    return failing[0] if failing else None
+
+
+def stationarity(m: Measurements, t: Thresholds, units: Units) -> list[tuple[Evidence, bool]]:
+    """Return every check of a stationary point that applies, and whether it passes."""
+    checks = [_check("share of the error that mean residuals make", m.mean_residual_share, t.mean_residual)]
+    of_use = units.active & (m.kl_per_dimension > _OF_USE)
+    if of_use.any():
+        moment = float(np.median(np.abs(m.second_moment[of_use] - 1.0)))
+        checks.append(_check("|E[mu^2 + sigma^2] - 1|, median over units", moment, t.second_moment))
+    implied = m.implied_gamma_per_unit[np.isfinite(m.implied_gamma_per_unit)]
+    if len(implied) > 1:
+        low, high = np.quantile(np.maximum(implied, 1e-300), (0.25, 0.75))
+        checks.append(_check("gammas that single units imply: upper over lower quartile", high / low, t.agreement))
+    if m.amortization_gap is not None and m.kl > _OF_USE:
+        gap = m.amortization_gap / m.kl
+        checks.append(_check("nats gained by refining the posterior, over the KL", gap, t.gap))
+    return checks
+
+
+def _check(name: str, value: float, threshold: float) -> tuple[Evidence, bool]:
+    passed = bool(value <= threshold)
+    reading = "as at a stationary point" if passed else "not at a stationary point: training has not arrived"
+    return Evidence(name, float(value), threshold, reading), passed

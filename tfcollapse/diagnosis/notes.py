@@ -1,0 +1,77 @@
+"""Write what does not decide a verdict, but should be known."""
+
+from __future__ import annotations
+
+from tfcollapse.diagnosis.declared_loss import DeclaredLoss
+from tfcollapse.diagnosis.idle_units import IdleUnits
+from tfcollapse.diagnosis.measurements import Measurements, scale_name
+from tfcollapse.diagnosis.units import Units
+from tfcollapse.metrics import posterior
+
+_GREY = 0.8
+"""Binary data have a Pearson dispersion of about 1 under cross-entropy, grey data one that is clearly below this."""
+
+
+def notes(m: Measurements, units: Units, declared: DeclaredLoss, idle: IdleUnits) -> list[str]:
+    """Return the notes of a verdict, each one or two sentences."""
+    return [*_on_the_loss(m, declared, idle), *_on_the_units(m, units), *_on_the_error(m, units)]
+
+
+def _on_the_loss(m: Measurements, declared: DeclaredLoss, idle: IdleUnits) -> list[str]:
+    """Say what follows from the declared loss, and whether the active units agree with it."""
+    found, name = [], scale_name(m)
+    if declared.text:
+        found.append(f"the loss as declared: {declared.text}")
+    if idle.readings:
+        found.append(
+            f"no unit is active, so the declared loss cannot be checked: {'; '.join(idle.readings)}. The log of the "
+            f"training tells: its reconstruction loss is near {m.error * m.dimensions:.3g} where a squared error is "
+            f"summed, and near {m.error:.3g} where it is averaged"
+        )
+    if m.gamma is not None and m.implied_gamma is not None and m.effective_gamma != m.gamma:
+        found.append(
+            f"the active units behave as under {name} {m.implied_gamma:.3g}, {m.implied_gamma / m.gamma:.3g} times the "
+            f"declared {m.gamma:.3g}, and the verdict goes by that: is the error averaged over the {m.dimensions} "
+            "numbers, is the KL weighted or still being warmed up, or has training just begun?"
+        )
+    if m.gamma is None and m.implied_gamma is not None:
+        found.append(f"gamma was not declared: the active units behave as under gamma {m.implied_gamma:.3g}")
+    if m.likelihood == "bernoulli" and m.dispersion < _GREY:
+        found.append(
+            "the data are not binary: on numbers between 0 and 1 cross-entropy assumes the variance mu (1 - mu), which "
+            f"is {1 / m.dispersion:.3g} times what the residuals have. That acts like a decoder variance that is too "
+            f"large: it prunes units that binary data would keep, as beta {1 / m.dispersion:.3g} would"
+        )
+    return found
+
+
+def _on_the_units(m: Measurements, units: Units) -> list[str]:
+    """Say what is odd about the units, whatever their category."""
+    found, active = [], int(units.active.sum())
+    if active > 1 and m.effective_rank < 0.5 * active:
+        found.append(f"the means of the {active} active units vary in {m.effective_rank:.2g} directions only")
+    if m.share_near_prior > 0.5 and active:
+        found.append(f"{m.share_near_prior:.0%} of all sigma_z are above 0.9, near the prior")
+    off_prior = int((~units.active & (m.kl_per_dimension > posterior.ACTIVE_KL)).sum())
+    if off_prior:
+        found.append(
+            f"{off_prior} dead {'unit is' if off_prior == 1 else 'units are'} not at the prior: mu_j is constant "
+            "there, but the KL is above 0.01 nats"
+        )
+    if m.information.nats > 0.98 * m.information.cap:
+        found.append(f"I_q(x; z) is at its cap, log n = {m.information.cap:.2f} nats: z tells all images apart")
+    return found
+
+
+def _on_the_error(m: Measurements, units: Units) -> list[str]:
+    """Compare the error with that of simple predictors."""
+    if not units.active.any() and m.error_at_mean <= 1.05 * m.mean_predictor_error:
+        return ["no unit is active: the decoder gives the mean image, and the error is the mean predictor's"]
+    if m.error_at_mean > m.mean_predictor_error:
+        return ["the error is above the mean predictor's"]
+    if m.error_at_mean > m.pca_error and m.likelihood == "gaussian":
+        return [
+            f"the error at the mean, {m.error_at_mean:.4g}, is above that of PCA with {m.latent_dim} components, "
+            f"{m.pca_error:.4g}: the autoencoder is below a linear one's capacity"
+        ]
+    return []
