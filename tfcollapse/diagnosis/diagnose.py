@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import pathlib
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from tfcollapse.diagnosis.measurements import Measurements, facts
 from tfcollapse.diagnosis.model_adapter import BLOCK, ModelAdapter
 from tfcollapse.diagnosis.verdict import Verdict, decide
 from tfcollapse.errors import ConfigError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +52,27 @@ class Diagnosis:
             )
         text += ["", "measured", *(f"  {name:<44} {value}" for name, value in facts(self.measurements).items())]
         return [*text, "", *(f"note: {note}" for note in verdict.notes)]
+
+    def plot(self, path: str | pathlib.Path | None = None) -> Figure:
+        """Draw the units by their KL, sigma_z, the spectra against gamma, and examples with their reconstructions.
+
+        Args:
+          path: where the figure is written too; its suffix says as what (.png, .pdf, .svg).
+
+        Raises:
+          ConfigError: a suffix of another kind.
+          RunError: the disk cannot be written.
+
+        Example:
+          >>> diagnose(encoder, decoder, data).plot("diagnosis.png")
+        """
+        from tfcollapse.figures.diagnosis import diagnosis_figure
+        from tfcollapse.figures.style import write
+
+        figure = diagnosis_figure(self.measurements, self.verdict.per_dimension, self.verdict.headline)
+        if path is not None:
+            write(figure, pathlib.Path(path))
+        return figure
 
     def __str__(self) -> str:
         return "\n".join(self.lines())

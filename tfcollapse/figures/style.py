@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter
 
 from tfcollapse.config.architectures import ARCHITECTURES
 from tfcollapse.config.declaration import Network
+from tfcollapse.errors import ConfigError
 from tfcollapse.records.files import replacing
 from tfcollapse.records.statistics import PAPER_STEPS, Rows, cells, mean_and_sd
 from tfcollapse.records.trained import TRAINED, not_trained
@@ -93,6 +94,20 @@ def _gamma(rows: Rows) -> str:
     if "learned" in modes and any(row["steps"] < PAPER_STEPS for row in rows):
         text += f" (fewer steps than the paper's {PAPER_STEPS:,})"
     return text
+
+
+def write(figure: Figure, path: pathlib.Path) -> None:
+    """Write the figure to one file, whole or not at all. The suffix says as what.
+
+    Raises:
+      ConfigError: a suffix that is no kind of picture.
+      RunError: the disk cannot be written.
+    """
+    kinds, kind = figure.canvas.get_supported_filetypes(), path.suffix[1:].lower()
+    if kind not in kinds:
+        raise ConfigError(f"'{path}': expected a figure's file such as {path.stem}.png, .pdf or .svg")
+    with replacing(path) as partial:
+        figure.savefig(partial, format=kind, dpi=160)
 
 
 def save(figure: Figure, stem: pathlib.Path) -> list[pathlib.Path]:
