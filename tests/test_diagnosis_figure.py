@@ -40,6 +40,8 @@ def test_the_spectrum_has_data_residuals_and_both_gammas():
     np.testing.assert_array_equal(data.get_ydata(), [0.5, 0.2])
     np.testing.assert_array_equal(residuals.get_ydata(), [0.1, 0.03, np.nan, np.nan])  # a logarithm has no 0
     assert (in_use.get_ydata()[0], fits.get_ydata()[0]) == (0.04, 0.02)
+    counts = diagnosis(likelihood="poisson", gamma=1.0, optimal=1.0, residual=(0.1,)).plot().axes[2]
+    assert labels(counts) == ["residuals", "beta in use: 1", "beta that fits: 1"]
     unknown = diagnosis(active=0, dead=2, gamma=None, optimal=0.02).plot().axes[2]
     assert labels(unknown) == ["data", "residuals", "gamma that fits: 0.02"]
 

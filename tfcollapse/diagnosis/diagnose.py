@@ -15,7 +15,7 @@ from tfcollapse.diagnosis.examples import read_examples
 from tfcollapse.diagnosis.likelihoods import LINKS, Likelihood
 from tfcollapse.diagnosis.loss import Loss
 from tfcollapse.diagnosis.measure import measure
-from tfcollapse.diagnosis.measurements import Measurements, facts
+from tfcollapse.diagnosis.measurements import Measurements, facts, scale_name
 from tfcollapse.diagnosis.model_adapter import BLOCK, ModelAdapter
 from tfcollapse.diagnosis.verdict import Verdict, decide
 from tfcollapse.errors import ConfigError
@@ -69,7 +69,8 @@ class Diagnosis:
         from tfcollapse.figures.diagnosis import diagnosis_figure
         from tfcollapse.figures.style import write
 
-        figure = diagnosis_figure(self.measurements, self.verdict.per_dimension, self.verdict.headline)
+        m, verdict = self.measurements, self.verdict
+        figure = diagnosis_figure(m, verdict.per_dimension, verdict.headline, scale_name(m))
         if path is not None:
             write(figure, pathlib.Path(path))
         return figure

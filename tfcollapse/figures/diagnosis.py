@@ -27,18 +27,22 @@ _UNITS: dict[str, dict[str, Any]] = {
     "v": {"label": "category (v)", "facecolor": "#d55e00", "hatch": "xxx"},
 }
 _OTHER = {"facecolor": "#f0e442", "hatch": "---"}
-_LINES = {"linewidth": 1.4, "zorder": 1}
+_DATA: dict[str, Any] = {"label": "data", "color": "#1b1b1b", "marker": "o", "fillstyle": "none", "markersize": 6}
+_RESIDUALS: dict[str, Any] = {"label": "residuals", "color": "#0072b2", "marker": "s", "markersize": 3}
+_LINES: dict[str, Any] = {"linewidth": 1.4, "zorder": 1}
 _TITLE_WIDTH = 125
 _SERIES, _LEAST_SIDE, _LARGEST_RATIO = 4, 4, 4
 
 
-def diagnosis_figure(m: Measurements, per_dimension: Sequence[str], title: str) -> Figure:
+def diagnosis_figure(m: Measurements, per_dimension: Sequence[str], title: str, scale: str) -> Figure:
     """Draw what a diagnosis rests on.
 
     Args:
       m: the measurements.
       per_dimension: [latent], "active" or the category of each unit, as the verdict has them.
       title: one sentence, above the panels.
+      scale: what scales the KL against the error: "gamma", or "beta" for a likelihood without gamma. Residuals are then
+        divided by the root of the likelihood's variance, so that the spectrum of the data does not compare with them.
     """
     kind = _kind(m.shown[0].shape)
     figure = Figure(figsize=(11, 6.4 if kind else 4.2), layout="constrained")
@@ -48,7 +52,7 @@ def diagnosis_figure(m: Measurements, per_dimension: Sequence[str], title: str) 
     units, sigma, spectrum = (figure.add_subplot(grid[0, column]) for column in range(3))
     _draw_units(units, m.kl_per_dimension, per_dimension)
     _draw_sigma(sigma, m.sigma_histogram)
-    _draw_spectrum(spectrum, m)
+    _draw_spectrum(spectrum, m, scale)
     panels = [
         (units, "information that each unit carries"),
         (sigma, "noise of the latent code"),
@@ -98,25 +102,24 @@ def _draw_sigma(axes: Axes, shares: np.ndarray) -> None:
     _legend(axes)
 
 
-def _draw_spectrum(axes: Axes, m: Measurements) -> None:
+def _draw_spectrum(axes: Axes, m: Measurements, scale: str) -> None:
     """Draw the variances of the data and of the residuals along their main directions, and gamma as lines."""
-    spectra: tuple[tuple[np.ndarray, dict[str, Any]], ...] = (
-        (
-            m.data_eigenvalues[: 2 * m.latent_dim],
-            {"label": "data", "color": "#1b1b1b", "marker": "o", "fillstyle": "none", "markersize": 6},
-        ),
-        (m.residual_variances, {"label": "residuals", "color": "#0072b2", "marker": "s", "markersize": 3}),
-    )
-    for values, look in spectra:
-        shown = np.where(values > 0, values, np.nan)
-        axes.plot(np.arange(1, len(shown) + 1), shown, linestyle="none", **look)
+    comparable = scale == "gamma"
+    for values, look in (
+        (m.data_eigenvalues[: 2 * m.latent_dim * comparable], _DATA),
+        (m.residual_variances, _RESIDUALS),
+    ):
+        if len(values):
+            shown = np.where(values > 0, values, np.nan)
+            axes.plot(np.arange(1, len(shown) + 1), shown, linestyle="none", **look)
     for value, label, style in (
-        (m.effective_gamma, "gamma in use", "-"),
-        (m.optimal_gamma, "gamma that fits", "--"),
+        (m.effective_gamma, f"{scale} in use", "-"),
+        (m.optimal_gamma, f"{scale} that fits", "--"),
     ):
         if value is not None and value > 0:
             axes.axhline(value, label=f"{label}: {value:.3g}", color="#d55e00", linestyle=style, **_LINES)
-    axes.set(xlabel="direction, by its variance", ylabel="variance along the direction")
+    ylabel = "variance along the direction" if comparable else "variance over the likelihood's"
+    axes.set(xlabel="direction, by its variance", ylabel=ylabel)
     plain_log(axes)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     _legend(axes)
