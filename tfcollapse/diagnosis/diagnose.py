@@ -15,8 +15,9 @@ from tfcollapse.diagnosis.examples import read_examples
 from tfcollapse.diagnosis.likelihoods import LINKS, Likelihood
 from tfcollapse.diagnosis.loss import Loss
 from tfcollapse.diagnosis.measure import measure
-from tfcollapse.diagnosis.measurements import Measurements, facts, scale_name
+from tfcollapse.diagnosis.measurements import Measurements, scale_name
 from tfcollapse.diagnosis.model_adapter import BLOCK, ModelAdapter
+from tfcollapse.diagnosis.terminal import lines
 from tfcollapse.diagnosis.verdict import Verdict, decide
 from tfcollapse.errors import ConfigError
 
@@ -41,17 +42,8 @@ class Diagnosis:
         return {"verdict": self.verdict.as_json(), "measurements": self.measurements.as_json()}
 
     def lines(self) -> list[str]:
-        """Write the diagnosis as lines for a terminal."""
-        verdict = self.verdict
-        text = [verdict.headline, f"What to do: {verdict.next_step}", ""]
-        text += ["evidence (and how many times larger or smaller it would have to be to cross the threshold)"]
-        for evidence in verdict.evidence:
-            text.append(f"  {evidence.value:<10.4g} {evidence.name}")
-            text.append(
-                f"  {'':10} against {evidence.threshold:.4g}, {evidence.distance:.3g} times: {evidence.reading}"
-            )
-        text += ["", "measured", *(f"  {name:<44} {value}" for name, value in facts(self.measurements).items())]
-        return [*text, "", *(f"note: {note}" for note in verdict.notes)]
+        """Write the diagnosis as lines for a terminal: the verdict, what to do next, then what they rest on."""
+        return lines(self.verdict, self.measurements)
 
     def plot(self, path: str | pathlib.Path | None = None) -> Figure:
         """Draw the units by their KL, sigma_z, the spectra against gamma, and examples with their reconstructions.

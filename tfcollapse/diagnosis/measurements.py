@@ -157,24 +157,34 @@ def scale_name(m: Measurements) -> str:
 
 def facts(m: Measurements) -> dict[str, str]:
     """Write the measurements as names and short texts, the most telling first."""
-    information = m.information
+    information, scale = m.information, scale_name(m)
     smallest, active = m.smallest_singular_value
-    return {
-        "images, pixels, latent_dim": f"{m.images:,}, {m.dimensions:,}, {m.latent_dim}",
+    declared = "not declared" if m.gamma is None else f"{m.gamma:.4g}"
+    fits = "fits the error (eq. (10))" if scale == "gamma" else "fits the noise"
+    found = {
+        "examples; numbers in each; latent units": f"{m.images:,}; {m.dimensions:,}; {m.latent_dim}",
+        "likelihood": m.likelihood,
         "active units: Var[mu_j] > 0.01; KL > 0.01 nats": f"{m.active_units}; {m.active_units_by_kl}",
-        "active units that the spectrum and gamma predict": _maybe(m.predicted_active_units),
+        "share of sigma_z above 0.9": f"{m.share_near_prior:.3g}",
         "KL (nats, summed over units)": f"{m.kl:.4g}",
-        "I_q(x; z) (nats), its cap log n": f"{information.nats:.4g} +- {information.standard_error:.2g}, "
+        "I_q(x; z) (nats); its cap, log n": f"{information.nats:.4g} +- {information.standard_error:.2g}; "
         f"{information.cap:.4g}",
-        "KL of the aggregate posterior to the prior": f"{information.marginal_kl:.4g}",
-        "error per pixel: z sampled; at its mean": f"{m.error:.4g}; {m.error_at_mean:.4g}",
-        "error with another image's z": f"{m.shuffled_error:.4g}",
-        "error of PCA; of the mean predictor": f"{m.pca_error:.4g}; {m.mean_predictor_error:.4g}",
-        "gamma declared; implied; eq. (10)": f"{_maybe(m.gamma)}; {_maybe(m.implied_gamma)}; {m.optimal_gamma:.4g}",
+        "KL of the aggregate posterior to the prior (nats)": f"{information.marginal_kl:.4g}",
+        "squared error per number: z sampled; z at its mean": f"{m.error:.4g}; {m.error_at_mean:.4g}",
+        "squared error with another example's z": f"{m.shuffled_error:.4g}",
+        "squared error of PCA; of the mean predictor": f"{m.pca_error:.4g}; {m.mean_predictor_error:.4g}",
+        f"{scale}: declared; implied by the units; what {fits}": f"{declared}; {_maybe(m.implied_gamma)}; "
+        f"{m.optimal_gamma:.4g}",
         "effective rank of Cov(mu)": f"{m.effective_rank:.3g}",
-        "smallest singular value of dx/dz: all; active": f"{smallest:.3g}; {_maybe(active)}",
-        "gain by refining the posterior (nats)": _maybe(m.amortization_gap),
+        "smallest singular value of dx/dz: all units; active": f"{smallest:.3g}; {_maybe(active)}",
     }
+    if m.predicted_active_units is not None:
+        found["active units that the spectrum and gamma predict"] = str(m.predicted_active_units)
+    if scale == "beta":
+        found["squared residual over the likelihood's variance"] = f"{m.dispersion:.4g}"
+    if m.amortization_gap is not None:
+        found["gain by refining the posterior (nats)"] = f"{m.amortization_gap:.3g}"
+    return found
 
 
 def _plain(value: Any) -> Any:
