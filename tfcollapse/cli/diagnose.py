@@ -19,11 +19,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--encoder", metavar="FILE.keras", help="a model from images to (mean, log_variance)")
     parser.add_argument("--decoder", metavar="FILE.keras", help="a model from z to images")
     parser.add_argument("--data", metavar="NAME|FILE.npy", help="a dataset's training images, or an array of images")
-    parser.add_argument("--gamma", type=float, help="the decoder variance in the loss (default: from the active units)")
-    parser.add_argument("--beta", type=float, default=1.0, help="the weight on the KL term (default: 1)")
+    add_loss(parser)
     parser.add_argument("--images", type=images_count, metavar="N", help="take only the first N images")
     parser.add_argument("--json", action="store_true", help="print JSON in place of text")
     add_data_dir(parser)
+
+
+def add_loss(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what the loss was."""
+    parser.add_argument(
+        "--loss", metavar="WORDS", help="the loss, such as 'squared error averaged over pixels, weight 784, beta 0.5'"
+    )
+    parser.add_argument(
+        "--gamma", type=float, help="in place of --loss: the decoder variance (default: from the units)"
+    )
+    parser.add_argument("--gamma-learned", action="store_true", help="gamma is a weight that was trained")
+    parser.add_argument("--beta", type=float, default=1.0, help="the weight on the KL term (default: 1)")
+    parser.add_argument("--likelihood", metavar="NAME", help="gaussian, bernoulli or poisson (default: the loss's)")
+    parser.add_argument("--output", metavar="NAME", help="the decoder's output: mean, logits or log_mean")
 
 
 def run(parsed: argparse.Namespace) -> int:
@@ -42,8 +55,17 @@ def run(parsed: argparse.Namespace) -> int:
         if not (parsed.encoder and parsed.decoder and parsed.data):
             raise ConfigError("diagnose: expected a run's directory, or --encoder, --decoder and --data")
         encoder, decoder = (_keras_model(path) for path in (parsed.encoder, parsed.decoder))
-        images = named_images(parsed.data, parsed.data_dir)[: parsed.images]
-        diagnosis = diagnose(encoder, decoder, images, parsed.gamma, beta=parsed.beta)
+        diagnosis = diagnose(
+            encoder,
+            decoder,
+            named_images(parsed.data, parsed.data_dir)[: parsed.images],
+            parsed.gamma,
+            beta=parsed.beta,
+            loss=parsed.loss,
+            likelihood=parsed.likelihood,
+            output=parsed.output,
+            gamma_learned=parsed.gamma_learned,
+        )
     print(json.dumps(diagnosis.as_json(), indent=1) if parsed.json else diagnosis)
     return 0
 

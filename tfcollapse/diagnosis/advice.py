@@ -29,7 +29,8 @@ def headline(
 def _part(m: Measurements, units: Units, name: str, count: int) -> str:
     """Say what is the matter with the units of one category."""
     category = CATEGORIES[name]
-    state = "" if not category.harmful else "idle " if count > len(units.dead) else "dead "
+    state = "dead " if units.dead else "weak (near the prior, or repeating others) "
+    state = "" if not category.harmful else state if count <= len(units.dead) or not units.dead else "dead or weak "
     why = category.why.format(scale=scale_name(m), too_large=_too_large(m))
     verb = "is" if count == 1 else "are"
     return f"{count} of {m.latent_dim} latent units {verb} {state}{why} ({category.title})"
