@@ -207,15 +207,18 @@ PINNED = {
     "error": 0.0854213050823963,
     "error_at_mean": 0.08501893568065241,
     "sigma": [0.35075337992111844, 0.35830146900812787, 0.36375777914126717, 0.3677947292923927],
-    "implied_gamma": 0.0016893367677542545,
+    "implied_gamma": 0.0016846545366577886,
     "shuffled_error": 0.0855595642207753,
     "shuffled_error_per_unit": [0.015484971126687246, -0.004785370974496, -0.006688559834139, 0.000577656744992],
     "smallest_singular_value": (0.05737499567396378, 0.07374979507522035),
-    "amortization_gap": 60.20921325683594,
+    "amortization_gap": 60.388519287109375,
     "effective_rank": 1.9713878759051384,
     "residual_variances": [0.12895217537879944, 0.09087848663330078, 0.08436581492424011, 0.09050118923187256],
 }
-"""What an earlier version measured of `plain`."""
+"""What an earlier version measured of `plain`.
+
+The implied gamma, at which the gap is measured, moved by 0.3% when two nodes for the noise of z_j became three.
+"""
 
 
 @functools.cache

@@ -14,6 +14,10 @@ _DECODED = 16_384
 """Latent vectors that `probe_units` may decode, in all."""
 _IMAGES = (8, 256)
 _JACOBIANS = 16
+_NODE, _WEIGHT = np.sqrt(3.0).astype(np.float32), 1.0 / 6.0
+"""The outer nodes of the Gauss-Hermite sum; the middle one does not move with sigma."""
+_CHANGE = 0.1
+"""The change of sigma over which the derivative is taken."""
 _LEAST_LOST = 0.1
 """A unit tells gamma by itself where 1 - sigma_j^2 is above this; below it the division amplifies noise."""
 _STEP = 0.01
@@ -44,13 +48,13 @@ def probe_units(
 ) -> UnitProbe:
     """Measure how the error answers to the noise of z_j, and to another example's z_j, one latent at a time.
 
-    The first gives the implied gamma. At any stationary point of eq. (4), whatever the encoder, the derivative by the
-    bias of the log variance's head of unit j is 0. It follows that the squared error that the noise of z_j adds,
-    divided by gamma, is 1 - sigma_j^2, both averaged over examples. So the sum of the added errors over the active
-    units, divided by the sum of 1 - sigma_j^2, is the gamma that the encoder was trained under (times beta, and times d
-    where the loss averages over pixels). For another likelihood twice the negative log-likelihood takes the place of
-    the squared error, and the result is beta. The added error is measured with the two points z_j = mu_j +- sigma_j
-    against z_j = mu_j, the other latents at a sample. That is exact where decoder and likelihood are quadratic.
+    The first gives the implied gamma. At any stationary point of eq. (4) (halved), whatever the encoder, the derivative
+    by the bias of the log variance's head of unit j is 0. It follows that gamma (1 - sigma_j^2) is the derivative of
+    the halved squared error by the logarithm of sigma_j, both averaged over examples. So the sum of these derivatives
+    over the active units, divided by the sum of 1 - sigma_j^2, is the gamma that the encoder was trained under (times
+    beta, and times d where the loss averages over pixels). For another likelihood its negative logarithm takes the place of
+    the halved squared error, and the result is beta. The mean over the noise of z_j is a Gauss-Hermite sum of three
+    nodes, exact up to the fifth power of z_j; the other latents are at a sample.
 
     Args:
       encoded: examples in random order; the first 8 to 256 are used, fewer the more latents there are.
@@ -59,26 +63,39 @@ def probe_units(
       likelihood: of the decoder's output.
     """
     latent_dim = adapter.latent_dim
-    encoded = encoded.first(int(np.clip(_DECODED // (4 * latent_dim), *_IMAGES)))
-    mean, sigma = encoded.mean, encoded.sigma
+    encoded = encoded.first(int(np.clip(_DECODED // (5 * latent_dim), *_IMAGES)))
     sample = _sample(encoded, seed)
     sample_errors = _errors(adapter, sample, encoded.examples)
     noise_errors, shuffled_errors = np.zeros(latent_dim), np.zeros(latent_dim)
     for unit in range(latent_dim):
-        at_mean, above, below = (
-            2.0 * _likelihood_errors(adapter, _with(sample, unit, column), encoded.examples, likelihood).mean()
-            for column in (mean[:, unit], mean[:, unit] + sigma[:, unit], mean[:, unit] - sigma[:, unit])
-        )
-        noise_errors[unit] = 0.5 * (above + below) - at_mean
+        noise_errors[unit] = _noise_derivative(adapter, encoded, sample, unit, likelihood)
         shuffled = _with(sample, unit, np.roll(sample[:, unit], 1))
         shuffled_errors[unit] = (_errors(adapter, shuffled, encoded.examples) - sample_errors).mean()
     active = active_units(latent_variance)
-    variance_lost = (1.0 - sigma.astype(np.float64) ** 2).mean(axis=0)
+    variance_lost = (1.0 - encoded.sigma.astype(np.float64) ** 2).mean(axis=0)
     lost_by_active = variance_lost[active].sum()
     implied_gamma = noise_errors[active].sum() / lost_by_active if active.any() and lost_by_active > 0 else 0.0
     usable = active & (variance_lost > _LEAST_LOST)
     per_unit = np.where(usable, noise_errors / np.where(usable, variance_lost, 1.0), np.nan)
     return UnitProbe(float(implied_gamma) if implied_gamma > 0 else None, per_unit, shuffled_errors)
+
+
+def _noise_derivative(
+    adapter: ModelAdapter, encoded: Encoded, sample: np.ndarray, unit: int, likelihood: Likelihood
+) -> float:
+    """Return the derivative of the negative log-likelihood by log sigma_j, in nats, averaged over examples."""
+    mean, node = encoded.mean[:, unit], _NODE * encoded.sigma[:, unit]
+
+    def outer_nodes(scale: float) -> float:
+        """Sum the error at the two outer nodes where sigma is scaled."""
+        return sum(
+            _likelihood_errors(
+                adapter, _with(sample, unit, mean + sign * scale * node), encoded.examples, likelihood
+            ).mean()
+            for sign in (1.0, -1.0)
+        )
+
+    return _WEIGHT * (outer_nodes(1.0 + _CHANGE) - outer_nodes(1.0 - _CHANGE)) / (2 * _CHANGE)
 
 
 def smallest_singular_values(
