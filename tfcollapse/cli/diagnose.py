@@ -5,23 +5,28 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
-from typing import Any
+import sys
+from typing import TYPE_CHECKING, Any
 
 from tfcollapse.cli.arguments import add_data_dir, images_count
 from tfcollapse.errors import ConfigError, RunError
+
+if TYPE_CHECKING:
+    from tfcollapse.diagnosis.diagnose import Diagnosis
 
 HELP = "say whether a VAE's posterior has collapsed, which way, and why"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("run", nargs="?", metavar="RUN_DIR", help="the directory of a finished run")
+    parser.add_argument("run", nargs="?", metavar="DIR", help="the directory of a finished run, or of a sweep")
     parser.add_argument("--encoder", metavar="FILE.keras", help="a model from images to (mean, log_variance)")
     parser.add_argument("--decoder", metavar="FILE.keras", help="a model from z to images")
     parser.add_argument("--data", metavar="NAME|FILE.npy", help="a dataset's training images, or an array of images")
     add_loss(parser)
     parser.add_argument("--images", type=images_count, metavar="N", help="take only the first N images")
     parser.add_argument("--json", action="store_true", help="print JSON in place of text")
+    parser.add_argument("--html", metavar="FILE", help="write the diagnosis as one HTML page, with a figure, too")
     add_data_dir(parser)
 
 
@@ -40,34 +45,73 @@ def add_loss(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Diagnose a run's directory, or two models on images. Raises UserError."""
+    """Diagnose a run's directory, every VAE of a sweep's, or two models on data. Raises UserError."""
     from tfcollapse.backend import need_tensorflow
 
     need_tensorflow("diagnose")
+    if parsed.run is not None and (parsed.encoder or parsed.decoder):
+        raise ConfigError("diagnose: expected a run's directory or --encoder and --decoder, received both")
+    if parsed.run is not None and not (pathlib.Path(parsed.run) / "config.json").exists():
+        diagnoses, skipped = _diagnose_sweep(parsed)
+    else:
+        name, diagnosis = _diagnose_files(parsed) if parsed.run is None else _diagnose_run(parsed)
+        print(json.dumps(diagnosis.as_json(), indent=1) if parsed.json else diagnosis)
+        diagnoses, skipped = {name: diagnosis}, {}
+    if parsed.html:
+        from tfcollapse.records.provenance import environment
+        from tfcollapse.reports.diagnosis_page import write
+
+        written = write(pathlib.Path(parsed.html), diagnoses, environment(command=parsed.command_line), skipped)
+        print(f"wrote {written}", file=sys.stderr if parsed.json else sys.stdout)
+    return 0
+
+
+def _diagnose_files(parsed: argparse.Namespace) -> tuple[str, Diagnosis]:
+    """Diagnose the models of --encoder and --decoder. Raises UserError."""
     from tfcollapse.diagnosis.diagnose import diagnose
+
+    if not (parsed.encoder and parsed.decoder and parsed.data):
+        raise ConfigError("diagnose: expected a run's directory, or --encoder, --decoder and --data")
+    encoder, decoder = (_keras_model(path) for path in (parsed.encoder, parsed.decoder))
+    diagnosis = diagnose(
+        encoder,
+        decoder,
+        named_images(parsed.data, parsed.data_dir)[: parsed.images],
+        parsed.gamma,
+        beta=parsed.beta,
+        loss=parsed.loss,
+        likelihood=parsed.likelihood,
+        output=parsed.output,
+        gamma_learned=parsed.gamma_learned,
+    )
+    return f"{parsed.encoder} and {parsed.decoder}", diagnosis
+
+
+def _diagnose_run(parsed: argparse.Namespace) -> tuple[str, Diagnosis]:
+    """Diagnose a finished run of ours. Raises UserError."""
     from tfcollapse.diagnosis.run_diagnosis import diagnose_run
 
-    if parsed.run is not None:
-        if parsed.encoder or parsed.decoder:
-            raise ConfigError("diagnose: expected a run's directory or --encoder and --decoder, received both")
-        diagnosis = diagnose_run(pathlib.Path(parsed.run), parsed.data_dir, parsed.images, parsed.command_line)
-    else:
-        if not (parsed.encoder and parsed.decoder and parsed.data):
-            raise ConfigError("diagnose: expected a run's directory, or --encoder, --decoder and --data")
-        encoder, decoder = (_keras_model(path) for path in (parsed.encoder, parsed.decoder))
-        diagnosis = diagnose(
-            encoder,
-            decoder,
-            named_images(parsed.data, parsed.data_dir)[: parsed.images],
-            parsed.gamma,
-            beta=parsed.beta,
-            loss=parsed.loss,
-            likelihood=parsed.likelihood,
-            output=parsed.output,
-            gamma_learned=parsed.gamma_learned,
-        )
-    print(json.dumps(diagnosis.as_json(), indent=1) if parsed.json else diagnosis)
-    return 0
+    path = pathlib.Path(parsed.run)
+    return path.resolve().name, diagnose_run(path, parsed.data_dir, parsed.images, parsed.command_line)
+
+
+def _diagnose_sweep(parsed: argparse.Namespace) -> tuple[dict[str, Diagnosis], dict[str, str]]:
+    """Diagnose every VAE of a sweep, a line for each, and return what was skipped as well. Raises UserError."""
+    from tfcollapse.diagnosis.run_diagnosis import diagnose_sweep
+
+    path, diagnoses, skipped = pathlib.Path(parsed.run), {}, {}
+    for name, found in diagnose_sweep(path, parsed.data_dir, parsed.images, parsed.command_line):
+        if isinstance(found, str):
+            skipped[name] = found
+        else:
+            diagnoses[name] = found
+        if not parsed.json:
+            print(f"{name}: {f'skipped: {found}' if isinstance(found, str) else found.verdict.headline}", flush=True)
+    if not diagnoses:
+        raise RunError(f"'{path}': expected a VAE that has been trained to the end, received none")
+    if parsed.json:
+        print(json.dumps({name: diagnosis.as_json() for name, diagnosis in diagnoses.items()}, indent=1))
+    return diagnoses, skipped
 
 
 def named_images(name: str, data_dir: str | None) -> Any:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 import pathlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tfcollapse.data.dataset import load
 from tfcollapse.diagnosis.declared_loss import TRAINING, DeclaredLoss
 from tfcollapse.diagnosis.diagnose import Diagnosis, diagnose_known
-from tfcollapse.errors import ConfigError, RunError
+from tfcollapse.errors import ConfigError, RunError, UserError
 from tfcollapse.models.autoencoder import load_model
 from tfcollapse.records.files import replacing
 from tfcollapse.records.provenance import environment
-from tfcollapse.records.run_directory import read_config
+from tfcollapse.records.run_directory import read_config, runs_below
 
 DIAGNOSIS = "diagnosis.json"
 """The file that `tfcollapse diagnose` leaves in a run's directory, and `tfcollapse report` reads."""
+_NAMED = 3
+"""How many run directories a message names."""
 
 
 def diagnose_run(path: pathlib.Path, data_dir: Any = None, images: int | None = None, command: str = "") -> Diagnosis:
@@ -55,3 +58,44 @@ def diagnose_run(path: pathlib.Path, data_dir: Any = None, images: int | None = 
     with replacing(path / DIAGNOSIS) as partial:
         partial.write_text(json.dumps(diagnosis.as_json() | {"made": provenance}, indent=1) + "\n")
     return diagnosis
+
+
+def diagnose_sweep(
+    directory: pathlib.Path, data_dir: Any = None, images: int | None = None, command: str = ""
+) -> Iterator[tuple[str, Diagnosis | str]]:
+    """Diagnose every VAE of a sweep one by one, and write diagnosis.json into the directory of each.
+
+    Args:
+      directory: has run directories in it, or in its folder `runs`.
+      data_dir, images, command: as `diagnose_run` takes them.
+
+    Yields:
+      The name of a run, and its diagnosis; or why there is none: it is an AE's, it is not finished, it is damaged.
+
+    Raises:
+      RunError: there are no run directories where a sweep has them.
+    """
+    runs = runs_below(directory)
+    if not runs:
+        raise RunError(f"'{directory}' is not a run's directory, nor a sweep's: {_named(_deeper(directory))}")
+    for name, path in runs.items():
+        try:
+            yield name, diagnose_run(path, data_dir, images, command)
+        except UserError as error:
+            yield name, str(error).removeprefix(f"'{path}': ")
+
+
+def _deeper(directory: pathlib.Path) -> list[pathlib.Path]:
+    """Return run directories further below, in the places where people keep several sweeps."""
+    found = (
+        path.parent for level in ("*/*", "*/runs/*", "*/*/runs/*") for path in directory.glob(f"{level}/config.json")
+    )
+    return sorted(set(found))
+
+
+def _named(runs: Sequence[pathlib.Path]) -> str:
+    """Write some run directories as the end of a sentence."""
+    if not runs:
+        return "no run directory is below it; 'tfcollapse sweep' or 'tfcollapse train' make some"
+    more = f" and {len(runs) - _NAMED} more" if len(runs) > _NAMED else ""
+    return f"run directories below it are {', '.join(map(str, runs[:_NAMED]))}{more}"

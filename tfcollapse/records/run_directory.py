@@ -190,6 +190,12 @@ def read_config(path: pathlib.Path) -> Run:
         raise RunError(f"'{path}' is not a run's directory: {error}") from None
 
 
+def runs_below(directory: pathlib.Path) -> dict[str, pathlib.Path]:
+    """Return the directories of the runs of a sweep, by their names: those in `directory`/runs and in `directory`."""
+    paths = [path.parent for folder in ("runs/*", "*") for path in directory.glob(f"{folder}/config.json")]
+    return {path.name: path for path in sorted(paths, key=lambda path: path.name)}
+
+
 def copy_record(source: pathlib.Path, target: pathlib.Path) -> None:
     """Copy what lasts of the run directory `source` to `target`: all but the weights and the checkpoints.
 

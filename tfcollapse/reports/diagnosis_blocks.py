@@ -6,9 +6,11 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
+from matplotlib import figure
+
 from tfcollapse.errors import RunError
 from tfcollapse.records.files import read_json
-from tfcollapse.reports.blocks import Block, Bullets, Table, prose
+from tfcollapse.reports.blocks import Block, Bullets, Figure, Paragraph, Strong, Table, prose
 
 _HEADER = ("evidence", "value", "threshold", "distance", "reading")
 
@@ -54,17 +56,27 @@ def categories(verdict: Mapping[str, Any]) -> str:
     return "; ".join(f"{name}, {meaning}" for name, meaning in named)
 
 
-def diagnosis_blocks(verdict: Mapping[str, Any], measured: Mapping[str, str]) -> list[Block]:
-    """Return the diagnosis of one VAE.
+def diagnosis_blocks(
+    verdict: Mapping[str, Any], measured: Mapping[str, str], drawn: figure.Figure | None = None, name: str = ""
+) -> list[Block]:
+    """Return the diagnosis of one VAE: the verdict, what to do next, the evidence, the figure, the notes, the numbers.
 
     Args:
       verdict: as `Verdict.as_json` gives it.
       measured: what `diagnosis.measurements.facts` says; empty for no table of it.
+      drawn: what `Diagnosis.plot` draws; None for no figure.
+      name: of the model, which tells the figures of one page apart.
     """
-    blocks: list[Block] = [Table(_HEADER, [_evidence(evidence) for evidence in verdict["evidence"]])]
-    if measured:
-        blocks.append(Table(("measured", "value"), list(measured.items())))
-    return [*blocks, Bullets([prose(note) for note in (*verdict["notes"], verdict["next_step"])])]
+    blocks: list[Block] = [
+        Paragraph(Strong(verdict["headline"])),
+        Paragraph(("Next: ", *prose(verdict["next_step"]))),
+        Table(_HEADER, [_evidence(evidence) for evidence in verdict["evidence"]]),
+    ]
+    if drawn is not None:
+        blocks.append(Figure(f"{name}: units by their KL, sigma_z, spectra and examples", drawn))
+    if verdict["notes"]:
+        blocks.append(Bullets([prose(note) for note in verdict["notes"]]))
+    return [*blocks, *([Table(("measured", "value"), list(measured.items()))] if measured else [])]
 
 
 def _evidence(evidence: Mapping[str, Any]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from tfcollapse.config.declaration import Run
 from tfcollapse.errors import RunError
 from tfcollapse.records.files import read_json
 from tfcollapse.records.labels import label
-from tfcollapse.records.run_directory import RunDirectory, read_config
+from tfcollapse.records.run_directory import RunDirectory, read_config, runs_below
 from tfcollapse.records.statistics import Row
 from tfcollapse.records.table import read_table, tidy_row
 from tfcollapse.records.trained import not_trained
@@ -27,11 +27,10 @@ from tfcollapse.reports.blocks import (
     Listing,
     Number,
     Paragraph,
-    Strong,
     Table,
 )
 from tfcollapse.reports.curves import curves
-from tfcollapse.reports.diagnosis_blocks import categories, diagnosis_blocks, saved_verdict
+from tfcollapse.reports.diagnosis_blocks import diagnosis_blocks, saved_verdict
 from tfcollapse.reports.html_page import write_html
 from tfcollapse.reports.provenance_table import older_notice
 from tfcollapse.reports.study_page import claims_table, part_figure, part_title, what_was_run
@@ -67,7 +66,7 @@ def report(directory: pathlib.Path, output: pathlib.Path) -> pathlib.Path:
       RunError: nothing to report on, a damaged file, a disk that cannot be written.
     """
     tables = [(name, read_table(directory / f"{name}.csv")) for name in study_names() if _table(directory, name)]
-    runs = _runs(directory)
+    runs = runs_below(directory)
     if not tables and not runs:
         raise RunError(f"'{directory}': expected the table of a study or run directories, found neither")
     if not tables:
@@ -83,11 +82,6 @@ def report(directory: pathlib.Path, output: pathlib.Path) -> pathlib.Path:
 
 def _table(directory: pathlib.Path, name: str) -> bool:
     return (directory / f"{name}.csv").is_file()
-
-
-def _runs(directory: pathlib.Path) -> dict[str, pathlib.Path]:
-    paths = [path.parent for folder in ("runs/*", "*") for path in directory.glob(f"{folder}/config.json")]
-    return {path.name: path for path in sorted(paths, key=lambda path: path.name)}
 
 
 def _study(study: Study | None, rows: Sequence[Row], runs: Mapping[str, pathlib.Path]) -> list[Block]:
@@ -162,4 +156,4 @@ def _diagnosis(path: pathlib.Path, run: Run) -> list[Block]:
     if verdict is None:
         command = Code(shlex.join(["tfcollapse", "diagnose", str(path)]))
         return [Paragraph(("There is no diagnosis yet. This command makes one: ", command))]
-    return [Paragraph(Strong(categories(verdict))), *diagnosis_blocks(verdict, {})]
+    return diagnosis_blocks(verdict, {})
