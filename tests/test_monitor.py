@@ -183,6 +183,19 @@ def test_infinity_is_nan_too(images):
     assert np.isnan(CollapseMonitor(function, None, images[:9]).measure()["kl"])
 
 
+def test_data_of_any_range_and_a_decoder_of_logits():
+    counts = np.random.default_rng(0).poisson(50.0, (300, 6))
+
+    def function(x):
+        return x[:, :2] - 50, np.zeros((len(x), 2))
+
+    # The decoder gives log 50 whatever z is: the error is the squares' mean around 50.
+    monitor = CollapseMonitor(function, lambda z: np.full((len(z), 6), np.log(50.0)), counts, output="log_mean")
+    found = monitor.measure()
+    assert found["reconstruction_error"] == pytest.approx(np.square(counts - 50.0).mean(), rel=1e-5)
+    assert found["active_units"] == 2
+
+
 class OwnNumbers(keras.callbacks.Callback):
     """Stands for a model that has numbers of its own by our names."""
 
@@ -231,8 +244,14 @@ def test_plain_functions_will_do(images):
         (np.zeros((1, 4)), {}, "n >= 2"),
         (np.eye(4), {"budget": 0}, "budget"),
         (np.eye(4), {"threshold": -1}, "threshold"),
+        (np.eye(10), {"output": "sigmoid"}, "output: expected one of mean, logits, log_mean, received 'sigmoid'"),
     ],
 )
 def test_bad_input_is_refused_at_once(images, given, message):
     with pytest.raises(ConfigError, match=message):
         CollapseMonitor(lambda x: (x, x), None, images, **given)
+
+
+def test_data_in_the_place_of_the_decoder_are_refused_at_once(images):
+    with pytest.raises(ConfigError, match="received ndarray: the order is encoder, decoder, data"):
+        CollapseMonitor(lambda x: (x, x), images, lambda z: z)

@@ -32,6 +32,11 @@ class Diagnosis:
     Attributes:
       measurements: the numbers.
       verdict: the categories of the model and of each latent dimension, with the evidence.
+
+    Example:
+      >>> found = diagnose(vae.encoder, vae.decoder, images, loss="squared error summed")
+      >>> print(found.verdict.headline, found.verdict.next_step, found.measurements.active_units)
+      >>> found.plot("diagnosis.png")
     """
 
     measurements: Measurements

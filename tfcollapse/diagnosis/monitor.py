@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 from tfcollapse.diagnosis.examples import read_examples
+from tfcollapse.diagnosis.likelihoods import LINKS
 from tfcollapse.diagnosis.model_adapter import ModelAdapter
 from tfcollapse.diagnosis.probes import squared_errors
 from tfcollapse.errors import ConfigError, DivergedError
@@ -56,6 +57,7 @@ class CollapseMonitor(keras.callbacks.Callback):
     Args:
       encoder, decoder, data: as `tfcollapse.diagnose` takes them. A decoder of None leaves the reconstruction error
         out. 512 examples are enough; only the first 1,024 are used.
+      output: what the decoder's output is: "mean", "logits" or "log_mean".
       threshold: a unit is active above this variance of its mean.
       budget: the share of the training time that measuring may cost. Epochs that would exceed it are not measured.
 
@@ -75,16 +77,24 @@ class CollapseMonitor(keras.callbacks.Callback):
         decoder: Any,
         data: Any,
         *,
+        output: str = "mean",
         threshold: float = posterior.ACTIVE_VARIANCE,
         budget: float = 0.02,
     ):
         super().__init__()
         if not (threshold > 0 and budget > 0):
             raise ConfigError(f"threshold, budget: expected numbers > 0, received {threshold} and {budget}")
+        if output not in LINKS:
+            raise ConfigError(f"output: expected one of {', '.join(LINKS)}, received {output!r}")
+        if not (decoder is None or callable(decoder)):
+            kind = type(decoder).__name__
+            raise ConfigError(
+                f"decoder: expected a model or None, received {kind}: the order is encoder, decoder, data"
+            )
         self.threshold, self.budget, self.seconds = threshold, budget, 0.0
         examples = read_examples(data, _EXAMPLES)
         self._examples = examples.as_float(examples.array)
-        self._encoder, self._decoder = encoder, decoder
+        self._encoder, self._decoder, self._link = encoder, decoder, LINKS[output]
         self._adapter: ModelAdapter | None = None
         self._names = ["active_units", "kl", *_SIGMAS, *["reconstruction_error"] * (decoder is not None)]
 
@@ -131,6 +141,7 @@ class CollapseMonitor(keras.callbacks.Callback):
         if self._adapter is None:
             decoder = self._decoder or (lambda latents: self._examples[: len(latents)])
             self._adapter = ModelAdapter(self._encoder, decoder, self._examples[:2])
+            self._adapter.link = self._link
         return self._adapter
 
     def _is_last(self) -> bool:
