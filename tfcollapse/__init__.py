@@ -31,6 +31,8 @@ _PUBLIC = {
     "negative_binomial": "tfcollapse.diagnosis.likelihoods",
     "blame": "tfcollapse.diagnosis.blame",
     "blame_build": "tfcollapse.diagnosis.blame",
+    "from_jax": "tfcollapse.diagnosis.frameworks",
+    "from_torch": "tfcollapse.diagnosis.frameworks",
     "layer_gains": "tfcollapse.diagnosis.layer_gains",
     "CollapseMonitor": "tfcollapse.diagnosis.monitor",
     "CollapseWarning": "tfcollapse.diagnosis.monitor",
