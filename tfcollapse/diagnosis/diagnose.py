@@ -11,7 +11,7 @@ import numpy as np
 
 from tfcollapse.diagnosis.declared_loss import DeclaredLoss, declared_loss
 from tfcollapse.diagnosis.evidence import DEFAULT, Thresholds
-from tfcollapse.diagnosis.examples import read_examples
+from tfcollapse.diagnosis.examples import Examples, read_examples
 from tfcollapse.diagnosis.likelihoods import LINKS, Likelihood
 from tfcollapse.diagnosis.loss import Loss
 from tfcollapse.diagnosis.measure import measure
@@ -86,6 +86,8 @@ def diagnose(
     loss: str | Loss | None = None,
     likelihood: str | Likelihood | None = None,
     output: str | None = None,
+    spread: str | None = None,
+    joined: bool = False,
     gamma_learned: bool = False,
     examples: int | None = None,
     thresholds: Thresholds = DEFAULT,
@@ -97,9 +99,13 @@ def diagnose(
     it; where no unit is active, the verdict says what each loss would mean.
 
     Args:
-      encoder: a Keras model or a plain function, examples [n, ...] to (mean, log_variance), [n, latent] each.
-      decoder: a Keras model or a plain function, z [n, latent] to examples; or to (mean, log_variance) per number; or,
-        of two inputs, (z, examples) to examples, for an autoregressive decoder.
+      encoder: a Keras model of any backend, a torch module or a method of one, or a function of NumPy arrays (one of
+        torch tensors: `tfcollapse.from_torch`, of JAX arrays: `tfcollapse.from_jax`), from examples [n, ...] to (mean,
+        log_variance), [n, latent] each. A third output is ignored. A dictionary with such names, and a distribution
+        with a mean and a scale, are taken too.
+      decoder: of the same kinds, z [n, latent] to examples; or to (mean, log_variance) per number; or, of two inputs,
+        (z, examples) to examples, for an autoregressive decoder. A condition is fixed by a function that closes over
+        it, and `data` are then the examples of this condition.
       data: [n >= 2, ...], in the units in which the model was trained, or anything that `read_examples` takes (uint8
         with other values than 0 and 1 is divided by 255). Give what the model was trained on, all of it where there is
         time.
@@ -112,6 +118,9 @@ def diagnose(
         Gaussian.
       output: what the decoder's output is: "mean", "logits" or "log_mean". By default it is recognised, and a note says
         so.
+      spread: what the encoder's second output is: "log_variance", "sigma", "variance" or "log_sigma". By default it is
+        recognised, and a note says so where it is not the log variance.
+      joined: whether the encoder has one output, [n, 2 latent]: means, then spreads.
       gamma_learned: whether gamma is a weight that was trained; then it must have arrived at the error.
       examples: take the first so many examples alone; None for all, but 10,000 of an iterable.
       thresholds: the values at which the decisions change.
@@ -129,6 +138,8 @@ def diagnose(
         data,
         lambda shape, latent_dim: declared_loss(shape, latent_dim, gamma, beta, loss, likelihood, gamma_learned),
         output=output,
+        spread=spread,
+        joined=joined,
         examples=examples,
         thresholds=thresholds,
         seed=seed,
@@ -142,6 +153,8 @@ def diagnose_known(
     declare: Callable[[tuple[int, ...], int], DeclaredLoss],
     *,
     output: str | None = None,
+    spread: str | None = None,
+    joined: bool = False,
     examples: int | None = None,
     thresholds: Thresholds = DEFAULT,
     seed: int = 0,
@@ -150,7 +163,7 @@ def diagnose_known(
     """Diagnose a VAE whose loss is known as `declare` says, from the shape of one example and the number of latents.
 
     Args:
-      encoder, decoder, data, output, examples, thresholds, seed: as `diagnose` takes them.
+      encoder, decoder, data, output, spread, joined, examples, thresholds, seed: as `diagnose` takes them.
       declare: (shape, latent_dim) to what is known of the loss.
       blame: the command or the line of code that finds out who is to blame for a model of this kind.
 
@@ -159,17 +172,31 @@ def diagnose_known(
     """
     taken = read_examples(data, examples)
     sample = taken.as_float(taken.array[:: max(1, len(taken) // BLOCK)][:BLOCK])
-    adapter = ModelAdapter(encoder, decoder, sample[:2])
+    adapter = ModelAdapter(encoder, decoder, sample[:2], spread=spread, joined=joined)
+    adapter.recognise_spread(sample)
     declared = declare(sample.shape[1:], adapter.latent_dim)
     link = link_of_output(adapter, declared, sample, output)
     adapter.link = LINKS[link]
     weight = declared.beta if adapter.own_variance else declared.weight
     measurements = measure(adapter, taken, weight, seed, likelihood=declared.likelihood)
     verdict = decide(measurements, thresholds, declared, blame)
-    if link != "mean" and output is None and not declared.logits:
-        note = f"the decoder's output is taken for {link.replace('_', ' ')}: output='mean' says that it is not"
-        verdict = dataclasses.replace(verdict, notes=(note, *verdict.notes))
-    return Diagnosis(measurements, verdict)
+    notes = _readings(taken, adapter, None if output is not None or declared.logits else link)
+    return Diagnosis(measurements, dataclasses.replace(verdict, notes=(*notes, *verdict.notes)))
+
+
+def _readings(examples: Examples, adapter: ModelAdapter, link: str | None) -> list[str]:
+    """Return notes on what was recognised, not declared, and on the examples that were taken."""
+    notes = []
+    if not examples.whole:
+        notes.append(f"data: {examples.description}")
+    if adapter.spread_recognised:
+        notes.append(
+            f"the encoder's second output is taken for {adapter.spread.replace('_', ' ')}: spread='log_variance' says "
+            "that it is not"
+        )
+    if link not in (None, "mean"):
+        notes.append(f"the decoder's output is taken for {link.replace('_', ' ')}: output='mean' says that it is not")
+    return notes
 
 
 def link_of_output(adapter: ModelAdapter, declared: DeclaredLoss, sample: np.ndarray, output: str | None) -> str:

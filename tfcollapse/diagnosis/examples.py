@@ -27,11 +27,13 @@ class Examples:
       array: [n >= 2, ...], finite numbers; a memory-mapped file stays one.
       scale: the numbers are divided by it: 255 for uint8 that holds other values than 0 and 1, else 1.
       description: what was taken, on one line.
+      whole: whether this is all that there is.
     """
 
     array: np.ndarray
     scale: float
     description: str
+    whole: bool = True
 
     def __len__(self) -> int:
         return len(self.array)
@@ -76,14 +78,14 @@ def read_examples(data: Any, first: int | None = None) -> Examples:
     if _is_array(data):
         whole = _array(data)
         array = whole[:first] if whole.ndim else whole
-        description = _count(len(whole), len(array)) if whole.ndim else ""
+        description, complete = _count(len(whole), len(array)) if whole.ndim else "", array.shape == whole.shape
     elif isinstance(data, Iterable) or hasattr(data, "__getitem__"):
-        array, description = _first_of(data, FIRST if first is None else first)
+        array, description, complete = _first_of(data, FIRST if first is None else first)
     else:
         raise ConfigError(f"data: expected an array, a file or an iterable of batches, received {type(data).__name__}")
     _check(array)
     scale = _scale(array)
-    return Examples(array, scale, description + said + (", uint8 divided by 255" if scale != 1 else ""))
+    return Examples(array, scale, description + said + (", uint8 divided by 255" if scale != 1 else ""), complete)
 
 
 def _open(path: pathlib.Path) -> Any:
@@ -156,8 +158,12 @@ def _array(data: Any) -> np.ndarray:
     return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
 
-def _first_of(batches: Any, wanted: int) -> tuple[np.ndarray, str]:
-    """Read an iterable until it has given so many examples; return them, and words about them. Raises ConfigError."""
+def _first_of(batches: Any, wanted: int) -> tuple[np.ndarray, str, bool]:
+    """Read an iterable up to so many examples. Raises ConfigError.
+
+    Returns:
+      The examples, words about them, and whether the iterable has no more.
+    """
     parts: list[np.ndarray] = []
     count, said, ended = 0, "", True
     for batch in _read(batches):
@@ -177,7 +183,7 @@ def _first_of(batches: Any, wanted: int) -> tuple[np.ndarray, str]:
     if not parts:
         raise ConfigError(f"data: expected batches of examples, received a {kind} that gives none (any more)")
     which = f"all {count:,}" if ended else f"the first {count:,}"
-    return np.concatenate(parts), f"{which} examples of a {kind.lstrip('_')}{said}"
+    return np.concatenate(parts), f"{which} examples of a {kind.lstrip('_')}{said}", ended
 
 
 def _read(batches: Any) -> Iterator[Any]:

@@ -94,16 +94,14 @@ def _probed(
     """Measure what is tried on some images alone, at most BLOCK of them in random order."""
     variance = whole["latent_variance"]
     units = probe_units(adapter, encoded, variance, seed, likelihood)
-    # With variances of its own a decoder has no gamma that a descent could take.
-    gap = None
-    if not adapter.own_variance and likelihood.has_gamma:
-        gap = amortization_gap(adapter, encoded, effective_gamma(gamma, units.implied_gamma) or whole["error"], seed)
+    with_gamma = likelihood.has_gamma and not adapter.own_variance
+    weight = effective_gamma(gamma, units.implied_gamma) or (whole["error"] if with_gamma else 1.0)
     output = adapter.decode(encoded.mean, encoded.examples).mean
     return {
         **units._asdict(),
         "shuffled_error": shuffled_error(adapter, encoded, seed),
         "smallest_singular_value": smallest_singular_values(adapter, encoded, variance),
-        "amortization_gap": gap,
+        "amortization_gap": amortization_gap(adapter, encoded, weight, seed, likelihood),
         "shown": _shown(adapter, encoded.first(_SHOWN)),
         "misreading": misreading(encoded.examples.reshape(len(encoded), -1), output),
     }
