@@ -119,6 +119,17 @@ def test_it_keeps_within_its_budget_and_logs_nan_where_it_did_not_measure(images
         assert np.isfinite(numbers).sum() == len(measured) < 25
 
 
+def test_a_file_has_the_last_epoch_too(images, tmp_path):
+    model = vae()
+    model.optimizer.learning_rate = 1e-4
+    monitor = CollapseMonitor(model.encoder, model.decoder, images[:200], budget=1e-9)
+    log = keras.callbacks.CSVLogger(str(tmp_path / "log.csv"))
+    model.fit(images, epochs=3, verbose=0, callbacks=[monitor, log])
+    with (tmp_path / "log.csv").open(newline="") as file:
+        kl = [float(row["kl"]) for row in csv.DictReader(file)]
+    assert np.isnan(kl).tolist() == [False, True, False]
+
+
 def test_the_last_epoch_is_measured_where_a_callback_behind_it_ends_the_training(images):
     model = vae()
     model.optimizer.learning_rate = 1e-4
