@@ -1,6 +1,7 @@
 """Who is to blame: the rules on arms made up, and the experiment itself, trained."""
 
 import json
+import math
 import re
 
 import keras
@@ -10,86 +11,180 @@ from keras import layers
 
 import tfcollapse as tc
 from tfcollapse.cli.main import main
-from tfcollapse.diagnosis.blame import Blame, arms_of
-from tfcollapse.diagnosis.blame_verdict import AE, LEARNED, SHALLOW_AE, SHALLOW_VAE, UNWEIGHTED, VAE, WARMUP, Arm, judge
+from tfcollapse.config.overrides import configured
+from tfcollapse.diagnosis.blame import Blame
+from tfcollapse.diagnosis.blame_arms import (
+    AE,
+    CLOSED_GAMMA,
+    EPSILON_AE,
+    HE_AE,
+    HE_VAE,
+    LONG_AE,
+    LONG_VAE,
+    SHALLOW_AE,
+    SHALLOW_VAE,
+    SUSPECTS,
+    UNWEIGHTED,
+    VAE,
+    WARMUP,
+    Arm,
+    arms_of,
+    command,
+    untested,
+)
+from tfcollapse.diagnosis.blame_verdict import UNTRAINED, judge
 from tfcollapse.diagnosis.layer_gains import LayerGain
 from tfcollapse.diagnosis.taxonomy.cases import EIGENVALUES
 from tfcollapse.errors import ConfigError
+from tfcollapse.figures.blame import blame_figure
 from tfcollapse.reports import blame_page
 from tfcollapse.theory.affine import known_images
 
-
-def verdicts(*arms):
-    return {each.suspect: each.verdict for each in judge(arms, 0.01, 0.08)}
+PCA, MEAN = 0.01, 0.08
 
 
-DEEP = Arm(VAE, 0.05, 0.05, 2, 1.0, {"active": 2, "v": 6})
+def verdicts(*arms, **known):
+    return {each.suspect: each.verdict for each in judge(arms, PCA, MEAN, **known)}
+
+
+def vae(name, error, active, **dead):
+    """A VAE of 8 units at gamma = its error."""
+    return Arm(name, error, error, active, float(active), {"active": active, **dead})
+
+
+DEEP = vae(VAE, 0.05, 2, v=6)
 
 
 @pytest.mark.parametrize(
     ("arms", "expected"),
     [
-        ([DEEP, Arm(AE, 0.04)], {"autoencoder base": "responsible", "KL weight": "not tested"}),
+        ([DEEP, Arm(AE, 0.04)], {"autoencoder base": "responsible", "KL weight": "not tested", "start": "not tested"}),
         ([DEEP, Arm(AE, 0.0105)], {"autoencoder base": "cleared"}),
         # Worse than PCA, but far better than the VAE: it does not explain the collapse.
         ([DEEP, Arm(AE, 0.02)], {"autoencoder base": "cleared"}),
         (
-            [DEEP, Arm(AE, 0.04), Arm(SHALLOW_AE, 0.02), Arm(SHALLOW_VAE, 0.02, 0.02, 8, 9.0, {"active": 8})],
+            [DEEP, Arm(AE, 0.04), Arm(SHALLOW_AE, 0.02), vae(SHALLOW_VAE, 0.02, 8)],
             {"autoencoder base": "responsible"},
         ),
         # The shallower one is no better, or collapses as much: depth is not it.
+        ([DEEP, Arm(AE, 0.04), Arm(SHALLOW_AE, 0.038), vae(SHALLOW_VAE, 0.05, 8)], {"autoencoder base": "cleared"}),
+        ([DEEP, Arm(AE, 0.04), Arm(SHALLOW_AE, 0.02), vae(SHALLOW_VAE, 0.05, 3, v=5)], {"autoencoder base": "cleared"}),
+        # An AE whose error is the mean predictor's was not trained, and neither were shallower networks like that.
+        ([DEEP, Arm(AE, 0.079), Arm(SHALLOW_AE, 0.02), vae(SHALLOW_VAE, 0.02, 8)], {"autoencoder base": UNTRAINED}),
+        ([DEEP, Arm(AE, 0.04), Arm(SHALLOW_AE, 0.079), vae(SHALLOW_VAE, 0.02, 8)], {"autoencoder base": UNTRAINED}),
+        # With a smaller epsilon of Adam the AE is good: epsilon made the error of the AE, and the base is not to blame.
         (
-            [DEEP, Arm(AE, 0.04), Arm(SHALLOW_AE, 0.038), Arm(SHALLOW_VAE, 0.05, 0.05, 8, 9.0, {"active": 8})],
-            {"autoencoder base": "cleared"},
+            [DEEP, Arm(AE, 0.04), Arm(EPSILON_AE, 0.02)],
+            {"autoencoder base": "cleared", "Adam's epsilon": "responsible"},
         ),
         (
-            [DEEP, Arm(AE, 0.04), Arm(SHALLOW_AE, 0.02), Arm(SHALLOW_VAE, 0.05, 0.05, 3, 9.0, {"active": 3, "v": 5})],
-            {"autoencoder base": "cleared"},
+            [DEEP, Arm(AE, 0.04), Arm(EPSILON_AE, 0.038)],
+            {"autoencoder base": "responsible", "Adam's epsilon": "cleared"},
         ),
-        ([DEEP, Arm(AE, 0.01), Arm(WARMUP, 0.02, 0.02, 7, 9.0, {"active": 7, "v": 1})], {"KL weight": "responsible"}),
-        ([DEEP, Arm(AE, 0.01), Arm(WARMUP, 0.05, 0.05, 3, 2.0, {"active": 3, "v": 5})], {"KL weight": "cleared"}),
+        ([DEEP, Arm(AE, 0.079), Arm(EPSILON_AE, 0.078)], {"Adam's epsilon": UNTRAINED}),
+        ([DEEP, Arm(AE, 0.01), vae(WARMUP, 0.02, 7, v=1)], {"KL weight": "responsible"}),
+        ([DEEP, Arm(AE, 0.01), vae(WARMUP, 0.05, 3, v=5)], {"KL weight": "cleared"}),
         (
-            [
-                DEEP,
-                Arm(AE, 0.01),
-                Arm(WARMUP, 0.05, 0.05, 3, 2.0, {"active": 3, "ii": 5}),
-                Arm(UNWEIGHTED, 0.01, 0.01, 8, 9.0, {"active": 8}),
-            ],
+            [DEEP, Arm(AE, 0.01), vae(WARMUP, 0.05, 3, ii=5), vae(UNWEIGHTED, 0.01, 8)],
             {"KL weight": "responsible"},
         ),
-        ([DEEP, Arm(AE, 0.01), Arm(LEARNED, 0.02, 0.02, 8, 9.0, {"active": 8})], {"gamma": "responsible"}),
-        ([Arm(VAE, 0.05, 0.05, 2, 1.0, {"active": 2, "iv": 6}), Arm(AE, 0.01)], {"decoder": "responsible"}),
+        ([DEEP, Arm(AE, 0.01), vae(CLOSED_GAMMA, 0.02, 8)], {"gamma": "responsible"}),
         (
-            [Arm(VAE, 0.05, 0.05, 2, 1.0, {"active": 2, "i": 6}), Arm(AE, 0.01)],
-            dict.fromkeys(("autoencoder base", "KL weight", "gamma", "decoder"), "cleared"),
+            [DEEP, Arm(AE, 0.01), vae(HE_VAE, 0.02, 8), Arm(HE_AE, 0.01)],
+            {"start": "responsible", "budget": "not tested"},
         ),
+        ([DEEP, Arm(AE, 0.01), vae(HE_VAE, 0.05, 3, v=5), Arm(HE_AE, 0.01)], {"start": "cleared"}),
+        # The start may have left the network untrained: then it was not tried.
+        ([DEEP, Arm(AE, 0.01), vae(HE_VAE, 0.08, 0, v=8), Arm(HE_AE, 0.079)], {"start": UNTRAINED}),
+        ([DEEP, Arm(AE, 0.01), Arm(HE_VAE, math.inf), Arm(HE_AE, math.inf)], {"start": UNTRAINED}),
+        # All units are dead, and the AE of the same start was trained: it is the VAE that collapses.
+        ([DEEP, Arm(AE, 0.01), vae(HE_VAE, 0.08, 0, v=8), Arm(HE_AE, 0.01)], {"start": "cleared"}),
+        ([DEEP, Arm(AE, 0.01), vae(LONG_VAE, 0.02, 8), Arm(LONG_AE, 0.01)], {"budget": "responsible"}),
+        ([DEEP, Arm(AE, 0.01), vae(LONG_VAE, 0.05, 2, v=6), Arm(LONG_AE, 0.01)], {"budget": "cleared"}),
+        ([vae(VAE, 0.05, 2, iv=6), Arm(AE, 0.01)], {"decoder": "responsible"}),
+        # Nothing has collapsed, so nobody is acquitted either.
+        ([vae(VAE, 0.05, 2, i=6), Arm(AE, 0.01)], dict.fromkeys(SUSPECTS, "not tested")),
     ],
 )
 def test_each_suspect_is_judged_by_its_own_arm(arms, expected):
     found = verdicts(*arms)
+    assert list(found) == list(SUSPECTS)
     assert {name: found[name] for name in expected} == expected
 
 
+def test_a_learned_gamma_that_has_not_arrived_is_the_budget_s_fault():
+    learned, late = tc.Objective(gamma="learned"), Arm(VAE, 0.05, 0.89, 6, 1.0, {"active": 6, "v": 2})
+    assert verdicts(late, Arm(AE, 0.01), objective=learned)["budget"] == "responsible"
+    assert verdicts(late, Arm(AE, 0.01))["budget"] == "not tested"  # gamma was set, not learned
+    # eq. (10) does not know beta, and `Arm.gamma` is gamma times beta: 0.89 / 10 is less than twice 0.05.
+    weighted = tc.Objective(gamma="learned", beta=10.0)
+    assert verdicts(late, Arm(AE, 0.01), objective=weighted)["budget"] == "not tested"
+    (finding,) = (
+        each
+        for each in judge([late, vae(CLOSED_GAMMA, 0.01, 8)], PCA, MEAN, objective=learned)
+        if each.suspect == "budget"
+    )
+    assert finding.evidence.startswith("the learned gamma has not arrived: it is 0.89, 17.8 times the error 0.05")
+    assert finding.remedy == CLOSED_GAMMA
+    # It counts too where no unit is dead yet.
+    whole = Arm(VAE, 0.05, 0.89, 8, 1.0, {"active": 8})
+    assert verdicts(whole, Arm(AE, 0.01), objective=learned)["budget"] == "responsible"
+
+
 def test_the_arms_of_a_run():
-    deep = tc.Run(network=tc.Network(depth=10), training=tc.Training(steps=1_000))
+    deep = tc.Run(
+        network=tc.Network(depth=10), objective=tc.Objective(gamma="optimal"), training=tc.Training(steps=1_000)
+    )
     found = arms_of(deep)
-    assert list(found) == [VAE, AE, WARMUP, SHALLOW_AE, SHALLOW_VAE]
+    assert list(found) == [VAE, AE, SHALLOW_AE, SHALLOW_VAE, WARMUP, HE_VAE, HE_AE, LONG_VAE, LONG_AE, EPSILON_AE]
     assert found[WARMUP].objective.warmup_steps == 400
-    assert {name: each.network.depth for name, each in found.items()} == {
-        VAE: 10,
-        AE: 10,
-        WARMUP: 10,
-        SHALLOW_AE: 2,
-        SHALLOW_VAE: 2,
+    assert {name for name, each in found.items() if each.network.depth != 10} == {SHALLOW_AE, SHALLOW_VAE}
+    assert found[SHALLOW_VAE].network.depth == found[SHALLOW_AE].network.depth == 2
+    assert {name for name, each in found.items() if each.network.initializer == "he_normal"} == {HE_VAE, HE_AE}
+    # The learning rate is halved at the same share of the steps.
+    long = found[LONG_VAE].training
+    assert (long.steps, long.halve_every) == (2_000, 2 * deep.training.halve_every)
+    assert found[EPSILON_AE].training.epsilon == 1e-12
+    assert all(each.seed == deep.seed for each in found.values())
+    assert {name for name, each in found.items() if each.objective.kind == "ae"} == {
+        AE,
+        SHALLOW_AE,
+        HE_AE,
+        LONG_AE,
+        EPSILON_AE,
     }
-    assert all(each.training == deep.training and each.seed == deep.seed for each in found.values())
+    assert arms_of(deep, shallower=5)[SHALLOW_VAE].network.depth == 5
+
+
+def test_an_arm_that_would_change_nothing_is_left_out_and_the_reason_is_said():
     fixed = arms_of(tc.Run(network=tc.Network(depth=1), objective=tc.Objective(gamma="fixed", beta=2.0)))
-    assert list(fixed) == [VAE, AE, WARMUP, UNWEIGHTED, LEARNED]
+    assert {UNWEIGHTED, CLOSED_GAMMA} <= set(fixed)
+    assert SHALLOW_VAE not in fixed
     assert (fixed[UNWEIGHTED].objective.gamma, fixed[UNWEIGHTED].objective.beta) == ("fixed", 1.0)
-    assert (fixed[LEARNED].objective.gamma, fixed[LEARNED].objective.beta) == ("optimal", 2.0)
-    assert WARMUP not in arms_of(tc.Run(objective=tc.Objective(warmup="kl")))
+    assert (fixed[CLOSED_GAMMA].objective.gamma, fixed[CLOSED_GAMMA].objective.beta) == ("optimal", 2.0)
+    declared = tc.Run(
+        network=tc.Network(initializer="he_uniform"),
+        objective=tc.Objective(gamma="optimal", warmup="kl"),
+        training=tc.Training(epsilon=1e-12),
+    )
+    assert not {WARMUP, CLOSED_GAMMA, HE_VAE, HE_AE, EPSILON_AE} & set(arms_of(declared))
+    assert set(untested(declared)) == {"autoencoder base", "gamma", "start", "Adam's epsilon", "KL weight"}
     with pytest.raises(ConfigError, match="received an AE"):
         arms_of(tc.Run(objective=tc.Objective(kind="ae")))
+
+
+@pytest.mark.parametrize("depth", [3, 4, 99])
+def test_a_shallower_depth_must_be_smaller(depth):
+    with pytest.raises(ConfigError, match="--shallower: expected a depth from 0 to 2"):
+        arms_of(tc.Run(network=tc.Network(depth=3)), shallower=depth)
+
+
+def test_the_command_of_an_arm_declares_that_arm():
+    run = tc.Run(data=tc.Data(name="fashion_mnist_mini", crop=(1, 27, 1, 27)), training=tc.Training(steps=50), seed=3)
+    for arm in arms_of(run).values():
+        texts = command(arm).split(" --set ")
+        assert texts.pop(0) == "tfcollapse train"
+        assert configured(None, texts) == arm
 
 
 SETTINGS = {
@@ -106,7 +201,7 @@ SETTINGS = {
     "training.log_every": 50,
     "training.evaluate_every": 300,
     "training.checkpoint_every": 300,
-    "training.jit": "off",  # XLA would compile five networks for longer than they are trained
+    "training.jit": "off",  # XLA would compile ten networks for longer than they are trained
 }
 
 
@@ -119,17 +214,21 @@ def test_a_network_that_is_too_deep_is_blamed_on_its_autoencoder(tmp_path, capsy
     verdict = {each["suspect"]: each["verdict"] for each in found["findings"]}
     assert verdict["autoencoder base"] == "responsible"
     assert verdict["gamma"] == "not tested"
+    assert len(found["responsible"]) >= 1
+    assert found["headline"].startswith("Responsible: the autoencoder base")
     arms = {arm["name"]: arm for arm in found["arms"]}
     assert arms[AE]["error"] > 1.5 * arms[SHALLOW_AE]["error"]
     assert arms[VAE]["counts"]["v"] > 0
     ends = {name: gains[-1]["signal"] / gains[0]["signal"] for name, gains in found["starts"].items()}
     assert ends[VAE] < 0.01 * ends[SHALLOW_VAE]
     runs = sorted(path.name for path in tmp_path.iterdir())
-    assert len(runs) == 5
+    assert len(runs) == 10
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/result.json")}
     assert main(arguments) == 0  # nothing is trained again
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/result.json")} == before
-    assert "responsible: autoencoder base" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "10 trainings, all of them done" in printed
+    assert "autoencoder base: responsible" in printed
 
 
 BUILDER = """
@@ -146,31 +245,71 @@ def build(seed):
 """
 
 
-def test_a_stranger_s_architecture_with_a_gamma_too_large(tmp_path, capsys):
+def build_arguments(tmp_path, **settings):
+    """Arguments of a blame of the architecture above on 16 numbers of a known spectrum, in arms of 1,000 steps."""
     (tmp_path / "theirs.py").write_text(BUILDER)
     np.save(tmp_path / "images.npy", known_images(EIGENVALUES, 0, 1_024))
-    settings = {"objective.gamma": "fixed", "objective.gamma_start": 0.5, "training.steps": 1_000}
-    settings |= {"training.learning_rate": 5e-3, "training.halve_every": 300}
-    pairs = [part for name, value in settings.items() for part in ("--set", f"{name}={value}")]
+    chosen = {"training.steps": 1_000, "training.learning_rate": 5e-3, "training.halve_every": 300} | settings
+    pairs = [part for name, value in chosen.items() for part in ("--set", f"{name}={value}")]
     built = ["--build", f"{tmp_path / 'theirs.py'}:build", "--data", str(tmp_path / "images.npy")]
-    assert main(["blame", *built, "--json", *pairs]) == 0
-    found = json.loads(capsys.readouterr().out)
+    return ["blame", *built, "--out", str(tmp_path / "out"), *pairs]
+
+
+def test_a_stranger_s_architecture_with_a_gamma_too_large(tmp_path, capsys):
+    arguments = build_arguments(tmp_path, **{"objective.gamma": "fixed", "objective.gamma_start": 0.5})
+    assert main([*arguments, "--json"]) == 0
+    output = capsys.readouterr()
+    found = json.loads(output.out)
     assert {each["suspect"]: each["verdict"] for each in found["findings"]} == {
         "autoencoder base": "cleared",
         "KL weight": "cleared",
         "gamma": "responsible",
         "decoder": "cleared",
+        "start": "cleared",
+        "budget": "cleared",
+        "Adam's epsilon": "cleared",
     }
     arms = {arm["name"]: arm for arm in found["arms"]}
     assert arms[VAE]["counts"] == {"active": 0, "ii": 3}
-    assert arms[LEARNED]["counts"] == {"active": 3}
+    assert arms[CLOSED_GAMMA]["counts"] == {"active": 3}
     assert [gain["part"] for gain in found["starts"][VAE]] == ["encoder", "encoder", "decoder"]
+    assert found["headline"] == "Responsible: gamma (the decoder variance)."
+    assert 'tfcollapse.Objective(gamma="optimal")' in found["next_step"]
+    assert re.match(r"9 trainings: about \d+m\d\ds of training", output.err)
+    # A second call finds all arms, trains none, and writes the page with its figure.
+    kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
+    assert len(kept) == 9
+    assert main([*arguments, "--page", str(tmp_path / "page.md")]) == 0
+    printed = capsys.readouterr().out
+    assert "9 trainings, all of them done" in printed
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == kept
+    assert max(map(len, printed.partition("\n\n")[2].splitlines())) <= 100 + len(str(tmp_path))
+    assert (tmp_path / "page.png").stat().st_size > 10_000
+    page = (tmp_path / "page.md").read_text()
+    assert "![" in page
+    assert "(page.png)" in page
+    # Another declaration of gamma is another training.
+    (tmp_path / "theirs.py").write_text(BUILDER.replace("32", "33"))
+    arms = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
+    assert arms == kept
 
 
 def their_build():
     names = {}
     exec(BUILDER, names)
     return names["build"]
+
+
+def test_numbers_of_any_range_are_trained_as_they_are():
+    images = known_images(EIGENVALUES, 0, 512) / 255
+    training = tc.Training(steps=200, learning_rate=5e-3, halve_every=100)
+    found = tc.blame_build(their_build(), 20 * images - 10, training=training)
+    mean = np.mean(np.square(20 * (images - images.mean(0))))
+    assert found.mean_predictor_error == pytest.approx(mean, rel=1e-4)
+    assert found.arms[0].error < 0.5 * mean
+    assert found.arms[0].gamma == pytest.approx(found.arms[0].error, rel=0.5)
+    assert [arm.name for arm in found.arms] == [VAE]
+    assert found.headline == "Nobody is to blame: 3 units are active, and no dead one is missed."
 
 
 @pytest.mark.slow
@@ -181,12 +320,8 @@ def test_a_beta_too_large_is_the_kl_weight_s_fault():
         objective=tc.Objective(gamma="optimal", beta=30.0),
         training=tc.Training(steps=1_000, learning_rate=5e-3, halve_every=300),
     )
-    assert {each.suspect: each.verdict for each in found.findings} == {
-        "autoencoder base": "cleared",
-        "KL weight": "responsible",
-        "gamma": "not tested",
-        "decoder": "cleared",
-    }
+    assert found.responsible == ["KL weight"]
+    assert {each.suspect: each.verdict for each in found.findings}["gamma"] == "not tested"
     assert found.diagnoses[UNWEIGHTED].verdict.categories == ("healthy",)
 
 
@@ -202,6 +337,30 @@ def test_a_decoder_that_eq_4_does_not_train_is_refused_in_one_line(kind):
         tc.blame_build(build, known_images(EIGENVALUES, 0, 64))
 
 
+MISTAKES = """
+def none():
+    return build(0)
+
+def fails(seed):
+    return {}["encoder"]
+
+def one(seed):
+    return keras.Sequential([keras.Input((4, 4, 1))])
+
+def three(seed):
+    return *build(seed), None
+
+def plain(seed):
+    encoder, decoder = build(seed)
+    return encoder, lambda z: decoder(z)
+
+ONCE = build(0)
+def same(seed):
+    return ONCE
+"""
+SMALL = ["--data", "images.npy", "--set", "training.steps=10"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -211,11 +370,31 @@ def test_a_decoder_that_eq_4_does_not_train_is_refused_in_one_line(kind):
         (["--set", "objective.kind=ae"], "received an AE"),
         (["--config", "nowhere.json"], "--config 'nowhere.json'"),
         (["--set", "network.depht=2"], "depth"),
+        (
+            ["--build", "theirs.py:build", "--set", "network.depth=3"],
+            "--set network.depth=3: expected no setting of the",
+        ),
+        (
+            ["--build", "theirs.py:none", *SMALL],
+            "build: expected a function of one argument, the seed, received none()",
+        ),
+        (["--build", "theirs.py:fails", *SMALL], "build: expected two Keras models from the seed 0, received KeyError"),
+        (["--build", "theirs.py:one", *SMALL], "expected two Keras models (encoder, decoder), received Sequential"),
+        (["--build", "theirs.py:three", *SMALL], "expected two Keras models (encoder, decoder), received 3 objects"),
+        (["--build", "theirs.py:plain", *SMALL], "expected two Keras models (encoder, decoder), received function for"),
+        (["--build", "theirs.py:same", *SMALL], "expected fresh models at every call"),
+        (["--build", "theirs.py:build", "--shallower", "2"], "--shallower: expected FILE.py:FUNCTION, received '2'"),
+        (["--shallower", "theirs.py:build"], "--shallower: expected a depth, such as 2"),
+        (["--shallower", "7", "--set", "network.depth=3"], "--shallower: expected a depth from 0 to 2"),
+        (["--data", "mnist"], "--data: expected --build beside it"),
+        (["--page", "page.pdf"], "--page: expected FILE.md or FILE.html, received 'page.pdf'"),
     ],
 )
 def test_bad_questions_are_one_line_and_status_2(tmp_path, capsys, monkeypatch, arguments, message):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "raises.py").write_text("1 / 0")
+    (tmp_path / "theirs.py").write_text(BUILDER + MISTAKES)
+    np.save(tmp_path / "images.npy", known_images(EIGENVALUES, 0, 64))
     assert main(["blame", *arguments]) == 2
     error = capsys.readouterr().err
     assert message in error
@@ -231,23 +410,66 @@ def test_an_encoder_of_one_output_is_refused():
 
 
 def test_the_table_names_every_arm():
-    rows = blame_page.arm_rows([DEEP, Arm(AE, 0.04)])
-    assert rows[0] == [VAE, "0.05", "0.05", "2", "1", "6 (v)"]
+    rows = blame_page.arm_rows([DEEP, Arm(AE, 0.04), Arm(HE_AE, math.inf)])
+    assert rows[0] == [VAE, "0.05", "0.05", "2", "2", "6 (v)"]
     assert rows[1][2:] == ["-", "-", "-", "-"]
+    assert rows[2][1] == "diverged"
     assert all(len(row) == len(blame_page.ARMS) for row in rows)
 
 
-def test_a_blame_is_printed_as_plain_lines():
-    vae, twin = DEEP, Arm(AE, 0.04)
+def blamed(*arms):
     gains = [LayerGain("encoder", "first", 0.5, 1.0), LayerGain("decoder", "output", 0.001, 2.0)]
-    printed = str(Blame([vae, twin], {}, {VAE: gains}, judge([vae, twin], 0.01, 0.08)))
-    assert printed.splitlines()[0] == "responsible: autoencoder base"
-    assert "autoencoder base: responsible\n  AE error 0.04 without any KL term, VAE 0.05" in printed
-    assert "KL weight: not tested" in printed
-    numbers = r"error 0.05, gamma 0.05, KL 1 nats, active units 2, dead units .category. 6 .v."
-    assert re.search(rf"^  VAE +{numbers}$", printed, re.M)
-    assert re.search(r"^  AE twin +error 0.04$", printed, re.M)
-    assert re.search(r"^  VAE +0.002$", printed, re.M)
-    assert "|" not in printed
-    harmless = [Arm(VAE, 0.01, 0.01, 2, 1.0, {"active": 2, "i": 6}), twin]
-    assert str(Blame(harmless, {}, {}, judge(harmless, 0.01, 0.08))).startswith("responsible: none of the suspects")
+    return Blame(list(arms), {}, {VAE: gains}, judge(arms, PCA, MEAN), PCA, MEAN, "train less, `tfcollapse train`")
+
+
+def test_a_blame_is_printed_with_who_and_what_to_do_first():
+    found = blamed(DEEP, Arm(AE, 0.04), Arm(HE_VAE, math.inf))
+    printed = str(found).splitlines()
+    assert " ".join(line.strip() for line in printed[:3]) == (
+        "Responsible: the autoencoder base (the depth of the network: an AE without any KL term is about as bad). "
+        "Next: train less, `tfcollapse train`."
+    )
+    assert "autoencoder base: responsible" in printed
+    assert "start: not tested (not trained)" in printed
+    text = str(found)
+    assert re.search(r"^VAE +0.05 +62% +0.05 +2 +2  6 .v.$", text, re.M)
+    assert re.search(r"^AE twin +0.04 +50% +- +- +-$", text, re.M)
+    assert re.search(r"^VAE, He start +diverged +- +- +- +-  not trained$", text, re.M)
+    assert re.search(r"^mean predictor +0.08 +100%$", text, re.M)
+    assert re.search(r"^  VAE +0.002$", text, re.M)
+    assert max(map(len, printed)) <= 100
+    assert found.as_json()["arms"][2] == {
+        "name": HE_VAE,
+        "error": None,
+        "gamma": None,
+        "active_units": None,
+        "kl": None,
+        "counts": {},
+        "trained": False,
+    }
+    json.dumps(found.as_json(), allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("arms", "first"),
+    [
+        ([vae(VAE, 0.01, 2, i=6), Arm(AE, 0.04)], "Nobody is to blame: 2 units are active, and no dead one is missed."),
+        ([vae(VAE, 0.01, 1, i=7)], "Nobody is to blame: 1 unit is active, and no dead one is missed."),
+        ([DEEP, Arm(AE, 0.01)], "Responsible: none of the suspects. What was tried does not relieve the collapse."),
+        ([vae(VAE, 0.08, 0, v=8), Arm(AE, 0.08)], "Nothing can be said yet: the network itself was not trained."),
+    ],
+)
+def test_where_nobody_is_responsible_the_first_line_says_why(arms, first):
+    assert blamed(*arms).headline.startswith(first)
+
+
+def test_the_figure_has_a_bar_for_every_arm_and_those_that_were_not_trained_are_hollow():
+    found = blamed(DEEP, Arm(AE, 0.04), vae(HE_VAE, 0.079, 0, v=8), Arm(HE_AE, math.inf))
+    figure = blame_figure(blame_page.figure_rows(found), PCA, MEAN, 8, "")
+    errors, units = figure.axes
+    assert [bar.get_width() for bar in errors.patches] == [0.05, 0.04, 0.079]
+    assert [bar.get_width() for bar in units.patches] == [2, 0]
+    assert [bar.get_facecolor()[3] for bar in errors.patches] == [1, 1, 0]
+    assert [line.get_xdata()[0] for line in errors.lines] == [PCA, MEAN]
+    assert [text.get_text() for text in errors.get_yticklabels()] == [VAE, AE, HE_VAE, HE_AE]
+    assert "diverged" in [text.get_text() for text in errors.texts]

@@ -33,6 +33,7 @@ _PUBLIC = {
     "blame_build": "tfcollapse.diagnosis.blame",
     "from_jax": "tfcollapse.diagnosis.frameworks",
     "from_torch": "tfcollapse.diagnosis.frameworks",
+    "Blame": "tfcollapse.diagnosis.blame",
     "layer_gains": "tfcollapse.diagnosis.layer_gains",
     "CollapseMonitor": "tfcollapse.diagnosis.monitor",
     "CollapseWarning": "tfcollapse.diagnosis.monitor",

@@ -6,6 +6,7 @@ import argparse
 import importlib.util
 import json
 import pathlib
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from tfcollapse.diagnosis.blame import Blame, Build
 
 HELP = "train the AE twin and other arms that tell who is to blame for a collapse"
+_CLOSED_FORM = (
+    "gamma is in closed form on every batch, the value that fits the error (eq. (10)): --set objective.gamma=learned "
+    "declares another"
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,9 +33,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE.py:FUNCTION",
         help="use an architecture of your own: a function from a seed to two Keras models",
     )
+    parser.add_argument(
+        "--shallower",
+        metavar="DEPTH",
+        help="the depth of the shallower networks (default: 2); with --build a FILE.py:FUNCTION that builds them",
+    )
     parser.add_argument("--data", metavar="NAME|FILE.npy", help="with --build: the images (default: those of the run)")
     parser.add_argument("--out", default="out/blame", help="the directory of the arms' runs (default: out/blame)")
-    parser.add_argument("--page", metavar="FILE.md", help="write the tables and every diagnosis as a page")
+    parser.add_argument(
+        "--page",
+        metavar="FILE",
+        help="write a page with a figure, the tables and every diagnosis: FILE.md or FILE.html",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON in place of text")
     add_settings(parser)
     add_data_dir(parser)
@@ -41,54 +55,93 @@ def run(parsed: argparse.Namespace) -> int:
     from tfcollapse.backend import need_tensorflow
 
     need_tensorflow("blame")
-    from tfcollapse.config.overrides import configured
+    from tfcollapse.diagnosis.blame import blame
     from tfcollapse.records.provenance import environment
     from tfcollapse.reports import blame_page
-    from tfcollapse.reports.markdown import markdown
 
     def say(line: str) -> None:
-        if not parsed.json:
-            print(line, flush=True)
+        print(line, file=sys.stderr if parsed.json else sys.stdout, flush=True)
 
-    declared = configured(parsed.config, parsed.settings)
-    if parsed.build is None:
-        from tfcollapse.diagnosis.blame import blame
-
-        result = blame(declared, parsed.out, data_dir=parsed.data_dir, command=parsed.command_line, say=say)
+    page = None if parsed.page is None else pathlib.Path(parsed.page)
+    if page is not None:
+        blame_page.check(page)
+    declared = _declared(parsed.config, parsed.settings, say)
+    if parsed.build is not None:
+        result = _blame_build(parsed, declared, say)
+    elif parsed.data is not None:
+        raise ConfigError("--data: expected --build beside it: the images of a run are '--set data.name=NAME'")
     else:
-        result = _blame_build(parsed.build, declared, parsed.data, parsed.data_dir, say)
-    if parsed.page is not None:
-        blame_page.write(pathlib.Path(parsed.page), result, declared, environment(command=parsed.command_line))
-    if parsed.json:
-        print(json.dumps(result.as_json(), indent=1))
-    else:
-        print(f"\n{markdown(blame_page.blame_tables(result))}\nresponsible: {result.responsible_text}")
+        result = blame(
+            declared,
+            parsed.out,
+            shallower=_depth(parsed.shallower),
+            data_dir=parsed.data_dir,
+            command=parsed.command_line,
+            say=say,
+        )
+    print(json.dumps(result.as_json(), indent=1) if parsed.json else f"\n{result}")
+    if page is not None:
+        for path in blame_page.write(page, result, declared, environment(command=parsed.command_line)):
+            say(str(path))
     return 0
 
 
-def _blame_build(
-    builder: str, declared: Run, images_name: str | None, data_dir: str | None, say: Callable[[str], None]
-) -> Blame:
-    """Blame the architecture that `builder` makes, trained as `declared` says on its images or on those named."""
+def _declared(config: str | None, settings: list[str], say: Callable[[str], None]) -> Run:
+    """Return the declared run, with gamma in closed form unless a setting or a file declares it. Raises ConfigError."""
+    from tfcollapse.config.overrides import configured, replace
+
+    declared = configured(config, settings)
+    own_gamma = config is not None or any(text.startswith("objective.gamma") for text in settings)
+    if own_gamma or declared.objective.kind != "vae":
+        return declared
+    say(_CLOSED_FORM)
+    return replace(declared, {"objective.gamma": "optimal"})
+
+
+def _depth(text: str | None) -> int | None:
+    """Return the depth that --shallower names. Raises ConfigError."""
+    if text is None:
+        return None
+    if not text.isdecimal():
+        raise ConfigError(f"--shallower: expected a depth, such as 2, received '{text}': a function goes with --build")
+    return int(text)
+
+
+def _blame_build(parsed: argparse.Namespace, declared: Run, say: Callable[[str], None]) -> Blame:
+    """Blame the architecture that --build names, trained as declared on the run's images or on those of --data."""
     from tfcollapse.data.dataset import load
     from tfcollapse.diagnosis.blame import blame_build
 
-    build = _builder(builder)
-    if images_name is None:
-        images = load(declared.data, data_dir=data_dir).train
+    ours = [text for text in parsed.settings if text.startswith("network.")]
+    if ours:
+        raise ConfigError(
+            f"--set {ours[0]}: expected no setting of the network beside --build, which brings its own: change it in "
+            f"'{parsed.build}'"
+        )
+    build = _builder("--build", parsed.build)
+    shallower = None if parsed.shallower is None else _builder("--shallower", parsed.shallower)
+    if parsed.data is None:
+        images = load(declared.data, data_dir=parsed.data_dir).train
     else:
-        images = named_images(images_name, data_dir)
+        images = named_images(parsed.data, parsed.data_dir)
     return blame_build(
-        build, images, objective=declared.objective, training=declared.training, seed=declared.seed, say=say
+        build,
+        images,
+        objective=declared.objective,
+        training=declared.training,
+        shallower=shallower,
+        seed=declared.seed,
+        out=parsed.out,
+        say=say,
     )
 
 
-def _builder(reference: str) -> Build:
+def _builder(option: str, reference: str) -> Build:
     """Load the function that FILE.py:FUNCTION names, which is the user's own code. Raises ConfigError."""
     file, _, function = reference.rpartition(":")
     path = pathlib.Path(file)
     if path.suffix != ".py" or not path.is_file():
-        raise ConfigError(f"--build: expected FILE.py:FUNCTION, received '{reference}'")
+        raise ConfigError(f"{option}: expected FILE.py:FUNCTION, received '{reference}'")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -97,7 +150,7 @@ def _builder(reference: str) -> Build:
         spec.loader.exec_module(module)
     except Exception as error:  # the user's own file may raise anything
         line = (str(error).strip().splitlines() or [""])[0][:160]
-        raise ConfigError(f"--build: '{path}' cannot be imported: {type(error).__name__}: {line}") from error
+        raise ConfigError(f"{option}: '{path}' cannot be imported: {type(error).__name__}: {line}") from error
     if not callable(getattr(module, function, None)):
-        raise ConfigError(f"--build: '{path}' has no function '{function}'")
+        raise ConfigError(f"{option}: '{path}' has no function '{function}'")
     return getattr(module, function)

@@ -3,50 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import pathlib
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import keras
 import numpy as np
 
 from tfcollapse.config.declaration import Network, Objective, Run, Training
 from tfcollapse.config.overrides import replace
-from tfcollapse.data.dataset import load
-from tfcollapse.diagnosis import blame_verdict
-from tfcollapse.diagnosis.blame_verdict import (
-    AE,
-    LEARNED,
-    SHALLOW_AE,
-    SHALLOW_VAE,
-    UNWEIGHTED,
-    VAE,
-    WARMUP,
-    Arm,
-    Finding,
-)
-from tfcollapse.diagnosis.diagnose import Diagnosis, diagnose
+from tfcollapse.diagnosis import blame_advice, blame_arms, blame_verdict
+from tfcollapse.diagnosis.blame_arms import SHALLOW_AE, SHALLOW_VAE, VAE, Arm
+from tfcollapse.diagnosis.blame_training import ArmTrainer, BuildArms, RunArms
+from tfcollapse.diagnosis.blame_verdict import Finding
+from tfcollapse.diagnosis.diagnose import Diagnosis
 from tfcollapse.diagnosis.examples import read_examples
 from tfcollapse.diagnosis.layer_gains import LayerGain, layer_gains
-from tfcollapse.diagnosis.run_diagnosis import diagnose_run
-from tfcollapse.diagnosis.user_model import Build, reconstruction_error, user_autoencoder, user_latent_dim
-from tfcollapse.errors import ConfigError, RunError
+from tfcollapse.diagnosis.user_model import Build, draw_he_start, user_latent_dim
 from tfcollapse.metrics.spectrum import spectrum
-from tfcollapse.models.build import build as build_model
-from tfcollapse.training.in_memory import train_model
-from tfcollapse.training.trainer import train
+from tfcollapse.training.progress import Progress, duration
 
 Say = Callable[[str], None]
-Trained = tuple[Arm, Diagnosis | None]
-"""An arm after its training, and its diagnosis where it is a VAE."""
-_WARMUP_SHARE = 0.4
-"""Of the steps: 100K of 250K, as in Appendix A."""
-_SHALLOW = {SHALLOW_AE: AE, SHALLOW_VAE: VAE}
-"""The arms of less depth, and those that they are compared with."""
 _START_IMAGES = 256
 """Images on which the signal before training is measured."""
+_PROGRESS_SECONDS = 10.0
+"""The least number of seconds between two lines about one arm."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,14 +38,25 @@ class Blame:
     Attributes:
       arms: one for each training.
       diagnoses: of the arms that are VAEs, by name.
-      starts: signal and gradient at every layer before training, of the VAE and of the shallower one, by name.
-      findings: of the autoencoder base, the KL weight, gamma, and the decoder.
+      starts: signal and gradient at every layer before training, of the VAE, the shallower one and the one of a He
+        start, by name.
+      findings: of each suspect in `blame_arms.SUSPECTS`.
+      pca_error: squared error per pixel of PCA with as many components as latents.
+      mean_predictor_error: of a decoder that ignores z.
+      next_step: what to do next, with the command or the change in the code.
+
+    Example:
+      >>> found = blame(Run(network=Network(depth=10), objective=Objective(gamma="optimal")), "out/blame")
+      >>> print(found)  # who is responsible, what to do next, the evidence, every training
     """
 
     arms: list[Arm]
     diagnoses: dict[str, Diagnosis]
     starts: dict[str, list[LayerGain]]
     findings: list[Finding]
+    pca_error: float
+    mean_predictor_error: float
+    next_step: str
 
     @property
     def responsible(self) -> list[str]:
@@ -71,28 +64,42 @@ class Blame:
         return [finding.suspect for finding in self.findings if finding.verdict == blame_verdict.RESPONSIBLE]
 
     @property
-    def responsible_text(self) -> str:
-        """Who is responsible, in words."""
-        return " and ".join(self.responsible) or "none of the suspects"
+    def headline(self) -> str:
+        """Who is responsible, in one plain sentence."""
+        return blame_advice.headline(self.findings, self._compared)
+
+    def trained(self, arm: Arm) -> bool:
+        """Return whether the network of an arm was trained, so that the arm counts."""
+        return self._compared.shows_training(arm)
+
+    @property
+    def _compared(self) -> blame_verdict.Arms:
+        return blame_verdict.Arms(self.arms, self.pca_error, self.mean_predictor_error)
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain numbers, lists and text."""
+        """Return plain numbers, lists and text. The error of an arm that diverged is None."""
+        arms = [dataclasses.asdict(arm) | {"trained": self.trained(arm)} for arm in self.arms]
         return {
-            "arms": [dataclasses.asdict(arm) for arm in self.arms],
+            "headline": self.headline,
+            "next_step": self.next_step,
+            "responsible": self.responsible,
+            "arms": [arm | {"error": arm["error"] if np.isfinite(arm["error"]) else None} for arm in arms],
+            "pca_error": self.pca_error,
+            "mean_predictor_error": self.mean_predictor_error,
             "findings": [dataclasses.asdict(finding) for finding in self.findings],
             "diagnoses": {name: diagnosis.as_json() for name, diagnosis in self.diagnoses.items()},
             "starts": {name: [gain._asdict() for gain in gains] for name, gains in self.starts.items()},
         }
 
     def lines(self) -> list[str]:
-        """Write the findings, the arms and the starts as lines for a terminal."""
-        text = [f"responsible: {self.responsible_text}", ""]
-        for finding in self.findings:
-            text += [f"{finding.suspect}: {finding.verdict}", f"  {finding.evidence}"]
-        text += ["", "trained", *(f"  {arm.name:<20} {_arm_numbers(arm)}" for arm in self.arms)]
-        text += ["", "signal at the output before training, over that of the first layer"]
+        """Write who is responsible, what to do next, the findings and the arms as lines of at most 100 characters."""
+        text = blame_advice.opening(self.headline, self.next_step)
+        text += ["", *blame_advice.finding_lines(self.findings)]
+        text += ["", *blame_advice.arm_lines(self._compared)]
+        if self.starts:
+            text += ["", "signal at the output before training, over that of the first layer"]
         for name, gains in self.starts.items():
-            text.append(f"  {name:<20} {gains[-1].signal / max(gains[0].signal, 1e-300):.3g}")
+            text.append(f"  {name:<24} {gains[-1].signal / max(gains[0].signal, 1e-300):.3g}")
         return text
 
     def __str__(self) -> str:
@@ -103,49 +110,48 @@ def blame(
     run: Run,
     out: str | os.PathLike[str],
     *,
+    shallower: int | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     command: str = "",
     say: Say = lambda line: None,
 ) -> Blame:
-    """Train a VAE of ours and variants of it with the same budget, and judge who is to blame for its collapse.
+    """Train a VAE of ours and variants of it, and judge who is to blame for its collapse.
 
-    Every training is called an arm: the VAE; its AE twin; the VAE with KL warm-up, with beta 1 where it was another,
-    and with gamma learned where it was fixed; a shallower AE and VAE where the depth is more than 1. An arm is an
-    ordinary run in `out`. It is resumed where it stopped, and not trained again where it has finished. The diagnosis of
-    each VAE is left in its directory.
+    Every training is called an arm: the VAE; its AE twin; a shallower AE and VAE; the VAE with KL warm-up, with beta 1
+    where it was another, and with gamma in closed form where it was not; VAE and AE with He's initial weights, and with
+    twice the steps; the AE with a smaller epsilon of Adam. Where no unit of the VAE is wrongly dead there is nothing to
+    explain, and it stays the only arm. An arm is an ordinary run in `out`. It is resumed where it stopped, and not
+    trained again where it has finished. The diagnosis of each VAE is left in its directory.
 
     Args:
-      run: the VAE.
+      run: the VAE. `Objective(gamma="optimal")` is the best choice for short trainings: a learned gamma moves slowly.
       out: directory of the arms' runs.
+      shallower: depth of the shallower networks; by default 2, or one layer less.
       data_dir: where TensorFlow Datasets keeps its data.
       command: the command line, for the provenance of the diagnoses.
-      say: is called with lines about the progress.
+      say: is called with lines about the time that is left and the progress.
 
     Raises:
-      UserError: an AE, bad data, a directory that cannot be written, an arm that diverges.
+      UserError: an AE, bad data, a directory that cannot be written, a VAE that diverges.
+
+    Example:
+      >>> print(blame(Run(network=Network(depth=10), objective=Objective(gamma="optimal")), "out/blame", say=print))
     """
-    runs = arms_of(run)
-    images = load(run.data, data_dir=data_dir).train
-
-    def train_arm(name: str) -> Trained:
-        say(f"{'':4}{pathlib.Path(out) / runs[name].run_id}")
-        return _train_run(name, runs[name], pathlib.Path(out), data_dir, command)
-
-    def untrained_arm(name: str) -> tuple[keras.Model, keras.Model]:
-        model = build_model(runs[name], images.shape[1:])
-        return model.encoder, model.decoder
-
-    return _experiment(runs, images, train_arm, untrained_arm, say)
+    runs = blame_arms.arms_of(run, shallower)
+    trainer = RunArms(runs, pathlib.Path(out), data_dir, command)
+    remedies = {name: f"`{blame_arms.command(arm)}`" for name, arm in runs.items()}
+    return _experiment(trainer, blame_arms.untested(run), remedies, say)
 
 
 def blame_build(
     build: Build,
-    images: np.ndarray,
+    data: Any,
     *,
     objective: Objective | None = None,
     training: Training | None = None,
     shallower: Build | None = None,
     seed: int = 0,
+    out: str | os.PathLike[str] | None = None,
     say: Say = lambda line: None,
 ) -> Blame:
     """Do the same as `blame` for an architecture of one's own, trained here by eq. (4) with the squared error.
@@ -153,121 +159,131 @@ def blame_build(
     Args:
       build: seed to a fresh (encoder, decoder), Keras models; the encoder gives (mean, log_variance), a third output is
         ignored.
-      images: [n, h, w, c], uint8 or in [0, 1].
+      data: what it is trained on, [n, ...], in any units, or anything that `tfcollapse.diagnose` takes.
       objective: of the VAE; by default gamma in closed form, eq. (10), on each batch.
       training: the budget of every arm; by default 5,000 steps.
       shallower: builds a shallower architecture, where there is one.
       seed: of the initial weights and of every draw.
-      say: is called with lines about the progress.
+      out: a directory that keeps every arm that was trained, so that a second call goes on with the next one.
+      say: is called with lines about the time that is left and the progress.
 
     Raises:
-      ConfigError: images or parts that do not fit; a decoder that reads the images, or has variances of its own.
+      ConfigError: a function that does not build two Keras models; data or parts that do not fit; a decoder that reads
+        the data, or has variances of its own.
+
+    Example:
+      >>> print(blame_build(build, data, shallower=build_two_layers, out="out/blame", say=print))
     """
-    images = read_examples(images).array
-    if images.min() < 0 or (images.dtype != np.uint8 and images.max() > 1):
-        raise ConfigError(f"data: expected uint8, or numbers in [0, 1], received {images.min():g} to {images.max():g}")
-    if images.dtype != np.uint8:
-        images = np.round(images * 255).astype(np.uint8)
-    latent_dim = user_latent_dim(*build(seed), images)
+    images = _as_trained(data)
+    latent_dim = user_latent_dim(build, images, seed)
     run = _user_run(latent_dim, objective or Objective(gamma="optimal"), training or Training(steps=5_000), seed)
-    runs = {VAE: run} | _other_objectives(run)
-    builds = dict.fromkeys(runs, build)
+    starts = blame_arms.other_starts(run) if draw_he_start(*build(seed), seed) else {}
+    runs = {VAE: run, blame_arms.AE: blame_arms.twin_of(run)}
     if shallower is not None:
-        runs |= {SHALLOW_AE: runs[AE], SHALLOW_VAE: run}
-        builds |= {SHALLOW_AE: shallower, SHALLOW_VAE: shallower}
-
-    def train_arm(name: str) -> Trained:
-        return _train_in_memory(name, builds[name], runs[name], images)
-
-    return _experiment(runs, images, train_arm, lambda name: builds[name](seed), say)
-
-
-def arms_of(run: Run) -> dict[str, Run]:
-    """List the trainings that the experiment needs for a VAE of ours, by the name of the arm.
-
-    Raises:
-      ConfigError: the run is an AE's.
-    """
-    if run.objective.kind != "vae":
-        raise ConfigError("blame: expected a VAE, received an AE, which has no latent distribution to collapse")
-    runs = {VAE: run} | _other_objectives(run)
-    depth = min(2, run.network.depth - 1)
-    if depth >= 1:
-        runs |= {arm: replace(runs[deep], {"network.depth": depth}) for arm, deep in _SHALLOW.items()}
-    return runs
+        user_latent_dim(shallower, images, seed, "shallower")
+        runs |= {SHALLOW_AE: runs[blame_arms.AE], SHALLOW_VAE: run}
+    runs |= blame_arms.other_objectives(run) | starts | blame_arms.other_lengths(run)
+    builds = {name: shallower if shallower and name in (SHALLOW_AE, SHALLOW_VAE) else build for name in runs}
+    untested = blame_arms.untested(run)
+    untested[blame_arms.START] = "no dense or convolutional layer whose initial weights could be drawn anew"
+    trainer = BuildArms(runs, builds, images, None if out is None else pathlib.Path(out))
+    return _experiment(trainer, untested, blame_advice.BUILD_REMEDIES, say)
 
 
-def _other_objectives(run: Run) -> dict[str, Run]:
-    """List the arms that have the VAE's network and another objective."""
-    runs = {AE: dataclasses.replace(run, objective=Objective(kind="ae"))}
-    if run.objective.warmup == "none":
-        steps = max(1, math.ceil(_WARMUP_SHARE * run.training.steps))
-        runs[WARMUP] = replace(run, {"objective.warmup": "kl", "objective.warmup_steps": steps})
-    if run.objective.beta != 1:
-        runs[UNWEIGHTED] = replace(run, {"objective.beta": 1.0})
-    if run.objective.gamma == "fixed":
-        runs[LEARNED] = dataclasses.replace(run, objective=Objective(gamma="optimal", beta=run.objective.beta))
-    return runs
-
-
-def _experiment(
-    runs: Mapping[str, Run],
-    images: np.ndarray,
-    train_arm: Callable[[str], Trained],
-    untrained_arm: Callable[[str], tuple[keras.Model, keras.Model]],
-    say: Say,
-) -> Blame:
-    """Train every arm, measure the signal before training, and judge.
+def _experiment(trainer: ArmTrainer, untested: Mapping[str, str], remedies: Mapping[str, str], say: Say) -> Blame:
+    """Train the VAE, and every other arm where one of its units is wrongly dead; measure the starts, and judge.
 
     Args:
-      runs: by the name of the arm.
-      images: that the arms are trained on.
-      train_arm: trains the arm of a name, and diagnoses it where it is a VAE.
-      untrained_arm: builds the encoder and the decoder of the arm of a name, before training.
+      trainer: trains the arms.
+      untested: why no arm tries a suspect, by the suspect.
+      remedies: how a user obtains what an arm has, by the name of the arm.
       say: is called with lines about the progress.
     """
+    runs, images, vae = trainer.runs, trainer.images, trainer.runs[VAE]
+    progress = _ProgressLines(trainer, say)
+    progress.announce()
+    data = spectrum(images, vae.network.latent_dim, scale=255.0 if images.dtype == np.uint8 else 1.0)
+    pca_error = data.pca(min(vae.network.latent_dim, data.dimensions))
     arms: list[Arm] = []
     diagnoses: dict[str, Diagnosis] = {}
-    for name, run in runs.items():
-        say(f"{name}: {run.training.steps:,} steps")
-        arm, diagnosis = train_arm(name)
-        say(f"{'':4}{_arm_numbers(arm)}")
+    for name in runs:
+        progress.begin(name)
+        arm, diagnosis = trainer.train(name, progress.update)
+        progress.end(arm)
         arms.append(arm)
         if diagnosis is not None:
             diagnoses[name] = diagnosis
+        if name == VAE and not (arm.wrongly_dead or blame_verdict.late_gamma(arm, vae.objective)):
+            say("no unit is wrongly dead: there is no collapse to explain, and no further arm is trained")
+            break
     starts = {
-        name: layer_gains(*untrained_arm(name), images[:_START_IMAGES]) for name in (VAE, SHALLOW_VAE) if name in runs
+        name: layer_gains(*trainer.untrained(name), images[:_START_IMAGES])
+        for name in (VAE, SHALLOW_VAE, blame_arms.HE_VAE)
+        if name in diagnoses
     }
-    latent_dim = runs[VAE].network.latent_dim
-    data = spectrum(images, latent_dim, scale=255.0)
-    pca_error = data.pca(min(latent_dim, data.dimensions))
-    return Blame(arms, diagnoses, starts, blame_verdict.judge(arms, pca_error, data.mean_predictor))
+    findings = blame_verdict.judge(arms, pca_error, data.mean_predictor, objective=vae.objective, untested=untested)
+    compared = blame_verdict.Arms(arms, pca_error, data.mean_predictor)
+    next_step = blame_advice.next_step(findings, compared, vae, remedies)
+    return Blame(arms, diagnoses, starts, findings, pca_error, data.mean_predictor, next_step)
 
 
-def _train_run(name: str, run: Run, out: pathlib.Path, data_dir: Any, command: str) -> Trained:
-    """Train an arm as a run of ours, and keep its diagnosis in its directory. Raises UserError."""
-    result = train(run, out, data_dir=data_dir)
-    if result["status"] != "finished":
-        raise RunError(f"blame: the arm '{name}' did not finish: {result.get('reason')}")
-    if run.objective.kind == "ae":
-        return Arm(name, result["train"]["reconstruction_error"]), None
-    return _diagnosed(name, diagnose_run(out / run.run_id, data_dir, command=command))
+class _ProgressLines:
+    """Say how long the arms will take, and where each one stands.
+
+    Args:
+      trainer: trains the arms.
+      say: is called with each line.
+    """
+
+    def __init__(self, trainer: ArmTrainer, say: Say):
+        self.trainer, self.say = trainer, say
+        self.names = list(trainer.runs)
+        self.left = {name: trainer.steps_left(name) * trainer.cost(name) for name in self.names}
+        self.current, self.last_time, self.began_at = "", 0.0, 0
+
+    def announce(self) -> None:
+        """Time a few steps, and say how long all arms take. Nothing is timed where all have been trained."""
+        done = sum(left == 0 for left in self.left.values())
+        total = f"{len(self.names)} trainings"
+        if done == len(self.names):
+            self.say(f"{total}, all of them done: only the diagnoses are made again")
+            return
+        seconds = self.trainer.seconds_per_step() * sum(self.left.values())
+        self.say(
+            f"{total}{f', {done} of them done' if done else ''}: about {duration(seconds)} of training on this "
+            "machine. Where the VAE has no wrongly dead unit, the first is the only one."
+        )
+
+    def begin(self, name: str) -> None:
+        """Say which arm is trained now."""
+        run = self.trainer.runs[name]
+        place = f"[{self.names.index(name) + 1}/{len(self.names)}]"
+        self.say(f"{place} {name}: {run.training.steps:,} steps  {self.trainer.where(name)}".rstrip())
+        self.current, self.last_time = name, time.monotonic()
+
+    def update(self, progress: Progress) -> None:
+        """Say where the arm stands, at most every ten seconds."""
+        if time.monotonic() - self.last_time < _PROGRESS_SECONDS:
+            return
+        self.last_time = time.monotonic()
+        later = self.names[self.names.index(self.current) + 1 :]
+        per_cost = 1 / progress.steps_per_second / self.trainer.cost(self.current)
+        rest = progress.seconds_left + per_cost * sum(self.left[name] for name in later)
+        self.say(
+            f"    step {progress.step:,} of {progress.steps:,}, {progress.steps_per_second:.3g} steps/s, "
+            f"error {progress.reconstruction_error:.4g}; {duration(progress.seconds_left)} left, "
+            f"{duration(rest)} for all arms"
+        )
+
+    def end(self, arm: Arm) -> None:
+        """Say what the arm obtained."""
+        self.say(f"    {blame_advice.arm_numbers(arm)}")
 
 
-def _train_in_memory(name: str, build: Build, run: Run, images: np.ndarray) -> Trained:
-    """Train an arm of a user's own architecture on images, uint8, and diagnose it."""
-    model = user_autoencoder(build, run, images.shape[1:])
-    gamma = train_model(model, run, images)[-1]["gamma"]
-    if run.objective.kind == "ae":
-        return Arm(name, reconstruction_error(model, images)), None
-    beta = run.objective.beta
-    return _diagnosed(name, diagnose(model.encoder, model.decoder, images, gamma, beta=beta, seed=run.seed))
-
-
-def _diagnosed(name: str, diagnosis: Diagnosis) -> Trained:
-    """Return the arm that a diagnosed VAE is, with the diagnosis."""
-    measured, counts = diagnosis.measurements, diagnosis.verdict.counts
-    return Arm(name, measured.error, measured.gamma, counts["active"], measured.kl, counts), diagnosis
+def _as_trained(data: Any) -> np.ndarray:
+    """Return data as the training takes them: uint8, which stands for [0, 1], or float32 as they are."""
+    examples = read_examples(data)
+    return examples.array if examples.scale == 255 else examples.as_float(examples.array)
 
 
 def _user_run(latent_dim: int, objective: Objective, training: Training, seed: int) -> Run:
@@ -276,13 +292,3 @@ def _user_run(latent_dim: int, objective: Objective, training: Training, seed: i
     jit = "off" if training.jit == "auto" else training.jit
     run = Run(network=Network(latent_dim=latent_dim), objective=objective, training=training)
     return replace(run, {"seed": seed, "training.jit": jit})
-
-
-def _arm_numbers(arm: Arm) -> str:
-    """Write an arm's numbers on one line."""
-    if arm.active_units is None:
-        return f"error {arm.error:.4g}"
-    return (
-        f"error {arm.error:.4g}, gamma {arm.gamma:.4g}, KL {arm.kl:.4g} nats, active units {arm.active_units}, dead "
-        f"units (category) {arm.dead or 'none'}"
-    )

@@ -1,65 +1,53 @@
-"""Judge each suspect of a collapse by the trainings ("arms") of `tfcollapse blame`."""
+"""Judge each suspect of a collapse by the trainings ("arms") of `tfcollapse blame`.
+
+A suspect is responsible where an arm that changes it alone relieves the collapse, and cleared where such an arm does
+not. It is not tested where there is no such arm, or where the arm's network was not trained: an untrained network has
+no active unit either, and says nothing. The decoder needs no arm: what it takes and returns is known.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 
-from tfcollapse.diagnosis.categories import CATEGORIES
+from tfcollapse.config.declaration import Objective
+from tfcollapse.diagnosis.blame_arms import (
+    AE,
+    BASE,
+    BUDGET,
+    CLOSED_GAMMA,
+    DECODER,
+    EPSILON,
+    EPSILON_AE,
+    GAMMA,
+    HE_AE,
+    HE_VAE,
+    KL_WEIGHT,
+    LONG_AE,
+    LONG_VAE,
+    SHALLOW_AE,
+    SHALLOW_VAE,
+    START,
+    SUSPECTS,
+    TWINS,
+    UNWEIGHTED,
+    VAE,
+    WARMUP,
+    Arm,
+)
+from tfcollapse.records.trained import TRAINED
 
-RESPONSIBLE, CLEARED, UNTESTED = "responsible", "cleared", "not tested"
-SUSPECTS = BASE, KL_WEIGHT, GAMMA, DECODER = "autoencoder base", "KL weight", "gamma", "decoder"
+RESPONSIBLE, CLEARED, UNTESTED, UNTRAINED = "responsible", "cleared", "not tested", "not tested (not trained)"
 
 WORSE = 1.1
 """An error is worse than another where it is more than 10% larger."""
 SHARE = 0.5
 """An arm relieves a collapse where it leaves at most half of the wrongly dead units. The AE's error explains the VAE's
 where it is more than half of it."""
-
-VAE, AE, WARMUP, UNWEIGHTED, LEARNED, SHALLOW_AE, SHALLOW_VAE = ARMS = (
-    "VAE",
-    "AE twin",
-    "VAE + KL warm-up",
-    "VAE, beta 1",
-    "VAE, gamma learned",
-    "shallower AE twin",
-    "shallower VAE",
-)
-
-
-@dataclasses.dataclass(frozen=True)
-class Arm:
-    """One training of the experiment.
-
-    Attributes:
-      name: one of `ARMS`.
-      error: squared error per pixel over the training images, at a sample of z for a VAE.
-      gamma: the decoder variance at the end, times beta; None for an AE.
-      active_units, kl: of a VAE, the KL in nats; None for an AE.
-      counts: units of each category, and the active ones; empty for an AE.
-    """
-
-    name: str
-    error: float
-    gamma: float | None = None
-    active_units: int | None = None
-    kl: float | None = None
-    counts: dict[str, int] = dataclasses.field(default_factory=dict)
-
-    @property
-    def dead(self) -> str:
-        """The dead units of each category, in words: "6 (v), 1 (i)"; empty where there are none."""
-        return ", ".join(f"{count} ({name})" for name, count in self.counts.items() if name != "active")
-
-    @property
-    def wrongly_dead(self) -> int:
-        """Units that are dead and should not be."""
-        return sum(self.counts.get(name, 0) for name, category in CATEGORIES.items() if category.harmful)
-
-    @property
-    def dead_by_decoder(self) -> int:
-        """Units that are dead because of the kind of decoder."""
-        return sum(self.counts.get(name, 0) for name, category in CATEGORIES.items() if category.by_decoder)
+LATE = "the learned gamma has not arrived"
+ARRIVED = 2.0
+"""A learned gamma has not arrived where it is more than twice the error, to which eq. (10) sets it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,76 +56,193 @@ class Finding:
 
     Attributes:
       suspect: one of `SUSPECTS`.
-      verdict: RESPONSIBLE, CLEARED or UNTESTED.
+      verdict: RESPONSIBLE, CLEARED, UNTESTED or UNTRAINED.
       evidence: the numbers that say so, in words.
+      remedy: the arm that relieved the collapse, where the suspect is responsible and an arm did.
     """
 
     suspect: str
     verdict: str
     evidence: str
+    remedy: str | None = None
 
 
-def judge(arms: Sequence[Arm], pca_error: float, mean_predictor_error: float) -> list[Finding]:
+@dataclasses.dataclass(frozen=True)
+class Arms:
+    """The arms after their training, and the errors that they are held against.
+
+    Attributes:
+      trainings: among them the VAE.
+      pca_error: of PCA with as many components as latents, the least error of a linear decoder.
+      mean_predictor_error: of a decoder that ignores z.
+    """
+
+    trainings: Sequence[Arm]
+    pca_error: float
+    mean_predictor_error: float
+
+    def get(self, name: str) -> Arm | None:
+        """Return the arm of a name, or None where it was not trained."""
+        return next((arm for arm in self.trainings if arm.name == name), None)
+
+    def __getitem__(self, name: str) -> Arm:
+        arm = self.get(name)
+        if arm is None:
+            raise KeyError(name)
+        return arm
+
+    def shows_training(self, arm: Arm) -> bool:
+        """Return whether the network of an arm was trained, so that the arm counts.
+
+        It was where its error is below 0.95 of the mean predictor's. A VAE all of whose units are dead stands at the
+        mean predictor's error. It counts where an AE of the same network, start and number of steps was trained.
+        """
+        if arm.error < TRAINED * self.mean_predictor_error:
+            return True
+        twin = self.get(TWINS.get(arm.name, ""))
+        found_the_mean = arm.error <= (2 - TRAINED) * self.mean_predictor_error
+        return twin is not None and found_the_mean and self.shows_training(twin)
+
+
+def judge(
+    arms: Sequence[Arm],
+    pca_error: float,
+    mean_predictor_error: float,
+    *,
+    objective: Objective | None = None,
+    untested: Mapping[str, str] | None = None,
+) -> list[Finding]:
     """Judge every suspect by the arms that were trained.
 
     Args:
-      arms: among them the VAE and its AE twin.
+      arms: among them the VAE and, where a unit of it is wrongly dead, its AE twin.
       pca_error: of PCA with as many components as latents, the least error of a linear decoder.
       mean_predictor_error: of a decoder that ignores z.
+      objective: of the VAE; by default gamma in closed form.
+      untested: why no arm tries a suspect, by the suspect.
 
     Returns:
       One finding for each of `SUSPECTS`.
     """
-    by_name = {arm.name: arm for arm in arms}
-    vae = by_name[VAE]
-    if not vae.wrongly_dead:
-        nothing = f"{vae.active_units} units are active, and no dead one is missed"
-        return [Finding(suspect, CLEARED, nothing) for suspect in SUSPECTS]
-    weights = {"warmed up": by_name.get(WARMUP), "at 1": by_name.get(UNWEIGHTED)}
+    compared = Arms(arms, pca_error, mean_predictor_error)
+    reasons = dict.fromkeys(SUSPECTS, "no arm was trained that changes it") | dict(untested or {})
+    late = late_gamma(compared[VAE], objective or Objective(gamma="optimal"))
+    if not compared[VAE].wrongly_dead and not late:
+        reason = f"there is no collapse to explain: {nothing_missed(compared[VAE])}"
+        return [Finding(suspect, UNTESTED, reason) for suspect in SUSPECTS]
     return [
-        _judge_base(by_name, pca_error, mean_predictor_error),
-        _judge_by_relief(KL_WEIGHT, vae, weights, "it was warmed up"),
-        _judge_by_relief(GAMMA, vae, {"learned": by_name.get(LEARNED)}, "it was not fixed: it follows the error"),
-        _judge_decoder(vae),
+        _judge_base(compared, reasons[BASE]),
+        _judge_by_relief(KL_WEIGHT, compared, {WARMUP: "warmed up", UNWEIGHTED: "at 1"}, reasons[KL_WEIGHT]),
+        _judge_by_relief(GAMMA, compared, {CLOSED_GAMMA: "in closed form"}, reasons[GAMMA]),
+        _judge_decoder(compared[VAE]),
+        _judge_by_relief(START, compared, {HE_VAE: "He's"}, reasons[START], of_twin=HE_AE),
+        _judge_budget(compared, late, reasons[BUDGET]),
+        _judge_epsilon(compared, reasons[EPSILON]),
     ]
 
 
-def _judge_base(by_name: dict[str, Arm], pca_error: float, mean_predictor_error: float) -> Finding:
+def nothing_missed(vae: Arm) -> str:
+    """Say that no unit of a VAE is wrongly dead."""
+    units = "1 unit is" if vae.active_units == 1 else f"{vae.active_units} units are"
+    return f"{units} active, and no dead one is missed"
+
+
+def late_gamma(vae: Arm, objective: Objective) -> str:
+    """Say that a learned gamma has not arrived at the error, eq. (10).
+
+    Args:
+      vae: the arm.
+      objective: of it.
+
+    Returns:
+      A sentence; an empty text where gamma has arrived, is smaller than the error, or was not learned.
+    """
+    if objective.gamma != "learned" or vae.gamma is None:
+        return ""
+    gamma = vae.gamma / objective.beta
+    if gamma <= ARRIVED * vae.error:
+        return ""
+    return (
+        f"{LATE}: it is {gamma:.3g}, {gamma / vae.error:.3g} times the error "
+        f"{vae.error:.3g} that it moves towards (eq. (10))"
+    )
+
+
+def steps_to_arrive(vae: Arm, objective: Objective, learning_rate: float, steps: int) -> int:
+    """Return the least number of steps in which a learned gamma reaches the error.
+
+    Adam moves log gamma by about the learning rate a step, and not by more.
+
+    Args:
+      vae: the arm.
+      objective: of it.
+      learning_rate: before it is halved.
+      steps: that were done.
+    """
+    assert vae.gamma is not None
+    return steps + math.ceil(math.log(vae.gamma / objective.beta / vae.error) / learning_rate)
+
+
+def _judge_base(arms: Arms, untested: str) -> Finding:
     """Hold the base responsible where the AE alone is nearly as bad as the VAE, and worse than it need be.
 
     Worse than it need be: than a shallower AE whose VAE collapses at most half as much, or than PCA where no shallower
-    one was trained.
+    one was trained. The AE of the smaller epsilon stands for its twin where it is better.
     """
-    vae, twin, shallow = by_name[VAE], by_name[AE], by_name.get(SHALLOW_AE)
+    vae, shallow, shallow_vae = arms[VAE], arms.get(SHALLOW_AE), arms.get(SHALLOW_VAE)
+    twin = min((arm for arm in (arms.get(AE), arms.get(EPSILON_AE)) if arm is not None), key=_error, default=None)
+    if twin is None:
+        return Finding(BASE, UNTESTED, untested)
     texts = [
         f"AE error {twin.error:.4g} without any KL term, VAE {vae.error:.4g}",
-        f"PCA {pca_error:.4g}, mean predictor {mean_predictor_error:.4g}",
+        f"PCA {arms.pca_error:.4g}, mean predictor {arms.mean_predictor_error:.4g}",
     ]
-    worse = twin.error > WORSE * pca_error
-    if shallow is not None:
-        shallow_vae = by_name[SHALLOW_VAE]
+    if shallow is not None and shallow_vae is not None:
         texts.append(f"a shallower AE {shallow.error:.4g}")
         texts.append(f"wrongly dead units {vae.wrongly_dead}, in the shallower VAE {shallow_vae.wrongly_dead}")
-        worse = twin.error > WORSE * shallow.error and shallow_vae.wrongly_dead <= SHARE * vae.wrongly_dead
-    explains = twin.error > SHARE * vae.error
-    return Finding(BASE, RESPONSIBLE if worse and explains else CLEARED, "; ".join(texts))
+    if not arms.shows_training(twin):
+        return Finding(BASE, UNTRAINED, "; ".join(["the AE itself was not trained", *texts]))
+    if twin.error <= SHARE * vae.error:
+        return Finding(BASE, CLEARED, "; ".join(texts))
+    if shallow is None or shallow_vae is None:
+        worse = twin.error > WORSE * arms.pca_error
+        return Finding(BASE, RESPONSIBLE if worse else CLEARED, "; ".join(texts))
+    if not (arms.shows_training(shallow) and arms.shows_training(shallow_vae)):
+        return Finding(BASE, UNTRAINED, "; ".join(["the shallower networks were not trained", *texts]))
+    if twin.error > WORSE * shallow.error and _relieves(shallow_vae, vae):
+        return Finding(BASE, RESPONSIBLE, "; ".join(texts), SHALLOW_VAE)
+    return Finding(BASE, CLEARED, "; ".join(texts))
 
 
-def _judge_by_relief(suspect: str, vae: Arm, arms: dict[str, Arm | None], untested: str) -> Finding:
+def _judge_by_relief(
+    suspect: str, arms: Arms, changes: Mapping[str, str], untested: str, of_twin: str | None = None
+) -> Finding:
     """Hold a suspect responsible where an arm that changes it relieves the collapse.
 
     Args:
-      arms: by what was done to the suspect; None where that was not trained.
-      untested: why no arm was trained.
+      changes: what was done to the suspect, by the name of the arm that does it.
+      untested: why no arm was trained, where none was.
+      of_twin: the AE whose error the evidence names too.
     """
-    trained = {what: arm for what, arm in arms.items() if arm is not None}
+    vae = arms[VAE]
+    trained = {what: arm for name, what in changes.items() if (arm := arms.get(name)) is not None}
     if not trained:
         return Finding(suspect, UNTESTED, untested)
-    relieved = any(arm.wrongly_dead <= SHARE * vae.wrongly_dead for arm in trained.values())
     dead = [f"with it {what} {arm.wrongly_dead}" for what, arm in trained.items()]
     active = [str(arm.active_units) for arm in (vae, *trained.values())]
+    errors = [f"{arm.error:.4g}" for arm in (vae, *trained.values())]
     text = f"wrongly dead units {vae.wrongly_dead}, {', '.join(dead)}; active {', '.join(active)}"
-    return Finding(suspect, RESPONSIBLE if relieved else CLEARED, text)
+    text += f"; error {', '.join(errors)}"
+    twin, changed_twin = arms.get(AE), arms.get(of_twin or "")
+    if twin is not None and changed_twin is not None:
+        text += f"; AE error {twin.error:.4g}, {changed_twin.error:.4g}"
+    counting = [arm for arm in trained.values() if arms.shows_training(arm)]
+    relieved = [arm for arm in counting if _relieves(arm, vae)]
+    if relieved:
+        return Finding(suspect, RESPONSIBLE, text, min(relieved, key=lambda arm: (arm.wrongly_dead, arm.error)).name)
+    if len(counting) < len(trained):
+        return Finding(suspect, UNTRAINED, f"with this change the network was not trained: {text}")
+    return Finding(suspect, CLEARED, text)
 
 
 def _judge_decoder(vae: Arm) -> Finding:
@@ -145,4 +250,38 @@ def _judge_decoder(vae: Arm) -> Finding:
     if vae.dead_by_decoder:
         text = "units are dead as the decoder models the images without them, or its covariance degenerated"
         return Finding(DECODER, RESPONSIBLE, f"{vae.dead_by_decoder} {text}")
-    return Finding(DECODER, CLEARED, "it neither models the images without z nor has a covariance of its own")
+    text = "by its construction: it sees z alone, and has no variances of its own that could degenerate"
+    return Finding(DECODER, CLEARED, text)
+
+
+def _judge_budget(arms: Arms, late: str, untested: str) -> Finding:
+    """Hold the budget responsible where a learned gamma has not arrived, or where twice the steps relieve."""
+    by_relief = _judge_by_relief(BUDGET, arms, {LONG_VAE: "doubled"}, untested, of_twin=LONG_AE)
+    if not late:
+        return by_relief
+    closed, remedy = arms.get(CLOSED_GAMMA), by_relief.remedy
+    if closed is not None and arms.shows_training(closed) and _relieves(closed, arms[VAE]):
+        remedy = CLOSED_GAMMA
+    return Finding(BUDGET, RESPONSIBLE, f"{late}; {by_relief.evidence}", remedy)
+
+
+def _judge_epsilon(arms: Arms, untested: str) -> Finding:
+    """Hold Adam's epsilon responsible for the AE's error where a smaller one lowers it by more than 10%."""
+    twin, smaller = arms.get(AE), arms.get(EPSILON_AE)
+    if twin is None or smaller is None:
+        return Finding(EPSILON, UNTESTED, untested)
+    text = f"AE error {twin.error:.4g}, with a smaller epsilon {smaller.error:.4g}"
+    if not arms.shows_training(smaller):
+        return Finding(EPSILON, UNTRAINED, f"the AE was not trained: {text}")
+    if twin.error > WORSE * smaller.error:
+        return Finding(EPSILON, RESPONSIBLE, f"of the AE's error alone, which the VAE's loss does not share: {text}")
+    return Finding(EPSILON, CLEARED, text)
+
+
+def _error(arm: Arm) -> float:
+    return arm.error
+
+
+def _relieves(arm: Arm, vae: Arm) -> bool:
+    """Return whether an arm leaves at most half of the VAE's wrongly dead units."""
+    return vae.wrongly_dead > 0 and arm.wrongly_dead <= SHARE * vae.wrongly_dead

@@ -83,7 +83,7 @@ def _norm(gradient: np.ndarray) -> float:
 def _recorded_outputs(model: keras.Model) -> Iterator[list[tuple[str, Any]]]:
     """Collect the name and the output of each layer with weights while the model is called."""
     outputs: list[tuple[str, Any]] = []
-    layers = list(_leaves(model))
+    layers = list(leaves(model))
     for layer in layers:
         layer.call = _recording(layer, layer.call, outputs)
     try:
@@ -105,10 +105,10 @@ def _recording(layer: keras.Layer, call: Any, outputs: list[tuple[str, Any]]) ->
     return recorded
 
 
-def _leaves(model: keras.Model) -> Iterator[keras.Layer]:
+def leaves(model: keras.Model) -> Iterator[keras.Layer]:
     """Yield the layers of a model, and of the models in it."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            yield from _leaves(layer)
+            yield from leaves(layer)
         else:
             yield layer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,8 @@ import numpy as np
 
 from tfcollapse.config.declaration import Run
 from tfcollapse.data.memory_mapped import blocks
+from tfcollapse.diagnosis.blame_arms import HE
+from tfcollapse.diagnosis.layer_gains import leaves
 from tfcollapse.diagnosis.model_adapter import ModelAdapter
 from tfcollapse.errors import ConfigError
 from tfcollapse.models.autoencoder import Autoencoder
@@ -19,9 +22,9 @@ Build = Callable[[int], tuple[keras.Model, keras.Model]]
 
 
 def user_autoencoder(build: Build, run: Run, image_shape: tuple[int, ...]) -> Autoencoder:
-    """Build a user's encoder and decoder as an autoencoder with the objective and the seed of `run`."""
+    """Build a user's encoder and decoder as an autoencoder with the objective, the start and the seed of `run`."""
     encoder, decoder = build(run.seed)
-    return Autoencoder(
+    model = Autoencoder(
         _UserEncoder(encoder, run.objective.kind == "vae"),
         decoder,
         run.objective,
@@ -29,29 +32,104 @@ def user_autoencoder(build: Build, run: Run, image_shape: tuple[int, ...]) -> Au
         latent_dim=run.network.latent_dim,
         seed=run.seed,
     )
+    model.reconstruct(np.zeros((1, *image_shape), np.float32))  # the first call makes the variables
+    if run.network.initializer == HE:
+        draw_he_start(encoder, decoder, run.seed)
+    return model
 
 
-def user_latent_dim(encoder: keras.Model, decoder: keras.Model, images: np.ndarray) -> int:
-    """Count the latents of a user's encoder, and check that eq. (4) trains the decoder.
+def draw_he_start(encoder: keras.Model, decoder: keras.Model, seed: int) -> int:
+    """Draw the kernels of every dense and convolutional layer anew from He's normal distribution.
+
+    Args:
+      encoder, decoder: Keras models whose variables exist. Their biases and other weights stay.
+      seed: of the draws.
+
+    Returns:
+      How many kernels were drawn.
+    """
+    kernels = [layer.kernel for part in (encoder, decoder) for layer in leaves(part) if _has_kernel(layer)]
+    for number, kernel in enumerate(kernels):
+        kernel.assign(keras.initializers.HeNormal(seed=seed * 100_003 + number)(kernel.shape))
+    return len(kernels)
+
+
+def _has_kernel(layer: keras.Layer) -> bool:
+    return hasattr(layer, "kernel_initializer") and len(getattr(getattr(layer, "kernel", None), "shape", ())) >= 2
+
+
+def user_latent_dim(build: Build, data: np.ndarray, seed: int, option: str = "build") -> int:
+    """Count the latents of what a user's function builds, and check that eq. (4) trains it.
+
+    Args:
+      build: the function.
+      data: [n, ...], uint8 or float32, that it is trained on.
+      seed: its argument.
+      option: the name of the function in messages.
 
     Raises:
-      ConfigError: images or parts that do not fit; a decoder that reads the images, or has variances of its own.
+      ConfigError: a function that takes no seed, that fails, or that returns other things than two fresh Keras models;
+        data or parts that do not fit; a decoder that reads the data, or has variances of its own.
     """
-    adapter = ModelAdapter(encoder, decoder, images[:2].astype(np.float32) / 255)
+    encoder, decoder = _built(build, seed, option)
+    adapter = ModelAdapter(encoder, decoder, numbers(data[:2]))
     if adapter.autoregressive or adapter.own_variance:
         what = "reads the images too" if adapter.autoregressive else "has variances of its own"
         raise ConfigError(
-            f"build: expected a decoder from z to images, received one that {what}, which eq. (4) does not train: "
+            f"{option}: expected a decoder from z to images, received one that {what}, which eq. (4) does not train: "
             "judge the model as you train it with 'tfcollapse diagnose'"
         )
+    for name, part in (("encoder", encoder), ("decoder", decoder)):
+        if not isinstance(part, keras.Model):
+            raise ConfigError(
+                f"{option}: expected two Keras models (encoder, decoder), received {type(part).__name__} for the "
+                f"{name}: return keras.Model objects, whose weights can be trained"
+            )
+    if _built(build, seed, option)[0] is encoder:
+        raise ConfigError(
+            f"{option}: expected fresh models at every call, received the same encoder twice: build the layers inside "
+            "the function"
+        )
     return adapter.latent_dim
+
+
+def _built(build: Build, seed: int, option: str) -> tuple[Any, Any]:
+    """Call a user's function, and return its pair. Raises ConfigError."""
+    try:
+        inspect.signature(build).bind(seed)
+    except TypeError:
+        raise ConfigError(
+            f"{option}: expected a function of one argument, the seed, received "
+            f"{getattr(build, '__name__', 'one')}{inspect.signature(build)}: write 'def build(seed):'"
+        ) from None
+    except ValueError:  # a builtin, whose signature cannot be read
+        pass
+    try:
+        parts = build(seed)
+    except Exception as error:  # a user's own code may raise anything
+        line = (str(error).strip().splitlines() or [""])[0][:160]
+        raise ConfigError(
+            f"{option}: expected two Keras models from the seed {seed}, received {type(error).__name__}: {line}"
+        ) from error
+    if not isinstance(parts, (tuple, list)) or len(parts) != 2:
+        what = f"{len(parts)} objects" if isinstance(parts, (tuple, list)) else type(parts).__name__
+        raise ConfigError(
+            f"{option}: expected two Keras models (encoder, decoder), received {what}: end it with "
+            "'return encoder, decoder'"
+        )
+    return parts[0], parts[1]
+
+
+def numbers(block: np.ndarray) -> np.ndarray:
+    """Return examples as the training gives them to the model: float32, uint8 divided by 255."""
+    return block.astype(np.float32) / 255 if block.dtype == np.uint8 else block.astype(np.float32)
 
 
 def reconstruction_error(model: Autoencoder, images: np.ndarray) -> float:
     """Return an AE's squared error per pixel, averaged over images, [n, ...]."""
     total = 0.0
     for block in blocks(images, 256):
-        batch = block.astype(np.float32) / 255  # as in training
+        batch = numbers(block)
         total += float(np.square(batch - np.asarray(model.reconstruct(batch)), dtype=np.float64).sum())
     return total / images.size
 

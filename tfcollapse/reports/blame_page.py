@@ -1,17 +1,26 @@
-"""The page of an experiment on who is to blame for a collapse: its tables, and the diagnosis of every VAE in it."""
+"""The page of an experiment on who is to blame for a collapse: its figure and tables, and every VAE's diagnosis."""
 
 from __future__ import annotations
 
+import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from matplotlib.figure import Figure as Drawing
+
 from tfcollapse.config.declaration import Run
-from tfcollapse.diagnosis.blame_verdict import Arm
+from tfcollapse.diagnosis.blame_arms import Arm
 from tfcollapse.diagnosis.measurements import facts
+from tfcollapse.errors import ConfigError
+from tfcollapse.figures.blame import blame_figure
+from tfcollapse.figures.style import save
+from tfcollapse.records.files import check_writable
 from tfcollapse.records.labels import label
-from tfcollapse.reports.blocks import Block, Heading, Paragraph, Strong, Table
+from tfcollapse.records.statistics import Rows
+from tfcollapse.reports.blocks import Block, Figure, Heading, Paragraph, Strong, Table, prose
 from tfcollapse.reports.diagnosis_blocks import categories, diagnosis_blocks
+from tfcollapse.reports.html_page import write_html
 from tfcollapse.reports.markdown import write_markdown
 from tfcollapse.reports.provenance_table import provenance_table
 
@@ -19,6 +28,7 @@ if TYPE_CHECKING:
     from tfcollapse.diagnosis.blame import Blame
     from tfcollapse.diagnosis.layer_gains import LayerGain
 
+TITLE = "Who is to blame for the collapse"
 ARMS = ("arm", *map(label, ("train_error", "gamma", "active_units", "kl")), "dead units (category)")
 _STARTS = (
     "before training",
@@ -27,38 +37,81 @@ _STARTS = (
     "of the output",
     "gradient at the output over the first layer's",
 )
+_ALT = "Bars: the error of every arm beside PCA and the mean predictor, and the active units of every VAE"
 _SMALLEST = 1e-300
 """What a gradient of 0 is divided by."""
 
 
-def write(path: pathlib.Path, blame: Blame, run: Run, made: Mapping[str, Any]) -> pathlib.Path:
-    """Write the page, and return its path. Raises RunError."""
-    return write_markdown(path, page(blame, run, made))
+def check(path: pathlib.Path) -> None:
+    """Check, before anything is trained, that a page can be written.
+
+    Raises:
+      ConfigError: the name ends in neither .md nor .html.
+      RunError: its directory cannot be written.
+    """
+    if path.suffix not in (".md", ".html"):
+        raise ConfigError(f"--page: expected FILE.md or FILE.html, received '{path}'")
+    check_writable(path.parent)
 
 
-def page(blame: Blame, run: Run, made: Mapping[str, Any]) -> list[Block]:
+def write(path: pathlib.Path, blame: Blame, run: Run, made: Mapping[str, Any]) -> list[pathlib.Path]:
+    """Write the page, and return every path: FILE.html alone, or FILE.md with its figure beside it.
+
+    Raises:
+      RunError: the disk cannot be written.
+    """
+    drawing = figure(blame, run)
+    if path.suffix == ".html":
+        return [write_html(path, TITLE, page(blame, run, made, drawing))]
+    return [write_markdown(path, page(blame, run, made, f"{path.stem}.png")), *save(drawing, path.with_suffix(""))]
+
+
+def figure(blame: Blame, run: Run) -> Drawing:
+    """Return the figure of the arms."""
+    latent_dim = next(iter(blame.diagnoses.values())).measurements.latent_dim
+    text = f"{_length(run)}; seed {run.seed}"
+    return blame_figure(figure_rows(blame), blame.pca_error, blame.mean_predictor_error, latent_dim, text)
+
+
+def _length(run: Run) -> str:
+    """Say how long the arms are trained."""
+    return f"{run.training.steps:,} steps of batch {run.training.batch} each, unless the arm says otherwise"
+
+
+def figure_rows(blame: Blame) -> Rows:
+    """Return what the figure draws of each arm."""
+    return [
+        {
+            "arm": arm.name,
+            "train_error": arm.error if math.isfinite(arm.error) else None,
+            "active_units": arm.active_units,
+            "trained": blame.trained(arm),
+        }
+        for arm in blame.arms
+    ]
+
+
+def page(blame: Blame, run: Run, made: Mapping[str, Any], drawn: str | Drawing) -> list[Block]:
     """Return the page.
 
     Args:
       blame: what the experiment found.
       run: the VAE that the experiment is about.
       made: what `records.provenance.environment` says.
+      drawn: the figure, or the path of its file.
     """
     images = next(iter(blame.diagnoses.values())).measurements.images
     of_run = {
         "images": f"{images:,}",
-        "steps": f"{run.training.steps:,} of batch {run.training.batch} each",
+        "training": _length(run),
         "seed": str(run.seed),
     }
     blocks: list[Block] = [
-        Heading(1, "Who is to blame for the collapse"),
-        Paragraph(
-            (
-                "Responsible: ",
-                Strong(blame.responsible_text),
-                ". The verdict is on one seed, and on training of the length below.",
-            )
-        ),
+        Heading(1, TITLE),
+        Paragraph(Strong(blame.headline)),
+        Paragraph(("Next: ", *prose(blame.next_step), ".")),
+        Paragraph("The verdict is on one seed, and on training of the length below."),
+        Figure(_ALT, drawn),
         *blame_tables(blame),
         provenance_table([made], of_run),
     ]
@@ -72,9 +125,10 @@ def page(blame: Blame, run: Run, made: Mapping[str, Any]) -> list[Block]:
 def blame_tables(blame: Blame) -> list[Block]:
     """Return the findings, the arms and the starts as tables."""
     findings = [(finding.suspect, Strong(finding.verdict), finding.evidence) for finding in blame.findings]
+    rows = [*arm_rows(blame.arms), *_references(blame)]
     return [
         Table(("suspect", "finding", "evidence"), findings),
-        Table(ARMS, arm_rows(blame.arms)),
+        Table(ARMS, [[name + _mark(blame, name), *cells] for name, *cells in rows]),
         Table(_STARTS, [_start(name, gains) for name, gains in blame.starts.items()]),
     ]
 
@@ -84,8 +138,20 @@ def arm_rows(arms: Sequence[Arm]) -> list[list[str]]:
     rows = []
     for arm in arms:
         measured = ["-" if value is None else f"{value:.4g}" for value in (arm.gamma, arm.active_units, arm.kl)]
-        rows.append([arm.name, f"{arm.error:.4g}", *measured, arm.dead or "-"])
+        error = f"{arm.error:.4g}" if math.isfinite(arm.error) else "diverged"
+        rows.append([arm.name, error, *measured, arm.dead or "-"])
     return rows
+
+
+def _references(blame: Blame) -> list[list[str]]:
+    errors = {"PCA, as many components as latents": blame.pca_error, "mean predictor": blame.mean_predictor_error}
+    return [[name, f"{error:.4g}", "-", "-", "-", "-"] for name, error in errors.items()]
+
+
+def _mark(blame: Blame, name: str) -> str:
+    """Return what stands behind the name of an arm whose network was not trained."""
+    untrained = {arm.name for arm in blame.arms if not blame.trained(arm)}
+    return " (not trained)" if name in untrained else ""
 
 
 def _start(name: str, gains: Sequence[LayerGain]) -> list[str]:

@@ -14,6 +14,7 @@ import rich.table
 from tfcollapse.config.declaration import Run
 from tfcollapse.records.labels import short_label
 from tfcollapse.records.run_directory import Row
+from tfcollapse.training.progress import duration
 
 if TYPE_CHECKING:
     from tfcollapse.training.progress import Progress
@@ -115,10 +116,3 @@ def _cell(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as 2h05m or 3m20s."""
-    minutes, seconds = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{seconds:02}s"

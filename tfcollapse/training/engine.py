@@ -29,6 +29,7 @@ class Engine:
       model: an autoencoder. The precision of its layers is set.
       training: the declaration.
       optimizer: used in place of Appendix A's Adam.
+      data_type: of the images: "uint8", or "float32" for numbers that the model takes as they are.
 
     Attributes:
       step: the number of updates done.
@@ -42,8 +43,14 @@ class Engine:
     reusable: bool
     _block: Callable[[Any, Any], tuple[Any, ...]]
 
-    def __init__(self, model: Autoencoder, training: Training, optimizer: keras.optimizers.Optimizer | None = None):
-        self.model, self.training = model, training
+    def __init__(
+        self,
+        model: Autoencoder,
+        training: Training,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        data_type: str = "uint8",
+    ):
+        self.model, self.training, self.data_type = model, training, data_type
         self.optimizer = self._build_optimizer(optimizer or adam(training), model)
         self.step = 0
         set_precision(model, training.precision)
@@ -67,7 +74,8 @@ class Engine:
         """Do `steps` updates, at most `log_every`.
 
         Args:
-          images: uint8 [steps, batch, h, w, c], or indices [steps, batch] where `put_on_device` has taken the images.
+          images: of `data_type`, [steps, batch, h, w, c], or indices [steps, batch] where `put_on_device` has taken the
+            images.
           noise: standard normal draws, float32 [steps, batch, latent].
 
         Returns:
@@ -122,5 +130,6 @@ class Engine:
 
 
 def as_float(images: Any) -> Any:
-    """Return uint8 pixels as float32 in [0, 1]."""
-    return ops.cast(images, "float32") / 255.0
+    """Return uint8 pixels as float32 in [0, 1], and other numbers as they are, in float32."""
+    values = ops.cast(images, "float32")
+    return values / 255.0 if keras.backend.standardize_dtype(images.dtype) == "uint8" else values

@@ -18,8 +18,8 @@ TrainSteps = Callable[[list[np.ndarray], list[np.ndarray]], list[dict[str, np.nd
 """`Engine.train_steps` of several engines: images and noise of each, to the metrics of each."""
 
 
-def engine(model: Autoencoder, run: Run) -> Engine:
-    """Make the engine that trains `model` as `run` declares.
+def engine(model: Autoencoder, run: Run, data_type: str = "uint8") -> Engine:
+    """Make the engine that trains `model` as `run` declares, on images of `data_type`, see `Engine`.
 
     Raises:
       ConfigError: JAX is asked for what it cannot do here.
@@ -28,10 +28,10 @@ def engine(model: Autoencoder, run: Run) -> Engine:
         from tfcollapse.training.jax_engine import JaxEngine
 
         _check_jax(run)
-        return JaxEngine(model, run.training)
+        return JaxEngine(model, run.training, data_type=data_type)
     from tfcollapse.training.tensorflow_engine import TensorFlowEngine, use_xla
 
-    return TensorFlowEngine(model, run.training, jit=use_xla(run.training, run.network))
+    return TensorFlowEngine(model, run.training, jit=use_xla(run.training, run.network), data_type=data_type)
 
 
 _idle: dict[tuple[Any, ...], Engine] = {}

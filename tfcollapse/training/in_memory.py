@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -12,6 +13,7 @@ from tfcollapse.models.build import build
 from tfcollapse.training import engines
 from tfcollapse.training.batches import batches_for_steps
 from tfcollapse.training.engine import Engine
+from tfcollapse.training.progress import Progress
 
 
 def train_in_memory(run: Run, images: np.ndarray) -> tuple[Autoencoder, list[dict[str, float]]]:
@@ -27,16 +29,24 @@ def train_in_memory(run: Run, images: np.ndarray) -> tuple[Autoencoder, list[dic
     return model, train_model(model, run, images)
 
 
-def train_model(model: Autoencoder, run: Run, images: np.ndarray) -> list[dict[str, float]]:
-    """Train `model` in place on `images`, uint8 [n, h, w, c], as `run.training` and `run.seed` say.
+def train_model(
+    model: Autoencoder, run: Run, images: np.ndarray, report: Callable[[Progress], None] = lambda progress: None
+) -> list[dict[str, float]]:
+    """Train `model` in place, as `run.training` and `run.seed` say.
 
     The model may be of any encoder and decoder.
+
+    Args:
+      model: its encoder takes what `images` has.
+      run: the declaration.
+      images: [n, ...], uint8, which stands for [0, 1], or float32 of any range.
+      report: called after every `log_every` steps.
 
     Returns:
       The rows that metrics.csv would have, as of `train_in_memory`.
     """
     model.reconstruct(images[:1].astype(np.float32))  # the first call makes the variables
-    return _train(engines.engine(model, run), run, images)
+    return _train(engines.engine(model, run, str(images.dtype)), run, images, report)
 
 
 def train_at_gammas(run: Run, images: np.ndarray, gammas: list[float], measure: Callable[[Autoencoder], float]) -> list:
@@ -62,10 +72,24 @@ def train_at_gammas(run: Run, images: np.ndarray, gammas: list[float], measure: 
     return measured
 
 
-def _train(engine: Engine, run: Run, images: np.ndarray) -> list[dict[str, float]]:
-    rows = []
+def _train(
+    engine: Engine, run: Run, images: np.ndarray, report: Callable[[Progress], None] = lambda progress: None
+) -> list[dict[str, float]]:
+    rows: list[dict[str, float]] = []
+    started = time.monotonic()
     while engine.step < run.training.steps:
         count = min(run.training.log_every, run.training.steps - engine.step)
         values = engine.train_steps(*batches_for_steps(run, images, engine.step, count))
         rows.append({name: float(value.mean()) for name, value in values.items()})
+        report(
+            Progress(
+                run_id=run.run_id,
+                step=engine.step,
+                steps=run.training.steps,
+                steps_per_second=engine.step / (time.monotonic() - started),
+                reconstruction_error=rows[-1]["reconstruction_error"],
+                gamma=rows[-1]["gamma"] if engine.model.variational else None,
+                active_units=None,
+            )
+        )
     return rows

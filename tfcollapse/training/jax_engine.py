@@ -37,14 +37,20 @@ class JaxEngine(Engine):
     there the stacked state is the newer one.
 
     Args:
-      model, training, optimizer: as for `Engine`.
+      model, training, optimizer, data_type: as for `Engine`.
     """
 
     jit = True
     reusable = True
 
-    def __init__(self, model: Autoencoder, training: Training, optimizer: keras.optimizers.Optimizer | None = None):
-        super().__init__(model, training, optimizer)
+    def __init__(
+        self,
+        model: Autoencoder,
+        training: Training,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        data_type: str = "uint8",
+    ):
+        super().__init__(model, training, optimizer, data_type)
         if jax.config.jax_compilation_cache_dir is None:
             jax.config.update("jax_compilation_cache_dir", str(cache_directory() / "jax"))
             jax.config.update("jax_persistent_cache_min_compile_time_secs", _CACHED_SECONDS)

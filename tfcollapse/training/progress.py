@@ -30,3 +30,10 @@ class Progress:
     def seconds_left(self) -> float:
         """Return the seconds that the remaining steps take at this speed."""
         return (self.steps - self.step) / self.steps_per_second
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as 2h05m or 3m20s."""
+    minutes, seconds = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{seconds:02}s"

@@ -35,6 +35,7 @@ class TensorFlowEngine(Engine):
       training: the declaration.
       jit: whether to compile with XLA. Over several replicas XLA compiles the forward and backward passes alone.
       optimizer: used in place of Appendix A's Adam.
+      data_type: of the images, see `Engine`.
 
     Attributes:
       strategy: the `tf.distribute.Strategy` of that scope.
@@ -50,6 +51,7 @@ class TensorFlowEngine(Engine):
         *,
         jit: bool,
         optimizer: keras.optimizers.Optimizer | None = None,
+        data_type: str = "uint8",
     ):
         self.jit = jit
         self.strategy = tf.distribute.get_strategy()
@@ -59,7 +61,7 @@ class TensorFlowEngine(Engine):
                 f"training.batch: expected an image for each of {self.replicas} replicas, received {training.batch}: "
                 "take fewer --devices"
             )
-        super().__init__(model, training, optimizer)
+        super().__init__(model, training, optimizer, data_type)
         # TensorFlow rounds the factors of float32 products to 10 bits on NVIDIA GPUs unless it is told otherwise.
         tf.config.experimental.enable_tensor_float_32_execution(training.precision == "tf32")
         self.device, self.reusable = device(), not tf.distribute.has_strategy()
@@ -85,12 +87,11 @@ class TensorFlowEngine(Engine):
     def _signature(self) -> list[tf.TensorSpec]:
         """Return the types of the arguments of `_steps`, for any number of steps."""
         batch, model = self.training.batch, self.model
-        shapes = {
-            tf.uint8: (None, batch, *model.image_shape),
-            tf.float32: (None, batch, model.latent_dim),
-            tf.int32: (),
-        }
-        return [tf.TensorSpec(shape, kind) for kind, shape in shapes.items()]
+        return [
+            tf.TensorSpec((None, batch, *model.image_shape), self.data_type),
+            tf.TensorSpec((None, batch, model.latent_dim), tf.float32),
+            tf.TensorSpec((), tf.int32),
+        ]
 
     def _shares(self, values: np.ndarray) -> tf.Tensor:
         """Return `values` [steps, batch, ...] so that each replica of this process has its positions of the batch."""

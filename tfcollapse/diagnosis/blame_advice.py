@@ -1,0 +1,185 @@
+"""Put a blame into words: who is responsible, what to do next, and the arms as a table for a terminal."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+
+from tfcollapse.config.declaration import Run
+from tfcollapse.diagnosis.blame_arms import (
+    AE,
+    BASE,
+    BUDGET,
+    CLOSED_GAMMA,
+    DECODER,
+    EPSILON,
+    GAMMA,
+    HE_VAE,
+    KL_WEIGHT,
+    LONG_VAE,
+    SHALLOW_VAE,
+    START,
+    UNWEIGHTED,
+    VAE,
+    WARMUP,
+    Arm,
+)
+from tfcollapse.diagnosis.blame_verdict import (
+    LATE,
+    RESPONSIBLE,
+    Arms,
+    Finding,
+    late_gamma,
+    nothing_missed,
+    steps_to_arrive,
+)
+
+WIDTH = 100
+"""The longest line that is printed."""
+_INDENT = 4
+
+_RESPONSIBLE_AS = {
+    BASE: "the autoencoder base (the depth of the network: an AE without any KL term is about as bad)",
+    KL_WEIGHT: "the weight on the KL term",
+    GAMMA: "gamma (the decoder variance)",
+    DECODER: "the kind of decoder",
+    START: "the start (the initial weights)",
+    BUDGET: "the budget (the number of steps)",
+}
+"""The suspects of the VAE's collapse in words. Adam's epsilon concerns the AE alone."""
+
+BUILD_REMEDIES = {
+    SHALLOW_VAE: "the architecture that was given as the shallower one",
+    WARMUP: '`objective=tfcollapse.Objective(gamma="optimal", warmup="kl")`, the weight on the KL raised from 0 to 1',
+    UNWEIGHTED: "beta = 1, as `objective=tfcollapse.Objective(beta=1.0)` has it",
+    CLOSED_GAMMA: '`objective=tfcollapse.Objective(gamma="optimal")`: gamma is the error per number, on every batch',
+    HE_VAE: '`kernel_initializer="he_normal"` in every dense and convolutional layer',
+    LONG_VAE: "twice the steps, as `training=tfcollapse.Training(steps=...)` declares them",
+}
+"""How a user's own architecture obtains what an arm has, by the name of the arm."""
+
+
+def headline(findings: Sequence[Finding], arms: Arms) -> str:
+    """Say in one plain sentence who is responsible for the collapse.
+
+    Args:
+      findings: what `blame_verdict.judge` found.
+      arms: what it was found by.
+    """
+    vae = arms[VAE]
+    accused = [_named(finding) for finding in findings if _accuses(finding)]
+    if accused:
+        return f"Responsible: {' and '.join(accused)}."
+    if not vae.wrongly_dead:
+        return f"Nobody is to blame: {nothing_missed(vae)}."
+    twin = arms.get(AE)
+    if twin is not None and not arms.shows_training(twin):
+        return (
+            f"Nothing can be said yet: the network itself was not trained. Without any KL term the AE's error "
+            f"{twin.error:.3g} is about that of the mean image, {arms.mean_predictor_error:.3g}."
+        )
+    return "Responsible: none of the suspects. What was tried does not relieve the collapse."
+
+
+def next_step(findings: Sequence[Finding], arms: Arms, run: Run, remedies: Mapping[str, str]) -> str:
+    """Say what to do next: the change of the arm that relieved the collapse best, or what is left to try.
+
+    Args:
+      findings: what `blame_verdict.judge` found.
+      arms: what it was found by.
+      run: the VAE.
+      remedies: how a user obtains what an arm has, by the name of the arm.
+    """
+    vae = arms[VAE]
+    relieving = [arms[finding.remedy] for finding in findings if finding.remedy is not None]
+    if relieving:
+        best = min(relieving, key=lambda arm: (arm.wrongly_dead, arm.error))
+        return (
+            f"train as the arm '{best.name}': {remedies[best.name]}. Its error is {best.error:.3g} in place of "
+            f"{vae.error:.3g}, with {best.active_units} units active in place of {vae.active_units}"
+        )
+    if late_gamma(vae, run.objective):
+        steps = steps_to_arrive(vae, run.objective, run.training.learning_rate, run.training.steps)
+        return f"take gamma in closed form, `--set objective.gamma=optimal`, or train for at least {steps:,} steps"
+    if any(finding.suspect == DECODER and _accuses(finding) for finding in findings):
+        return "give the decoder less to predict with: one gamma for all pixels, and no view of the image beside z"
+    if any(finding.suspect == BASE and _accuses(finding) for finding in findings):
+        return "make the network shallower, or give it skip connections; --shallower tries a depth of your choice"
+    if not vae.wrongly_dead:
+        return "nothing to mend; `tfcollapse diagnose` says what its dead units are"
+    return f"try a longer training, `--set training.steps={4 * run.training.steps}`, or another start, `--set seed=1`"
+
+
+def _named(finding: Finding) -> str:
+    """Name a suspect that is responsible."""
+    if finding.suspect == BUDGET and finding.evidence.startswith(LATE):
+        return "the budget (too few steps for the learned gamma to arrive at the error)"
+    return _RESPONSIBLE_AS[finding.suspect]
+
+
+def _accuses(finding: Finding) -> bool:
+    """Return whether a finding says who is responsible for the VAE's collapse, and not for the AE's error alone."""
+    return finding.verdict == RESPONSIBLE and finding.suspect != EPSILON
+
+
+def opening(first: str, second: str) -> list[str]:
+    """Return the two sentences that a reader needs first, each on lines of its own."""
+    return [*_wrapped(first, 0), *_wrapped(f"Next: {second}.", 0)]
+
+
+def finding_lines(findings: Sequence[Finding]) -> list[str]:
+    """Return each suspect with its verdict, and the evidence below it. Equal evidence stands there once."""
+    if len({finding.evidence for finding in findings}) == 1:
+        suspects = ", ".join(finding.suspect for finding in findings)
+        return [*_wrapped(f"{suspects}: {findings[0].verdict}", 0), *_wrapped(findings[0].evidence, _INDENT)]
+    lines = []
+    for finding in findings:
+        lines += [f"{finding.suspect}: {finding.verdict}", *_wrapped(finding.evidence, _INDENT)]
+    return lines
+
+
+def arm_lines(arms: Arms) -> list[str]:
+    """Return the arms as a table: error per number, its share of the mean predictor's, and of VAEs the posterior."""
+    lines = [f"{'trained':<26}{'error':>10}{'of mean':>9}{'gamma':>10}{'active':>8}{'KL':>9}  dead units (category)"]
+    for arm in arms.trainings:
+        share = f"{arm.error / arms.mean_predictor_error:.0%}" if math.isfinite(arm.error) else "-"
+        posterior = [_cell(value) for value in (arm.gamma, arm.active_units, arm.kl)]
+        last = arm.dead if arms.shows_training(arm) else f"{arm.dead}{', ' if arm.dead else ''}not trained"
+        row = f"{arm.name:<26}{_cell(arm.error):>10}{share:>9}{posterior[0]:>10}{posterior[1]:>8}{posterior[2]:>9}"
+        lines.append(f"{row}  {last}".rstrip()[:WIDTH])
+    share = f"{arms.pca_error / arms.mean_predictor_error:.0%}"
+    lines.append(f"{'PCA, as many components':<26}{_cell(arms.pca_error):>10}{share:>9}")
+    lines.append(f"{'mean predictor':<26}{_cell(arms.mean_predictor_error):>10}{'100%':>9}")
+    return lines
+
+
+def arm_numbers(arm: Arm) -> str:
+    """Return an arm's numbers on one line."""
+    if not math.isfinite(arm.error):
+        return "diverged: its loss is no longer a finite number"
+    if arm.active_units is None:
+        return f"error {arm.error:.4g}"
+    return (
+        f"error {arm.error:.4g}, gamma {_cell(arm.gamma)}, KL {arm.kl:.4g} nats, active units {arm.active_units}, dead "
+        f"units (category) {arm.dead or 'none'}"
+    )
+
+
+def _cell(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if math.isfinite(value) else "diverged"
+
+
+def _wrapped(text: str, indent: int) -> list[str]:
+    """Break text into lines of at most WIDTH; a command is not broken at its hyphens."""
+    spaces = " " * indent
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=spaces,
+        subsequent_indent=spaces or " " * _INDENT,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
