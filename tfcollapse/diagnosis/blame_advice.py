@@ -141,16 +141,16 @@ def finding_lines(findings: Sequence[Finding]) -> list[str]:
 
 def arm_lines(arms: Arms) -> list[str]:
     """Return the arms as a table: error per number, its share of the mean predictor's, and of VAEs the posterior."""
-    lines = [f"{'trained':<26}{'error':>10}{'of mean':>9}{'gamma':>10}{'active':>8}{'KL':>9}  dead units (category)"]
+    lines = [f"{'trained':<26}{'error':>9}{'of mean':>9}{'gamma':>10}{'active':>8}{'KL':>11}  dead units (category)"]
     for arm in arms.trainings:
         share = f"{arm.error / arms.mean_predictor_error:.0%}" if math.isfinite(arm.error) else "-"
         posterior = [_cell(value) for value in (arm.gamma, arm.active_units, arm.kl)]
         last = arm.dead if arms.shows_training(arm) else f"{arm.dead}{', ' if arm.dead else ''}not trained"
-        row = f"{arm.name:<26}{_cell(arm.error):>10}{share:>9}{posterior[0]:>10}{posterior[1]:>8}{posterior[2]:>9}"
+        row = f"{arm.name:<26}{_cell(arm.error):>9}{share:>9}{posterior[0]:>10}{posterior[1]:>8}{posterior[2]:>11}"
         lines.append(f"{row}  {last}".rstrip()[:WIDTH])
     share = f"{arms.pca_error / arms.mean_predictor_error:.0%}"
-    lines.append(f"{'PCA, as many components':<26}{_cell(arms.pca_error):>10}{share:>9}")
-    lines.append(f"{'mean predictor':<26}{_cell(arms.mean_predictor_error):>10}{'100%':>9}")
+    lines.append(f"{'PCA, as many components':<26}{_cell(arms.pca_error):>9}{share:>9}")
+    lines.append(f"{'mean predictor':<26}{_cell(arms.mean_predictor_error):>9}{'100%':>9}")
     return lines
 
 
