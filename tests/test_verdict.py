@@ -115,7 +115,7 @@ def test_too_few_images_decide_nothing_unless_what_they_show_suffices():
     m = measurements(dead=3, residual=(0.1,))
     few = dataclasses.replace(m, images=4, residual_variances=np.array([0.1]))
     assert decide(few).counts == {"active": 2, "undecided": 3}
-    assert any(each.name == "images" for each in decide(few).evidence)
+    assert any(each.name == "examples" for each in decide(few).evidence)
     assert decide(dataclasses.replace(few, residual_variances=np.zeros(0))).categories == ("undecided",)
     assert decide(dataclasses.replace(few, residual_variances=np.array([0.001]))).categories == ("i",)
     assert decide(m).counts == {"active": 2, "v": 1, "i": 2}

@@ -27,6 +27,8 @@ class Category:
       next_step: what to do next. A format string: `advice` fills in {active}, units enough for the data;
         {less_weight}, how to weigh the KL less; {blame}, what finds out who is to blame; {settle}, what would decide;
         {mend}, what gives the outputs their meaning.
+      colour, hatch: of its units in a figure. The colours are Okabe and Ito's, which every kind of colour vision tells
+        apart; the hatches tell the kinds apart without colour.
       by_decoder: whether the kind of decoder alone causes it, so that `tfcollapse blame` holds the decoder responsible.
       numbered: whether the paper numbers it. Then it is shown as "category (i)".
     """
@@ -37,6 +39,8 @@ class Category:
     order: int
     why: str
     next_step: str
+    colour: str
+    hatch: str
     by_decoder: bool = False
     numbered: bool = True
 
@@ -54,6 +58,8 @@ _TABLE = (
         order=0,
         why="",
         next_step="nothing needs to be done",
+        colour="#0072b2",
+        hatch="",
         numbered=False,
     ),
     Category(
@@ -63,6 +69,8 @@ _TABLE = (
         order=6,
         why="superfluous: nothing is left that they could code, which is harmless",
         next_step="nothing needs to be done: {active} latent units are enough for these data",
+        colour="#bbbbbb",
+        hatch="...",
     ),
     Category(
         "ii",
@@ -71,23 +79,29 @@ _TABLE = (
         order=2,
         why="because {too_large}",
         next_step="{less_weight}",
+        colour="#e69f00",
+        hatch="///",
     ),
     Category(
         "iii",
-        "the decoder's own covariance has degenerated on a few images",
+        "the decoder's own covariance has degenerated on a few examples",
         harmful=True,
         order=4,
-        why="because the decoder's own variance has run off to 0 on a few images",
+        why="because the decoder's own variance has run off to 0 on a few examples",
         next_step="use one gamma for all numbers and examples, or give the decoder's variances a least value",
+        colour="#cc79a7",
+        hatch="\\\\\\",
         by_decoder=True,
     ),
     Category(
         "iv",
-        "the decoder is powerful enough to predict the images without z",
+        "the decoder is powerful enough to predict the data without z",
         harmful=True,
         order=5,
-        why="because the decoder knows the images without z",
-        next_step="use a decoder that sees less of the image (a smaller receptive field, dropout on its input)",
+        why="because the decoder knows the data without z",
+        next_step="use a decoder that sees less of the example (a smaller receptive field, dropout on its input)",
+        colour="#56b4e9",
+        hatch="++",
         by_decoder=True,
     ),
     Category(
@@ -98,6 +112,8 @@ _TABLE = (
         why="although the loss would be lower with them: a bad minimum, a bad start or too short a training is the "
         "cause, not {scale}",
         next_step="find out whether depth, start or budget is to blame: {blame}",
+        colour="#d55e00",
+        hatch="xxx",
     ),
     Category(
         UNDECIDED,
@@ -106,6 +122,8 @@ _TABLE = (
         order=3,
         why="and the measurements do not tell why",
         next_step="{settle}",
+        colour="#f0e442",
+        hatch="---",
         numbered=False,
     ),
     Category(
@@ -115,6 +133,8 @@ _TABLE = (
         order=0,
         why="",
         next_step="train longer (or check the learning rate, and that the loss falls), then diagnose again",
+        colour="#f0e442",
+        hatch="ooo",
         numbered=False,
     ),
     Category(
@@ -124,6 +144,8 @@ _TABLE = (
         order=0,
         why="",
         next_step="{mend}",
+        colour="#f0e442",
+        hatch="***",
         numbered=False,
     ),
 )

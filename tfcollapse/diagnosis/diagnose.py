@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfcollapse.diagnosis.categories import CATEGORIES
 from tfcollapse.diagnosis.declared_loss import DeclaredLoss, declared_loss
 from tfcollapse.diagnosis.evidence import DEFAULT, Thresholds
 from tfcollapse.diagnosis.examples import Examples, read_examples
@@ -63,11 +64,14 @@ class Diagnosis:
         Example:
           >>> diagnose(encoder, decoder, data).plot("diagnosis.png")
         """
-        from tfcollapse.figures.diagnosis import diagnosis_figure
+        from tfcollapse.figures.diagnosis import ACTIVE, Look, diagnosis_figure
         from tfcollapse.figures.style import write
 
         m, verdict = self.measurements, self.verdict
-        figure = diagnosis_figure(m, verdict.per_dimension, verdict.headline, scale_name(m))
+        looks = {kind.name: Look(kind.title, kind.colour, kind.hatch) for kind in CATEGORIES.values()} | {
+            "active": ACTIVE
+        }
+        figure = diagnosis_figure(m, [looks[name] for name in verdict.per_dimension], verdict.headline, scale_name(m))
         if path is not None:
             write(figure, pathlib.Path(path))
         return figure

@@ -2,7 +2,7 @@
 
 Two verdicts concern the whole model and come before the categories of section 3:
 
-  inconsistent   another reading of the decoder's output is far nearer to the images (logits, another scale); or the
+  inconsistent   another reading of the decoder's output is far nearer to the data (logits, another scale); or the
                  units that carry information have sigma_z = 1 or more, which no minimum of a VAE's loss has
   not trained    the error is not clearly below the mean predictor's while units are active; a decoder without active
                  units does not even give the mean image; a learned gamma is far from the error; or the model is not at
@@ -34,15 +34,15 @@ def inconsistency(m: Measurements, t: Thresholds, units: Units) -> Evidence | No
 
 
 def _another_reading(m: Measurements, t: Thresholds) -> Evidence | None:
-    """Find a reading of the output that is far nearer to the images than the output itself."""
+    """Find a reading of the output that is far nearer to the data than the output itself."""
     read = m.misreading
     readings = (
-        ("the sigmoid of the output", read.as_logits, "the decoder's output looks like logits, not like the images"),
+        ("the sigmoid of the output", read.as_logits, "the decoder's output looks like logits, not like the data"),
         ("the exponential of the output", read.as_log_mean, "the decoder's output looks like the logarithm of counts"),
         (
             f"{read.scale:.3g} times the output, shifted",
             read.rescaled,
-            "the decoder's output has another scale than the images",
+            "the decoder's output has another scale than the data",
         ),
     )
     name, error, reading = min(readings, key=lambda entry: entry[1])
@@ -52,7 +52,7 @@ def _another_reading(m: Measurements, t: Thresholds) -> Evidence | None:
         return None
     low, high = m.output_range
     data_low, data_high = m.data_range
-    text = f"{reading}: it goes from {low:.3g} to {high:.3g}, the images from {data_low:.3g} to {data_high:.3g}"
+    text = f"{reading}: it goes from {low:.3g} to {high:.3g}, the data from {data_low:.3g} to {data_high:.3g}"
     return Evidence(f"error of the output over that of {name}", read.as_it_is / max(error, 1e-300), t.misread, text)
 
 

@@ -77,16 +77,16 @@ def _degenerate(m: Measurements, t: Thresholds) -> IdleUnits:
     ran_off, bad = share < t.degenerate, error > t.bad_elsewhere
     evidence = (
         Evidence(
-            "the decoder's own variance: smallest image over median image",
+            "the decoder's own variance: smallest example over median example",
             share,
             t.degenerate,
-            "the variance has run off to 0 on a few images" if ran_off else "no image's variance has run off to 0",
+            "the variance has run off to 0 on a few examples" if ran_off else "no example's variance has run off to 0",
         ),
         Evidence(
             "error over the mean predictor's",
             error,
             t.bad_elsewhere,
-            "z reconstructs little" if bad else "z reconstructs the images",
+            "z reconstructs little" if bad else "z reconstructs the data",
         ),
     )
     return IdleUnits({"iii": 1} if ran_off and bad else {}, evidence)
@@ -96,8 +96,8 @@ def _without_z(m: Measurements, t: Thresholds) -> IdleUnits:
     """(iv): the error of an autoregressive decoder with shuffled z."""
     ratio = m.shuffled_error / m.mean_predictor_error
     knows = ratio < t.without_z
-    reading = "the decoder knows the images without z" if knows else "without the right z the decoder knows little"
-    evidence = Evidence("error with z of another image, over the mean predictor's", ratio, t.without_z, reading)
+    reading = "the decoder knows the data without z" if knows else "without the right z the decoder knows little"
+    evidence = Evidence("error with z of another example, over the mean predictor's", ratio, t.without_z, reading)
     return IdleUnits({"iv": 1} if knows else {}, (evidence,))
 
 
@@ -105,8 +105,8 @@ def _by_gamma(m: Measurements, t: Thresholds, units: Units, declared: DeclaredLo
     """Ask the rules on gamma: (v), (ii) and (i)."""
     dead = len(units.dead)
     if dead and _too_few_images(m, t, dead):
-        reading = f"too few images to measure the residual's directions for {dead} dead units"
-        return IdleUnits({UNDECIDED: dead}, (Evidence("images", float(m.images), 2.0 * (dead + 1), reading),))
+        reading = f"too few examples to measure the residual's directions for {dead} dead units"
+        return IdleUnits({UNDECIDED: dead}, (Evidence("examples", float(m.images), 2.0 * (dead + 1), reading),))
     effective = m.effective_gamma
     if effective is None:
         return _at_unknown_gamma(m, t, units)
@@ -184,7 +184,7 @@ def _evidence(m: Measurements, t: Thresholds, units: Units, effective: float) ->
         f"largest variance left in the residual, over the effective {name}",
         largest_residual(m) / effective,
         t.margin,
-        f"{stuck} more {'unit' if stuck == 1 else 'units'} would lower the loss, by {gain:.3g} nats an image"
+        f"{stuck} more {'unit' if stuck == 1 else 'units'} would lower the loss, by {gain:.3g} nats an example"
         if stuck
         else "no further direction would lower the loss",
     )

@@ -59,14 +59,14 @@ def _on_the_units(m: Measurements, units: Units) -> list[str]:
             "there, but the KL is above 0.01 nats"
         )
     if m.information.nats > 0.98 * m.information.cap:
-        found.append(f"I_q(x; z) is at its cap, log n = {m.information.cap:.2f} nats: z tells all images apart")
+        found.append(f"I_q(x; z) is at its cap, log n = {m.information.cap:.2f} nats: z tells all examples apart")
     return found
 
 
 def _on_the_error(m: Measurements, units: Units) -> list[str]:
     """Compare the error with that of simple predictors."""
     if not units.active.any() and m.error_at_mean <= 1.05 * m.mean_predictor_error:
-        return ["no unit is active: the decoder gives the mean image, and the error is the mean predictor's"]
+        return ["no unit is active: the decoder gives the mean example, and the error is the mean predictor's"]
     if m.error_at_mean > m.mean_predictor_error:
         return ["the error is above the mean predictor's"]
     if m.error_at_mean > m.pca_error and m.likelihood == "gaussian":

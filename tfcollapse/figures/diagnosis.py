@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,16 +17,22 @@ from tfcollapse.metrics.posterior import SIGMA_BINS
 if TYPE_CHECKING:
     from tfcollapse.diagnosis.measurements import Measurements
 
-# Okabe and Ito's colours, which every kind of colour vision tells apart; hatches do so without any colour.
-_UNITS: dict[str, dict[str, Any]] = {
-    "active": {"label": "active", "facecolor": "#0072b2"},
-    "i": {"label": "category (i)", "facecolor": "#bbbbbb", "hatch": "..."},
-    "ii": {"label": "category (ii)", "facecolor": "#e69f00", "hatch": "///"},
-    "iii": {"label": "category (iii)", "facecolor": "#cc79a7", "hatch": "\\\\\\"},
-    "iv": {"label": "category (iv)", "facecolor": "#56b4e9", "hatch": "++"},
-    "v": {"label": "category (v)", "facecolor": "#d55e00", "hatch": "xxx"},
-}
-_OTHER = {"facecolor": "#f0e442", "hatch": "---"}
+
+class Look(NamedTuple):
+    """How the units of one kind are drawn.
+
+    Attributes:
+      label: its name in the legend.
+      colour, hatch: of its bars; the hatch tells kinds apart where there is no colour.
+    """
+
+    label: str
+    colour: str
+    hatch: str
+
+
+ACTIVE = Look("active", "#0072b2", "")
+
 _DATA: dict[str, Any] = {"label": "data", "color": "#1b1b1b", "marker": "o", "fillstyle": "none", "markersize": 6}
 _RESIDUALS: dict[str, Any] = {"label": "residuals", "color": "#0072b2", "marker": "s", "markersize": 3}
 _LINES: dict[str, Any] = {"linewidth": 1.4, "zorder": 1}
@@ -34,12 +40,12 @@ _TITLE_WIDTH = 125
 _SERIES, _LEAST_SIDE, _LARGEST_RATIO = 4, 4, 4
 
 
-def diagnosis_figure(m: Measurements, per_dimension: Sequence[str], title: str, scale: str) -> Figure:
+def diagnosis_figure(m: Measurements, looks: Sequence[Look], title: str, scale: str) -> Figure:
     """Draw what a diagnosis rests on.
 
     Args:
       m: the measurements.
-      per_dimension: [latent], "active" or the category of each unit, as the verdict has them.
+      looks: [latent], how each unit is drawn; units of one kind have the same look.
       title: one sentence, above the panels.
       scale: what scales the KL against the error: "gamma", or "beta" for a likelihood without gamma. Residuals are then
         divided by the root of the likelihood's variance, so that the spectrum of the data does not compare with them.
@@ -50,7 +56,7 @@ def diagnosis_figure(m: Measurements, per_dimension: Sequence[str], title: str, 
         2 if kind else 1, 3, width_ratios=(1.25, 0.9, 1.1), height_ratios=(1.7, 1)[: 1 + bool(kind)]
     )
     units, sigma, spectrum = (figure.add_subplot(grid[0, column]) for column in range(3))
-    _draw_units(units, m.kl_per_dimension, per_dimension)
+    _draw_units(units, m.kl_per_dimension, looks)
     _draw_sigma(sigma, m.sigma_histogram)
     _draw_spectrum(spectrum, m, scale)
     panels = [
@@ -66,30 +72,22 @@ def diagnosis_figure(m: Measurements, per_dimension: Sequence[str], title: str, 
     return figure
 
 
-def _draw_units(axes: Axes, kl: np.ndarray, per_dimension: Sequence[str]) -> None:
-    """Draw the KL of every unit as a bar in the colour of its category, the largest first."""
+def _draw_units(axes: Axes, kl: np.ndarray, looks: Sequence[Look]) -> None:
+    """Draw the KL of every unit as a bar with the look of its kind, the largest first."""
     order = np.argsort(-kl, kind="stable")
-    rank = {unit: place for place, unit in enumerate(order, start=1)}
-    for name in dict.fromkeys(per_dimension[unit] for unit in order):
-        chosen = [unit for unit in order if per_dimension[unit] == name]
-        look = _UNITS.get(name, {"label": name, **_OTHER})
-        look = look | {"label": f"{look['label']}: {len(chosen)}", "edgecolor": "#1b1b1b", "linewidth": 0.4}
-        places = [rank[unit] for unit in chosen]
-        axes.bar(places, kl[chosen], width=0.8, **look)
-        # A dead unit has no bar to see: a square below the axis shows its category.
-        axes.bar(
-            places, 0.035, width=0.8, bottom=-0.05, transform=axes.get_xaxis_transform(), clip_on=False, **_bare(look)
-        )
+    for look in dict.fromkeys(looks[unit] for unit in order):
+        places = np.array([place for place, unit in enumerate(order, start=1) if looks[unit] == look])
+        bars: dict[str, Any] = {"facecolor": look.colour, "hatch": look.hatch, "edgecolor": "#1b1b1b", "linewidth": 0.4}
+        axes.bar(places, kl[order[places - 1]], width=0.8, label=f"{look.label}: {len(places)}", **bars)
+        # A dead unit has no bar to see: a square below the axis shows its kind.
+        below: dict[str, Any] = {"bottom": -0.05, "transform": axes.get_xaxis_transform(), "clip_on": False}
+        axes.bar(places, 0.035, width=0.8, **below, **bars)
     axes.set(xlabel="latent units, by their KL", ylabel="KL of the unit (nats)")
     axes.set_xlim(0.3, len(kl) + 0.7)
     axes.set_ylim(0, max(1.05 * float(kl.max()), 0.1))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
     axes.tick_params(axis="x", pad=12, length=0)
     _legend(axes)
-
-
-def _bare(look: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in look.items() if name != "label"}
 
 
 def _draw_sigma(axes: Axes, shares: np.ndarray) -> None:
