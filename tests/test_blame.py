@@ -303,7 +303,13 @@ def their_build():
 def test_numbers_of_any_range_are_trained_as_they_are():
     images = known_images(EIGENVALUES, 0, 512) / 255
     training = tc.Training(steps=200, learning_rate=5e-3, halve_every=100)
-    found = tc.blame_build(their_build(), 20 * images - 10, training=training)
+
+    def flat(seed):
+        encoder, decoder = their_build()(seed)
+        named = dict(zip(("mu", "log_var"), encoder.outputs, strict=True))
+        return keras.Model(encoder.inputs, named), keras.Model(decoder.inputs, layers.Flatten()(decoder.outputs[0]))
+
+    found = tc.blame_build(flat, 20 * images - 10, training=training)
     mean = np.mean(np.square(20 * (images - images.mean(0))))
     assert found.mean_predictor_error == pytest.approx(mean, rel=1e-4)
     assert found.arms[0].error < 0.5 * mean
@@ -382,6 +388,11 @@ def plain(seed):
     encoder, decoder = build(seed)
     return encoder, lambda z: decoder(z)
 
+def sigma(seed):
+    encoder, decoder = build(seed)
+    mean, other = encoder.outputs
+    return keras.Model(encoder.inputs, {"mu": mean, "sigma": layers.Activation("softplus")(other)}), decoder
+
 ONCE = build(0)
 def same(seed):
     return ONCE
@@ -415,6 +426,9 @@ SMALL = ["--data", "images.npy", "--set", "training.steps=10"]
         (["--shallower", "theirs.py:build"], "--shallower: expected a depth, such as 2"),
         (["--shallower", "7", "--set", "network.depth=3"], "--shallower: expected a depth from 0 to 2"),
         (["--data", "mnist"], "--data: expected --build beside it"),
+        (["--build", "theirs.py:sigma", *SMALL], "and a sigma: return tensors of that kind"),
+        (["--build", "theirs.py:build", *SMALL, "--set", "data.train=9"], "--set data.train=9: expected --data or"),
+        (["--set", "objective.beta=0"], "expected beta > 0"),
         (["--page", "page.pdf"], "--page: expected FILE.md or FILE.html, received 'page.pdf'"),
     ],
 )

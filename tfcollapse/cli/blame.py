@@ -118,6 +118,9 @@ def _blame_build(parsed: argparse.Namespace, declared: Run, say: Callable[[str],
             f"--set {ours[0]}: expected no setting of the network beside --build, which brings its own: change it in "
             f"'{parsed.build}'"
         )
+    theirs = [text for text in parsed.settings if text.startswith("data.")]
+    if parsed.data is not None and theirs:
+        raise ConfigError(f"--set {theirs[0]}: expected --data or settings of the data, received both")
     build = _builder("--build", parsed.build)
     shallower = None if parsed.shallower is None else _builder("--shallower", parsed.shallower)
     if parsed.data is None:

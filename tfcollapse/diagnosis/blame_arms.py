@@ -102,10 +102,12 @@ def arms_of(run: Run, shallower: int | None = None) -> dict[str, Run]:
       shallower: the depth of the shallower networks; by default 2, or one layer less where the depth is 2 or less.
 
     Raises:
-      ConfigError: the run is an AE's, or `shallower` is no smaller depth that the architecture has.
+      ConfigError: the run is an AE's, has no KL term, or `shallower` is no smaller depth that the architecture has.
     """
     if run.objective.kind != "vae":
         raise ConfigError("blame: expected a VAE, received an AE, which has no latent distribution to collapse")
+    if not run.objective.beta > 0:
+        raise ConfigError("blame: expected beta > 0, received a VAE without a KL term, which is an AE with noise")
     least, depth = run.network.spec.least_depth, run.network.depth
     if shallower is not None and not least <= shallower < depth:
         raise ConfigError(

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from tfcollapse.diagnosis.examples import read_examples
+from tfcollapse.diagnosis.outputs import decoder_outputs, encoder_outputs
 from tfcollapse.errors import ConfigError
 from tfcollapse.metrics.layer_signal import signal
 
@@ -40,7 +41,7 @@ def layer_gains(encoder: keras.Model, decoder: keras.Model, images: np.ndarray) 
     Args:
       encoder: Keras model, images to (mean, log_variance), or to the mean.
       decoder: Keras model, z to images.
-      images: [n, ...], uint8 or in [0, 1]; 256 are enough.
+      images: [n, ...], in the units of `tfcollapse.diagnose`; 256 are enough.
 
     Returns:
       One for each layer, in the order in which the images pass them.
@@ -58,14 +59,13 @@ def layer_gains(encoder: keras.Model, decoder: keras.Model, images: np.ndarray) 
     examples = read_examples(images)
     x = tf.constant(examples.as_float(examples.array))
     with tf.GradientTape() as tape:
-        with _recorded_outputs(encoder) as encoder_outputs:
+        with _recorded_outputs(encoder) as of_encoder:
             encoded = encoder(x)
-        mean = encoded[0] if isinstance(encoded, (tuple, list)) else encoded
-        with _recorded_outputs(decoder) as decoder_outputs:
-            decoded = decoder(mean)
-        decoded = decoded[0] if isinstance(decoded, (tuple, list)) else decoded
+        mean = encoder_outputs(encoded, joined=False).mean if isinstance(encoded, (tuple, list, dict)) else encoded
+        with _recorded_outputs(decoder) as of_decoder:
+            decoded = decoder_outputs(decoder(mean)).mean
         loss = tf.reduce_sum(tf.square(tf.reshape(decoded, [len(examples), -1]) - tf.reshape(x, [len(examples), -1])))
-    outputs = [("encoder", *pair) for pair in encoder_outputs] + [("decoder", *pair) for pair in decoder_outputs]
+    outputs = [("encoder", *pair) for pair in of_encoder] + [("decoder", *pair) for pair in of_decoder]
     gradients = tape.gradient(loss, [output for _, _, output in outputs])
     return [
         LayerGain(part, name, signal(output.numpy()), _norm(gradient.numpy()))

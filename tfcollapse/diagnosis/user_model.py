@@ -8,12 +8,14 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras import ops
 
 from tfcollapse.config.declaration import Run
 from tfcollapse.data.memory_mapped import blocks
 from tfcollapse.diagnosis.blame_arms import HE
 from tfcollapse.diagnosis.layer_gains import leaves
 from tfcollapse.diagnosis.model_adapter import ModelAdapter
+from tfcollapse.diagnosis.outputs import encoder_outputs
 from tfcollapse.errors import ConfigError
 from tfcollapse.models.autoencoder import Autoencoder
 
@@ -26,7 +28,7 @@ def user_autoencoder(build: Build, run: Run, image_shape: tuple[int, ...]) -> Au
     encoder, decoder = build(run.seed)
     model = Autoencoder(
         _UserEncoder(encoder, run.objective.kind == "vae"),
-        decoder,
+        _UserDecoder(decoder, image_shape),
         run.objective,
         image_shape=image_shape,
         latent_dim=run.network.latent_dim,
@@ -78,6 +80,12 @@ def user_latent_dim(build: Build, data: np.ndarray, seed: int, option: str = "bu
         raise ConfigError(
             f"{option}: expected a decoder from z to images, received one that {what}, which eq. (4) does not train: "
             "judge the model as you train it with 'tfcollapse diagnose'"
+        )
+    if adapter.spread != "log_variance" or len(adapter.latent_shape) > 1:
+        raise ConfigError(
+            f"{option}: expected an encoder of (mean, log_variance), [n, latent] each, received a mean of "
+            f"{('n', *adapter.latent_shape)} and a {adapter.spread}: return tensors of that kind, such as "
+            "2 * log(sigma), flattened"
         )
     for name, part in (("encoder", encoder), ("decoder", decoder)):
         if not isinstance(part, keras.Model):
@@ -142,6 +150,17 @@ class _UserEncoder(keras.Model):
         self.encoder, self.variational = encoder, variational
 
     def call(self, images: Any) -> Any:
-        mean, log_variance = self.encoder(images)[:2]
+        mean, log_variance, _ = encoder_outputs(self.encoder(images), joined=False)
         # An AE does not use the log variance. Times 0, its weights have the gradient that an optimiser expects.
         return (mean, log_variance) if self.variational else mean + 0.0 * log_variance
+
+
+class _UserDecoder(keras.Model):
+    """A user's decoder with outputs in the shape of the data."""
+
+    def __init__(self, decoder: keras.Model, shape: tuple[int, ...]):
+        super().__init__(name="shaped")
+        self.decoder, self.shape_of_data = decoder, shape
+
+    def call(self, latents: Any) -> Any:
+        return ops.reshape(self.decoder(latents), (-1, *self.shape_of_data))
