@@ -36,7 +36,7 @@ from tfcollapse.diagnosis.blame_arms import (
 from tfcollapse.diagnosis.blame_training import BuildArms
 from tfcollapse.diagnosis.blame_verdict import UNTRAINED, judge
 from tfcollapse.diagnosis.layer_gains import LayerGain
-from tfcollapse.diagnosis.taxonomy.cases import EIGENVALUES
+from tfcollapse.diagnosis.taxonomy.case import EIGENVALUES
 from tfcollapse.diagnosis.user_model import draw_he_start
 from tfcollapse.errors import ConfigError
 from tfcollapse.figures.blame import blame_figure

@@ -10,7 +10,7 @@ from processes import command, python
 
 import tfcollapse as tc
 from tfcollapse.cli.main import main
-from tfcollapse.diagnosis.taxonomy.cases import EIGENVALUES
+from tfcollapse.diagnosis.taxonomy.case import EIGENVALUES
 from tfcollapse.errors import ConfigError
 from tfcollapse.theory.affine import known_images
 

@@ -1,4 +1,4 @@
-"""`tfcollapse taxonomy`: construct each kind of posterior collapse as a small VAE, and diagnose it."""
+"""`tfcollapse taxonomy`: measure how often the diagnosis is right, on VAEs of known cause."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ import time
 
 from tfcollapse.errors import ConfigError
 
-HELP = "construct each kind of posterior collapse as a small VAE, and diagnose it (about two minutes a seed)"
+HELP = "measure how often the diagnosis is right, on over 100 VAEs of known cause (some minutes a seed)"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "--seeds", type=int, default=1, metavar="K", help="train seeds 0 to K-1 of every case (default: 1)"
+        "--seeds", type=int, default=1, metavar="K", help="build every case with seeds 0 to K-1 (default: 1)"
+    )
+    parser.add_argument(
+        "--only", default="", metavar="NAME", help="leave out cases that have no NAME in their name or their group's"
     )
     parser.add_argument("--out", default="out/taxonomy", help="the directory of taxonomy.md (default: out/taxonomy)")
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Train and diagnose every case and its near miss, and write taxonomy.md.
+    """Build and diagnose the cases, and write taxonomy.md.
 
     The exit status is 1 where a verdict is wrong. Raises UserError.
     """
@@ -34,11 +37,12 @@ def run(parsed: argparse.Namespace) -> int:
         raise ConfigError(f"--seeds: expected >= 1, received {parsed.seeds}")
     need_tensorflow("taxonomy")
     check_writable(out)
-    from tfcollapse.diagnosis.taxonomy.results import case_results
+    from tfcollapse.diagnosis.taxonomy.results import outcomes
 
-    started, provenance, results = time.monotonic(), environment(command=parsed.command_line), []
-    for result in case_results(parsed.seeds):
-        results.append(result)
-        print(" | ".join(taxonomy_page.case_row(result)), flush=True)
-    print("wrote", taxonomy_page.write(out / "taxonomy.md", results, time.monotonic() - started, provenance))
-    return 1 if any(result.wrong for result in results) else 0
+    started, provenance, found = time.monotonic(), environment(command=parsed.command_line), []
+    for outcome in outcomes(parsed.seeds, parsed.only):
+        found.append(outcome)
+        print(taxonomy_page.line(outcome), flush=True)
+    print(taxonomy_page.count_sentence(found))
+    print("wrote", taxonomy_page.write(out / "taxonomy.md", found, time.monotonic() - started, provenance))
+    return 1 if any(outcome.wrong for outcome in found) else 0

@@ -26,7 +26,13 @@ def train_in_memory(run: Run, images: np.ndarray) -> tuple[Autoencoder, list[dic
       ConfigError: the network does not fit into memory.
     """
     model = build(run, images.shape[1:])
-    return model, train_model(model, run, images)
+    model.reconstruct(images[:1].astype(np.float32))  # the first call makes the variables
+    engine = engines.acquire(model, run)  # compiled once for runs one after the other that differ in their seeds alone
+    rows = _train(engine, run, images)
+    if engine.model is not model:
+        model.set_weights(engine.model.get_weights())
+    engines.release(engine, run)
+    return model, rows
 
 
 def train_model(

@@ -22,6 +22,22 @@ def encoder(image_shape: tuple[int, ...], latent_dim: int, width: int) -> keras.
     return keras.Model(images, [layers.Dense(latent_dim)(hidden), layers.Dense(latent_dim)(hidden)])
 
 
+def convolutional_parts(image_shape: tuple[int, int, int], latent_dim: int) -> tuple[keras.Model, keras.Model]:
+    """Build a convolutional encoder to (mean, log_variance) and a decoder, for images whose sides 4 divides."""
+    images = keras.Input(image_shape)
+    hidden = layers.Conv2D(8, 3, strides=2, padding="same", activation="relu")(images)
+    hidden = layers.Conv2D(16, 3, strides=2, padding="same", activation="relu")(hidden)
+    hidden = layers.Flatten()(hidden)
+    latents = keras.Input((latent_dim,))
+    height, width, channels = image_shape
+    grown = layers.Dense(height * width, activation="relu")(latents)
+    grown = layers.Reshape((height // 4, width // 4, 16))(grown)
+    grown = layers.Conv2DTranspose(16, 3, strides=2, padding="same", activation="relu")(grown)
+    grown = layers.Conv2DTranspose(channels, 3, strides=2, padding="same")(grown)
+    heads = [layers.Dense(latent_dim)(hidden), layers.Dense(latent_dim)(hidden)]
+    return keras.Model(images, heads), keras.Model(latents, grown)
+
+
 class OwnVarianceDecoder(keras.Model):
     """Decode z to (mean, log_variance), with one variance for each image: category (iii) where nothing bounds it.
 
@@ -90,10 +106,15 @@ class SoftThresholdDecoder(keras.Model):
 
 
 class ExampleVAE(keras.Model):
-    """A VAE like the keras.io example, with a train_step of its own; gamma is eq. (10) on each batch."""
+    """A VAE like the keras.io example, with a train_step of its own.
 
-    def __init__(self, encoder: keras.Model, decoder: keras.Model):
+    Args:
+      gamma: the decoder variance; None for eq. (10) on each batch.
+    """
+
+    def __init__(self, encoder: keras.Model, decoder: keras.Model, gamma: float | None = None):
         super().__init__()
+        self.gamma = gamma
         self.encoder, self.decoder = encoder, decoder
         self.log_gamma = self.add_weight(shape=(), initializer="zeros", trainable=False, name="log_gamma")
         self.random = keras.random.SeedGenerator(0)
@@ -116,5 +137,6 @@ class ExampleVAE(keras.Model):
         causal = isinstance(self.decoder, CausalDecoder)
         output = self.decoder(latents, images) if causal else self.decoder(latents)
         error = ops.sum(ops.square(images - output), axis=(1, 2, 3))
-        self.log_gamma.assign(ops.stop_gradient(ops.log(ops.mean(error) / math.prod(images.shape[1:]))))
+        gamma = ops.mean(error) / math.prod(images.shape[1:]) if self.gamma is None else self.gamma
+        self.log_gamma.assign(ops.stop_gradient(ops.log(gamma)))
         return error / ops.exp(self.log_gamma)
