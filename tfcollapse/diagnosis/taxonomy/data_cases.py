@@ -22,8 +22,9 @@ _SUMMED, _AVERAGED = "squared error summed", "squared error averaged over pixels
 
 
 def _fashion(seed: int) -> np.ndarray:
-    images = load(Data(name="fashion_mnist_mini")).train
-    return images[seed::3].astype(np.float32) / 255
+    """Return 2,000 images, different ones for each of three seeds, of 14 x 14 pixels."""
+    images = load(Data(name="fashion_mnist_mini")).train[seed::3].astype(np.float32) / 255
+    return images.reshape(-1, 14, 2, 14, 2).mean(axis=(2, 4))[..., None]
 
 
 def _one_class(seed: int) -> Model:
@@ -98,11 +99,11 @@ LOSSES = (
         affine(3, 15.0, _LOUD, loss=f"{_SUMMED}, beta 30"),
     ),
     Case(
-        "gamma 392",
-        "Fashion-MNIST at the mean, gamma 392 told: an error averaged over 784 pixels",
+        "gamma 98",
+        "Fashion-MNIST at the mean, gamma 98 told: an error averaged over 196 pixels",
         "ii",
         "gamma exceeds every direction's variance, which gamma at the error would keep",
-        at_the_mean(_fashion, 8, gamma=392.0),
+        at_the_mean(_fashion, 8, gamma=98.0),
     ),
     Case(
         "gamma 1/2 at the mean",

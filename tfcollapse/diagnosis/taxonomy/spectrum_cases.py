@@ -188,7 +188,7 @@ STRUCTURE = (
         "gamma 0.1, told; 16 directions have 1.1 gamma, all sigma_z are 0.95",
         "ii",
         _PRUNED,
-        affine(16, 0.1, _weak([0.11] * 16, 240), gamma=0.1),
+        affine(16, 0.1, _weak([0.11] * 16, 112), gamma=0.1),
     ),
     Case(
         "soft collapse",
