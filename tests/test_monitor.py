@@ -207,6 +207,14 @@ def test_data_of_any_range_and_a_decoder_of_logits():
     assert found["active_units"] == 2
 
 
+def test_one_output_of_means_and_sigmas():
+    def function(x):
+        return np.concatenate([x[:, :2], np.full((len(x), 2), 0.25)], axis=1)
+
+    found = CollapseMonitor(function, None, np.eye(8), spread="sigma", joined=True).measure()
+    assert found["sigma_q50"] == pytest.approx(0.25)
+
+
 class OwnNumbers(keras.callbacks.Callback):
     """Stands for a model that has numbers of its own by our names."""
 

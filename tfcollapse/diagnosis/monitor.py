@@ -58,6 +58,7 @@ class CollapseMonitor(keras.callbacks.Callback):
       encoder, decoder, data: as `tfcollapse.diagnose` takes them. A decoder of None leaves the reconstruction error
         out. 512 examples are enough; only the first 1,024 are used.
       output: what the decoder's output is: "mean", "logits" or "log_mean".
+      spread, joined: as `tfcollapse.diagnose` takes them; nothing is recognised while a model trains.
       threshold: a unit is active above this variance of its mean.
       budget: the share of the training time that measuring may cost. Epochs that would exceed it are not measured.
 
@@ -78,6 +79,8 @@ class CollapseMonitor(keras.callbacks.Callback):
         data: Any,
         *,
         output: str = "mean",
+        spread: str = "log_variance",
+        joined: bool = False,
         threshold: float = posterior.ACTIVE_VARIANCE,
         budget: float = 0.02,
     ):
@@ -95,6 +98,7 @@ class CollapseMonitor(keras.callbacks.Callback):
         examples = read_examples(data, _EXAMPLES)
         self._examples = examples.as_float(examples.array)
         self._encoder, self._decoder, self._link = encoder, decoder, LINKS[output]
+        self._spread, self._joined = spread, joined
         self._adapter: ModelAdapter | None = None
         self._names = ["active_units", "kl", *_SIGMAS, *["reconstruction_error"] * (decoder is not None)]
 
@@ -140,7 +144,8 @@ class CollapseMonitor(keras.callbacks.Callback):
         """Return the models with their shapes checked. Raises ConfigError."""
         if self._adapter is None:
             decoder = self._decoder or (lambda latents: self._examples[: len(latents)])
-            self._adapter = ModelAdapter(self._encoder, decoder, self._examples[:2])
+            spread, joined = self._spread, self._joined
+            self._adapter = ModelAdapter(self._encoder, decoder, self._examples[:2], spread=spread, joined=joined)
             self._adapter.link = self._link
         return self._adapter
 
