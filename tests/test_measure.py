@@ -247,3 +247,16 @@ def plain():
 @pytest.mark.parametrize("name", PINNED)
 def test_draws_and_formulas_of_the_probes_are_what_they_were(name):
     assert getattr(plain(), name) == pytest.approx(PINNED[name], rel=1e-4)
+
+
+def test_examples_are_kept_with_their_reconstructions_and_the_spectrum_with_them():
+    data = np.random.default_rng(0).uniform(size=(1_500, 3, 2)).astype(np.float32)
+    found = measure(ModelAdapter(lambda x: (x[:, 0], 0 * x[:, 0]), lambda z: np.repeat(z, 3, axis=1), data[:2]), data)
+    examples, reconstructions = found.shown
+    assert examples.shape == reconstructions.shape == (8, 3, 2)
+    assert all((data == example).all(axis=(1, 2)).any() for example in examples)
+    np.testing.assert_array_equal(reconstructions.reshape(8, 6), np.repeat(examples[:, 0], 3, axis=1))
+    assert examples.base is None  # no view, which would keep the whole block
+    covariance = np.cov(data.reshape(1_500, 6).T, bias=True)
+    np.testing.assert_allclose(found.data_eigenvalues, np.linalg.eigvalsh(covariance)[::-1], rtol=1e-5)
+    assert "shown" not in found.as_json()

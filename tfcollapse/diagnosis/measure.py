@@ -110,7 +110,8 @@ def _probed(
 def _shown(adapter: ModelAdapter, encoded: Encoded) -> tuple[np.ndarray, np.ndarray]:
     """Return examples and their reconstructions at the posterior's mean, in one shape."""
     output = adapter.decode(encoded.mean, encoded.examples).mean
-    return encoded.examples, output.reshape(encoded.examples.shape)
+    # Copies: the examples are a view, which would keep its whole block of examples in memory.
+    return encoded.examples.copy(), output.reshape(encoded.examples.shape).copy()
 
 
 def _spread(count: int, wanted: int) -> np.ndarray:
