@@ -158,7 +158,7 @@ class _Pass:
         # Divided by the root of the likelihood's own variance, residuals of every likelihood are alike.
         whitened = np.concatenate(self.residuals) / np.sqrt(checks.information).astype(np.float32)
         residuals = np.random.default_rng(self.seed).permutation(whitened)
-        idle = ~posterior.active_units(sums.latent_variance) | (sums.sigma > posterior.SIGMA_NEAR_PRIOR)
+        variances = residual_spectrum.held_out_variances(residuals, self.adapter.latent_dim)
         return {
             "images": sums.count,
             "dispersion": checks.dispersion,
@@ -170,16 +170,22 @@ class _Pass:
             "sigma_histogram": sums.sigma_histogram,
             "information": self.aggregate.information(),
             "effective_rank": posterior.effective_rank(sums.covariance),
-            "residual_variances": residual_spectrum.held_out_variances(residuals, self.adapter.latent_dim),
+            "residual_variances": variances,
             "second_moment": checks.second_moment,
             "squared_sigma": checks.squared_sigma,
             "share_near_prior": sums.share_near_prior,
             "mean_residual_share": checks.mean_residual_share,
             "data_range": checks.data_range,
             "output_range": checks.output_range,
-            "codebook": codebook_reductions(residuals) if idle.any() else (),
+            "codebook": codebook_reductions(residuals) if self._leaves_idle_units(variances) else (),
             "own_variances": tuple(np.quantile(np.concatenate(own), _QUANTILES)) if own else None,
         }
+
+    def _leaves_idle_units(self, variances: np.ndarray) -> bool:
+        """Tell whether more units are idle than the residual's directions, of such variances, could use."""
+        sums, dispersion = self.accumulator, self.consistency.dispersion
+        idle = ~posterior.active_units(sums.latent_variance) | (sums.sigma > posterior.SIGMA_NEAR_PRIOR)
+        return int(idle.sum()) > residual_spectrum.count_viable_directions(variances, dispersion)
 
 
 def _aggregate_posterior(adapter: ModelAdapter, examples: Examples, seed: int) -> AggregatePosterior:

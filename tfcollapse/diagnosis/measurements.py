@@ -75,7 +75,7 @@ class Measurements:
       data_range, output_range: least and largest number of the images and of the decoder's output.
       misreading: how near the output comes to the images under other readings.
       codebook: (K, fall of the squared error of the residuals by a codebook of K entries, in the units of gamma), see
-        `tfcollapse.metrics.codebook`; empty where every unit is well in use.
+        `tfcollapse.metrics.codebook`; empty where directions suffice for every idle unit.
       autoregressive: whether the decoder reads the images too.
       own_variances: where the decoder has variances of its own, quantiles 0, 0.01, 0.5, 1 over images of their mean
         over pixels; else None.

@@ -52,9 +52,9 @@ def probe_units(
     by the bias of the log variance's head of unit j is 0. It follows that gamma (1 - sigma_j^2) is the derivative of
     the halved squared error by the logarithm of sigma_j, both averaged over examples. So the sum of these derivatives
     over the active units, divided by the sum of 1 - sigma_j^2, is the gamma that the encoder was trained under (times
-    beta, and times d where the loss averages over pixels). For another likelihood its negative logarithm takes the place of
-    the halved squared error, and the result is beta. The mean over the noise of z_j is a Gauss-Hermite sum of three
-    nodes, exact up to the fifth power of z_j; the other latents are at a sample.
+    beta, and times d where the loss averages over pixels). For another likelihood its negative logarithm takes the
+    place of the halved squared error, and the result is beta. The mean over the noise of z_j is a Gauss-Hermite sum of
+    three nodes, exact up to the fifth power of z_j; the other latents are at a sample.
 
     Args:
       encoded: examples in random order; the first 8 to 256 are used, fewer the more latents there are.

@@ -1,0 +1,209 @@
+"""A VAE whose best weights are known in closed form, bent in one way each: the verdict says which way."""
+
+import numpy as np
+import pytest
+
+import tfcollapse as tc
+from tfcollapse.diagnosis.evidence import Thresholds
+
+GAMMA, LATENT = 0.03, 8
+PIXELS = tc.load(tc.Data(name="fashion_mnist_mini")).train[:3_000]
+IMAGES = (PIXELS / np.float32(255)).reshape(-1, 7, 4, 7, 4).mean(axis=(2, 4))[..., None]
+"""[3000, 7, 7, 1]: small, for time."""
+FLAT = IMAGES.reshape(len(IMAGES), -1)
+MEAN = FLAT.mean(axis=0)
+DIMENSIONS = MEAN.size
+VALUES, VECTORS = (part[..., ::-1][..., :LATENT] for part in np.linalg.eigh(np.cov(FLAT.T)))
+
+
+def encode(x):
+    """The best encoder of section 4: mu = U'(x - mean) sqrt(lambda - gamma) / lambda, sigma^2 = gamma / lambda."""
+    mean = (x.reshape(len(x), -1) - MEAN) @ VECTORS * np.sqrt(VALUES - GAMMA) / VALUES
+    return mean, np.log(np.full((len(x), 1), GAMMA) / VALUES)
+
+
+def decode(z):
+    return MEAN + z * np.sqrt(VALUES - GAMMA) @ VECTORS.T
+
+
+def idle(x):
+    """An encoder that has given up: the posterior is the prior."""
+    return np.zeros((len(x), LATENT)), np.zeros((len(x), LATENT))
+
+
+def mean_image(z):
+    return np.repeat(MEAN[None], len(z), axis=0)
+
+
+def words(diagnosis):
+    return f"{diagnosis.verdict.headline} {diagnosis.verdict.next_step} {' '.join(diagnosis.verdict.notes)}"
+
+
+def test_the_best_weights_are_healthy():
+    found = tc.diagnose(encode, decode, IMAGES, GAMMA)
+    assert found.verdict.categories == ("healthy",)
+    assert found.verdict.counts == {"active": LATENT}
+    assert found.measurements.implied_gamma == pytest.approx(GAMMA, rel=0.01)
+    assert found.measurements.second_moment == pytest.approx(np.ones(LATENT), abs=0.01)
+    assert found.measurements.mean_residual_share < 1e-3
+
+
+SCALES = {"in [-1, 1]": (0.5, np.float32(0.5)), "standardised": (0.25, MEAN), "in decibels": (1 / 60, np.float32(1.3))}
+
+
+@pytest.mark.parametrize(("scale", "shift"), SCALES.values(), ids=SCALES)
+def test_the_units_of_the_data_change_gamma_alone(scale, shift):
+    # x = scale * y + shift: gamma of y is gamma of x over scale squared.
+    found = tc.diagnose(
+        lambda y: encode(y * scale + shift),
+        lambda z: (decode(z) - shift) / scale,
+        (FLAT - shift) / scale,
+        GAMMA / scale**2,
+    )
+    assert found.verdict.categories == ("healthy",)
+    assert found.measurements.implied_gamma == pytest.approx(GAMMA / scale**2, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("declared", "gamma"),
+    [
+        ({"loss": f"squared error summed, weight {0.5 / GAMMA}"}, GAMMA),
+        ({"loss": f"squared error averaged over pixels, weight {0.5 * DIMENSIONS / GAMMA}"}, GAMMA),
+        ({"loss": "half squared error summed, beta 0.03"}, GAMMA),
+        ({}, None),
+    ],
+)
+def test_what_is_known_of_the_loss_may_be_said_in_any_way(declared, gamma):
+    found = tc.diagnose(encode, decode, IMAGES, **declared)
+    assert found.measurements.gamma == (None if gamma is None else pytest.approx(gamma))
+    assert found.verdict.categories == ("healthy",)
+    assert not any("behave as under gamma" in note and "times the declared" in note for note in found.verdict.notes)
+
+
+def test_a_declared_gamma_that_the_units_contradict_is_not_believed():
+    found = tc.diagnose(encode, decode, IMAGES, loss="squared error averaged over pixels")
+    assert found.verdict.categories == ("healthy",)
+    assert found.measurements.effective_gamma == pytest.approx(GAMMA, rel=0.01)
+    assert "times the declared 24.5" in words(found)
+
+
+def test_logits_are_not_taken_for_the_images():
+    def logits(z):
+        probabilities = np.clip(decode(z), 0.01, 0.99)
+        return np.log(probabilities / (1 - probabilities))
+
+    found = tc.diagnose(encode, logits, IMAGES, GAMMA)
+    assert found.verdict.categories == ("inconsistent",)
+    assert "logits" in found.verdict.headline
+    assert "output='logits'" in found.verdict.next_step
+    told = tc.diagnose(encode, logits, IMAGES, GAMMA, output="logits")
+    assert told.verdict.categories == ("healthy",)
+
+
+def test_an_output_of_another_scale_than_the_data_is_seen():
+    found = tc.diagnose(encode, lambda z: 255 * decode(z), IMAGES, GAMMA)
+    assert found.verdict.categories == ("inconsistent",)
+    assert "another scale" in found.verdict.headline
+
+
+@pytest.mark.parametrize("activation", [lambda v: np.maximum(v, 0), lambda v: np.log1p(np.exp(v))])
+def test_an_activation_on_the_log_variance_head_is_seen(activation):
+    found = tc.diagnose(lambda x: (encode(x)[0], activation(encode(x)[1])), decode, IMAGES, GAMMA)
+    assert found.verdict.categories == ("inconsistent",)
+    assert "activation on the encoder's log-variance head" in found.verdict.headline
+
+
+def test_pixels_of_0_and_1_are_the_same_in_every_type():
+    binary = FLAT > 0.4
+    verdicts = [tc.diagnose(encode, decode, binary.astype(kind), GAMMA).verdict for kind in ("uint8", "float32", "?")]
+    assert verdicts[0] == verdicts[1] == verdicts[2]
+    assert verdicts[0].counts["active"] == LATENT
+
+
+def test_a_declared_gamma_that_nothing_can_check_never_decides_alone():
+    found = tc.diagnose(idle, mean_image, IMAGES, 0.04)
+    assert found.verdict.categories == ("undecided",)
+    said = words(found)
+    assert "gamma is 0.04: 8 of category (v)" in said
+    assert "averaged over the 49 numbers, gamma is 1.96: 8 of category (ii)" in said
+    # Words are believed, and the other reading is still said.
+    told = tc.diagnose(idle, mean_image, IMAGES, loss="squared error summed, weight 12.5")
+    assert told.verdict.categories == ("v",)
+    assert "gamma is 1.96: 8 of category (ii)" in words(told)
+    averaged = tc.diagnose(idle, mean_image, IMAGES, loss="squared error averaged, weight 12.5")
+    assert averaged.verdict.categories == ("ii",)
+
+
+def test_nothing_declared_and_no_unit_active_names_every_reading():
+    found = tc.diagnose(idle, mean_image, IMAGES)
+    assert found.verdict.categories == ("undecided",)
+    for reading in ("if gamma is learned", "if the squared error is summed", "if it is averaged over the 49 numbers"):
+        assert reading in words(found)
+
+
+def test_a_collapsed_model_stands_at_the_mean_and_is_not_untrained():
+    found = tc.diagnose(idle, mean_image, IMAGES, 24.5)
+    assert found.verdict.categories == ("ii",)
+    assert "sum the error over the 49 numbers" in found.verdict.next_step
+    assert "hardly begun" not in words(found)
+
+
+def test_one_bright_pixel_on_a_grid_is_structure_though_its_spectrum_is_flat():
+    grid = np.eye(64, dtype=np.float32)[np.random.default_rng(0).integers(0, 64, 4_000)]
+    mean, gamma = grid.mean(axis=0), float(np.square(grid - grid.mean(axis=0)).mean())
+    found = tc.diagnose(idle, lambda z: np.repeat(mean[None], len(z), axis=0), grid, gamma)
+    assert found.verdict.categories == ("v",)
+    noise = np.random.default_rng(0).standard_normal((4_000, 64))
+    flat = tc.diagnose(idle, lambda z: np.zeros((len(z), 64)), noise, 1.0)
+    assert flat.verdict.categories == ("i",)
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.3])
+def test_a_model_that_has_learned_nothing_is_not_trained(bias):
+    random = np.random.default_rng(0)
+    down, up = random.normal(size=(DIMENSIONS, LATENT)) / 7, random.normal(size=(LATENT, DIMENSIONS)) / 7
+
+    def encoder(x):
+        flat = x.reshape(len(x), -1)
+        return flat @ down, 0.1 * flat @ down
+
+    found = tc.diagnose(encoder, lambda z: z @ up + bias, IMAGES, 0.5)
+    assert found.verdict.categories == ("not trained",)
+
+
+def test_dead_units_of_a_decoder_that_does_not_even_give_the_mean_are_not_trained():
+    found = tc.diagnose(idle, lambda z: np.zeros((len(z), DIMENSIONS)), IMAGES, 0.09)
+    assert found.verdict.categories == ("not trained",)
+
+
+@pytest.mark.parametrize(("gamma", "category"), [(0.2, "not trained"), (0.0115, "healthy")])
+def test_a_learned_gamma_must_have_arrived_at_the_error(gamma, category):
+    found = tc.diagnose(encode, decode, IMAGES, gamma, gamma_learned=True)
+    assert found.measurements.error == pytest.approx(0.0115, rel=0.05)
+    assert found.verdict.categories == (category,)
+
+
+def test_many_weak_units_are_a_soft_collapse():
+    # Eight directions of variance 1 are not coded, eight of 0.1 are, just above gamma: sigma is 0.95 there.
+    deviations = np.sqrt(np.array([1.0] * 8 + [0.1] * 8))
+    data, gamma = np.random.default_rng(0).standard_normal((4_000, 16)) * deviations, 0.09
+    weights = np.zeros((8, 16))
+    weights[:, 8:] = np.eye(8) * np.sqrt(0.1 - gamma)
+
+    def encoder(x):
+        return x @ weights.T / 0.1, np.full((len(x), 8), np.log(gamma / 0.1))
+
+    found = tc.diagnose(encoder, lambda z: z @ weights, data, loss=f"half squared error summed, beta {gamma}")
+    assert found.measurements.active_units == 8
+    assert found.measurements.share_near_prior == 1
+    assert found.verdict.categories == ("v",)
+    assert "weak" in found.verdict.headline
+    # The same units where nothing else is left are in use, if only a little.
+    few = weights[:, 8:]
+    alone = tc.diagnose(lambda x: (x @ few.T / 0.1, encoder(data[: len(x)])[1]), lambda z: z @ few, data[:, 8:], gamma)
+    assert alone.verdict.categories == ("healthy",)
+
+
+def test_the_thresholds_are_the_reader_s_to_move():
+    strict = Thresholds(second_moment=1e-6)
+    assert tc.diagnose(encode, decode, IMAGES, GAMMA, thresholds=strict).verdict.categories == ("not trained",)
