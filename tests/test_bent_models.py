@@ -106,11 +106,19 @@ def test_an_output_of_another_scale_than_the_data_is_seen():
     assert "another scale" in found.verdict.headline
 
 
-@pytest.mark.parametrize("activation", [lambda v: np.maximum(v, 0), lambda v: np.log1p(np.exp(v))])
-def test_an_activation_on_the_log_variance_head_is_seen(activation):
-    found = tc.diagnose(lambda x: (encode(x)[0], activation(encode(x)[1])), decode, IMAGES, GAMMA)
+def test_an_activation_on_the_log_variance_head_is_seen():
+    found = tc.diagnose(lambda x: (encode(x)[0], np.maximum(encode(x)[1], 0)), decode, IMAGES, GAMMA)
     assert found.verdict.categories == ("inconsistent",)
     assert "activation on the encoder's log-variance head" in found.verdict.headline
+
+
+@pytest.mark.parametrize(
+    ("output", "name"), [(np.exp, "variance"), (lambda v: np.exp(v / 2), "sigma"), (lambda v: v / 2, "log_sigma")]
+)
+def test_what_is_not_the_log_variance_is_recognised_and_named(output, name):
+    found = tc.diagnose(lambda x: (encode(x)[0], output(encode(x)[1])), decode, IMAGES, GAMMA)
+    assert found.verdict.categories == ("healthy",)
+    assert name in " ".join(found.verdict.notes)
 
 
 def test_pixels_of_0_and_1_are_the_same_in_every_type():
@@ -126,12 +134,18 @@ def test_a_declared_gamma_that_nothing_can_check_never_decides_alone():
     said = words(found)
     assert "gamma is 0.04: 8 of category (v)" in said
     assert "averaged over the 49 numbers, gamma is 1.96: 8 of category (ii)" in said
-    # Words are believed, and the other reading is still said.
     told = tc.diagnose(idle, mean_image, IMAGES, loss="squared error summed, weight 12.5")
-    assert told.verdict.categories == ("v",)
-    assert "gamma is 1.96: 8 of category (ii)" in words(told)
+    assert told.verdict.categories == ("undecided",)
+    assert "weight 12.5, beta 1: gamma 0.04" in words(told)
     averaged = tc.diagnose(idle, mean_image, IMAGES, loss="squared error averaged, weight 12.5")
     assert averaged.verdict.categories == ("ii",)
+
+
+@pytest.mark.parametrize(("averaged", "category"), [(False, "v"), (True, "ii")])
+def test_the_training_s_log_tells_which_reading_is_right(averaged, category):
+    error = np.square(FLAT - MEAN).sum(axis=1).mean()
+    found = tc.diagnose(idle, mean_image, IMAGES, 0.04, logged=error / (DIMENSIONS if averaged else 1))
+    assert found.verdict.categories == (category,)
 
 
 def test_nothing_declared_and_no_unit_active_names_every_reading():

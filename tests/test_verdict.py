@@ -33,6 +33,8 @@ def measurements(active=2, dead=2, gamma=0.01, optimal=0.01, residual=(), **chan
         "sigma_histogram": np.full(48, 1 / 48),
         "information": Information(2.0, 0.1, math.log(1_000), 1.0),
         "effective_rank": float(active),
+        "repeated_units": 0,
+        "data_term": 16 * optimal,
         "error": optimal,
         "error_at_mean": optimal,
         "shuffled_error": 0.12,
@@ -117,7 +119,10 @@ def test_too_few_images_decide_nothing_unless_what_they_show_suffices():
     assert decide(few).counts == {"active": 2, "undecided": 3}
     assert any(each.name == "examples" for each in decide(few).evidence)
     assert decide(dataclasses.replace(few, residual_variances=np.zeros(0))).categories == ("undecided",)
-    assert decide(dataclasses.replace(few, residual_variances=np.array([0.001]))).categories == ("i",)
+    # Nothing that would pay is left along the measured directions, but four images do not show that none is.
+    none = dataclasses.replace(few, residual_variances=np.array([0.001]))
+    assert decide(none).categories == ("undecided",)
+    assert decide(dataclasses.replace(none, images=64)).categories == ("i",)
     assert decide(m).counts == {"active": 2, "v": 1, "i": 2}
 
 

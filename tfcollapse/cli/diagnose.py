@@ -39,6 +39,9 @@ def add_loss(parser: argparse.ArgumentParser) -> None:
         "--gamma", type=float, help="in place of --loss: the decoder variance (default: from the units)"
     )
     parser.add_argument("--gamma-learned", action="store_true", help="gamma is a weight that was trained")
+    parser.add_argument(
+        "--logged", type=float, metavar="VALUE", help="the reconstruction loss that the training's log shows at its end"
+    )
     parser.add_argument("--beta", type=float, default=1.0, help="the weight on the KL term (default: 1)")
     parser.add_argument("--likelihood", metavar="NAME", help="gaussian, bernoulli or poisson (default: the loss's)")
     parser.add_argument("--output", metavar="NAME", help="the decoder's output: mean, logits or log_mean")

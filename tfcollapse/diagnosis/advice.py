@@ -95,8 +95,9 @@ def _settle(m: Measurements, idle: IdleUnits) -> str:
     """Say what would decide."""
     if idle.readings:
         return (
-            "say what the loss is, for example loss='squared error summed' or loss='squared error averaged': "
-            f"{'; '.join(idle.readings)}"
+            f"look into the training's log and give its reconstruction loss, logged=VALUE: near {m.data_term:.3g} the "
+            f"error was summed over numbers, near {m.data_term / m.dimensions:.3g} averaged "
+            f"({'; '.join(idle.readings)})"
         )
     return f"give more data: {m.images} examples are too few for {m.latent_dim} latent units"
 

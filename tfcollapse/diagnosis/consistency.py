@@ -54,12 +54,18 @@ class ConsistencySums:
             "score": scores.sum(axis=0),
             "squared_score": np.square(scores).sum(axis=0),
             "information": information.sum(axis=0),
+            "data_term": self._data_term(x, output),
         }
         self._totals = {name: self._totals.get(name, 0.0) + total for name, total in block.items()}
         self.count += len(x)
         self._low, self._high = min(self._low, float(x.min())), max(self._high, float(x.max()))
         self._output_low = min(self._output_low, float(output.mean.min()))
         self._output_high = max(self._output_high, float(output.mean.max()))
+
+    def _data_term(self, x: np.ndarray, output: Output) -> np.ndarray:
+        """Return the squared error, or the negative log-likelihood in nats, summed over the block."""
+        nats = likelihoods.negative_log_likelihoods(self.likelihood, x, output.mean, output.log_variance).sum()
+        return 2.0 * nats if self.likelihood.has_gamma and output.log_variance is None else nats
 
     def _mean(self, name: str) -> np.ndarray:
         return self._totals[name] / self.count
@@ -91,6 +97,11 @@ class ConsistencySums:
         squares = self._mean("squared_score")
         systematic = np.square(self._mean("score")) - squares / self.count
         return float(max(0.0, systematic.sum()) / max(squares.sum(), 1e-300))
+
+    @property
+    def data_term(self) -> float:
+        """The squared error, for a Gaussian, or the negative log-likelihood in nats, summed over numbers."""
+        return float(self._mean("data_term"))
 
     @property
     def data_range(self) -> tuple[float, float]:

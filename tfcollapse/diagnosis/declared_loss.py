@@ -21,10 +21,11 @@ class DeclaredLoss:
       likelihood: of the decoder's output.
       gamma: the decoder variance; None where it is not declared, or the likelihood has none.
       beta: the weight on the KL, all reductions of the loss included.
-      source: how it is known: NOTHING is declared; a NUMBER, which cannot be trusted where no unit is active; WORDS
-        for the loss; or TRAINING, which is our own.
+      source: how it is known: NOTHING is declared; a NUMBER or WORDS, which cannot be trusted where no unit is active;
+        or TRAINING, which is our own.
       learned: whether gamma is a weight that was trained.
       averaged: whether the words say that the error is averaged over numbers.
+      logged: the reconstruction loss that the log of the training shows, without its weight; None where it is not told.
       text: the loss in words with what follows from it; empty where no words were given.
       logits: whether the words say that the output is logits.
     """
@@ -35,6 +36,7 @@ class DeclaredLoss:
     source: str = NOTHING
     learned: bool = False
     averaged: bool = False
+    logged: float | None = None
     text: str = ""
     logits: bool = False
 
@@ -58,28 +60,29 @@ def declared_loss(
     loss: str | Loss | None = None,
     likelihood: str | Likelihood | None = None,
     learned: bool = False,
+    logged: float | None = None,
 ) -> DeclaredLoss:
     """Turn the arguments of `diagnose` into numbers.
 
     Args:
       shape: of one example.
       latent_dim: how many latents there are.
-      gamma, beta, loss, likelihood, learned: as `diagnose` takes them.
+      gamma, beta, loss, likelihood, learned, logged: as `diagnose` takes them.
 
     Raises:
       ConfigError: numbers that are not > 0, or arguments that exclude each other.
     """
-    for name, value in (("gamma", gamma), ("beta", beta)):
+    for name, value in (("gamma", gamma), ("beta", beta), ("logged", logged)):
         if value is not None and not 0 < value < math.inf:
             raise ConfigError(f"{name}: expected a number > 0, received {value}")
-    if learned and gamma is None:
+    if learned and (gamma is None or loss is not None):
         raise ConfigError("gamma_learned: expected the gamma that training ended with, received no gamma")
     if loss is None:
         found = likelihoods.named(likelihood or GAUSSIAN)
         if gamma is not None and not found.has_gamma:
             raise ConfigError(f"gamma: expected none with the {found.name} likelihood, received {gamma}: declare beta")
         number = gamma is not None or not found.has_gamma
-        return DeclaredLoss(found, gamma, beta, NUMBER if number else NOTHING, learned)
+        return DeclaredLoss(found, gamma, beta, NUMBER if number else NOTHING, learned, logged=logged)
     if gamma is not None:
         raise ConfigError(f"loss: expected either loss or gamma, received both: gamma follows from '{loss}'")
     loss = Loss.parse(loss) if not isinstance(loss, Loss) else loss
@@ -92,7 +95,9 @@ def declared_loss(
         loss.gamma(shape),
         loss.kl_weight(shape, latent_dim),
         WORDS,
+        learned,
         averaged=loss.reduction == AVERAGED,
+        logged=logged,
         text=loss.words(shape, latent_dim),
         logits=loss.logits,
     )

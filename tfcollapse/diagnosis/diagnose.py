@@ -93,6 +93,7 @@ def diagnose(
     spread: str | None = None,
     joined: bool = False,
     gamma_learned: bool = False,
+    logged: float | None = None,
     examples: int | None = None,
     thresholds: Thresholds = DEFAULT,
     seed: int = 0,
@@ -126,6 +127,8 @@ def diagnose(
         recognised, and a note says so where it is not the log variance.
       joined: whether the encoder has one output, [n, 2 latent]: means, then spreads.
       gamma_learned: whether gamma is a weight that was trained; then it must have arrived at the error.
+      logged: the reconstruction loss that the training's log shows at its end, without its weight. Where no unit is
+        active, it tells whether the error was summed or averaged.
       examples: take the first so many examples alone; None for all, but 10,000 of an iterable.
       thresholds: the values at which the decisions change.
       seed: of the draws of z.
@@ -140,7 +143,9 @@ def diagnose(
         encoder,
         decoder,
         data,
-        lambda shape, latent_dim: declared_loss(shape, latent_dim, gamma, beta, loss, likelihood, gamma_learned),
+        lambda shape, latent_dim: declared_loss(
+            shape, latent_dim, gamma, beta, loss, likelihood, gamma_learned, logged
+        ),
         output=output,
         spread=spread,
         joined=joined,

@@ -25,10 +25,13 @@ class Thresholds:
       second_moment: E[mu_j^2 + sigma_j^2] may be this far from 1 at a stationary point (median over units).
       squared_sigma: an active unit's E[sigma_j^2] is below this at a stationary point.
       mean_residual: the mean residuals' share of the error may be so large at a stationary point.
+      use_of_z: the error that another image's z adds, over the error, is above this where units have a KL.
       agreement: the gammas that single units imply may differ by this factor at a stationary point (quartiles).
       gap: the nats that refining the posterior gains, over the KL, may be so many at a stationary point.
       misread: an output has another meaning than it is taken for, where its error is more than this many times what
         another reading gives.
+      fewest_images: units are called superfluous where there are at least so many images to measure what is left.
+      logged: a logged reconstruction loss is that of a reading which differs by less than this factor.
       without_z: a decoder knows the images without z where the error with shuffled z, over the mean predictor's, is
         below this.
       degenerate: a decoder's own variances have run off where the smallest over the median one (each averaged over an
@@ -47,9 +50,12 @@ class Thresholds:
     second_moment: float = 0.5
     squared_sigma: float = 0.999
     mean_residual: float = 0.1
+    use_of_z: float = 1e-3
     agreement: float = 4.0
     gap: float = 1.0
     misread: float = 2.0
+    fewest_images: int = 64
+    logged: float = 1.5
     without_z: float = 0.5
     degenerate: float = 1e-2
     bad_elsewhere: float = 0.5

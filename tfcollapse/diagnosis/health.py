@@ -95,6 +95,8 @@ def stationarity(m: Measurements, t: Thresholds, units: Units) -> list[tuple[Evi
     if of_use.any():
         moment = float(np.median(np.abs(m.second_moment[of_use] - 1.0)))
         checks.append(_check("|E[mu^2 + sigma^2] - 1|, median over units", moment, t.second_moment))
+        use = (m.shuffled_error - m.error) / m.error
+        checks.append((_use_of_z(use, t), use > t.use_of_z))
     implied = m.implied_gamma_per_unit[np.isfinite(m.implied_gamma_per_unit)]
     if len(implied) > 1:
         low, high = np.quantile(np.maximum(implied, 1e-300), (0.25, 0.75))
@@ -103,6 +105,12 @@ def stationarity(m: Measurements, t: Thresholds, units: Units) -> list[tuple[Evi
         gap = m.amortization_gap / m.kl
         checks.append(_check("nats gained by refining the posterior, over the KL", gap, t.gap))
     return checks
+
+
+def _use_of_z(use: float, t: Thresholds) -> Evidence:
+    """Say whether the decoder uses the units for which the KL is paid."""
+    reading = "the decoder uses z" if use > t.use_of_z else "the units have a KL, but the decoder makes no use of them"
+    return Evidence("error that another image's z adds, over the error", float(use), t.use_of_z, reading)
 
 
 def _check(name: str, value: float, threshold: float) -> tuple[Evidence, bool]:

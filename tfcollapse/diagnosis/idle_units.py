@@ -28,7 +28,7 @@ from __future__ import annotations
 import dataclasses
 
 from tfcollapse.diagnosis.categories import UNDECIDED
-from tfcollapse.diagnosis.declared_loss import NOTHING, NUMBER, DeclaredLoss
+from tfcollapse.diagnosis.declared_loss import TRAINING, DeclaredLoss
 from tfcollapse.diagnosis.evidence import Evidence, Thresholds
 from tfcollapse.diagnosis.measurements import Measurements, scale_name
 from tfcollapse.diagnosis.units import Units
@@ -110,16 +110,24 @@ def _by_gamma(m: Measurements, t: Thresholds, units: Units, declared: DeclaredLo
     effective = m.effective_gamma
     if effective is None:
         return _at_unknown_gamma(m, t, units)
-    counts = counts_at(m, t, units, effective)
-    evidence = _evidence(m, t, units, effective)
-    other = _other_reading(m, declared, effective)
-    if other is not None and counts.get("v"):
-        readings = tuple(_reading(m, t, units, words, gamma) for words, gamma in (("as declared", effective), other))
-        if declared.source == NUMBER and not counts_at(m, t, units, other[1]).get("v"):
-            stuck = counts.pop("v")
-            return IdleUnits({UNDECIDED: stuck, **counts}, evidence, readings)
-        return IdleUnits(counts, evidence, readings)
-    return IdleUnits(counts, evidence)
+    other = None if units.active.any() else _other_reading(m, declared, effective)
+    if other is not None and declared.logged is not None and _is_logged(m, t, declared.logged, averaged=True):
+        effective, other = other[1], None
+    elif other is not None and declared.logged is not None and _is_logged(m, t, declared.logged, averaged=False):
+        other = None
+    counts, evidence = counts_at(m, t, units, effective), _evidence(m, t, units, effective)
+    if other is None or not counts.get("v"):
+        return IdleUnits(counts, evidence)
+    readings = tuple(_reading(m, t, units, words, gamma) for words, gamma in (("as declared", effective), other))
+    if not counts_at(m, t, units, other[1]).get("v"):
+        counts = {UNDECIDED: counts.pop("v"), **counts}
+    return IdleUnits(counts, evidence, readings)
+
+
+def _is_logged(m: Measurements, t: Thresholds, logged: float, *, averaged: bool) -> bool:
+    """Tell whether a logged reconstruction loss is that of an averaged, or of a summed, error."""
+    expected = m.data_term / m.dimensions if averaged else m.data_term
+    return m.dimensions > 1 and 1 / t.logged < logged / expected < t.logged
 
 
 def counts_at(m: Measurements, t: Thresholds, units: Units, effective: float) -> dict[str, int]:
@@ -129,7 +137,8 @@ def counts_at(m: Measurements, t: Thresholds, units: Units, effective: float) ->
     pruned = 0
     if effective > t.gamma_excess * m.optimal_gamma:
         pruned = max(0, min(idle, _would_pay(m, t, units, m.optimal_gamma)) - stuck)
-    counts = {"v": stuck, "ii": pruned, "i": max(0, dead - stuck - pruned)}
+    rest = "i" if m.images >= t.fewest_images else UNDECIDED
+    counts = {"v": stuck, "ii": pruned, rest: max(0, dead - stuck - pruned)}
     return {name: count for name, count in counts.items() if count}
 
 
@@ -158,12 +167,12 @@ def _at_unknown_gamma(m: Measurements, t: Thresholds, units: Units) -> IdleUnits
 
 
 def _other_reading(m: Measurements, declared: DeclaredLoss, effective: float) -> tuple[str, float] | None:
-    """Return what the loss is if its error is averaged; None where an active unit, or gamma itself, confirms it.
+    """Return what the loss is if its error is averaged; None where gamma itself, or our own training, confirms it.
 
     A gamma that fits the error is one that was learned: no mistake about the loss would give that number.
     """
     fits = m.likelihood == "gaussian" and 0.8 < effective / m.optimal_gamma < 1.25
-    if m.implied_gamma is not None or declared.averaged or fits or declared.source not in (NOTHING, NUMBER, "words"):
+    if declared.averaged or fits or declared.source == TRAINING:
         return None
     return f"if the error is averaged over the {m.dimensions} numbers", effective * m.dimensions
 

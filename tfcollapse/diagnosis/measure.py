@@ -170,6 +170,8 @@ class _Pass:
             "sigma_histogram": sums.sigma_histogram,
             "information": self.aggregate.information(),
             "effective_rank": posterior.effective_rank(sums.covariance),
+            "repeated_units": self._repeated_units(),
+            "data_term": checks.data_term,
             "residual_variances": variances,
             "second_moment": checks.second_moment,
             "squared_sigma": checks.squared_sigma,
@@ -180,6 +182,11 @@ class _Pass:
             "codebook": codebook_reductions(residuals) if self._leaves_idle_units(variances) else (),
             "own_variances": tuple(np.quantile(np.concatenate(own), _QUANTILES)) if own else None,
         }
+
+    def _repeated_units(self) -> int:
+        """Count the active units whose means say nothing that others do not say."""
+        active = posterior.active_units(self.accumulator.latent_variance)
+        return posterior.repeated_units(self.accumulator.covariance[np.ix_(active, active)])
 
     def _leaves_idle_units(self, variances: np.ndarray) -> bool:
         """Tell whether more units are idle than the residual's directions, of such variances, could use."""

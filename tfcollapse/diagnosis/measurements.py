@@ -52,6 +52,9 @@ class Measurements:
       sigma_histogram: shares of every (image, dimension) pair in `posterior.SIGMA_BINS`.
       information: I_q(x; z) with its standard error and its cap.
       effective_rank: of Cov_x[mu(x)].
+      repeated_units: active units whose means say nothing that others do not say, see `posterior.repeated_units`.
+      data_term: the reconstruction loss as a log has it, summed over numbers: the squared error for a Gaussian, else
+        the negative log-likelihood in nats; averaged over images.
       error, error_at_mean: at a sample of z, and at its mean.
       shuffled_error: at a sample of another image's z: how well the decoder does without the right z.
       mean_predictor_error: of a decoder that gives the mean image whatever z is: gamma-bar of Prop. 1.
@@ -97,6 +100,8 @@ class Measurements:
     sigma_histogram: np.ndarray
     information: Information
     effective_rank: float
+    repeated_units: int
+    data_term: float
     error: float
     error_at_mean: float
     shuffled_error: float

@@ -24,9 +24,9 @@ def _on_the_loss(m: Measurements, declared: DeclaredLoss, idle: IdleUnits) -> li
         found.append(f"the loss as declared: {declared.text}")
     if idle.readings:
         found.append(
-            f"no unit is active, so the declared loss cannot be checked: {'; '.join(idle.readings)}. The log of the "
-            f"training tells: its reconstruction loss is near {m.error * m.dimensions:.3g} where a squared error is "
-            f"summed, and near {m.error:.3g} where it is averaged"
+            f"no unit is active, so the loss cannot be checked: {'; '.join(idle.readings)}. The training's log tells: "
+            f"its reconstruction loss is near {m.data_term:.3g} where it is summed over numbers, and near "
+            f"{m.data_term / m.dimensions:.3g} where it is averaged"
         )
     if m.gamma is not None and m.implied_gamma is not None and m.effective_gamma != m.gamma:
         found.append(

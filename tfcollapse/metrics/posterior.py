@@ -70,3 +70,19 @@ def effective_rank(covariance: np.ndarray) -> float:
         return 0.0
     shares = values[values > 0] / total
     return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def repeated_units(covariance: np.ndarray, least: float = 0.05) -> int:
+    """Count the units whose means say nothing that others do not say.
+
+    Args:
+      covariance: [units, units], of the posterior means of the active units over a data set.
+      least: an eigenvalue of the means' correlation below this is none; duplicates have one of 0.
+
+    Returns:
+      How many eigenvalues of the correlation are below `least`.
+    """
+    if not len(covariance):
+        return 0
+    deviation = np.sqrt(np.diag(covariance))
+    return int((np.linalg.eigvalsh(covariance / np.outer(deviation, deviation)) < least).sum())
