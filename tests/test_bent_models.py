@@ -113,7 +113,7 @@ def test_an_activation_on_the_log_variance_head_is_seen():
 
 
 @pytest.mark.parametrize(
-    ("output", "name"), [(np.exp, "variance"), (lambda v: np.exp(v / 2), "sigma"), (lambda v: v / 2, "log_sigma")]
+    ("output", "name"), [(np.exp, "variance"), (lambda v: np.exp(v / 2), "sigma"), (lambda v: v / 2, "log sigma")]
 )
 def test_what_is_not_the_log_variance_is_recognised_and_named(output, name):
     found = tc.diagnose(lambda x: (encode(x)[0], output(encode(x)[1])), decode, IMAGES, GAMMA)
