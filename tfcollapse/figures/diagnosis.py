@@ -36,7 +36,7 @@ ACTIVE = Look("active", "#0072b2", "")
 _DATA: dict[str, Any] = {"label": "data", "color": "#1b1b1b", "marker": "o", "fillstyle": "none", "markersize": 6}
 _RESIDUALS: dict[str, Any] = {"label": "residuals", "color": "#0072b2", "marker": "s", "markersize": 3}
 _LINES: dict[str, Any] = {"linewidth": 1.4, "zorder": 1}
-_TITLE_WIDTH = 125
+_TITLE_WIDTH, _FEW_UNITS = 125, 64
 _SERIES, _LEAST_SIDE, _LARGEST_RATIO = 4, 4, 4
 
 
@@ -75,13 +75,20 @@ def diagnosis_figure(m: Measurements, looks: Sequence[Look], title: str, scale: 
 def _draw_units(axes: Axes, kl: np.ndarray, looks: Sequence[Look]) -> None:
     """Draw the KL of every unit as a bar with the look of its kind, the largest first."""
     order = np.argsort(-kl, kind="stable")
+    # Many bars touch and have no edges, which would be all that is seen of them.
+    width, edge = (0.8, 0.4) if len(kl) <= _FEW_UNITS else (1.0, 0.0)
     for look in dict.fromkeys(looks[unit] for unit in order):
         places = np.array([place for place, unit in enumerate(order, start=1) if looks[unit] == look])
-        bars: dict[str, Any] = {"facecolor": look.colour, "hatch": look.hatch, "edgecolor": "#1b1b1b", "linewidth": 0.4}
-        axes.bar(places, kl[order[places - 1]], width=0.8, label=f"{look.label}: {len(places)}", **bars)
+        bars: dict[str, Any] = {
+            "facecolor": look.colour,
+            "hatch": look.hatch,
+            "edgecolor": "#1b1b1b",
+            "linewidth": edge,
+        }
+        axes.bar(places, kl[order[places - 1]], width=width, label=f"{look.label}: {len(places)}", **bars)
         # A dead unit has no bar to see: a square below the axis shows its kind.
         below: dict[str, Any] = {"bottom": -0.05, "transform": axes.get_xaxis_transform(), "clip_on": False}
-        axes.bar(places, 0.035, width=0.8, **below, **bars)
+        axes.bar(places, 0.035, width=width, **below, **bars)
     axes.set(xlabel="latent units, by their KL", ylabel="KL of the unit (nats)")
     axes.set_xlim(0.3, len(kl) + 0.7)
     axes.set_ylim(0, max(1.05 * float(kl.max()), 0.1))
