@@ -10,7 +10,7 @@ import pytest
 from keras import layers
 
 import tfcollapse as tc
-from tfcollapse.cli.blame import _builder
+from tfcollapse.cli.python_file import function_in_file
 from tfcollapse.cli.main import main
 from tfcollapse.config.overrides import configured, replace
 from tfcollapse.diagnosis.blame import Blame
@@ -323,7 +323,7 @@ def test_a_record_is_found_again_by_all_that_decides_its_numbers(tmp_path):
 
     def place(code=BUILDER, run=run, images=images):
         (tmp_path / "theirs.py").write_text(code)
-        build = _builder("--build", f"{tmp_path / 'theirs.py'}:build")
+        build = function_in_file("--build", f"{tmp_path / 'theirs.py'}:build")
         return BuildArms({VAE: run}, {VAE: build}, images, tmp_path).where(VAE)
 
     assert place() == place()

@@ -108,8 +108,10 @@ def test_files(tmp_path):
     assert isinstance(mapped.base.base, np.memmap)
     assert mapped == pytest.approx(ROWS[:5])
     assert read_examples(str(tmp_path / "x.npz")).array == pytest.approx(ROWS)
-    np.savez(tmp_path / "several.npz", train=ROWS, test=ROWS)
-    with pytest.raises(ConfigError, match="expected one array .* received train, test"):
+    np.savez(tmp_path / "train.npz", x_test=ROWS[:3], x_train=ROWS)
+    assert read_examples(tmp_path / "train.npz").array == pytest.approx(ROWS)
+    np.savez(tmp_path / "several.npz", images=ROWS, labels=ROWS)
+    with pytest.raises(ConfigError, match="expected one array .* received images, labels"):
         read_examples(tmp_path / "several.npz")
     (tmp_path / "damaged.npz").write_bytes(b"nothing")
     with pytest.raises(ConfigError, match="cannot be read as an array"):

@@ -1,6 +1,7 @@
 """The same affine VAE as functions of NumPy, torch and JAX, and as Keras models: one diagnosis."""
 
 import functools
+import json
 import os
 import subprocess
 import sys
@@ -224,6 +225,46 @@ def test_functions_of_numpy_need_no_framework():
     )
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout == "True 2\n"
+
+
+PARTS = """
+import numpy as np
+up = np.eye(2, 6)
+def encode(x):
+    return np.concatenate([x @ up.T, np.full((len(x), 2), -4.0)], axis=1)
+def decode(z):
+    return z @ up
+"""
+
+COMMAND = """
+import sys
+for name in ("tensorflow", "keras", "tensorflow_datasets", "torch", "jax"):
+    sys.modules[name] = None
+from tfcollapse.cli.main import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_functions_in_a_file_are_diagnosed_from_the_command_line_without_a_framework(tmp_path):
+    (tmp_path / "parts.py").write_text(PARTS)
+    np.savez(tmp_path / "x.npz", rows=np.random.default_rng(0).normal(size=(300, 6)))
+    encoder, decoder = (f"{tmp_path}/parts.py:{name}" for name in ("encode", "decode"))
+    question = ["diagnose", "--encoder", encoder, "--decoder", decoder, "--data", str(tmp_path / "x.npz")]
+
+    def ask(*more):
+        return subprocess.run(
+            [sys.executable, "-c", COMMAND, *question, *more], cwd=ROOT, capture_output=True, text=True
+        )
+
+    answer = ask("--joined", "--gamma", "0.1", "--examples", "200", "--json")
+    assert answer.returncode == 0, answer.stderr
+    found = json.loads(answer.stdout)
+    assert found["measurements"]["images"] == 200
+    assert "the first 200 of 300 examples" in str(found["verdict"]["notes"])
+    refused = ask()
+    assert refused.returncode == 2
+    assert "joined=True" in refused.stderr
+    assert refused.stderr.count("\n") == 1
 
 
 KERAS = """

@@ -26,8 +26,7 @@ def backend() -> str:
     Raises:
       ConfigError: KERAS_BACKEND, or Keras' own file of settings, names another backend.
     """
-    keras = sys.modules.get("keras")
-    name = keras.config.backend() if keras else os.environ.get("KERAS_BACKEND") or _configured()
+    name = _declared()
     if name not in NAMES:
         raise ConfigError(f"KERAS_BACKEND: expected {' or '.join(NAMES)}, received '{name}'")
     return name
@@ -51,6 +50,23 @@ def start() -> None:
             jax.devices()
 
 
+def start_keras() -> None:
+    """Start Keras under any backend of its own, for a model that is called and not trained.
+
+    Raises:
+      ConfigError: the framework of the backend is not installed.
+    """
+    name = _declared()
+    if name in NAMES:
+        start()
+        return
+    try:
+        with suppress_stderr():
+            import keras  # noqa: F401
+    except ImportError as error:
+        raise ConfigError(f"KERAS_BACKEND={name}: {error}: install it") from None
+
+
 def need_tensorflow(what: str) -> None:
     """Start TensorFlow for a function that only TensorFlow offers here.
 
@@ -66,6 +82,12 @@ def need_tensorflow(what: str) -> None:
             "either is read under both)"
         )
     import_tensorflow()
+
+
+def _declared() -> str:
+    """Return the backend that Keras has started with, or would start with."""
+    keras = sys.modules.get("keras")
+    return keras.config.backend() if keras else os.environ.get("KERAS_BACKEND") or _configured()
 
 
 def _configured() -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import pathlib
 import sys
@@ -11,12 +10,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tfcollapse.cli.arguments import add_data_dir, add_settings
-from tfcollapse.cli.diagnose import named_images
+from tfcollapse.cli.diagnose import named_data
+from tfcollapse.cli.python_file import function_in_file
 from tfcollapse.errors import ConfigError
 
 if TYPE_CHECKING:
     from tfcollapse.config.declaration import Run
-    from tfcollapse.diagnosis.blame import Blame, Build
+    from tfcollapse.diagnosis.blame import Blame
 
 HELP = "train the AE twin and other arms that tell who is to blame for a collapse"
 _CLOSED_FORM = (
@@ -121,12 +121,12 @@ def _blame_build(parsed: argparse.Namespace, declared: Run, say: Callable[[str],
     theirs = [text for text in parsed.settings if text.startswith("data.")]
     if parsed.data is not None and theirs:
         raise ConfigError(f"--set {theirs[0]}: expected --data or settings of the data, received both")
-    build = _builder("--build", parsed.build)
-    shallower = None if parsed.shallower is None else _builder("--shallower", parsed.shallower)
+    build = function_in_file("--build", parsed.build)
+    shallower = None if parsed.shallower is None else function_in_file("--shallower", parsed.shallower)
     if parsed.data is None:
         images = load(declared.data, data_dir=parsed.data_dir).train
     else:
-        images = named_images(parsed.data, parsed.data_dir)
+        images = named_data(parsed.data, parsed.data_dir)
     return blame_build(
         build,
         images,
@@ -137,23 +137,3 @@ def _blame_build(parsed: argparse.Namespace, declared: Run, say: Callable[[str],
         out=parsed.out,
         say=say,
     )
-
-
-def _builder(option: str, reference: str) -> Build:
-    """Load the function that FILE.py:FUNCTION names, which is the user's own code. Raises ConfigError."""
-    file, _, function = reference.rpartition(":")
-    path = pathlib.Path(file)
-    if path.suffix != ".py" or not path.is_file():
-        raise ConfigError(f"{option}: expected FILE.py:FUNCTION, received '{reference}'")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # the user's own file may raise anything
-        line = (str(error).strip().splitlines() or [""])[0][:160]
-        raise ConfigError(f"{option}: '{path}' cannot be imported: {type(error).__name__}: {line}") from error
-    if not callable(getattr(module, function, None)):
-        raise ConfigError(f"{option}: '{path}' has no function '{function}'")
-    return getattr(module, function)

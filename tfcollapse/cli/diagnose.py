@@ -9,10 +9,12 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from tfcollapse.cli.arguments import add_data_dir, images_count
+from tfcollapse.cli.python_file import function_in_file
 from tfcollapse.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
     from tfcollapse.diagnosis.diagnose import Diagnosis
+    from tfcollapse.diagnosis.examples import Examples
 
 HELP = "say whether a VAE's posterior has collapsed, which way, and why"
 
@@ -20,11 +22,21 @@ HELP = "say whether a VAE's posterior has collapsed, which way, and why"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("run", nargs="?", metavar="DIR", help="the directory of a finished run, or of a sweep")
-    parser.add_argument("--encoder", metavar="FILE.keras", help="a model from images to (mean, log_variance)")
-    parser.add_argument("--decoder", metavar="FILE.keras", help="a model from z to images")
-    parser.add_argument("--data", metavar="NAME|FILE.npy", help="a dataset's training images, or an array of images")
+    parser.add_argument(
+        "--encoder",
+        metavar="FILE.keras|FILE.py:FUNCTION",
+        help="a model, or a function of your own (which is executed), from examples to (mean, log_variance)",
+    )
+    parser.add_argument("--decoder", metavar="FILE.keras|FILE.py:FUNCTION", help="the same, from z to examples")
+    parser.add_argument(
+        "--data", metavar="NAME|FILE", help="a dataset's training images, or the examples in a .npy or .npz file"
+    )
+    parser.add_argument("--spread", metavar="NAME", help="the encoder's second output: log_variance, sigma, ...")
+    parser.add_argument("--joined", action="store_true", help="the encoder has one output: means, then log variances")
     add_loss(parser)
-    parser.add_argument("--images", type=images_count, metavar="N", help="take only the first N images")
+    parser.add_argument(
+        "--examples", "--images", dest="images", type=images_count, metavar="N", help="take only the first N examples"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON in place of text")
     parser.add_argument("--html", metavar="FILE", help="write the diagnosis as one HTML page, with a figure, too")
     add_data_dir(parser)
@@ -49,9 +61,10 @@ def add_loss(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Diagnose a run's directory, every VAE of a sweep's, or two models on data. Raises UserError."""
-    from tfcollapse.backend import need_tensorflow
+    if parsed.run is not None:
+        from tfcollapse.backend import need_tensorflow
 
-    need_tensorflow("diagnose")
+        need_tensorflow("diagnose")
     if parsed.run is not None and (parsed.encoder or parsed.decoder):
         raise ConfigError("diagnose: expected a run's directory or --encoder and --decoder, received both")
     if parsed.run is not None and not (pathlib.Path(parsed.run) / "config.json").exists():
@@ -75,17 +88,20 @@ def _diagnose_files(parsed: argparse.Namespace) -> tuple[str, Diagnosis]:
 
     if not (parsed.encoder and parsed.decoder and parsed.data):
         raise ConfigError("diagnose: expected a run's directory, or --encoder, --decoder and --data")
-    encoder, decoder = (_keras_model(path) for path in (parsed.encoder, parsed.decoder))
+    encoder, decoder = (_model(*each) for each in (("--encoder", parsed.encoder), ("--decoder", parsed.decoder)))
     diagnosis = diagnose(
         encoder,
         decoder,
-        named_images(parsed.data, parsed.data_dir)[: parsed.images],
+        named_data(parsed.data, parsed.data_dir),
         parsed.gamma,
         beta=parsed.beta,
         loss=parsed.loss,
         likelihood=parsed.likelihood,
         output=parsed.output,
+        spread=parsed.spread,
+        joined=parsed.joined,
         gamma_learned=parsed.gamma_learned,
+        examples=parsed.images,
     )
     return f"{parsed.encoder} and {parsed.decoder}", diagnosis
 
@@ -117,26 +133,28 @@ def _diagnose_sweep(parsed: argparse.Namespace) -> tuple[dict[str, Diagnosis], d
     return diagnoses, skipped
 
 
-def named_images(name: str, data_dir: str | None) -> Any:
-    """Read an array from a .npy file, or the training images of a dataset. Raises UserError."""
-    import numpy as np
+def named_data(name: str, data_dir: str | None) -> Examples:
+    """Read the examples of a .npy or .npz file, mapped, or the training images of a dataset. Raises UserError."""
+    from tfcollapse.diagnosis.examples import SUFFIXES, read_examples
 
+    if name.endswith(SUFFIXES):
+        return read_examples(name)
     from tfcollapse.config.declaration import Data
     from tfcollapse.data.dataset import load
 
-    if not name.endswith(".npy"):
-        return load(Data(name=name), data_dir=data_dir).train
-    try:
-        return np.load(name, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise ConfigError(f"--data: '{name}' cannot be read as an array: {error}") from None
+    return read_examples(load(Data(name=name), data_dir=data_dir).train)
 
 
-def _keras_model(path: str) -> Any:
-    """Read a user's .keras file in safe mode, which executes nothing in it. Raises ConfigError."""
+def _model(option: str, reference: str) -> Any:
+    """Load the function that FILE.py:FUNCTION names, or a .keras file in safe mode. Raises ConfigError."""
+    if reference.rpartition(":")[0].endswith(".py"):
+        return function_in_file(option, reference)
+    from tfcollapse.backend import start_keras
+
+    start_keras()
     from tfcollapse.models import keras_file
 
     try:
-        return keras_file.read(path)
+        return keras_file.read(reference)  # which executes nothing in it
     except RunError as error:
         raise ConfigError(f"{error}; load a model of your own classes in Python and call tfcollapse.diagnose") from None

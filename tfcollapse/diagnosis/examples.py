@@ -16,6 +16,8 @@ from tfcollapse.errors import ConfigError
 SUFFIXES = (".npy", ".npz")
 FIRST = 10_000
 """The examples that are taken from an iterable, which may have no end, where nothing else is said."""
+_TRAIN = ("train", "x_train")
+"""The names of the training data in a .npz file of several arrays, as in `data.image_files`."""
 _BLOCK_NUMBERS = 1 << 22
 
 
@@ -38,6 +40,12 @@ class Examples:
     def __len__(self) -> int:
         return len(self.array)
 
+    def first(self, count: int) -> Examples:
+        """Return the first `count` examples, in the same units."""
+        return dataclasses.replace(
+            self, array=self.array[:count], description=f"the first {count:,} of {self.description}", whole=False
+        )
+
     def as_float(self, block: np.ndarray) -> np.ndarray:
         """Return some rows of the array as the model sees them: float32, divided by the scale."""
         block = np.asarray(block, np.float32)
@@ -51,10 +59,10 @@ def read_examples(data: Any, first: int | None = None) -> Examples:
     numbers stay as they are: standardised, in [-1, 1], decibels, counts.
 
     Args:
-      data: an array, tensor or list of rows, [n >= 2, ...]; the path of a .npy file, or of a .npz file of one array; a
-        `tf.data.Dataset`, a torch `DataLoader`, or any other iterable of batches [n, ...]; a torch `Dataset`. A tuple,
-        such as (x, label), stands for its first array; a dictionary for its one array, or the one named "image".
-        `Examples` are returned as they are.
+      data: an array, tensor or list of rows, [n >= 2, ...]; the path of a .npy file, or of a .npz file of one array or
+        one named train; a `tf.data.Dataset`, a torch `DataLoader`, or any other iterable of batches [n, ...]; a torch
+        `Dataset`. A tuple, such as (x, label), stands for its first array; a dictionary for its one array, or the one
+        named "image". `Examples` are returned as they are.
       first: take the first so many examples alone; None for all, but 10,000 of an iterable.
 
     Raises:
@@ -69,8 +77,8 @@ def read_examples(data: Any, first: int | None = None) -> Examples:
     """
     if first is not None and first < 2:
         raise ConfigError(f"examples: expected at least 2, received {first}")
-    if isinstance(data, Examples):
-        return data
+    if isinstance(data, Examples):  # their units are those of the whole array
+        return data if first is None or first >= len(data) else data.first(first)
     if isinstance(data, (str, pathlib.Path)):
         data = _open(pathlib.Path(data))
     # A list is one of rows; as a batch it is what torch's DataLoader makes of (x, label).
@@ -89,7 +97,7 @@ def read_examples(data: Any, first: int | None = None) -> Examples:
 
 
 def _open(path: pathlib.Path) -> Any:
-    """Open a .npy file, mapped, or read a .npz file of one array. Raises ConfigError."""
+    """Open a .npy file, mapped, or read the array of a .npz file that the model was trained on. Raises ConfigError."""
     if path.suffix not in SUFFIXES:
         raise ConfigError(
             f"data: expected a .npy or .npz file, received '{path}': a data set is loaded by "
@@ -100,15 +108,15 @@ def _open(path: pathlib.Path) -> Any:
         if isinstance(loaded, np.ndarray):
             return loaded
         with loaded:
-            arrays = {name: loaded[name] for name in loaded.files} if len(loaded.files) == 1 else None
+            names = loaded.files if len(loaded.files) == 1 else [name for name in _TRAIN if name in loaded.files]
+            if names:
+                return loaded[names[0]]
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ConfigError(f"data: '{path}' cannot be read as an array: {error}") from None
-    if arrays is None:
-        raise ConfigError(
-            f"data: expected one array in '{path}', received {', '.join(loaded.files)}: write the one that the model "
-            f"was trained on into a file of its own, np.save('x.npy', np.load('{path}')[NAME])"
-        )
-    return next(iter(arrays.values()))
+    raise ConfigError(
+        f"data: expected one array in '{path}', or one named train, received {', '.join(loaded.files)}: write the one "
+        f"that the model was trained on into a file of its own, np.save('x.npy', np.load('{path}')[NAME])"
+    )
 
 
 def _is_choice(data: Any) -> bool:

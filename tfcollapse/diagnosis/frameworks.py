@@ -138,6 +138,16 @@ class TorchFunction(Part):
             return by_autograd(self.function, latents, others, select, self._device)
 
     @property
+    def input_shapes(self) -> list[tuple[int | None, ...]]:
+        """What the first layer of a module takes."""
+        for layer in self.function.modules() if hasattr(self.function, "modules") else ():
+            if hasattr(layer, "in_features"):
+                return [(None, layer.in_features)]
+            if hasattr(layer, "in_channels"):
+                return [(None, layer.in_channels, *[None] * len(layer.kernel_size))]
+        return []
+
+    @property
     def _signed(self) -> Any:
         return getattr(self.function, "forward", self.function)
 

@@ -1,0 +1,37 @@
+"""Load a function from a Python file of the user's own, which an option names as FILE.py:FUNCTION."""
+
+from __future__ import annotations
+
+import importlib.util
+import pathlib
+from typing import Any
+
+from tfcollapse.errors import ConfigError
+
+
+def function_in_file(option: str, reference: str) -> Any:
+    """Load what FILE.py:FUNCTION names: a function, or a model that can be called. The file is executed.
+
+    Args:
+      option: the name of the option, for the message.
+      reference: FILE.py:FUNCTION.
+
+    Raises:
+      ConfigError: no such file, a file that cannot be imported, or no such function in it.
+    """
+    file, _, function = reference.rpartition(":")
+    path = pathlib.Path(file)
+    if path.suffix != ".py" or not path.is_file():
+        raise ConfigError(f"{option}: expected FILE.py:FUNCTION, received '{reference}'")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # the user's own file may raise anything
+        line = (str(error).strip().splitlines() or [""])[0][:160]
+        raise ConfigError(f"{option}: '{path}' cannot be imported: {type(error).__name__}: {line}") from error
+    if not callable(getattr(module, function, None)):
+        raise ConfigError(f"{option}: '{path}' has no function '{function}'")
+    return getattr(module, function)
