@@ -10,8 +10,8 @@ import pytest
 from keras import layers
 
 import tfcollapse as tc
-from tfcollapse.cli.python_file import function_in_file
 from tfcollapse.cli.main import main
+from tfcollapse.cli.python_file import function_in_file
 from tfcollapse.config.overrides import configured, replace
 from tfcollapse.diagnosis.blame import Blame
 from tfcollapse.diagnosis.blame_arms import (
