@@ -50,7 +50,7 @@ def test_sentences_have_no_double_spaces(diagnosis):
 @pytest.mark.parametrize(
     ("value", "threshold", "text"),
     [
-        (3.0, 1.5, "2 times above the threshold, 1.5"),
+        (3.0, 1.5, "2 times the threshold, 1.5"),
         (0.75, 1.5, "2 times below the threshold, 1.5"),
         (1.5, 1.5, "at the threshold, 1.5"),
         (0.0, 1.5, "below the threshold, 1.5"),

@@ -37,7 +37,7 @@ def place(evidence: Evidence) -> str:
     if not math.isfinite(evidence.distance):
         return f"{side} {threshold}"
     times = f"more than {_FAR:,.0f}" if evidence.distance > _FAR else f"{evidence.distance:.3g}"
-    return f"{times} times {side} {threshold}"
+    return f"{times} times {threshold}" if side == "above" else f"{times} times below {threshold}"
 
 
 def _columns(values: Mapping[str, str]) -> list[str]:
