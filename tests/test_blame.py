@@ -302,7 +302,7 @@ def their_build():
 
 def test_numbers_of_any_range_are_trained_as_they_are():
     images = known_images(EIGENVALUES, 0, 512) / 255
-    training = tc.Training(steps=200, learning_rate=5e-3, halve_every=100)
+    training = tc.Training(steps=1_500, learning_rate=5e-3, halve_every=500)
 
     def flat(seed):
         encoder, decoder = their_build()(seed)
@@ -315,7 +315,7 @@ def test_numbers_of_any_range_are_trained_as_they_are():
     assert found.arms[0].error < 0.5 * mean
     assert found.arms[0].gamma == pytest.approx(found.arms[0].error, rel=0.5)
     assert [arm.name for arm in found.arms] == [VAE]
-    assert found.headline == "Nobody is to blame: 3 units are active, and no dead one is missed."
+    assert found.headline == "Nobody is to blame: 3 units are active, and no idle one is missed."
 
 
 def test_a_record_is_found_again_by_all_that_decides_its_numbers(tmp_path):
@@ -495,8 +495,8 @@ def test_a_blame_is_printed_with_who_and_what_to_do_first():
 @pytest.mark.parametrize(
     ("arms", "first"),
     [
-        ([vae(VAE, 0.01, 2, i=6), Arm(AE, 0.04)], "Nobody is to blame: 2 units are active, and no dead one is missed."),
-        ([vae(VAE, 0.01, 1, i=7)], "Nobody is to blame: 1 unit is active, and no dead one is missed."),
+        ([vae(VAE, 0.01, 2, i=6), Arm(AE, 0.04)], "Nobody is to blame: 2 units are active, and no idle one is missed."),
+        ([vae(VAE, 0.01, 1, i=7)], "Nobody is to blame: 1 unit is active, and no idle one is missed."),
         ([DEEP, Arm(AE, 0.01)], "Responsible: none of the suspects. What was tried does not relieve the collapse."),
         ([vae(VAE, 0.08, 0, v=8), Arm(AE, 0.08)], "Nothing can be said yet: the network itself was not trained."),
     ],

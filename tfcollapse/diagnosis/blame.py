@@ -119,7 +119,7 @@ def blame(
 
     Every training is called an arm: the VAE; its AE twin; a shallower AE and VAE; the VAE with KL warm-up, with beta 1
     where it was another, and with gamma in closed form where it was not; VAE and AE with He's initial weights, and with
-    twice the steps; the AE with a smaller epsilon of Adam. Where no unit of the VAE is wrongly dead there is nothing to
+    twice the steps; the AE with a smaller epsilon of Adam. Where no unit of the VAE is wrongly idle there is nothing to
     explain, and it stays the only arm. An arm is an ordinary run in `out`. It is resumed where it stopped, and not
     trained again where it has finished. The diagnosis of each VAE is left in its directory.
 
@@ -191,7 +191,7 @@ def blame_build(
 
 
 def _experiment(trainer: ArmTrainer, untested: Mapping[str, str], remedies: Mapping[str, str], say: Say) -> Blame:
-    """Train the VAE, and every other arm where one of its units is wrongly dead; measure the starts, and judge.
+    """Train the VAE, and every other arm where one of its units is wrongly idle; measure the starts, and judge.
 
     Args:
       trainer: trains the arms.
@@ -213,8 +213,8 @@ def _experiment(trainer: ArmTrainer, untested: Mapping[str, str], remedies: Mapp
         arms.append(arm)
         if diagnosis is not None:
             diagnoses[name] = diagnosis
-        if name == VAE and not (arm.wrongly_dead or blame_verdict.late_gamma(arm, vae.objective)):
-            say("no unit is wrongly dead: there is no collapse to explain, and no further arm is trained")
+        if name == VAE and not (arm.wrongly_idle or blame_verdict.late_gamma(arm, vae.objective)):
+            say("no unit is wrongly idle: there is no collapse to explain, and no further arm is trained")
             break
     starts = {
         name: layer_gains(*trainer.untrained(name), images[:_START_IMAGES])
@@ -251,7 +251,7 @@ class _ProgressLines:
         seconds = self.trainer.seconds_per_step() * sum(self.left.values())
         self.say(
             f"{total}{f', {done} of them done' if done else ''}: about {duration(seconds)} of training on this "
-            "machine. Where the VAE has no wrongly dead unit, the first is the only one."
+            "machine. Where the VAE has no wrongly idle unit, the first is the only one."
         )
 
     def begin(self, name: str) -> None:

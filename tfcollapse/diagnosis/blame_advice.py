@@ -71,7 +71,7 @@ def headline(findings: Sequence[Finding], arms: Arms) -> str:
     accused = [_named(finding) for finding in findings if _accuses(finding)]
     if accused:
         return f"Responsible: {' and '.join(accused)}."
-    if not vae.wrongly_dead:
+    if not vae.wrongly_idle:
         return f"Nobody is to blame: {nothing_missed(vae)}."
     twin = arms.get(AE)
     if twin is not None and not arms.shows_training(twin):
@@ -94,7 +94,7 @@ def next_step(findings: Sequence[Finding], arms: Arms, run: Run, remedies: Mappi
     vae = arms[VAE]
     relieving = [arms[finding.remedy] for finding in findings if finding.remedy is not None]
     if relieving:
-        best = min(relieving, key=lambda arm: (arm.wrongly_dead, arm.error))
+        best = min(relieving, key=lambda arm: (arm.wrongly_idle, arm.error))
         return (
             f"train as the arm '{best.name}': {remedies[best.name]}. Its error is {best.error:.3g} in place of "
             f"{vae.error:.3g}, with {best.active_units} units active in place of {vae.active_units}"
@@ -106,7 +106,7 @@ def next_step(findings: Sequence[Finding], arms: Arms, run: Run, remedies: Mappi
         return "give the decoder less to predict with: one gamma for all pixels, and no view of the image beside z"
     if any(finding.suspect == BASE and _accuses(finding) for finding in findings):
         return "make the network shallower, or give it skip connections; --shallower tries a depth of your choice"
-    if not vae.wrongly_dead:
+    if not vae.wrongly_idle:
         return "nothing to mend; `tfcollapse diagnose` says what its dead units are"
     return f"try a longer training, `--set training.steps={4 * run.training.steps}`, or another start, `--set seed=1`"
 
@@ -141,11 +141,11 @@ def finding_lines(findings: Sequence[Finding]) -> list[str]:
 
 def arm_lines(arms: Arms) -> list[str]:
     """Return the arms as a table: error per number, its share of the mean predictor's, and of VAEs the posterior."""
-    lines = [f"{'trained':<26}{'error':>9}{'of mean':>9}{'gamma':>10}{'active':>8}{'KL':>11}  dead units (category)"]
+    lines = [f"{'trained':<26}{'error':>9}{'of mean':>9}{'gamma':>10}{'active':>8}{'KL':>11}  idle units (category)"]
     for arm in arms.trainings:
         share = f"{arm.error / arms.mean_predictor_error:.0%}" if math.isfinite(arm.error) else "-"
         posterior = [_cell(value) for value in (arm.gamma, arm.active_units, arm.kl)]
-        last = arm.dead if arms.shows_training(arm) else f"{arm.dead}{', ' if arm.dead else ''}not trained"
+        last = arm.idle if arms.shows_training(arm) else f"{arm.idle}{', ' if arm.idle else ''}not trained"
         row = f"{arm.name:<26}{_cell(arm.error):>9}{share:>9}{posterior[0]:>10}{posterior[1]:>8}{posterior[2]:>11}"
         lines.append(f"{row}  {last}".rstrip()[:WIDTH])
     share = f"{arms.pca_error / arms.mean_predictor_error:.0%}"
@@ -161,8 +161,8 @@ def arm_numbers(arm: Arm) -> str:
     if arm.active_units is None:
         return f"error {arm.error:.4g}"
     return (
-        f"error {arm.error:.4g}, gamma {_cell(arm.gamma)}, KL {arm.kl:.4g} nats, active units {arm.active_units}, dead "
-        f"units (category) {arm.dead or 'none'}"
+        f"error {arm.error:.4g}, gamma {_cell(arm.gamma)}, KL {arm.kl:.4g} nats, active units {arm.active_units}, idle "
+        f"units (category) {arm.idle or 'none'}"
     )
 
 

@@ -67,8 +67,8 @@ class Arm:
       name: one of `ARMS`.
       error: squared error per pixel over the training images, at a sample of z for a VAE.
       gamma: the decoder variance at the end, times beta; None for an AE.
-      active_units, kl: of a VAE, the KL in nats; None for an AE.
-      counts: units of each category, and the active ones; empty for an AE.
+      active_units, kl: of a VAE, without its weak units, and the KL in nats; None for an AE.
+      counts: idle units of each category, and the active ones, as the diagnosis counts them; empty for an AE.
     """
 
     name: str
@@ -79,17 +79,17 @@ class Arm:
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
-    def dead(self) -> str:
-        """The dead units of each category, in words: "6 (v), 1 (i)"; empty where there are none."""
+    def idle(self) -> str:
+        """The units that are not in use, of each category, in words: "6 (v), 1 (i)"; empty where there are none."""
         return ", ".join(f"{count} ({name})" for name, count in self.counts.items() if name != "active")
 
     @property
-    def wrongly_dead(self) -> int:
-        """Units that are dead and should not be."""
+    def wrongly_idle(self) -> int:
+        """Units that are dead or weak and should not be."""
         return sum(self.counts.get(name, 0) for name, category in CATEGORIES.items() if category.harmful)
 
     @property
-    def dead_by_decoder(self) -> int:
+    def idle_by_decoder(self) -> int:
         """Units that are dead because of the kind of decoder."""
         return sum(self.counts.get(name, 0) for name, category in CATEGORIES.items() if category.by_decoder)
 

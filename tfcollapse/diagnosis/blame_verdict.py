@@ -43,8 +43,8 @@ RESPONSIBLE, CLEARED, UNTESTED, UNTRAINED = "responsible", "cleared", "not teste
 WORSE = 1.1
 """An error is worse than another where it is more than 10% larger."""
 SHARE = 0.5
-"""An arm relieves a collapse where it leaves at most half of the wrongly dead units. The AE's error explains the VAE's
-where it is more than half of it."""
+"""An arm relieves a collapse where it leaves at most half of the wrongly idle units; or, with more units in use, at most
+half of the error above PCA's. The AE's error explains the VAE's where it is more than half of it."""
 LATE = "the learned gamma has not arrived"
 ARRIVED = 2.0
 """A learned gamma has not arrived where it is more than twice the error, to which eq. (10) sets it."""
@@ -103,6 +103,19 @@ class Arms:
         found_the_mean = arm.error <= (2 - TRAINED) * self.mean_predictor_error
         return twin is not None and found_the_mean and self.shows_training(twin)
 
+    def relieves(self, arm: Arm) -> bool:
+        """Return whether an arm relieves the collapse of the VAE, as `SHARE` says."""
+        vae = self[VAE]
+        if not vae.wrongly_idle:
+            return False
+        above_pca = vae.error - self.pca_error
+        better = above_pca > 0 and arm.error - self.pca_error <= SHARE * above_pca
+        return arm.wrongly_idle <= SHARE * vae.wrongly_idle or (better and _in_use(arm) > _in_use(vae))
+
+
+def _in_use(arm: Arm) -> int:
+    return arm.active_units or 0
+
 
 def judge(
     arms: Sequence[Arm],
@@ -115,7 +128,7 @@ def judge(
     """Judge every suspect by the arms that were trained.
 
     Args:
-      arms: among them the VAE and, where a unit of it is wrongly dead, its AE twin.
+      arms: among them the VAE and, where a unit of it is wrongly idle, its AE twin.
       pca_error: of PCA with as many components as latents, the least error of a linear decoder.
       mean_predictor_error: of a decoder that ignores z.
       objective: of the VAE; by default gamma in closed form.
@@ -127,7 +140,7 @@ def judge(
     compared = Arms(arms, pca_error, mean_predictor_error)
     reasons = dict.fromkeys(SUSPECTS, "no arm was trained that changes it") | dict(untested or {})
     late = late_gamma(compared[VAE], objective or Objective(gamma="optimal"))
-    if not compared[VAE].wrongly_dead and not late:
+    if not compared[VAE].wrongly_idle and not late:
         reason = f"there is no collapse to explain: {nothing_missed(compared[VAE])}"
         return [Finding(suspect, UNTESTED, reason) for suspect in SUSPECTS]
     return [
@@ -142,9 +155,9 @@ def judge(
 
 
 def nothing_missed(vae: Arm) -> str:
-    """Say that no unit of a VAE is wrongly dead."""
+    """Say that no unit of a VAE is wrongly idle."""
     units = "1 unit is" if vae.active_units == 1 else f"{vae.active_units} units are"
-    return f"{units} active, and no dead one is missed"
+    return f"{units} active, and no idle one is missed"
 
 
 def late_gamma(vae: Arm, objective: Objective) -> str:
@@ -199,7 +212,7 @@ def _judge_base(arms: Arms, untested: str) -> Finding:
     ]
     if shallow is not None and shallow_vae is not None:
         texts.append(f"a shallower AE {shallow.error:.4g}")
-        texts.append(f"wrongly dead units {vae.wrongly_dead}, in the shallower VAE {shallow_vae.wrongly_dead}")
+        texts.append(f"wrongly idle units {vae.wrongly_idle}, in the shallower VAE {shallow_vae.wrongly_idle}")
     if not arms.shows_training(twin):
         return Finding(BASE, UNTRAINED, "; ".join(["the AE itself was not trained", *texts]))
     if twin.error <= SHARE * vae.error:
@@ -209,7 +222,7 @@ def _judge_base(arms: Arms, untested: str) -> Finding:
         return Finding(BASE, RESPONSIBLE if worse else CLEARED, "; ".join(texts))
     if not (arms.shows_training(shallow) and arms.shows_training(shallow_vae)):
         return Finding(BASE, UNTRAINED, "; ".join(["the shallower networks were not trained", *texts]))
-    if twin.error > WORSE * shallow.error and _relieves(shallow_vae, vae):
+    if twin.error > WORSE * shallow.error and arms.relieves(shallow_vae):
         return Finding(BASE, RESPONSIBLE, "; ".join(texts), SHALLOW_VAE)
     return Finding(BASE, CLEARED, "; ".join(texts))
 
@@ -228,18 +241,18 @@ def _judge_by_relief(
     trained = {what: arm for name, what in changes.items() if (arm := arms.get(name)) is not None}
     if not trained:
         return Finding(suspect, UNTESTED, untested)
-    dead = [f"with it {what} {arm.wrongly_dead}" for what, arm in trained.items()]
+    dead = [f"with it {what} {arm.wrongly_idle}" for what, arm in trained.items()]
     active = [str(arm.active_units) for arm in (vae, *trained.values())]
     errors = [f"{arm.error:.4g}" for arm in (vae, *trained.values())]
-    text = f"wrongly dead units {vae.wrongly_dead}, {', '.join(dead)}; active {', '.join(active)}"
+    text = f"wrongly idle units {vae.wrongly_idle}, {', '.join(dead)}; active {', '.join(active)}"
     text += f"; error {', '.join(errors)}"
     twin, changed_twin = arms.get(AE), arms.get(of_twin or "")
     if twin is not None and changed_twin is not None:
         text += f"; AE error {twin.error:.4g}, {changed_twin.error:.4g}"
     counting = [arm for arm in trained.values() if arms.shows_training(arm)]
-    relieved = [arm for arm in counting if _relieves(arm, vae)]
+    relieved = [arm for arm in counting if arms.relieves(arm)]
     if relieved:
-        return Finding(suspect, RESPONSIBLE, text, min(relieved, key=lambda arm: (arm.wrongly_dead, arm.error)).name)
+        return Finding(suspect, RESPONSIBLE, text, min(relieved, key=lambda arm: (arm.wrongly_idle, arm.error)).name)
     if len(counting) < len(trained):
         return Finding(suspect, UNTRAINED, f"with this change the network was not trained: {text}")
     return Finding(suspect, CLEARED, text)
@@ -247,9 +260,9 @@ def _judge_by_relief(
 
 def _judge_decoder(vae: Arm) -> Finding:
     """Hold the decoder responsible where any unit is dead because of its kind."""
-    if vae.dead_by_decoder:
+    if vae.idle_by_decoder:
         text = "units are dead as the decoder models the images without them, or its covariance degenerated"
-        return Finding(DECODER, RESPONSIBLE, f"{vae.dead_by_decoder} {text}")
+        return Finding(DECODER, RESPONSIBLE, f"{vae.idle_by_decoder} {text}")
     text = "by its construction: it sees z alone, and has no variances of its own that could degenerate"
     return Finding(DECODER, CLEARED, text)
 
@@ -260,7 +273,7 @@ def _judge_budget(arms: Arms, late: str, untested: str) -> Finding:
     if not late:
         return by_relief
     closed, remedy = arms.get(CLOSED_GAMMA), by_relief.remedy
-    if closed is not None and arms.shows_training(closed) and _relieves(closed, arms[VAE]):
+    if closed is not None and arms.shows_training(closed) and arms.relieves(closed):
         remedy = CLOSED_GAMMA
     return Finding(BUDGET, RESPONSIBLE, f"{late}; {by_relief.evidence}", remedy)
 
@@ -280,8 +293,3 @@ def _judge_epsilon(arms: Arms, untested: str) -> Finding:
 
 def _error(arm: Arm) -> float:
     return arm.error
-
-
-def _relieves(arm: Arm, vae: Arm) -> bool:
-    """Return whether an arm leaves at most half of the VAE's wrongly dead units."""
-    return vae.wrongly_dead > 0 and arm.wrongly_dead <= SHARE * vae.wrongly_dead

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tfcollapse.diagnosis.layer_gains import LayerGain
 
 TITLE = "Who is to blame for the collapse"
-ARMS = ("arm", *map(label, ("train_error", "gamma", "active_units", "kl")), "dead units (category)")
+ARMS = ("arm", *map(label, ("train_error", "gamma", "active_units", "kl")), "idle units (category)")
 _STARTS = (
     "before training",
     "signal, first layer",
@@ -139,7 +139,7 @@ def arm_rows(arms: Sequence[Arm]) -> list[list[str]]:
     for arm in arms:
         measured = ["-" if value is None else f"{value:.4g}" for value in (arm.gamma, arm.active_units, arm.kl)]
         error = f"{arm.error:.4g}" if math.isfinite(arm.error) else "diverged"
-        rows.append([arm.name, error, *measured, arm.dead or "-"])
+        rows.append([arm.name, error, *measured, arm.idle or "-"])
     return rows
 
 
