@@ -43,8 +43,8 @@ RESPONSIBLE, CLEARED, UNTESTED, UNTRAINED = "responsible", "cleared", "not teste
 WORSE = 1.1
 """An error is worse than another where it is more than 10% larger."""
 SHARE = 0.5
-"""An arm relieves a collapse where it leaves at most half of the wrongly idle units; or, with more units in use, at most
-half of the error above PCA's. The AE's error explains the VAE's where it is more than half of it."""
+"""An arm relieves a collapse where it leaves at most half of the wrongly idle units; or, with more units in use, at
+most half of the error above PCA's. The AE's error explains the VAE's where it is more than half of it."""
 LATE = "the learned gamma has not arrived"
 ARRIVED = 2.0
 """A learned gamma has not arrived where it is more than twice the error, to which eq. (10) sets it."""
