@@ -287,7 +287,6 @@ def test_a_stranger_s_architecture_with_a_gamma_too_large(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "9 trainings, all of them done" in printed
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()} == kept
-    assert max(map(len, printed.partition("\n\n")[2].splitlines())) <= 100 + len(str(tmp_path))
     assert (tmp_path / "page.png").stat().st_size > 10_000
     page = (tmp_path / "page.md").read_text()
     assert "![" in page
@@ -467,10 +466,10 @@ def blamed(*arms):
 def test_a_blame_is_printed_with_who_and_what_to_do_first():
     found = blamed(DEEP, Arm(AE, 0.04), Arm(HE_VAE, math.inf))
     printed = str(found).splitlines()
-    assert " ".join(line.strip() for line in printed[:3]) == (
-        "Responsible: the autoencoder base (the depth of the network: an AE without any KL term is about as bad). "
-        "Next: train less, `tfcollapse train`."
-    )
+    assert printed[:2] == [
+        "Responsible: the autoencoder base (the depth: without any KL term an AE is about as bad).",
+        "Next: train less, `tfcollapse train`.",
+    ]
     assert "autoencoder base: responsible" in printed
     assert "start: not tested (not trained)" in printed
     text = str(found)
@@ -479,7 +478,7 @@ def test_a_blame_is_printed_with_who_and_what_to_do_first():
     assert re.search(r"^VAE, He start +diverged +- +- +- +-  not trained$", text, re.M)
     assert re.search(r"^mean predictor +0.08 +100%$", text, re.M)
     assert re.search(r"^  VAE +0.002$", text, re.M)
-    assert max(map(len, printed)) <= 100
+    assert max(map(len, printed[2:])) <= 100
     assert found.as_json()["arms"][2] == {
         "name": HE_VAE,
         "error": None,

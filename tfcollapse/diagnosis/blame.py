@@ -92,8 +92,8 @@ class Blame:
         }
 
     def lines(self) -> list[str]:
-        """Write who is responsible, what to do next, the findings and the arms as lines of at most 100 characters."""
-        text = blame_advice.opening(self.headline, self.next_step)
+        """Write who is responsible, what to do next, and then the findings and the arms within 100 columns."""
+        text = [self.headline, f"Next: {self.next_step}."]
         text += ["", *blame_advice.finding_lines(self.findings)]
         text += ["", *blame_advice.arm_lines(self._compared)]
         if self.starts:

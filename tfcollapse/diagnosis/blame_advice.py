@@ -36,11 +36,11 @@ from tfcollapse.diagnosis.blame_verdict import (
 )
 
 WIDTH = 100
-"""The longest line that is printed."""
+"""The longest line that is printed, but for the first two, whose commands a terminal must be able to copy."""
 _INDENT = 4
 
 _RESPONSIBLE_AS = {
-    BASE: "the autoencoder base (the depth of the network: an AE without any KL term is about as bad)",
+    BASE: "the autoencoder base (the depth: without any KL term an AE is about as bad)",
     KL_WEIGHT: "the weight on the KL term",
     GAMMA: "gamma (the decoder variance)",
     DECODER: "the kind of decoder",
@@ -123,11 +123,6 @@ def _accuses(finding: Finding) -> bool:
     return finding.verdict == RESPONSIBLE and finding.suspect != EPSILON
 
 
-def opening(first: str, second: str) -> list[str]:
-    """Return the two sentences that a reader needs first, each on lines of its own."""
-    return [*_wrapped(first, 0), *_wrapped(f"Next: {second}.", 0)]
-
-
 def finding_lines(findings: Sequence[Finding]) -> list[str]:
     """Return each suspect with its verdict, and the evidence below it. Equal evidence stands there once."""
     if len({finding.evidence for finding in findings}) == 1:
@@ -173,13 +168,6 @@ def _cell(value: float | None) -> str:
 
 
 def _wrapped(text: str, indent: int) -> list[str]:
-    """Break text into lines of at most WIDTH; a command is not broken at its hyphens."""
+    """Break text into lines of at most WIDTH."""
     spaces = " " * indent
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=spaces,
-        subsequent_indent=spaces or " " * _INDENT,
-        break_on_hyphens=False,
-        break_long_words=False,
-    )
+    return textwrap.wrap(text, WIDTH, initial_indent=spaces, subsequent_indent=spaces or " " * _INDENT)
