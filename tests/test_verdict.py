@@ -37,6 +37,7 @@ def measurements(active=2, dead=2, gamma=0.01, optimal=0.01, residual=(), **chan
         "data_term": 16 * optimal,
         "error": optimal,
         "error_at_mean": optimal,
+        "probed_error": optimal,
         "shuffled_error": 0.12,
         "mean_predictor_error": 0.08,
         "pca_error": 0.02,

@@ -95,7 +95,7 @@ def stationarity(m: Measurements, t: Thresholds, units: Units) -> list[tuple[Evi
     if of_use.any():
         moment = float(np.median(np.abs(m.second_moment[of_use] - 1.0)))
         checks.append(_check("|E[mu^2 + sigma^2] - 1|, median over units", moment, t.second_moment))
-        use = (m.shuffled_error - m.error) / m.error
+        use = (m.shuffled_error - m.probed_error) / m.probed_error
         checks.append((_use_of_z(use, t), use > t.use_of_z))
     implied = m.implied_gamma_per_unit[np.isfinite(m.implied_gamma_per_unit)]
     if len(implied) > 1:

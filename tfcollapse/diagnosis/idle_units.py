@@ -28,7 +28,7 @@ from __future__ import annotations
 import dataclasses
 
 from tfcollapse.diagnosis.categories import UNDECIDED
-from tfcollapse.diagnosis.declared_loss import TRAINING, DeclaredLoss
+from tfcollapse.diagnosis.declared_loss import TRAINING, WORDS, DeclaredLoss
 from tfcollapse.diagnosis.evidence import Evidence, Thresholds
 from tfcollapse.diagnosis.measurements import Measurements, scale_name
 from tfcollapse.diagnosis.units import Units
@@ -50,16 +50,18 @@ class IdleUnits:
     readings: tuple[str, ...] = ()
 
 
-def count_idle_units(m: Measurements, t: Thresholds, units: Units, declared: DeclaredLoss) -> IdleUnits:
-    """Count the idle units of each category, by the first rule that applies."""
+def idle_by_decoder(m: Measurements, t: Thresholds, units: Units) -> IdleUnits:
+    """Count the dead units that the kind of decoder alone explains: (iii) and (iv)."""
+    found = _by_decoder(m, t)
+    return dataclasses.replace(found, counts={name: len(units.dead) for name in found.counts if units.dead})
+
+
+def idle_by_gamma(m: Measurements, t: Thresholds, units: Units, declared: DeclaredLoss) -> IdleUnits:
+    """Count the idle units of the other categories: (v), (ii) and (i)."""
     if not units.dead and not units.weak:
         return IdleUnits({}, ())
-    by_decoder = _by_decoder(m, t)
-    if units.dead and by_decoder.counts:
-        (name,) = by_decoder.counts
-        return dataclasses.replace(by_decoder, counts={name: len(units.dead)})
-    by_gamma = _by_gamma(m, t, units, declared)
-    return dataclasses.replace(by_gamma, evidence=by_decoder.evidence + by_gamma.evidence)
+    found = _by_gamma(m, t, units, declared)
+    return dataclasses.replace(found, evidence=_by_decoder(m, t).evidence + found.evidence)
 
 
 def _by_decoder(m: Measurements, t: Thresholds) -> IdleUnits:
@@ -169,9 +171,11 @@ def _at_unknown_gamma(m: Measurements, t: Thresholds, units: Units) -> IdleUnits
 def _other_reading(m: Measurements, declared: DeclaredLoss, effective: float) -> tuple[str, float] | None:
     """Return what the loss is if its error is averaged; None where gamma itself, or our own training, confirms it.
 
-    A gamma that fits the error is one that was learned: no mistake about the loss would give that number.
+    A gamma that fits the error is one that was learned: no mistake about the loss would give that number, other than
+    1/2 and 1 by chance.
     """
-    fits = m.likelihood == "gaussian" and 0.8 < effective / m.optimal_gamma < 1.25
+    by_chance = declared.source == WORDS or declared.gamma in (0.5, 1.0)
+    fits = m.likelihood == "gaussian" and not by_chance and 0.8 < effective / m.optimal_gamma < 1.25
     if declared.averaged or fits or declared.source == TRAINING:
         return None
     return f"if the error is averaged over the {m.dimensions} numbers", effective * m.dimensions

@@ -14,7 +14,7 @@ from tfcollapse.diagnosis.examples import Examples, read_examples
 from tfcollapse.diagnosis.likelihoods import GAUSSIAN, Likelihood, score
 from tfcollapse.diagnosis.measurements import Measurements, effective_gamma
 from tfcollapse.diagnosis.model_adapter import BLOCK, Encoded, ModelAdapter
-from tfcollapse.diagnosis.probes import probe_units, shuffled_error, smallest_singular_values, squared_errors
+from tfcollapse.diagnosis.probes import own_and_shuffled_error, probe_units, smallest_singular_values, squared_errors
 from tfcollapse.metrics import posterior, residual_spectrum
 from tfcollapse.metrics.accumulator import PosteriorAccumulator
 from tfcollapse.metrics.codebook import codebook_reductions
@@ -94,12 +94,17 @@ def _probed(
     """Measure what is tried on some images alone, at most BLOCK of them in random order."""
     variance = whole["latent_variance"]
     units = probe_units(adapter, encoded, variance, seed, likelihood)
+    if adapter.own_variance:  # which answer to the noise too, and seldom are at a stationary point
+        unknown = np.full(adapter.latent_dim, np.nan)
+        units = units._replace(implied_gamma=None, implied_gamma_per_unit=unknown)
     with_gamma = likelihood.has_gamma and not adapter.own_variance
     weight = effective_gamma(gamma, units.implied_gamma) or (whole["error"] if with_gamma else 1.0)
     output = adapter.decode(encoded.mean, encoded.examples).mean
+    own, shuffled = own_and_shuffled_error(adapter, encoded, seed)
     return {
         **units._asdict(),
-        "shuffled_error": shuffled_error(adapter, encoded, seed),
+        "probed_error": own,
+        "shuffled_error": shuffled,
         "smallest_singular_value": smallest_singular_values(adapter, encoded, variance),
         "amortization_gap": amortization_gap(adapter, encoded, weight, seed, likelihood),
         "shown": _shown(adapter, encoded.first(_SHOWN)),

@@ -42,7 +42,7 @@ class Measurements:
       gamma: the decoder variance as declared, times beta; None where it was not declared. For a likelihood without
         gamma it is beta alone, all reductions of the loss included; so are the next two.
       implied_gamma: the decoder variance (times beta) under which the encoder's sigma_z would be stationary, from the
-        active units; None where none is active. See `probes.probe_units`.
+        active units; None where none is active, or the decoder has variances of its own. See `probes.probe_units`.
       optimal_gamma: the gamma that fits the error, eq. (10): the error at a sample of z. For a likelihood without gamma
         it is 1, or `dispersion` where that is smaller.
       dispersion: squared residual over the likelihood's variance (Pearson); 1 where the likelihood fits the data.
@@ -56,6 +56,7 @@ class Measurements:
       data_term: the reconstruction loss as a log has it, summed over numbers: the squared error for a Gaussian, else
         the negative log-likelihood in nats; averaged over images.
       error, error_at_mean: at a sample of z, and at its mean.
+      probed_error: at a sample of z, of the examples that are probed.
       shuffled_error: at a sample of another image's z: how well the decoder does without the right z.
       mean_predictor_error: of a decoder that gives the mean image whatever z is: gamma-bar of Prop. 1.
       pca_error: of PCA with as many components as latents, the least error of a linear decoder.
@@ -104,6 +105,7 @@ class Measurements:
     data_term: float
     error: float
     error_at_mean: float
+    probed_error: float
     shuffled_error: float
     mean_predictor_error: float
     pca_error: float

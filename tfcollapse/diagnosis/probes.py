@@ -126,17 +126,20 @@ def smallest_singular_values(
     return _smallest(jacobians), _smallest(jacobians[..., active]) if active.any() else None
 
 
-def shuffled_error(adapter: ModelAdapter, encoded: Encoded, seed: int) -> float:
-    """Return the squared error per pixel where every image is decoded from a sample of another image's z.
+def own_and_shuffled_error(adapter: ModelAdapter, encoded: Encoded, seed: int) -> tuple[float, float]:
+    """Return the squared error per number with a sample of each example's own z, and of another example's z.
 
     It says what z tells the decoder, all units at once: the likelihood's sensitivity to the latent (Wang et al. 2021).
 
     Args:
-      encoded: images in random order; each gets the z of the one before it.
+      encoded: examples in random order; each gets the z of the one before it.
       seed: of the noise.
     """
-    latents = np.roll(_sample(encoded, seed), 1, axis=0)
-    return float(_errors(adapter, latents, encoded.examples).mean() / encoded.examples[0].size)
+    latents, size = _sample(encoded, seed), encoded.examples[0].size
+    own, shuffled = (
+        _errors(adapter, z, encoded.examples).mean() / size for z in (latents, np.roll(latents, 1, axis=0))
+    )
+    return float(own), float(shuffled)
 
 
 def squared_errors(images: np.ndarray, outputs: np.ndarray) -> np.ndarray:

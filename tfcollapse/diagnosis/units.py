@@ -19,8 +19,7 @@ class Units:
       active: bool [latent], Var[mu_j] above the threshold.
       dead: indices of the others, the one of the largest KL first.
       weak: indices of the active units that do little, the one of the smallest KL first. These are the units near the
-        prior (mean sigma_z above 0.9), and those that repeat what others say: `Measurements.repeated_units`, or the
-        units beyond twice the effective rank of the means.
+        prior (mean sigma_z above 0.9), and as many as repeat what others say: `Measurements.repeated_units`.
     """
 
     active: np.ndarray
@@ -34,6 +33,5 @@ def sort_units(m: Measurements, t: Thresholds) -> Units:
     by_kl = np.argsort(m.kl_per_dimension, kind="stable")
     dead = tuple(int(unit) for unit in np.argsort(-m.kl_per_dimension, kind="stable") if not active[unit])
     near_prior = [int(unit) for unit in by_kl if active[unit] and m.sigma[unit] > t.near_prior]
-    repeated = max(m.repeated_units, int(active.sum() - 2 * m.effective_rank))
     others = [int(unit) for unit in by_kl if active[unit] and unit not in near_prior]
-    return Units(active, dead, (*near_prior, *others[: max(0, repeated - len(near_prior))]))
+    return Units(active, dead, (*near_prior, *others[: max(0, m.repeated_units - len(near_prior))]))

@@ -18,7 +18,7 @@ from tfcollapse.diagnosis import advice, health
 from tfcollapse.diagnosis.categories import CATEGORIES, HEALTHY, INCONSISTENT, NOT_TRAINED
 from tfcollapse.diagnosis.declared_loss import UNDECLARED, DeclaredLoss
 from tfcollapse.diagnosis.evidence import DEFAULT, Evidence, Thresholds
-from tfcollapse.diagnosis.idle_units import IdleUnits, count_idle_units
+from tfcollapse.diagnosis.idle_units import IdleUnits, idle_by_decoder, idle_by_gamma
 from tfcollapse.diagnosis.measurements import Measurements
 from tfcollapse.diagnosis.notes import notes
 from tfcollapse.diagnosis.units import Units, sort_units
@@ -75,19 +75,28 @@ def decide(
       blame: the command or the line of code that would find out who is to blame for a model of this kind.
     """
     units = sort_units(m, thresholds)
-    for name, evidence in (
-        (INCONSISTENT, health.inconsistency(m, thresholds, units)),
-        (NOT_TRAINED, health.not_trained(m, thresholds, units, declared)),
-    ):
-        if evidence is not None:
-            dead = {name: len(units.dead)} if units.dead else {}
-            return _verdict(m, thresholds, declared, units, (name,), IdleUnits(dead, (evidence,)), blame)
-    idle = count_idle_units(m, thresholds, units, declared)
+    name, idle = _categories(m, thresholds, units, declared)
+    return _verdict(m, thresholds, declared, units, name, idle, blame)
+
+
+def _categories(
+    m: Measurements, t: Thresholds, units: Units, declared: DeclaredLoss
+) -> tuple[tuple[str, ...], IdleUnits]:
+    """Return the categories, and the idle units with the evidence. A decoder of kind (iii) or (iv) never converges."""
+    dead = len(units.dead)
+    evidence = health.inconsistency(m, t, units)
+    if evidence is not None:
+        return (INCONSISTENT,), IdleUnits({INCONSISTENT: dead} if dead else {}, (evidence,))
+    idle = idle_by_decoder(m, t, units)
     if not idle.counts:
-        checks = tuple(check for check, _ in health.stationarity(m, thresholds, units))
-        idle = dataclasses.replace(idle, evidence=idle.evidence + checks)
-    categories = sorted(idle.counts, key=lambda name: (-idle.counts[name], CATEGORIES[name].order)) or [HEALTHY]
-    return _verdict(m, thresholds, declared, units, tuple(categories), idle, blame)
+        evidence = health.not_trained(m, t, units, declared)
+        if evidence is not None:
+            return (NOT_TRAINED,), IdleUnits({NOT_TRAINED: dead} if dead else {}, (evidence,))
+        idle = idle_by_gamma(m, t, units, declared)
+    if not idle.counts:
+        checks = tuple(check for check, _ in health.stationarity(m, t, units))
+        return (HEALTHY,), dataclasses.replace(idle, evidence=idle.evidence + checks)
+    return tuple(sorted(idle.counts, key=lambda name: (-idle.counts[name], CATEGORIES[name].order))), idle
 
 
 def _verdict(
