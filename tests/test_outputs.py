@@ -84,6 +84,12 @@ def test_outputs_that_say_nothing_are_refused_in_one_line(outputs, declared, mes
     assert "\n" not in str(raised.value)
 
 
+def test_a_sample_in_the_place_of_the_mean_is_refused():
+    random = np.random.default_rng(0)
+    with pytest.raises(ConfigError, match=r"may be the sample z \(then give encoder=lambda x: model\(x\)\[1:\]\)"):
+        ModelAdapter(lambda x: (MEAN + random.normal(size=MEAN.shape), MEAN, LOG_VARIANCE), decoder, IMAGES)
+
+
 def at_the_optimum(sigma, units=6, dead=2, count=1_000):
     """mu and sigma with E[mu^2 + sigma^2] = 1 for every unit."""
     sigmas = np.full((count, units), sigma)
@@ -153,7 +159,8 @@ def convolution(*shape):
         (flat_encoder(72), IMAGES, r"\(2, 4, 6, 3\), received a model of \(2, 72\): .* x.reshape\(len\(x\), -1\)"),
         (convolution(4, 6, 3), IMAGES.transpose(0, 3, 1, 2), r"\(2, 3, 4, 6\), .* \(2, 4, 6, 3\): .*\(0, 2, 3, 1\)"),
         (convolution(5, 5, 3), IMAGES.reshape(40, 72)[:, :75], r"\(2, 72\), received a model of \(None, 5, 5, 3\)"),
-        (convolution(6, 6, 2), IMAGES.reshape(40, 72), r"\(2, 72\), received a model of \(None, 6, 6, 2\)"),
+        (convolution(6, 6, 2), IMAGES.reshape(40, 72), r"\(2, 72\), .* \(2, 6, 6, 2\): .* x.reshape\(-1, 6, 6, 2\)"),
+        (convolution(4, 6, 3), IMAGES.reshape(40, 72), r"\(2, 72\), .* \(2, 4, 6, 3\): .* x.reshape\(-1, 4, 6, 3\)"),
         (convolution(6, 6, 1), IMAGES.reshape(80, 36), r"\(2, 36\), .* \(2, 6, 6, 1\): .* x.reshape\(-1, 6, 6, 1\)"),
     ],
 )

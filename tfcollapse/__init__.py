@@ -48,11 +48,11 @@ def __getattr__(name: str) -> Any:
     try:
         return getattr(importlib.import_module(_PUBLIC[name]), name)
     except ModuleNotFoundError as error:
-        if error.name != "tensorflow":
-            raise
-        from tfcollapse.errors import NO_TENSORFLOW, ConfigError
+        from tfcollapse.errors import NO_KERAS, NO_TENSORFLOW, ConfigError
 
-        raise ConfigError(NO_TENSORFLOW) from None
+        if error.name not in ("keras", "tensorflow"):
+            raise
+        raise ConfigError(NO_TENSORFLOW if error.name == "tensorflow" else f"{name}: {NO_KERAS}") from None
 
 
 def __dir__() -> list[str]:

@@ -78,3 +78,4 @@ def unknown(kind: str, received: object, choices: Iterable[str]) -> str:
 
 
 NO_TENSORFLOW = "TensorFlow is not installed: pip install tensorflow, or set KERAS_BACKEND=jax to train with JAX"
+NO_KERAS = "Keras is not installed: pip install keras tensorflow; tfcollapse.diagnose does without"

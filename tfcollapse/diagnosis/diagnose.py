@@ -196,7 +196,7 @@ def diagnose_known(
 def _readings(examples: Examples, adapter: ModelAdapter, link: str | None) -> list[str]:
     """Return notes on what was recognised, not declared, and on the examples that were taken."""
     notes = []
-    if not examples.whole:
+    if examples.chosen:
         notes.append(f"data: {examples.description}")
     if adapter.spread_recognised:
         notes.append(

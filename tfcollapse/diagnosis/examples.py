@@ -29,13 +29,13 @@ class Examples:
       array: [n >= 2, ...], finite numbers; a memory-mapped file stays one.
       scale: the numbers are divided by it: 255 for uint8 that holds other values than 0 and 1, else 1.
       description: what was taken, on one line.
-      whole: whether this is all that there is.
+      chosen: whether there is more: other examples, or other arrays beside this one.
     """
 
     array: np.ndarray
     scale: float
     description: str
-    whole: bool = True
+    chosen: bool = False
 
     def __len__(self) -> int:
         return len(self.array)
@@ -43,7 +43,7 @@ class Examples:
     def first(self, count: int) -> Examples:
         """Return the first `count` examples, in the same units."""
         return dataclasses.replace(
-            self, array=self.array[:count], description=f"the first {count:,} of {self.description}", whole=False
+            self, array=self.array[:count], description=f"the first {count:,} of {self.description}", chosen=True
         )
 
     def as_float(self, block: np.ndarray) -> np.ndarray:
@@ -86,14 +86,16 @@ def read_examples(data: Any, first: int | None = None) -> Examples:
     if _is_array(data):
         whole = _array(data)
         array = whole[:first] if whole.ndim else whole
-        description, complete = _count(len(whole), len(array)) if whole.ndim else "", array.shape == whole.shape
+        description, left = _count(len(whole), len(array)) if whole.ndim else "", array.shape != whole.shape
     elif isinstance(data, Iterable) or hasattr(data, "__getitem__"):
-        array, description, complete = _first_of(data, FIRST if first is None else first)
+        array, description, left = _first_of(data, FIRST if first is None else first)
     else:
         raise ConfigError(f"data: expected an array, a file or an iterable of batches, received {type(data).__name__}")
     _check(array)
     scale = _scale(array)
-    return Examples(array, scale, description + said + (", uint8 divided by 255" if scale != 1 else ""), complete)
+    return Examples(
+        array, scale, description + said + (", uint8 divided by 255" if scale != 1 else ""), left or bool(said)
+    )
 
 
 def _open(path: pathlib.Path) -> Any:
@@ -170,7 +172,7 @@ def _first_of(batches: Any, wanted: int) -> tuple[np.ndarray, str, bool]:
     """Read an iterable up to so many examples. Raises ConfigError.
 
     Returns:
-      The examples, words about them, and whether the iterable has no more.
+      The examples, words about them, and whether there is more: examples, or arrays beside this one.
     """
     parts: list[np.ndarray] = []
     count, said, ended = 0, "", True
@@ -191,7 +193,7 @@ def _first_of(batches: Any, wanted: int) -> tuple[np.ndarray, str, bool]:
     if not parts:
         raise ConfigError(f"data: expected batches of examples, received a {kind} that gives none (any more)")
     which = f"all {count:,}" if ended else f"the first {count:,}"
-    return np.concatenate(parts), f"{which} examples of a {kind.lstrip('_')}{said}", ended
+    return np.concatenate(parts), f"{which} examples of a {kind.lstrip('_')}{said}", not ended or bool(said)
 
 
 def _read(batches: Any) -> Iterator[Any]:
@@ -241,11 +243,12 @@ def _check(array: np.ndarray) -> None:
 def _check_finite(block: np.ndarray) -> None:
     """Raise ConfigError where a number is NaN, infinite, or too large for float32."""
     with np.errstate(over="ignore"):
-        finite = np.isfinite(block.astype(np.float32, copy=False)).reshape(len(block), -1).all(axis=1)
+        finite = np.isfinite(block.astype(np.float32, copy=False)).reshape(len(block), -1)
     if not finite.all():
+        rows = len(block) - int(finite.all(axis=1).sum())
         raise ConfigError(
-            f"data: expected finite numbers, received NaN or infinity in {np.sum(~finite):,} of {len(finite):,} rows "
-            f"that were read together: leave such rows out, or fill them in as for training"
+            f"data: expected finite numbers, received NaN or infinity in {rows:,} of {len(block):,} rows that were read "
+            "together: leave such rows out, or fill them in as for training"
         )
 
 

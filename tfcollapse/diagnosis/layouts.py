@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 Shape = tuple[int, ...]
 
 
-def turned(shape: Shape) -> Iterator[tuple[Shape, str, Callable[[np.ndarray], np.ndarray]]]:
+def turned(
+    shape: Shape, declared: Sequence[int | None] = ()
+) -> Iterator[tuple[Shape, str, Callable[[np.ndarray], np.ndarray]]]:
     """Yield other shapes that one example may be meant to have, with the code for x [n, ...] and its function.
 
     Args:
       shape: of one example.
+      declared: the shape that the model says it takes, where it says so.
     """
     if len(shape) == 3:
         height, width, channels = shape
@@ -28,7 +31,9 @@ def turned(shape: Shape) -> Iterator[tuple[Shape, str, Callable[[np.ndarray], np
     if len(shape) > 1:
         yield (math.prod(shape),), "x.reshape(len(x), -1)", lambda x: x.reshape(len(x), -1)
     if len(shape) == 1:
-        for image in _images(shape[0]):
+        known = tuple(size for size in declared if size)
+        meant = [known] if len(known) == len(declared) > 1 and math.prod(known) == shape[0] else _images(shape[0])
+        for image in meant:
             yield image, f"x.reshape(-1, {', '.join(map(str, image))})", _reshaped(image)
 
 

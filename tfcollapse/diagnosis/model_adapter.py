@@ -94,7 +94,13 @@ class ModelAdapter:
         self.spread, self.spread_recognised, self._declared = spread or "log_variance", False, spread is not None
         if self.encoder.inputs > 1:
             raise ConfigError(_condition("encoder", self.encoder, sample.shape[1:]))
-        self.latent_shape = self._posterior(sample)[0].shape[1:]
+        mean = self._posterior(sample)[0]
+        if not np.allclose(mean, self._posterior(sample)[0], rtol=1e-3, atol=1e-3 * np.abs(mean).max()):
+            raise ConfigError(
+                "encoder: expected the same mean for the same examples, received another at a second call: its first "
+                "output may be the sample z (then give encoder=lambda x: model(x)[1:]), or dropout is on"
+            )
+        self.latent_shape = mean.shape[1:]
         self.latent_dim = int(np.prod(self.latent_shape))
         self.autoregressive = self._reads_examples(sample.shape[1:])
         self.own_variance = False
@@ -218,7 +224,8 @@ def _failure(name: str, function: Part, arrays: Sequence[np.ndarray], error: Exc
         said = f"{name}: expected to take {shapes}, received a model of {' and '.join(map(str, declared))}"
     if len(arrays) > 1:
         return f"{said}: a second input is taken for the examples; {_HOW_TO_FIX_A_CONDITION[name]}"
-    for shape, code, turn in layouts.turned(arrays[0].shape[1:]) if name == "encoder" else ():
+    meant = declared[0][1:] if declared else ()
+    for shape, code, turn in layouts.turned(arrays[0].shape[1:], meant) if name == "encoder" else ():
         try:
             function(turn(arrays[0]))
         except Exception:  # noqa: BLE001 - this is not the shape it takes either
