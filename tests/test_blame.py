@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import types
 
 import keras
 import numpy as np
@@ -13,7 +14,7 @@ import tfcollapse as tc
 from tfcollapse.cli.main import main
 from tfcollapse.cli.python_file import function_in_file
 from tfcollapse.config.overrides import configured, replace
-from tfcollapse.diagnosis.blame import Blame
+from tfcollapse.diagnosis.blame import Blame, _ProgressLines
 from tfcollapse.diagnosis.blame_arms import (
     AE,
     CLOSED_GAMMA,
@@ -42,6 +43,7 @@ from tfcollapse.errors import ConfigError
 from tfcollapse.figures.blame import blame_figure
 from tfcollapse.reports import blame_page
 from tfcollapse.theory.affine import known_images
+from tfcollapse.training.progress import Progress
 
 PCA, MEAN = 0.01, 0.08
 
@@ -72,6 +74,16 @@ DEEP = vae(VAE, 0.05, 2, v=6)
         # The shallower one is no better, or collapses as much: depth is not it.
         ([DEEP, Arm(AE, 0.04), Arm(SHALLOW_AE, 0.038), vae(SHALLOW_VAE, 0.05, 8)], {"autoencoder base": "cleared"}),
         ([DEEP, Arm(AE, 0.04), Arm(SHALLOW_AE, 0.02), vae(SHALLOW_VAE, 0.05, 3, v=5)], {"autoencoder base": "cleared"}),
+        # More than half of the units stay idle. Half of the error above PCA's relieves too: 0.01 is left of 0.04.
+        (
+            [DEEP, Arm(AE, 0.04), Arm(SHALLOW_AE, 0.02), vae(SHALLOW_VAE, 0.02, 4, v=4)],
+            {"autoencoder base": "responsible"},
+        ),
+        (
+            [DEEP, Arm(AE, 0.04), Arm(SHALLOW_AE, 0.02), vae(SHALLOW_VAE, 0.035, 4, v=4)],
+            {"autoencoder base": "cleared"},
+        ),
+        ([DEEP, Arm(AE, 0.04), Arm(SHALLOW_AE, 0.02), vae(SHALLOW_VAE, 0.02, 2, v=6)], {"autoencoder base": "cleared"}),
         # An AE whose error is the mean predictor's was not trained, and neither were shallower networks like that.
         ([DEEP, Arm(AE, 0.079), Arm(SHALLOW_AE, 0.02), vae(SHALLOW_VAE, 0.02, 8)], {"autoencoder base": UNTRAINED}),
         ([DEEP, Arm(AE, 0.04), Arm(SHALLOW_AE, 0.079), vae(SHALLOW_VAE, 0.02, 8)], {"autoencoder base": UNTRAINED}),
@@ -100,6 +112,8 @@ DEEP = vae(VAE, 0.05, 2, v=6)
         # The start may have left the network untrained: then it was not tried.
         ([DEEP, Arm(AE, 0.01), vae(HE_VAE, 0.08, 0, v=8), Arm(HE_AE, 0.079)], {"start": UNTRAINED}),
         ([DEEP, Arm(AE, 0.01), Arm(HE_VAE, math.inf), Arm(HE_AE, math.inf)], {"start": UNTRAINED}),
+        # It is worse than the mean predictor: it has not even found the mean.
+        ([DEEP, Arm(AE, 0.01), vae(HE_VAE, 0.2, 0, v=8), Arm(HE_AE, 0.01)], {"start": UNTRAINED}),
         # All units are dead, and the AE of the same start was trained: it is the VAE that collapses.
         ([DEEP, Arm(AE, 0.01), vae(HE_VAE, 0.08, 0, v=8), Arm(HE_AE, 0.01)], {"start": "cleared"}),
         ([DEEP, Arm(AE, 0.01), vae(LONG_VAE, 0.02, 8), Arm(LONG_AE, 0.01)], {"budget": "responsible"}),
@@ -333,6 +347,26 @@ def test_a_record_is_found_again_by_all_that_decides_its_numbers(tmp_path):
         place(images=images[::-1]),
     ]
     assert len({place(), *others}) == 5
+
+
+def test_progress_is_said_at_most_every_ten_seconds_and_leaves_compilation_out(monkeypatch):
+    clock = iter([0.0, 100.0, 101.0, 103.0, 104.0, 114.0])  # the first row ends at 100 s, as it compiles
+    monkeypatch.setattr("tfcollapse.diagnosis.blame.time.monotonic", lambda: next(clock))
+    run = tc.Run(training=tc.Training(steps=1_000))
+    trainer = types.SimpleNamespace(
+        runs={VAE: run, AE: run}, steps_left=lambda name: 1_000, cost=lambda name: 1.0, where=lambda name: "here"
+    )
+    said = []
+    lines = _ProgressLines(trainer, said.append)
+    lines.begin(VAE)
+    for step in (100, 200, 400, 500, 600):
+        lines.update(Progress("", step, 1_000, 1.0, 0.05, None, None))
+    assert said[0] == "[1/2] VAE: 1,000 steps  here"
+    # 100 steps in the second from 100 s to 101 s; 500 steps in the 14 s from 100 s to 114 s.
+    assert said[1:] == [
+        "    step 200 of 1,000, 100 steps/s, error 0.05; 0m08s left, 0m18s for all arms",
+        "    step 600 of 1,000, 35.7 steps/s, error 0.05; 0m11s left, 0m39s for all arms",
+    ]
 
 
 def test_he_s_start_has_the_variance_two_over_fan_in():

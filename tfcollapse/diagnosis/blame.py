@@ -239,7 +239,8 @@ class _ProgressLines:
         self.trainer, self.say = trainer, say
         self.names = list(trainer.runs)
         self.left = {name: trainer.steps_left(name) * trainer.cost(name) for name in self.names}
-        self.current, self.last_time, self.began_at = "", 0.0, 0
+        self.current, self.last_time = "", 0.0
+        self.first: tuple[int, float] | None = None
 
     def announce(self) -> None:
         """Time a few steps, and say how long all arms take. Nothing is timed where all have been trained."""
@@ -259,20 +260,22 @@ class _ProgressLines:
         run = self.trainer.runs[name]
         place = f"[{self.names.index(name) + 1}/{len(self.names)}]"
         self.say(f"{place} {name}: {run.training.steps:,} steps  {self.trainer.where(name)}".rstrip())
-        self.current, self.last_time = name, time.monotonic()
+        self.current, self.last_time, self.first = name, time.monotonic(), None
 
     def update(self, progress: Progress) -> None:
-        """Say where the arm stands, at most every ten seconds."""
-        if time.monotonic() - self.last_time < _PROGRESS_SECONDS:
+        """Say where the arm stands, at most every ten seconds. The speed leaves out its first row, which compiles."""
+        now = time.monotonic()
+        self.first = self.first or (progress.step, now)
+        steps, seconds = progress.step - self.first[0], now - self.first[1]
+        if now - self.last_time < _PROGRESS_SECONDS or not steps:
             return
-        self.last_time = time.monotonic()
+        self.last_time = now
         later = self.names[self.names.index(self.current) + 1 :]
-        per_cost = 1 / progress.steps_per_second / self.trainer.cost(self.current)
-        rest = progress.seconds_left + per_cost * sum(self.left[name] for name in later)
+        left = (progress.steps - progress.step) * seconds / steps
+        others = sum(self.left[name] for name in later) / self.trainer.cost(self.current) * seconds / steps
         self.say(
-            f"    step {progress.step:,} of {progress.steps:,}, {progress.steps_per_second:.3g} steps/s, "
-            f"error {progress.reconstruction_error:.4g}; {duration(progress.seconds_left)} left, "
-            f"{duration(rest)} for all arms"
+            f"    step {progress.step:,} of {progress.steps:,}, {steps / seconds:.3g} steps/s, "
+            f"error {progress.reconstruction_error:.4g}; {duration(left)} left, {duration(left + others)} for all arms"
         )
 
     def end(self, arm: Arm) -> None:

@@ -243,12 +243,12 @@ def _judge_by_relief(
         return Finding(suspect, UNTESTED, untested)
     dead = [f"with it {what} {arm.wrongly_idle}" for what, arm in trained.items()]
     active = [str(arm.active_units) for arm in (vae, *trained.values())]
-    errors = [f"{arm.error:.4g}" for arm in (vae, *trained.values())]
+    errors = [_written(arm.error) for arm in (vae, *trained.values())]
     text = f"wrongly idle units {vae.wrongly_idle}, {', '.join(dead)}; active {', '.join(active)}"
     text += f"; error {', '.join(errors)}"
     twin, changed_twin = arms.get(AE), arms.get(of_twin or "")
     if twin is not None and changed_twin is not None:
-        text += f"; AE error {twin.error:.4g}, {changed_twin.error:.4g}"
+        text += f"; AE error {_written(twin.error)}, {_written(changed_twin.error)}"
     counting = [arm for arm in trained.values() if arms.shows_training(arm)]
     relieved = [arm for arm in counting if arms.relieves(arm)]
     if relieved:
@@ -293,3 +293,7 @@ def _judge_epsilon(arms: Arms, untested: str) -> Finding:
 
 def _error(arm: Arm) -> float:
     return arm.error
+
+
+def _written(error: float) -> str:
+    return f"{error:.4g}" if math.isfinite(error) else "diverged"

@@ -48,7 +48,7 @@ def blame_figure(rows: Rows, pca_error: float, mean_predictor_error: float, late
     errors.set_xlabel("squared error per number, training set")
     units.set_xlim(0, 1.14 * latent_dim)
     units.axvline(latent_dim, color="#999999", linewidth=0.8, zorder=0)
-    units.set_xlabel(f"active units of {latent_dim}: Var[mean] > 0.01")
+    units.set_xlabel(f"units in use (active, and not weak), of {latent_dim}")
     _legend(figure, rows)
     dress(figure, [(errors, ""), (units, "")], text)
     for axes in (errors, units):
@@ -62,7 +62,10 @@ def _bar(axes: Axes, place: int, value: float, row: Row) -> None:
     colour = _COLOURS[row["active_units"] is not None]
     style = {"color": colour} if row["trained"] else _hollow(colour)
     axes.barh(place, value, height=0.62, **style)
-    axes.annotate(f"{value:.3g}", (value, place), (4, 0), textcoords="offset points", va="center", fontsize=8)
+    behind = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+    axes.annotate(
+        f"{value:.3g}", (value, place), (4, 0), textcoords="offset points", va="center", fontsize=8, bbox=behind
+    )
 
 
 def _hollow(colour: str) -> dict[str, Any]:
