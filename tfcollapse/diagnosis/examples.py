@@ -247,8 +247,8 @@ def _check_finite(block: np.ndarray) -> None:
     if not finite.all():
         rows = len(block) - int(finite.all(axis=1).sum())
         raise ConfigError(
-            f"data: expected finite numbers, received NaN or infinity in {rows:,} of {len(block):,} rows that were read "
-            "together: leave such rows out, or fill them in as for training"
+            f"data: expected finite numbers, received NaN or infinity in {rows:,} of {len(block):,} rows of one "
+            "block: leave such rows out, or fill them in as for training"
         )
 
 
