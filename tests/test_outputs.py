@@ -141,6 +141,21 @@ def test_a_recognised_sigma_is_named_and_gives_the_diagnosis_of_its_logarithm():
     assert not any("taken for" in note for note in told.verdict.notes)
 
 
+def test_counts_in_uint8_are_not_divided_in_silence():
+    counts = np.random.default_rng(0).poisson(3, (50, 72)).astype(np.uint8)
+
+    def encoder(x):
+        return x[:, :2] / 10, np.zeros((len(x), 2))
+
+    def rate(z):
+        return 3 + 0 * z @ np.ones((2, 72))
+
+    with pytest.raises(ConfigError, match=r"expected counts .* give data.astype\('int64'\)"):
+        tc.diagnose(encoder, rate, counts, likelihood="poisson")
+    found = tc.diagnose(encoder, rate, counts.astype("int64"), likelihood="poisson").measurements
+    assert found.error_at_mean == pytest.approx(((counts - 3.0) ** 2).mean(), rel=1e-5)
+
+
 def flat_encoder(size):
     """An encoder that takes [n, size] alone."""
     return lambda x: (x @ np.ones((size, 2)), np.zeros((len(x), 2)))

@@ -184,6 +184,11 @@ def diagnose_known(
     adapter = ModelAdapter(encoder, decoder, sample[:2], spread=spread, joined=joined)
     adapter.recognise_spread(sample)
     declared = declare(sample.shape[1:], adapter.latent_dim)
+    if taken.scale != 1 and declared.likelihood.support == (0.0, np.inf):
+        raise ConfigError(
+            f"data: expected counts for the {declared.likelihood.name} likelihood, received uint8, which is divided by "
+            f"{taken.scale:g} as images are: give data.astype('int64')"
+        )
     link = link_of_output(adapter, declared, sample, output)
     adapter.link = LINKS[link]
     weight = declared.beta if adapter.own_variance else declared.weight
