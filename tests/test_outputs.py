@@ -73,6 +73,7 @@ def test_mean_and_log_variance_are_found(outputs, declared, spread, recognised):
         (MEAN[:, :1], {"joined": True}, r"one output of shape \(40, 1\)"),
         ((MEAN, MEAN), {"joined": True}, "one output .* as joined=True says, received 2"),
         ((MEAN,) * 4, {}, "received 4 outputs: choose two"),
+        (([[1.0], [2.0, 3.0]], MEAN), {}, "outputs: expected tensors of numbers, received list"),
         ((MEAN, -SIGMAS), {"spread": "sigma"}, "expected sigma > 0 as the second output, received -0.5"),
         ((MEAN, MEAN), {"spread": "width"}, "spread: expected one of log_variance, sigma"),
         (Posterior(loc=MEAN), {}, "received a mean alone"),
@@ -88,6 +89,11 @@ def test_a_sample_in_the_place_of_the_mean_is_refused():
     random = np.random.default_rng(0)
     with pytest.raises(ConfigError, match=r"may be the sample z \(then give encoder=lambda x: model\(x\)\[1:\]\)"):
         ModelAdapter(lambda x: (MEAN + random.normal(size=MEAN.shape), MEAN, LOG_VARIANCE), decoder, IMAGES)
+
+
+def test_half_precision_is_widened():
+    found = adapter((MEAN.astype(np.float16), LOG_VARIANCE.astype(np.float16))).encode(IMAGES)
+    assert found.mean.dtype == found.log_variance.dtype == np.float32
 
 
 def at_the_optimum(sigma, units=6, dead=2, count=1_000):

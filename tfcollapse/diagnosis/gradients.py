@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tfcollapse.errors import ConfigError
+
 Select = Callable[[Any], Sequence[Any]]
 """Takes the tensors that are wanted out of what a model returns."""
 
@@ -24,8 +26,13 @@ class Pullback(NamedTuple):
 
 
 def to_numpy(tensor: Any) -> np.ndarray:
-    """Return a framework's tensor as an array."""
-    return np.asarray(tensor.detach().float().cpu() if hasattr(tensor, "detach") else tensor)
+    """Return a framework's tensor as an array of float32 or float64. Raises ConfigError where it holds no numbers."""
+    try:
+        array = np.asarray(tensor.detach().float().cpu() if hasattr(tensor, "detach") else tensor)
+        return array if array.dtype in (np.float32, np.float64) else array.astype(np.float32)
+    except (TypeError, ValueError) as error:
+        line = (str(error).strip().splitlines() or [""])[0][:160]
+        raise ConfigError(f"outputs: expected tensors of numbers, received {type(tensor).__name__}: {line}") from error
 
 
 def by_tape(function: Any, latents: np.ndarray, others: Sequence[np.ndarray], select: Select) -> Pullback | None:
