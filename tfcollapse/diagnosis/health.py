@@ -17,7 +17,7 @@ import numpy as np
 
 from tfcollapse.diagnosis.declared_loss import DeclaredLoss
 from tfcollapse.diagnosis.evidence import Evidence, Thresholds
-from tfcollapse.diagnosis.measurements import Measurements
+from tfcollapse.diagnosis.measurements import Measurements, scale_name
 from tfcollapse.diagnosis.units import Units
 
 _OF_USE = 0.1
@@ -90,30 +90,36 @@ def not_trained(m: Measurements, t: Thresholds, units: Units, declared: Declared
 
 def stationarity(m: Measurements, t: Thresholds, units: Units) -> list[tuple[Evidence, bool]]:
     """Return every check of a stationary point that applies, and whether it passes."""
-    checks = [_check("share of the error that mean residuals make", m.mean_residual_share, t.mean_residual)]
+    checks = [
+        _check(
+            "share of the error that mean residuals make",
+            m.mean_residual_share,
+            t.mean_residual,
+            "the reconstructions are shifted on average: training has not arrived, or these are not the data of the "
+            "training",
+        )
+    ]
     of_use = units.active & (m.kl_per_dimension > _OF_USE)
     if of_use.any():
         moment = float(np.median(np.abs(m.second_moment[of_use] - 1.0)))
-        checks.append(_check("|E[mu^2 + sigma^2] - 1|, median over units", moment, t.second_moment))
+        failing = "the scale of z has not settled: E[mu^2 + sigma^2] is 1 at every minimum"
+        checks.append(_check("|E[mu^2 + sigma^2] - 1|, median over units", moment, t.second_moment, failing))
         use = (m.shuffled_error - m.probed_error) / m.probed_error
-        checks.append((_use_of_z(use, t), use > t.use_of_z))
+        reading = "the decoder uses z" if use > t.use_of_z else "units have a KL, but the decoder makes no use of them"
+        evidence = Evidence("error that another example's z adds, over the error", float(use), t.use_of_z, reading)
+        checks.append((evidence, use > t.use_of_z))
     implied = m.implied_gamma_per_unit[np.isfinite(m.implied_gamma_per_unit)]
     if len(implied) > 1:
         low, high = np.quantile(np.maximum(implied, 1e-300), (0.25, 0.75))
-        checks.append(_check("gammas that single units imply: upper over lower quartile", high / low, t.agreement))
+        failing = f"single units imply values of {scale_name(m)} that differ widely: training has not arrived"
+        checks.append(_check(f"upper over lower quartile of {scale_name(m)} by unit", high / low, t.agreement, failing))
     if m.amortization_gap is not None and m.kl > _OF_USE:
+        failing = "the encoder is far from the best posterior: it has not arrived"
         gap = m.amortization_gap / m.kl
-        checks.append(_check("nats gained by refining the posterior, over the KL", gap, t.gap))
+        checks.append(_check("nats gained by refining the posterior, over the KL", gap, t.gap, failing))
     return checks
 
 
-def _use_of_z(use: float, t: Thresholds) -> Evidence:
-    """Say whether the decoder uses the units for which the KL is paid."""
-    reading = "the decoder uses z" if use > t.use_of_z else "the units have a KL, but the decoder makes no use of them"
-    return Evidence("error that another image's z adds, over the error", float(use), t.use_of_z, reading)
-
-
-def _check(name: str, value: float, threshold: float) -> tuple[Evidence, bool]:
+def _check(name: str, value: float, threshold: float, failing: str) -> tuple[Evidence, bool]:
     passed = bool(value <= threshold)
-    reading = "as at a stationary point" if passed else "not at a stationary point: training has not arrived"
-    return Evidence(name, float(value), threshold, reading), passed
+    return Evidence(name, float(value), threshold, "as at a stationary point" if passed else failing), passed
