@@ -129,7 +129,7 @@ def _of_example(
     keras.utils.set_random_seed(seed)
     vae, batch = ExampleVAE(*parts(), gamma), 128
     rate = keras.optimizers.schedules.ExponentialDecay(1e-2, epochs * len(images) // batch, 0.1)
-    vae.compile(keras.optimizers.Adam(rate))
+    vae.compile(keras.optimizers.Adam(rate), steps_per_execution=len(images) // batch)
     vae.fit(images, batch_size=batch, epochs=epochs, verbose=0)
     if loss is not None:
         return Model(vae.encoder, vae.decoder, images, {"loss": loss})
