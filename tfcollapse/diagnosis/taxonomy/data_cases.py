@@ -57,10 +57,10 @@ LOSSES = (
     Case("averaged, not told", "the same, not told", "undecided", _UNCHECKED, affine(3, 8.0)),
     Case(
         "averaged, told as summed",
-        f"gamma 80 in force, told '{_SUMMED}'; eigenvalues 16, 8 and 4, no unit alive",
+        f"gamma 8 in force, told '{_SUMMED}'; eigenvalues 4, 2 and 1, no unit alive",
         "undecided",
         "no unit is alive to check the words: if they are right it is (v), and it is (ii) in truth",
-        affine(3, 80.0, _LOUD, loss=_SUMMED),
+        affine(3, 8.0, functools.partial(known_data, scale=5.0), loss=_SUMMED),
         accepted=("ii",),
     ),
     Case(
@@ -107,10 +107,10 @@ LOSSES = (
     ),
     Case(
         "gamma 1/2 at the mean",
-        "Fashion-MNIST at the mean, gamma 0.5 told: a summed error",
+        "Fashion-MNIST at the mean, 3 units, gamma 0.5 told: a summed error",
         "undecided",
         "no unit is alive to check the number: if it is right it is (v), if the error was averaged (ii)",
-        at_the_mean(_fashion, 8, gamma=0.5),
+        at_the_mean(_fashion, 3, gamma=0.5),
         accepted=("v",),
     ),
     Case(

@@ -44,7 +44,7 @@ class Outcome:
     @property
     def right(self) -> bool:
         """Whether the verdict names the truth, or what is accepted beside it, and nothing else."""
-        return len(self.categories) == 1 and self.categories[0] in (self.case.truth, *self.case.accepted)
+        return set(self.categories) <= {self.case.truth, *self.case.accepted}
 
     @property
     def undecided(self) -> bool:
