@@ -33,7 +33,7 @@ def _by_factors(
     random = np.random.default_rng(seed)
     axes = np.linalg.qr(random.standard_normal((64, 3)))[0] * np.array(lengths)
     natural = random.standard_normal((2_048, 3)) @ axes.T
-    return draw(random, LINKS[link](natural if link == "logits" else 1.0 + 0.3 * natural)).reshape(-1, 8, 8, 1)
+    return draw(random, LINKS[link](natural if link == "logits" else 0.3 * natural)).reshape(-1, 8, 8, 1)
 
 
 binary = functools.partial(
