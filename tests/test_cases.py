@@ -21,8 +21,6 @@ IN_KERAS = ("eight latents", "own covariance", "autoregressive", "Prop. 1's basi
 
 # In closed form too, but of more numbers: a second or two each.
 LARGE = ("gamma 98", "at the mean", "Fashion-MNIST", "256 units", "soft collapse by gamma", "white noise")
-# What is still wrong: `results/taxonomy.md` says how.
-STILL_WRONG = ("averaged, told as summed", "few examples at the mean", "duplicate", "blind decoder")
 
 
 def parameters():
@@ -30,8 +28,6 @@ def parameters():
         trained_in_keras = group == "the paper's categories, trained in Keras"
         if case.closed_form or case.name in IN_KERAS or not trained_in_keras:
             marks = [] if case.closed_form and case.name not in LARGE else [pytest.mark.slow]
-            if case.name in STILL_WRONG:
-                marks.append(pytest.mark.xfail(reason="still wrong"))
             yield pytest.param(group, case, marks=marks, id=f"{group}-{case.name}")
 
 
