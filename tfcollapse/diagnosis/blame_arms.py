@@ -176,16 +176,21 @@ def untested(run: Run) -> dict[str, str]:
 
 def command(run: Run) -> str:
     """Write the command that trains `run`."""
-    return " ".join(["tfcollapse train", *(f"--set {key}={value}" for key, value in _settings(changed(run)))])
+    return " ".join(["tfcollapse train", *(f"--set {setting}" for setting in settings(run))])
 
 
-def _settings(fields: Mapping[str, Any], head: str = "") -> list[tuple[str, Any]]:
+def settings(run: Run) -> list[str]:
+    """List the fields of a run that are not as in Appendix A, as `--set` takes them."""
+    return [f"{key}={value}" for key, value in _flat(changed(run))]
+
+
+def _flat(fields: Mapping[str, Any], head: str = "") -> list[tuple[str, Any]]:
     """Flatten the changed fields of a declaration to keys and values of `--set`."""
     pairs: list[tuple[str, Any]] = []
     for name, value in fields.items():
         if isinstance(value, dict):
-            pairs += _settings(value, f"{head}{name}.")
+            pairs += _flat(value, f"{head}{name}.")
         else:
-            plain = ",".join(map(str, value)) if isinstance(value, tuple) else value
-            pairs.append((f"{head}{name}", f"[{plain}]" if isinstance(value, tuple) else plain))
+            text = f"[{','.join(map(str, value))}]" if isinstance(value, tuple) else value
+            pairs.append((f"{head}{name}", text))
     return pairs

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.figure import Figure as Drawing
 
 from tfcollapse.config.declaration import Run
-from tfcollapse.diagnosis.blame_arms import Arm
+from tfcollapse.diagnosis.blame_arms import Arm, settings
 from tfcollapse.diagnosis.measurements import facts
 from tfcollapse.errors import ConfigError
 from tfcollapse.figures.blame import blame_figure
@@ -110,7 +110,10 @@ def page(blame: Blame, run: Run, made: Mapping[str, Any], drawn: str | Drawing) 
         Heading(1, TITLE),
         Paragraph(Strong(blame.headline)),
         Paragraph(("Next: ", *prose(blame.next_step), ".")),
-        Paragraph("The verdict is on one seed, and on training of the length below."),
+        Paragraph(
+            "The verdict is on one seed, and on the network and the training that were declared. Otherwise than in "
+            f"Appendix A of the paper: {', '.join(settings(run)) or 'nothing'}."
+        ),
         Figure(_ALT, drawn),
         *blame_tables(blame),
         provenance_table([made], of_run),
