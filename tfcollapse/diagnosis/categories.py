@@ -1,7 +1,7 @@
 """The table of verdict categories: what each one means, whether it harms, and what would change it.
 
 Everything that asks about a category reads it here. The rule that decides for a category is in
-`tfcollapse.diagnosis.verdict`. A VAE that has it is in `tfcollapse.diagnosis.taxonomy.cases`.
+`tfcollapse.diagnosis.verdict`. VAEs that have it are in `tfcollapse.diagnosis.taxonomy`.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Construct small VAEs for each category of posterior collapse, and diagnose them."""
+"""Build small VAEs whose cause of collapse is known, and hold the diagnosis against it."""
