@@ -14,8 +14,7 @@ import tfcollapse as tc
 from tfcollapse.cli.main import main
 from tfcollapse.cli.python_file import function_in_file
 from tfcollapse.config.overrides import configured, replace
-from tfcollapse.diagnosis.blame import Blame, _ProgressLines
-from tfcollapse.diagnosis.blame_arms import (
+from tfcollapse.diagnosis.blame.arms import (
     AE,
     CLOSED_GAMMA,
     EPSILON_AE,
@@ -34,11 +33,12 @@ from tfcollapse.diagnosis.blame_arms import (
     command,
     untested,
 )
-from tfcollapse.diagnosis.blame_training import BuildArms
-from tfcollapse.diagnosis.blame_verdict import UNTRAINED, judge
-from tfcollapse.diagnosis.layer_gains import LayerGain
+from tfcollapse.diagnosis.blame.experiment import Blame, _ProgressLines
+from tfcollapse.diagnosis.blame.layer_gains import LayerGain
+from tfcollapse.diagnosis.blame.training import BuildArms
+from tfcollapse.diagnosis.blame.user_model import draw_he_start
+from tfcollapse.diagnosis.blame.verdict import UNTRAINED, judge
 from tfcollapse.diagnosis.taxonomy.case import EIGENVALUES
-from tfcollapse.diagnosis.user_model import draw_he_start
 from tfcollapse.errors import ConfigError
 from tfcollapse.figures.blame import blame_figure
 from tfcollapse.reports import blame_page
@@ -351,7 +351,7 @@ def test_a_record_is_found_again_by_all_that_decides_its_numbers(tmp_path):
 
 def test_progress_is_said_at_most_every_ten_seconds_and_leaves_compilation_out(monkeypatch):
     clock = iter([0.0, 100.0, 101.0, 103.0, 104.0, 114.0])  # the first row ends at 100 s, as it compiles
-    monkeypatch.setattr("tfcollapse.diagnosis.blame.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("tfcollapse.diagnosis.blame.experiment.time.monotonic", lambda: next(clock))
     run = tc.Run(training=tc.Training(steps=1_000))
     trainer = types.SimpleNamespace(
         runs={VAE: run, AE: run}, steps_left=lambda name: 1_000, cost=lambda name: 1.0, where=lambda name: "here"

@@ -11,9 +11,9 @@ import pytest
 from processes import ROOT
 
 import tfcollapse as tc
+from tfcollapse.diagnosis.adapter.model_adapter import ModelAdapter
 from tfcollapse.diagnosis.amortization_gap import amortization_gap
 from tfcollapse.diagnosis.likelihoods import BERNOULLI, LINKS
-from tfcollapse.diagnosis.model_adapter import ModelAdapter
 from tfcollapse.errors import ConfigError
 from tfcollapse.theory import affine
 

@@ -7,7 +7,7 @@ from keras import layers
 
 import tfcollapse as tc
 from tfcollapse.config.architectures import ARCHITECTURES
-from tfcollapse.diagnosis.layer_gains import layer_gains
+from tfcollapse.diagnosis.blame.layer_gains import layer_gains
 from tfcollapse.errors import ConfigError
 from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.models.build import build

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfcollapse.diagnosis.adapter.model_adapter import ModelAdapter
 from tfcollapse.diagnosis.amortization_gap import amortization_gap
 from tfcollapse.diagnosis.measure import measure
-from tfcollapse.diagnosis.model_adapter import ModelAdapter
 from tfcollapse.theory import affine
 
 EIGENVALUES = np.array([0.02, 0.012, 0.008, 0.004, *[0.001] * 8])

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import tfcollapse as tc
-from tfcollapse.diagnosis.model_adapter import ModelAdapter
-from tfcollapse.diagnosis.spread import recognised_spread
+from tfcollapse.diagnosis.adapter.model_adapter import ModelAdapter
+from tfcollapse.diagnosis.adapter.spread import recognised_spread
 from tfcollapse.errors import ConfigError
 
 IMAGES = np.random.default_rng(0).uniform(size=(40, 4, 6, 3)).astype(np.float32)

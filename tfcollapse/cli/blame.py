@@ -16,7 +16,7 @@ from tfcollapse.errors import ConfigError
 
 if TYPE_CHECKING:
     from tfcollapse.config.declaration import Run
-    from tfcollapse.diagnosis.blame import Blame
+    from tfcollapse.diagnosis.blame.experiment import Blame
 
 HELP = "train the AE twin and other arms that tell who is to blame for a collapse"
 _CLOSED_FORM = (
@@ -55,7 +55,7 @@ def run(parsed: argparse.Namespace) -> int:
     from tfcollapse.backend import need_tensorflow
 
     need_tensorflow("blame")
-    from tfcollapse.diagnosis.blame import blame
+    from tfcollapse.diagnosis.blame.experiment import blame
     from tfcollapse.records.provenance import environment
     from tfcollapse.reports import blame_page
 
@@ -110,7 +110,7 @@ def _depth(text: str | None) -> int | None:
 def _blame_build(parsed: argparse.Namespace, declared: Run, say: Callable[[str], None]) -> Blame:
     """Blame the architecture that --build names, trained as declared on the run's images or on those of --data."""
     from tfcollapse.data.dataset import load
-    from tfcollapse.diagnosis.blame import blame_build
+    from tfcollapse.diagnosis.blame.experiment import blame_build
 
     ours = [text for text in parsed.settings if text.startswith("network.")]
     if ours:

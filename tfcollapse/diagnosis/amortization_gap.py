@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from tfcollapse.diagnosis.adapter.model_adapter import Encoded, ModelAdapter
 from tfcollapse.diagnosis.likelihoods import GAUSSIAN, Likelihood
-from tfcollapse.diagnosis.model_adapter import Encoded, ModelAdapter
 
 _EXAMPLES, _STEPS, _PAIRS = 64, 100, 4
 _NUMBERS = 1 << 24

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from tfcollapse.diagnosis import likelihoods
+from tfcollapse.diagnosis.adapter.model_adapter import Output
 from tfcollapse.diagnosis.likelihoods import LINKS, Likelihood
-from tfcollapse.diagnosis.model_adapter import Output
 
 _BEYOND = 0.25
 """An output is outside the data's range where it is further away than this share of it."""

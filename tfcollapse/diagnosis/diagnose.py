@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfcollapse.diagnosis.adapter.model_adapter import BLOCK, ModelAdapter
 from tfcollapse.diagnosis.categories import CATEGORIES
 from tfcollapse.diagnosis.declared_loss import DeclaredLoss, declared_loss
 from tfcollapse.diagnosis.evidence import DEFAULT, Thresholds
@@ -17,7 +18,6 @@ from tfcollapse.diagnosis.likelihoods import LINKS, Likelihood
 from tfcollapse.diagnosis.loss import Loss
 from tfcollapse.diagnosis.measure import measure
 from tfcollapse.diagnosis.measurements import Measurements, scale_name
-from tfcollapse.diagnosis.model_adapter import BLOCK, ModelAdapter
 from tfcollapse.diagnosis.terminal import lines
 from tfcollapse.diagnosis.verdict import Verdict, decide
 from tfcollapse.errors import ConfigError

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from tfcollapse.data.memory_mapped import blocks
+from tfcollapse.diagnosis.adapter.model_adapter import BLOCK, Encoded, ModelAdapter
 from tfcollapse.diagnosis.amortization_gap import amortization_gap
 from tfcollapse.diagnosis.consistency import ConsistencySums, misreading
 from tfcollapse.diagnosis.examples import Examples, read_examples
 from tfcollapse.diagnosis.likelihoods import GAUSSIAN, Likelihood, score
 from tfcollapse.diagnosis.measurements import Measurements, effective_gamma
-from tfcollapse.diagnosis.model_adapter import BLOCK, Encoded, ModelAdapter
 from tfcollapse.diagnosis.probes import own_and_shuffled_error, probe_units, smallest_singular_values, squared_errors
 from tfcollapse.metrics import posterior, residual_spectrum
 from tfcollapse.metrics.accumulator import PosteriorAccumulator

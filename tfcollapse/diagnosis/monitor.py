@@ -11,9 +11,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfcollapse.diagnosis.adapter.model_adapter import ModelAdapter
 from tfcollapse.diagnosis.examples import read_examples
 from tfcollapse.diagnosis.likelihoods import LINKS
-from tfcollapse.diagnosis.model_adapter import ModelAdapter
 from tfcollapse.diagnosis.probes import squared_errors
 from tfcollapse.errors import ConfigError, DivergedError
 from tfcollapse.metrics import posterior

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfcollapse.diagnosis.adapter.model_adapter import BLOCK, Encoded, ModelAdapter
 from tfcollapse.diagnosis.likelihoods import GAUSSIAN, Likelihood, negative_log_likelihoods
-from tfcollapse.diagnosis.model_adapter import BLOCK, Encoded, ModelAdapter
 from tfcollapse.metrics.posterior import active_units
 
 _DECODED = 16_384

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from matplotlib.figure import Figure as Drawing
 
 from tfcollapse.config.declaration import Run
-from tfcollapse.diagnosis.blame_arms import Arm, settings
+from tfcollapse.diagnosis.blame.arms import Arm, settings
 from tfcollapse.diagnosis.measurements import facts
 from tfcollapse.errors import ConfigError
 from tfcollapse.figures.blame import blame_figure
@@ -25,8 +25,8 @@ from tfcollapse.reports.markdown import write_markdown
 from tfcollapse.reports.provenance_table import provenance_table
 
 if TYPE_CHECKING:
-    from tfcollapse.diagnosis.blame import Blame
-    from tfcollapse.diagnosis.layer_gains import LayerGain
+    from tfcollapse.diagnosis.blame.experiment import Blame
+    from tfcollapse.diagnosis.blame.layer_gains import LayerGain
 
 TITLE = "Who is to blame for the collapse"
 ARMS = ("arm", *map(label, ("train_error", "gamma", "active_units", "kl")), "idle units (category)")

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfcollapse.diagnosis import layouts
-from tfcollapse.diagnosis.frameworks import Part, part
-from tfcollapse.diagnosis.gradients import to_numpy
+from tfcollapse.diagnosis.adapter import layouts
+from tfcollapse.diagnosis.adapter.frameworks import Part, part
+from tfcollapse.diagnosis.adapter.gradients import to_numpy
+from tfcollapse.diagnosis.adapter.outputs import SPREADS, Chosen, decoder_outputs, encoder_outputs
+from tfcollapse.diagnosis.adapter.spread import recognised_spread
 from tfcollapse.diagnosis.likelihoods import LINKS
-from tfcollapse.diagnosis.outputs import SPREADS, Chosen, decoder_outputs, encoder_outputs
-from tfcollapse.diagnosis.spread import recognised_spread
 from tfcollapse.errors import ConfigError, DivergedError
 
 BLOCK = 1_024

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from tfcollapse.config.declaration import Objective
-from tfcollapse.diagnosis.blame_arms import (
+from tfcollapse.diagnosis.blame.arms import (
     AE,
     BASE,
     BUDGET,

@@ -13,14 +13,16 @@ import numpy as np
 
 from tfcollapse.config.declaration import Network, Objective, Run, Training
 from tfcollapse.config.overrides import replace
-from tfcollapse.diagnosis import blame_advice, blame_arms, blame_verdict
-from tfcollapse.diagnosis.blame_arms import SHALLOW_AE, SHALLOW_VAE, VAE, Arm
-from tfcollapse.diagnosis.blame_training import ArmTrainer, BuildArms, RunArms
-from tfcollapse.diagnosis.blame_verdict import Finding
+from tfcollapse.diagnosis.blame import advice as blame_advice
+from tfcollapse.diagnosis.blame import arms as blame_arms
+from tfcollapse.diagnosis.blame import verdict as blame_verdict
+from tfcollapse.diagnosis.blame.arms import SHALLOW_AE, SHALLOW_VAE, VAE, Arm
+from tfcollapse.diagnosis.blame.layer_gains import LayerGain, layer_gains
+from tfcollapse.diagnosis.blame.training import ArmTrainer, BuildArms, RunArms
+from tfcollapse.diagnosis.blame.user_model import Build, draw_he_start, user_latent_dim
+from tfcollapse.diagnosis.blame.verdict import Finding
 from tfcollapse.diagnosis.diagnose import Diagnosis
 from tfcollapse.diagnosis.examples import read_examples
-from tfcollapse.diagnosis.layer_gains import LayerGain, layer_gains
-from tfcollapse.diagnosis.user_model import Build, draw_he_start, user_latent_dim
 from tfcollapse.metrics.spectrum import spectrum
 from tfcollapse.training.progress import Progress, duration
 

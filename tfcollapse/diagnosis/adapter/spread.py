@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfcollapse.diagnosis.outputs import SPREADS
+from tfcollapse.diagnosis.adapter.outputs import SPREADS
 from tfcollapse.metrics.posterior import active_units
 
 _ON_AVERAGE, _PER_UNIT, _FAR = 0.1, 0.25, 0.2

@@ -12,10 +12,10 @@ from keras import ops
 
 from tfcollapse.config.declaration import Run
 from tfcollapse.data.memory_mapped import blocks
-from tfcollapse.diagnosis.blame_arms import HE
-from tfcollapse.diagnosis.layer_gains import leaves
-from tfcollapse.diagnosis.model_adapter import ModelAdapter
-from tfcollapse.diagnosis.outputs import encoder_outputs
+from tfcollapse.diagnosis.adapter.model_adapter import ModelAdapter
+from tfcollapse.diagnosis.adapter.outputs import encoder_outputs
+from tfcollapse.diagnosis.blame.arms import HE
+from tfcollapse.diagnosis.blame.layer_gains import leaves
 from tfcollapse.errors import ConfigError
 from tfcollapse.models.autoencoder import Autoencoder
 

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 
 from tfcollapse.config.declaration import Run
-from tfcollapse.diagnosis.blame_arms import (
+from tfcollapse.diagnosis.blame.arms import (
     AE,
     BASE,
     BUDGET,
@@ -25,7 +25,7 @@ from tfcollapse.diagnosis.blame_arms import (
     WARMUP,
     Arm,
 )
-from tfcollapse.diagnosis.blame_verdict import (
+from tfcollapse.diagnosis.blame.verdict import (
     LATE,
     RESPONSIBLE,
     Arms,

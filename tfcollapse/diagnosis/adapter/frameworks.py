@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tfcollapse.diagnosis.gradients import Pullback, Select, by_autograd, by_jax, by_tape
+from tfcollapse.diagnosis.adapter.gradients import Pullback, Select, by_autograd, by_jax, by_tape
 from tfcollapse.errors import ConfigError
 
 _SIZES = (64, 256, 1_024)

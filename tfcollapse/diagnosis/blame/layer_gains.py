@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from tfcollapse.diagnosis.adapter.outputs import decoder_outputs, encoder_outputs
 from tfcollapse.diagnosis.examples import read_examples
-from tfcollapse.diagnosis.outputs import decoder_outputs, encoder_outputs
 from tfcollapse.errors import ConfigError
 from tfcollapse.metrics.layer_signal import signal
 

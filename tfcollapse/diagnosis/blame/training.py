@@ -17,13 +17,13 @@ import numpy as np
 
 from tfcollapse.config.declaration import Run
 from tfcollapse.data.dataset import load
-from tfcollapse.diagnosis.blame_arms import VAE, Arm
+from tfcollapse.diagnosis.blame.arms import VAE, Arm
+from tfcollapse.diagnosis.blame.user_model import Build, reconstruction_error, user_autoencoder
 from tfcollapse.diagnosis.categories import INCONSISTENT, NOT_TRAINED
 from tfcollapse.diagnosis.diagnose import Diagnosis, diagnose
 from tfcollapse.diagnosis.evidence import DEFAULT
 from tfcollapse.diagnosis.run_diagnosis import diagnose_run
 from tfcollapse.diagnosis.units import sort_units
-from tfcollapse.diagnosis.user_model import Build, reconstruction_error, user_autoencoder
 from tfcollapse.errors import RunError
 from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.models.build import build as build_model
