@@ -5,10 +5,11 @@ Two verdicts concern the whole model and come before the categories of section 3
   inconsistent   another reading of the decoder's output is far nearer to the data (logits, another scale); or the
                  units that carry information have sigma_z = 1 or more, which no minimum of a VAE's loss has
   not trained    the error is not clearly below the mean predictor's while units are active; a decoder without active
-                 units does not even give the mean image; a learned gamma is far from the error; or the model is not at
-                 a stationary point of a VAE's loss
+                 units does not even give the mean image; or a learned gamma is far from the error
 
-A model whose units are all dead stands at the mean predictor. It has collapsed, and is not called untrained.
+A model that is not at a stationary point of a VAE's loss is not trained either where nothing harmful is found:
+"healthy" and (i) must be earned. Where units are idle and should not be, that is the verdict, and a note names the
+failing check. A model whose units are all dead stands at the mean predictor. It has collapsed, and is not called untrained.
 """
 
 from __future__ import annotations
@@ -72,20 +73,24 @@ def _no_shrinkage(m: Measurements, t: Thresholds, units: Units) -> Evidence | No
 
 
 def not_trained(m: Measurements, t: Thresholds, units: Units, declared: DeclaredLoss) -> Evidence | None:
-    """Return what shows that the model is not trained, or not to the end; None where nothing does."""
+    """Return what shows that the model has not learned, or not to the end; None where nothing does."""
     ratio = m.error_at_mean / m.mean_predictor_error
     name = "error over the mean predictor's"
     if not units.active.any() and ratio > t.at_the_mean and not m.autoregressive:
         return Evidence(name, ratio, t.at_the_mean, "no unit is active, and the decoder does not give the mean either")
-    failing = [check for check, passed in stationarity(m, t, units) if not passed]
-    if units.active.any() and ratio > t.trained and (ratio >= 1 or failing):
+    if units.active.any() and ratio > t.trained and (ratio >= 1 or failing_check(m, t, units)):
         return Evidence(name, ratio, t.trained, "nothing has been learned yet, though units are active")
     if declared.learned and declared.gamma is not None:
         factor = declared.gamma / m.error
         if not 1 / t.gamma_arrived < factor < t.gamma_arrived:
             text = f"the learned gamma, {declared.gamma:.3g}, has not arrived at the error, {m.error:.3g}"
             return Evidence("learned gamma over the error, eq. (10)", factor, t.gamma_arrived, text)
-    return failing[0] if failing else None
+    return None
+
+
+def failing_check(m: Measurements, t: Thresholds, units: Units) -> Evidence | None:
+    """Return the first check of a stationary point that fails; None where all pass."""
+    return next((check for check, passed in stationarity(m, t, units) if not passed), None)
 
 
 def stationarity(m: Measurements, t: Thresholds, units: Units) -> list[tuple[Evidence, bool]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tfcollapse.diagnosis.declared_loss import DeclaredLoss
+from tfcollapse.diagnosis.evidence import Evidence
 from tfcollapse.diagnosis.idle_units import IdleUnits
 from tfcollapse.diagnosis.measurements import Measurements, scale_name
 from tfcollapse.diagnosis.units import Units
@@ -12,9 +13,17 @@ _GREY = 0.8
 """Binary data have a Pearson dispersion of about 1 under cross-entropy, grey data one that is clearly below this."""
 
 
-def notes(m: Measurements, units: Units, declared: DeclaredLoss, idle: IdleUnits) -> list[str]:
-    """Return the notes of a verdict, each one or two sentences."""
-    return [*_on_the_loss(m, declared, idle), *_on_the_units(m, units), *_on_the_error(m, units)]
+def notes(
+    m: Measurements, units: Units, declared: DeclaredLoss, idle: IdleUnits, failing: Evidence | None
+) -> list[str]:
+    """Return the notes of a verdict, each one or two sentences.
+
+    Args:
+      m, units, declared, idle: what the verdict rests on.
+      failing: the first check of a stationary point that fails, where the verdict is about something else.
+    """
+    moving = [f"the model is not at a stationary point: {failing.reading}"] if failing is not None else []
+    return [*moving, *_on_the_loss(m, declared, idle), *_on_the_units(m, units), *_on_the_error(m, units)]
 
 
 def _on_the_loss(m: Measurements, declared: DeclaredLoss, idle: IdleUnits) -> list[str]:

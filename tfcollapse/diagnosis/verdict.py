@@ -93,6 +93,9 @@ def _categories(
         if evidence is not None:
             return (NOT_TRAINED,), IdleUnits({NOT_TRAINED: dead} if dead else {}, (evidence,))
         idle = idle_by_gamma(m, t, units, declared)
+    failing = health.failing_check(m, t, units)
+    if failing is not None and not any(CATEGORIES[name].harmful for name in idle.counts):
+        return (NOT_TRAINED,), IdleUnits({NOT_TRAINED: dead} if dead else {}, (failing,))
     if not idle.counts:
         checks = tuple(check for check, _ in health.stationarity(m, t, units))
         return (HEALTHY,), dataclasses.replace(idle, evidence=idle.evidence + checks)
@@ -110,6 +113,7 @@ def _verdict(
 ) -> Verdict:
     """Put a verdict together, with its words."""
     labels = _per_dimension(m, units, idle.counts)
+    whole_model = CATEGORIES[categories[0]].order == 0
     counts = {"active": labels.count("active")} | idle.counts
     return Verdict(
         headline=advice.headline(m, units, categories, counts, idle),
@@ -118,7 +122,7 @@ def _verdict(
         counts=counts,
         per_dimension=labels,
         evidence=(_nearest_unit(m, t, units), *idle.evidence),
-        notes=tuple(notes(m, units, declared, idle)),
+        notes=tuple(notes(m, units, declared, idle, None if whole_model else health.failing_check(m, t, units))),
     )
 
 
