@@ -131,7 +131,8 @@ def test_what_counts_as_right_undecided_and_wrong():
     assert [one.undecided for one in found] == [False, False, True, False, False]
     assert [one.wrong for one in found] == [False, False, False, True, True]
     assert taxonomy_page.count_sentence(found) == (
-        "1 cases, 5 verdicts: 2 right, 1 undecided where the cause can be told (20.0%), 2 wrong (40.0%)."
+        "1 cases, 5 verdicts: 2 right (1 of them name what is accepted beside the truth), 1 undecided where the cause "
+        "can be told (20.0%), 2 wrong (40.0%)."
     )
     table = taxonomy_page.matrix(found)
     assert table.header == ("true cause", "i", "v", "undecided", "several")
