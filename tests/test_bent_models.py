@@ -7,6 +7,7 @@ import tfcollapse as tc
 from tfcollapse.diagnosis.evidence import Thresholds
 
 GAMMA, LATENT = 0.03, 8
+SUMMED = "squared error summed, weight 16.6667"
 PIXELS = tc.load(tc.Data(name="fashion_mnist_mini")).train[:3_000]
 IMAGES = (PIXELS / np.float32(255)).reshape(-1, 7, 4, 7, 4).mean(axis=(2, 4))[..., None]
 """[3000, 7, 7, 1]: small, for time."""
@@ -216,6 +217,52 @@ def test_many_weak_units_are_a_soft_collapse():
     few = weights[:, 8:]
     alone = tc.diagnose(lambda x: (x @ few.T / 0.1, encoder(data[: len(x)])[1]), lambda z: z @ few, data[:, 8:], gamma)
     assert alone.verdict.categories == ("healthy",)
+
+
+def test_a_loss_that_the_units_contradict_is_not_called_healthy_in_words():
+    # z drawn with sigma^2 in the place of sigma: trained like that, the log variance is half of what it should be.
+    found = tc.diagnose(lambda x: (encode(x)[0], encode(x)[1] / 2), decode, IMAGES, loss=SUMMED, spread="log_variance")
+    assert "Healthy" not in found.verdict.headline
+    assert "times the declared 0.03" in words(found)
+
+
+def test_a_log_that_is_not_this_model_s_is_said():
+    assert "is not that of this model" in words(tc.diagnose(encode, decode, IMAGES, GAMMA, logged=7.0))
+    error = tc.diagnose(encode, decode, IMAGES, GAMMA).measurements.data_term
+    assert "is not that of this model" not in words(tc.diagnose(encode, decode, IMAGES, GAMMA, logged=error))
+
+
+@pytest.mark.parametrize(("activation", "name"), [(lambda v: 1 / (1 + np.exp(-v)), "sigmoid"), (np.tanh, "tanh")])
+def test_an_output_that_its_activation_bounds_is_seen(activation, name):
+    # Standardised numbers go from about -3 to 3.
+    data = (FLAT - FLAT.mean()) / FLAT.std()
+    data[:, 0] = np.linspace(-3, 3, len(data))
+    found = tc.diagnose(
+        lambda x: encode(x * FLAT.std() + FLAT.mean()),
+        lambda z: activation(5 * (decode(z) - FLAT.mean()) / FLAT.std()),
+        data,
+        GAMMA / FLAT.var(),
+    )
+    assert found.verdict.categories == ("inconsistent",)
+    assert f"as after a {name}" in found.verdict.headline
+
+
+def test_an_encoder_that_is_constant_is_named():
+    assert "the encoder gives the same mean for every example" in words(tc.diagnose(idle, mean_image, IMAGES, 0.04))
+
+
+def test_columns_that_are_too_small_to_count_are_named():
+    random = np.random.default_rng(0)
+    table = random.standard_normal((2_000, 3)) * np.array([10.0, 10.0, 0.1])
+    scale = np.sqrt(1 - 0.5 / 100)
+    found = tc.diagnose(
+        lambda x: (x[:, :2] * scale / 10, np.full((len(x), 2), np.log(0.5 / 100))),
+        lambda z: np.concatenate([z * scale * 10, np.zeros((len(z), 1))], axis=1),
+        table,
+        loss="squared error summed",
+    )
+    assert "1 of 3 numbers are not reconstructed" in words(found)
+    assert "standardised" in words(found)
 
 
 def test_the_thresholds_are_the_reader_s_to_move():

@@ -24,6 +24,13 @@ SHAPE, LATENT = (28, 28, 1), 8
         ("squared error summed, KL averaged over latents", 0.5, 1 / LATENT),
         ("mse, KL summed over a batch of 64", 392, 64),
         ("sum of squares summed, times 50", 0.01, 1),
+        ("0.5 * squared error summed", 1, 1),
+        ("784 * mse + 4 * kl", 0.5, 4),
+        ("nn.MSELoss() + KLD", 392, 1),
+        ("F.mse_loss(reduction='sum')", 0.5, 1),
+        ("sum of squared errors averaged over the batch", 0.5, 1),
+        ("binary cross entropy (mean) * 784 + kl", None, 1),
+        ("BCEWithLogitsLoss, reduction sum", None, 1),
         ("cross-entropy summed", None, 1),
         ("binary cross-entropy averaged over pixels", None, 784),
         ("bce with logits, mean, weight 784, beta 2", None, 2),
@@ -34,7 +41,7 @@ def test_gamma_and_beta_follow_from_the_words(words, gamma, kl_weight):
     loss = Loss.parse(words)
     assert loss.gamma(SHAPE) == (None if gamma is None else pytest.approx(gamma))
     assert loss.kl_weight(SHAPE, LATENT) == pytest.approx(kl_weight)
-    assert Loss.parse(words).logits == ("logits" in words)
+    assert Loss.parse(words).logits == ("logits" in words.lower())
 
 
 def test_channels_are_the_last_axis():

@@ -52,6 +52,8 @@ def measurements(active=2, dead=2, gamma=0.01, optimal=0.01, residual=(), **chan
         "squared_sigma": np.array([0.09] * active + [1.0] * dead),
         "share_near_prior": dead / latent,
         "mean_residual_share": 0.0,
+        "binary": False,
+        "unreconstructed": (0, 0.0),
         "data_range": (0.0, 1.0),
         "output_range": (0.0, 1.0),
         "misreading": Misreading(0.0, optimal, optimal, 1.0, math.inf, math.inf),
@@ -188,7 +190,7 @@ def test_thresholds_can_be_moved():
     m = measurements(residual=(0.014,))
     assert decide(m).categories == ("i",)
     assert "v" in decide(m, Thresholds(margin=1.3)).categories
-    assert decide(m, Thresholds(active_variance=1e-5)).categories == ("healthy",)
+    assert decide(m, Thresholds(active_variance=1e-5, active_kl=1e-5)).categories == ("healthy",)
 
 
 def test_evidence_says_how_far_from_the_threshold():

@@ -6,16 +6,25 @@ from tfcollapse.diagnosis.categories import CATEGORIES, HEALTHY, INCONSISTENT, N
 from tfcollapse.diagnosis.declared_loss import DeclaredLoss
 from tfcollapse.diagnosis.idle_units import IdleUnits, largest_residual
 from tfcollapse.diagnosis.measurements import Measurements, scale_name
+from tfcollapse.diagnosis.notes import how_to_check, what_contradicts
 from tfcollapse.diagnosis.units import Units
 
 _BLAME = "tfcollapse.blame_build(build, data)  # build: seed to a fresh (encoder, decoder)"
 
 
 def headline(
-    m: Measurements, units: Units, categories: tuple[str, ...], counts: dict[str, int], idle: IdleUnits
+    m: Measurements,
+    units: Units,
+    categories: tuple[str, ...],
+    counts: dict[str, int],
+    declared: DeclaredLoss,
+    idle: IdleUnits,
 ) -> str:
     """Say the verdict in one sentence, which names every category."""
-    first = categories[0]
+    first, contradiction = categories[0], what_contradicts(m, declared)
+    if first == HEALTHY and contradiction:
+        in_use = _count(m.latent_dim, "all", "latent unit")
+        return f"In use, but not as declared: {in_use} in use and would be healthy, but {contradiction}."
     if first == HEALTHY:
         return f"Healthy: {_count(m.latent_dim, 'all', 'latent unit')} in use, and every check agrees."
     if first == NOT_TRAINED:
@@ -55,6 +64,8 @@ def next_step(
 ) -> str:
     """Say what to do next, with the command or the line of code where there is one."""
     first = next((name for name in categories if CATEGORIES[name].harmful), categories[0])
+    if not CATEGORIES[first].harmful and what_contradicts(m, declared):
+        return f"check the loss before you trust this: {how_to_check(m)}"
     return CATEGORIES[first].next_step.format(
         active=max(1, int(units.active.sum())),
         less_weight=_less_weight(m, declared),
@@ -111,6 +122,9 @@ def _mend_outputs(m: Measurements) -> str:
         )
     if read.as_log_mean < 0.5 * read.as_it_is and read.as_log_mean <= read.rescaled:
         return "say so with output='log_mean' and likelihood='poisson'"
+    low, high = m.output_range
+    if m.likelihood == "gaussian" and low >= -1 and high <= 1 and (m.data_range[0] < low or m.data_range[1] > high):
+        return "scale the data into the range of the decoder's last activation, or take that activation off"
     if read.rescaled < 0.5 * read.as_it_is:
         return "give the data in the scale that the model was trained on"
     return (

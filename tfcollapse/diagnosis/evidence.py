@@ -14,6 +14,7 @@ class Thresholds:
 
     Attributes:
       active_variance: a unit is dead at or below this Var_x[mu_j] (Burda et al. 2015).
+      active_kl: a unit is dead at or below this KL too, in nats.
       near_prior: an active unit is weak where its mean sigma_z is above this.
       margin: a unit would lower the loss where the residual's variance over gamma is above this; see
         `residual_spectrum.MARGIN`.
@@ -40,6 +41,7 @@ class Thresholds:
     """
 
     active_variance: float = posterior.ACTIVE_VARIANCE
+    active_kl: float = posterior.ACTIVE_KL
     near_prior: float = posterior.SIGMA_NEAR_PRIOR
     margin: float = residual_spectrum.MARGIN
     codebook_gain: float = 1.0

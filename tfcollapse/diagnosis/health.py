@@ -9,7 +9,8 @@ Two verdicts concern the whole model and come before the categories of section 3
 
 A model that is not at a stationary point of a VAE's loss is not trained either where nothing harmful is found:
 "healthy" and (i) must be earned. Where units are idle and should not be, that is the verdict, and a note names the
-failing check. A model whose units are all dead stands at the mean predictor. It has collapsed, and is not called untrained.
+failing check. A model whose units are all dead stands at the mean predictor. It has collapsed, and is not called
+untrained.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from tfcollapse.diagnosis.evidence import Evidence, Thresholds
 from tfcollapse.diagnosis.measurements import Measurements, scale_name
 from tfcollapse.diagnosis.units import Units
 
+_NEAR_BOUND, _GOES_ON, _FILLS = 0.02, 0.25, 0.5
+"""Shares of the distance between two bounds: an output ends at one that it comes so near to, data go on that pass it by
+so much, and an output fills the bounds where it goes over so much of them."""
 _OF_USE = 0.1
 """Nats of KL above which a unit's moments tell whether it stands at a stationary point."""
 
@@ -28,10 +32,27 @@ _OF_USE = 0.1
 def inconsistency(m: Measurements, t: Thresholds, units: Units) -> Evidence | None:
     """Return what shows that the outputs are not what they are taken for; None where nothing does."""
     if m.own_variances is None:
-        found = _another_reading(m, t)
+        found = _another_reading(m, t) or _bounded_output(m)
         if found is not None:
             return found
     return _no_shrinkage(m, t, units)
+
+
+def _bounded_output(m: Measurements) -> Evidence | None:
+    """Find an output that ends at the bounds of a sigmoid or of a tanh, where the data go on."""
+    (low, high), (data_low, data_high) = m.output_range, m.data_range
+    for least, name in ((0.0, "sigmoid"), (-1.0, "tanh")):
+        margin = _NEAR_BOUND * (1.0 - least)
+        inside = low >= least and high <= 1.0 and high - low > _FILLS * (1.0 - least)
+        ends_below = low <= least + margin and data_low < least - _GOES_ON * (1.0 - least)
+        ends_above = high >= 1.0 - margin and data_high > 1.0 + _GOES_ON * (1.0 - least)
+        if m.likelihood == "gaussian" and inside and (ends_below or ends_above):
+            text = (
+                f"the decoder's output stays between {least:g} and 1, as after a {name}, but the data go from "
+                f"{data_low:.3g} to {data_high:.3g}"
+            )
+            return Evidence("largest output", high, 1.0, text)
+    return None
 
 
 def _another_reading(m: Measurements, t: Thresholds) -> Evidence | None:

@@ -203,7 +203,7 @@ def _evidence(m: Measurements, t: Thresholds, units: Units, effective: float) ->
     )
     too_large = effective > t.gamma_excess * m.optimal_gamma
     excess = Evidence(
-        f"effective {name} over {'the gamma that fits the error' if name == 'gamma' else 'its value in the ELBO'}",
+        "effective gamma over the gamma that fits the error" if name == "gamma" else "weight on the KL over its best",
         effective / m.optimal_gamma,
         t.gamma_excess,
         f"{name} is too large" if too_large else f"{name} is not too large",
@@ -225,9 +225,13 @@ def _at_optimal(m: Measurements, t: Thresholds, units: Units) -> Evidence:
     """Give the margin at the gamma that fits the error."""
     idle = len(units.dead) + len(units.weak)
     viable = min(idle, residual_spectrum.count_viable_directions(m.residual_variances, m.optimal_gamma, t.margin))
-    where = "the gamma that fits the error, eq. (10)" if scale_name(m) == "gamma" else f"{m.optimal_gamma:.3g}"
+    where = (
+        "the gamma that fits the error, eq. (10)"
+        if scale_name(m) == "gamma"
+        else f"the best weight on the KL, {m.optimal_gamma:.3g}"
+    )
     return Evidence(
-        f"the same over {where}",
+        f"largest variance left in the residual, over {where}",
         largest_residual(m) / m.optimal_gamma,
         t.margin,
         f"{viable} of {idle} idle {'unit' if idle == 1 else 'units'} would lower the loss there",

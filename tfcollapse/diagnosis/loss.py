@@ -132,31 +132,37 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("kl_batch", rf"kl (?:summed|sum) over (?:a |the )?batch(?: of)? {_NUMBER}"),
     ("kl_averaged", r"kl (?:averaged|average|mean)(?: over(?: the)? (?:latents|units|dimensions))?"),
     ("kl_summed", r"kl (?:summed|sum)(?: over(?: the)? (?:latents|units|dimensions))?"),
+    ("beta_times", rf"{_NUMBER} \* (?:the )?kl[a-z]*"),
     ("beta", rf"(?:beta|kl weight|kl_weight|weight on the kl)[ :=]*{_NUMBER}"),
     ("weight", rf"(?:weight(?:ed)?(?: by)?|times|factor)[ :=]*{_NUMBER}"),
+    ("factor", rf"(?:{_NUMBER} \*|\* {_NUMBER})"),
     ("batch", _OVER_BATCH),
+    ("with_logits", r"(?:bcewithlogitsloss|binary cross[- ]?entropy with logits|cross[- ]?entropy with logits)"),
     ("half", r"(?:half|1/2)(?: the)?"),
     ("logits", r"(?:from |with |of )?logits"),
-    ("mse", r"(?:mse|mean squared error|mean square error)"),
+    ("mse", r"(?:mse ?loss|mse|mean squared error|mean square error)"),
     ("squared", r"(?:squared error|square error|sum of squares|squared errors|sse|l2)"),
-    ("cross", r"(?:binary )?(?:cross[- ]?entropy|crossentropy|bce|log loss)"),
+    ("cross", r"(?:binary )?(?:cross[- ]?entropy|crossentropy|bce ?loss|bce|log loss)"),
     ("poisson", r"poisson(?: nll| loss| negative log[- ]likelihood)?"),
     ("channels", r"(?:averaged|mean|average) over(?: the)? (?:channels|last axis)"),
-    ("averaged", rf"(?:averaged|mean|average|reduction=mean){_OVER_NUMBERS}"),
-    ("summed", rf"(?:summed|sum|reduction=sum){_OVER_NUMBERS}"),
+    ("averaged", rf"(?:averaged|mean|average|reduction ?=? ?mean){_OVER_NUMBERS}"),
+    ("summed", rf"(?:summed|sum|reduction ?=? ?sum){_OVER_NUMBERS}"),
 )
-_FILLER = r"\b(?:and|with|the|plus|of|per|image|example|error|loss|then|a|but)\b|[,;+.*]"
+_FILLER = (
+    r"\b(?:nn|f|kld|kl divergence|kl|beta-vae|and|with|the|plus|of|per|image|example|error|loss|then|a|but)\b|[,;:+.*]"
+)
 
 
 def _parse(words: str) -> Loss:
     """Take the parts of a loss out of its words, one pattern after the other; nothing may be left over."""
     if not isinstance(words, str):
         raise ConfigError(f"loss: expected words such as {EXAMPLES}, or a tfcollapse.Loss, received {words!r}")
-    rest, said = " ".join(words.lower().replace("_", " ").split()), {}
+    plain = re.sub(r"[()'\"]", " ", words.lower().replace("_", " ").replace("*", " * "))
+    rest, said = " ".join(plain.split()), {}
     for name, pattern in _PATTERNS:
         match = re.search(rf"(?<![a-z0-9]){pattern}(?![a-z0-9])", rest)
         if match:
-            said[name] = float(match.group(1)) if match.groups() else 1.0
+            said[name] = float(next((number for number in match.groups() if number), 1.0))
             rest = f"{rest[: match.start()]} {rest[match.end() :]}"
     left = re.sub(_FILLER, " ", rest).split()
     if left:
@@ -164,11 +170,11 @@ def _parse(words: str) -> Loss:
     return Loss(
         error=_error(words, said),
         reduction=_reduction(words, said),
-        weight=said.get("weight", 1.0),
-        beta=said.get("beta", 1.0),
+        weight=said.get("weight", 1.0) * said.get("factor", 1.0),
+        beta=said.get("beta", 1.0) * said.get("beta_times", 1.0),
         kl_averaged="kl_averaged" in said,
         kl_batch=int(said.get("kl_batch", 1)),
-        logits="logits" in said,
+        logits="logits" in said or "with_logits" in said,
     )
 
 
@@ -178,7 +184,7 @@ def _error(words: str, said: dict[str, float]) -> str:
         name
         for name, keys in (
             ("squared error", ("mse", "squared")),
-            ("cross-entropy", ("cross",)),
+            ("cross-entropy", ("cross", "with_logits")),
             ("poisson", ("poisson",)),
         )
         if any(key in said for key in keys)

@@ -182,6 +182,8 @@ class _Pass:
             "squared_sigma": checks.squared_sigma,
             "share_near_prior": sums.share_near_prior,
             "mean_residual_share": checks.mean_residual_share,
+            "binary": checks.binary,
+            "unreconstructed": checks.unreconstructed(),
             "data_range": checks.data_range,
             "output_range": checks.output_range,
             "codebook": codebook_reductions(residuals) if self._leaves_idle_units(variances) else (),

@@ -76,6 +76,9 @@ class Measurements:
       squared_sigma: [latent], E[sigma_j^2] over images.
       share_near_prior: share of the (image, dimension) pairs with sigma_z > 0.9.
       mean_residual_share: share of the squared error that the mean residuals make; 0 at a stationary point.
+      binary: whether the images hold 0 and 1 alone.
+      unreconstructed: numbers of an example whose error is at least 0.95 of their variance, and the largest variance
+        among them over the largest of all.
       data_range, output_range: least and largest number of the images and of the decoder's output.
       misreading: how near the output comes to the images under other readings.
       codebook: (K, fall of the squared error of the residuals by a codebook of K entries, in the units of gamma), see
@@ -120,6 +123,8 @@ class Measurements:
     squared_sigma: np.ndarray
     share_near_prior: float
     mean_residual_share: float
+    binary: bool
+    unreconstructed: tuple[int, float]
     data_range: tuple[float, float]
     output_range: tuple[float, float]
     misreading: Misreading

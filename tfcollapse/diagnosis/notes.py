@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tfcollapse.diagnosis.declared_loss import DeclaredLoss
-from tfcollapse.diagnosis.evidence import Evidence
+from tfcollapse.diagnosis.evidence import DEFAULT, Evidence
 from tfcollapse.diagnosis.idle_units import IdleUnits
 from tfcollapse.diagnosis.measurements import Measurements, scale_name
 from tfcollapse.diagnosis.units import Units
 from tfcollapse.metrics import posterior
 
+_OF_LINEAR = 1.05
+_CONSTANT = 1e-12
+_TABLE, _SMALL_SCALE = 256, 0.1
+"""Numbers of an example up to which it may be the row of a table; variance over the largest that is small there."""
 _GREY = 0.8
 """Binary data have a Pearson dispersion of about 1 under cross-entropy, grey data one that is clearly below this."""
 
@@ -28,7 +34,7 @@ def notes(
 
 def _on_the_loss(m: Measurements, declared: DeclaredLoss, idle: IdleUnits) -> list[str]:
     """Say what follows from the declared loss, and whether the active units agree with it."""
-    found, name = [], scale_name(m)
+    found = []
     if declared.text:
         found.append(f"the loss as declared: {declared.text}")
     if idle.readings:
@@ -37,15 +43,12 @@ def _on_the_loss(m: Measurements, declared: DeclaredLoss, idle: IdleUnits) -> li
             f"its reconstruction loss is near {m.data_term:.3g} where it is summed over numbers, and near "
             f"{m.data_term / m.dimensions:.3g} where it is averaged"
         )
-    if m.gamma is not None and m.implied_gamma is not None and m.effective_gamma != m.gamma:
-        found.append(
-            f"the active units behave as under {name} {m.implied_gamma:.3g}, {m.implied_gamma / m.gamma:.3g} times the "
-            f"declared {m.gamma:.3g}, and the verdict goes by that: is the error averaged over the {m.dimensions} "
-            "numbers, is the KL weighted or still being warmed up, or has training just begun?"
-        )
+    contradiction = what_contradicts(m, declared)
+    if contradiction:
+        found.append(f"{contradiction}; {how_to_check(m)}")
     if m.gamma is None and m.implied_gamma is not None:
         found.append(f"gamma was not declared: the active units behave as under gamma {m.implied_gamma:.3g}")
-    if m.likelihood == "bernoulli" and m.dispersion < _GREY:
+    if m.likelihood == "bernoulli" and not m.binary and m.dispersion < _GREY:
         found.append(
             "the data are not binary: on numbers between 0 and 1 cross-entropy assumes the variance mu (1 - mu), which "
             f"is {1 / m.dispersion:.3g} times what the residuals have. That acts like a decoder variance that is too "
@@ -61,15 +64,66 @@ def _on_the_units(m: Measurements, units: Units) -> list[str]:
         found.append(f"the means of the {active} active units vary in {m.effective_rank:.2g} directions only")
     if m.share_near_prior > 0.5 and active:
         found.append(f"{m.share_near_prior:.0%} of all sigma_z are above 0.9, near the prior")
+    if m.latent_variance.max() < _CONSTANT:
+        found.append(
+            "the encoder gives the same mean for every example: are its hidden units all dead (ReLU), or does it not "
+            "see the data?"
+        )
     off_prior = int((~units.active & (m.kl_per_dimension > posterior.ACTIVE_KL)).sum())
     if off_prior:
         found.append(
             f"{off_prior} dead {'unit is' if off_prior == 1 else 'units are'} not at the prior: mu_j is constant "
             "there, but the KL is above 0.01 nats"
         )
+    if m.images < DEFAULT.fewest_images:
+        found.append(f"{m.images} examples are few: every number here is uncertain")
+    count, variance = m.unreconstructed
+    if count and m.dimensions <= _TABLE and variance < _SMALL_SCALE:
+        found.append(
+            f"{count} of {m.dimensions} numbers are not reconstructed. Their variance is at most {variance:.1g} of the "
+            "largest, so they hardly count in the error: were the columns standardised?"
+        )
     if m.information.nats > 0.98 * m.information.cap:
         found.append(f"I_q(x; z) is at its cap, log n = {m.information.cap:.2f} nats: z tells all examples apart")
     return found
+
+
+def what_contradicts(m: Measurements, declared: DeclaredLoss) -> str:
+    """Say what contradicts the declared loss, or the log of the training; empty where nothing does."""
+    name = scale_name(m)
+    if m.gamma is not None and m.implied_gamma is not None and m.effective_gamma != m.gamma:
+        return (
+            f"the active units behave as under {name} {m.implied_gamma:.3g}, {m.implied_gamma / m.gamma:.3g} times the "
+            f"declared {m.gamma:.3g}"
+        )
+    if declared.logged is not None and not any(
+        1 / DEFAULT.logged < declared.logged / expected < DEFAULT.logged
+        for expected in (m.data_term, m.data_term / m.dimensions)
+    ):
+        return (
+            f"the log's reconstruction loss, {declared.logged:.4g}, is not that of this model, {m.data_term:.4g} "
+            f"summed or {m.data_term / m.dimensions:.4g} averaged over numbers"
+        )
+    return ""
+
+
+def how_to_check(m: Measurements) -> str:
+    """Say what to look at where the declared loss is contradicted."""
+    return (
+        f"is the error averaged over the {m.dimensions} numbers or the KL summed over the batch, is the KL weighted or "
+        "still being warmed up, is z drawn with sigma = exp(log_variance / 2), and are these the data of the training?"
+    )
+
+
+def _linear_error(m: Measurements) -> float:
+    """Return the squared error per number, at the posterior's mean, of the best linear VAE at the effective gamma.
+
+    It leaves gamma^2 / lambda of every direction with lambda above gamma, and all of the others (section 4).
+    """
+    kept = m.data_eigenvalues[: m.latent_dim]
+    gamma = m.effective_gamma or m.optimal_gamma
+    left = np.minimum(np.square(gamma) / np.maximum(kept, 1e-300), kept).sum() / m.dimensions
+    return m.pca_error + float(left)
 
 
 def _on_the_error(m: Measurements, units: Units) -> list[str]:
@@ -78,9 +132,9 @@ def _on_the_error(m: Measurements, units: Units) -> list[str]:
         return ["no unit is active: the decoder gives the mean example, and the error is the mean predictor's"]
     if m.error_at_mean > m.mean_predictor_error:
         return ["the error is above the mean predictor's"]
-    if m.error_at_mean > m.pca_error and m.likelihood == "gaussian":
+    if m.likelihood == "gaussian" and m.error_at_mean > _OF_LINEAR * _linear_error(m):
         return [
-            f"the error at the mean, {m.error_at_mean:.4g}, is above that of PCA with {m.latent_dim} components, "
-            f"{m.pca_error:.4g}: the autoencoder is below a linear one's capacity"
+            f"the error at the mean, {m.error_at_mean:.4g}, is above that of the best linear VAE of {m.latent_dim} "
+            f"units at this gamma, {_linear_error(m):.4g}: the autoencoder is below a linear one's capacity"
         ]
     return []

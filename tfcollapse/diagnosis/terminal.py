@@ -34,7 +34,7 @@ def place(evidence: Evidence) -> str:
     threshold = f"the threshold, {evidence.threshold:.4g}"
     if evidence.value == evidence.threshold:
         return f"at {threshold}"
-    if not math.isfinite(evidence.distance):
+    if not math.isfinite(evidence.distance) or evidence.value * evidence.threshold < 0:
         return f"{side} {threshold}"
     times = f"more than {_FAR:,.0f}" if evidence.distance > _FAR else f"{evidence.distance:.3g}"
     return f"{times} times {threshold}" if side == "above" else f"{times} times below {threshold}"

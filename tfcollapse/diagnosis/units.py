@@ -16,7 +16,7 @@ class Units:
     """The units of a VAE by their use.
 
     Attributes:
-      active: bool [latent], Var[mu_j] above the threshold.
+      active: bool [latent], Var[mu_j] above the threshold, and a KL above 0.01 nats.
       dead: indices of the others, the one of the largest KL first.
       weak: indices of the active units that do little, the one of the smallest KL first. These are the units near the
         prior (mean sigma_z above 0.9), and as many as repeat what others say: `Measurements.repeated_units`.
@@ -30,6 +30,7 @@ class Units:
 def sort_units(m: Measurements, t: Thresholds) -> Units:
     """Sort the units of a VAE by its measurements."""
     active = posterior.active_units(m.latent_variance, t.active_variance)
+    active &= posterior.active_units(m.kl_per_dimension, t.active_kl)
     by_kl = np.argsort(m.kl_per_dimension, kind="stable")
     dead = tuple(int(unit) for unit in np.argsort(-m.kl_per_dimension, kind="stable") if not active[unit])
     near_prior = [int(unit) for unit in by_kl if active[unit] and m.sigma[unit] > t.near_prior]

@@ -116,7 +116,7 @@ def _verdict(
     whole_model = CATEGORIES[categories[0]].order == 0
     counts = {"active": labels.count("active")} | idle.counts
     return Verdict(
-        headline=advice.headline(m, units, categories, counts, idle),
+        headline=advice.headline(m, units, categories, counts, declared, idle),
         next_step=advice.next_step(m, units, categories, declared, idle, blame),
         categories=categories,
         counts=counts,

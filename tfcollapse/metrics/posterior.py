@@ -72,12 +72,13 @@ def effective_rank(covariance: np.ndarray) -> float:
     return float(np.exp(-(shares * np.log(shares)).sum()))
 
 
-def repeated_units(covariance: np.ndarray, least: float = 0.05) -> int:
+def repeated_units(covariance: np.ndarray, least: float = 1e-3) -> int:
     """Count the units whose means say nothing that others do not say.
 
     Args:
       covariance: [units, units], of the posterior means of the active units over a data set.
-      least: an eigenvalue of the means' correlation below this is none; duplicates have one of 0.
+      least: an eigenvalue of the means' correlation below this is none; duplicates have one of 0. The smallest of
+        trained networks whose means are correlated was 0.007.
 
     Returns:
       How many eigenvalues of the correlation are below `least`.

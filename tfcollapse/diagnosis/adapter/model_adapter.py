@@ -183,9 +183,12 @@ class ModelAdapter:
             raise ConfigError("encoder: expected (mean, log_variance), received a mean alone")
         mean, spread = (to_numpy(output)[: len(examples)] for output in (chosen.mean, chosen.spread))
         if mean.ndim < 2 or mean.shape != spread.shape or len(mean) != len(examples):
+            whole = mean.size == examples.size and mean.shape != spread.shape
             raise ConfigError(
                 f"encoder: expected mean and log_variance of shape ({len(examples)}, latent_dim) each for "
                 f"{len(examples)} examples, received {mean.shape} and {spread.shape}"
+                + ": is this the whole VAE? Give its encoder alone"
+                * whole
             )
         return _finite("encoder's mean", mean), _finite(f"encoder's {self.spread}", spread)
 
