@@ -152,7 +152,11 @@ def test_the_training_s_log_tells_which_reading_is_right(averaged, category):
 def test_nothing_declared_and_no_unit_active_names_every_reading():
     found = tc.diagnose(idle, mean_image, IMAGES)
     assert found.verdict.categories == ("undecided",)
-    for reading in ("if gamma is learned", "if the squared error is summed", "if it is averaged over the 49 numbers"):
+    for reading in (
+        "if gamma is learned",
+        "if the squared error is summed",
+        "if the error is averaged over the 49 numbers",
+    ):
         assert reading in words(found)
 
 

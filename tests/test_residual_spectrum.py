@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tfcollapse.metrics.residual_spectrum import MARGIN, count_viable_directions, held_out_variances, worth
+from tfcollapse.metrics.residual_spectrum import (
+    MARGIN,
+    count_viable_directions,
+    held_out_variances,
+    without_linear_part,
+    worth,
+)
 from tfcollapse.theory.affine import Spectrum
 
 
@@ -23,7 +29,7 @@ def test_nothing_is_gained_below_gamma():
 
 @given(st.floats(1e-3, 10), st.lists(st.floats(0, 100), min_size=1, max_size=8))
 def test_revivable_counts_directions_above_the_margin(gamma, variances):
-    values = np.array(variances)
+    values = np.sort(variances)[::-1]
     assert count_viable_directions(values, gamma) == sum(value > MARGIN * gamma for value in variances)
     assert count_viable_directions(values, gamma) >= count_viable_directions(values, 2 * gamma)
 
@@ -43,5 +49,20 @@ def test_known_directions_are_measured_and_noise_is_not_taken_for_signal(count, 
 
 
 def test_few_images_give_few_directions():
-    assert len(held_out_variances(np.random.default_rng(0).standard_normal((6, 20)), 10)) == 2
+    assert len(held_out_variances(np.random.default_rng(0).standard_normal((9, 20)), 10)) == 2
     assert len(held_out_variances(np.zeros((2, 20)), 3)) == 0
+
+
+def test_counting_ends_with_the_first_direction_that_is_not_viable():
+    # The last held-out variances of few examples are noise: these are of 200 examples of white noise.
+    assert count_viable_directions(np.array([3.0, 1.0, 2.9, 4.3]), 1.0) == 1
+
+
+def test_shrinkage_is_linear_in_the_means_and_no_further_unit_s_to_gain():
+    random = np.random.default_rng(0)
+    means = random.standard_normal((2_000, 2))
+    left = random.standard_normal((2_000, 6)) * np.sqrt([0.0, 0.0, 4.0, 1.0, 1.0, 1.0])
+    residuals = left + means @ np.eye(2, 6) * 3.0
+    assert without_linear_part(residuals, means)[:, :2] == pytest.approx(0, abs=1e-9)
+    assert held_out_variances(without_linear_part(residuals, means), 2) == pytest.approx([4.0, 1.0], rel=0.15)
+    assert without_linear_part(residuals, means[:, :0]) is residuals

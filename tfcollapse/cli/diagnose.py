@@ -35,7 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--joined", action="store_true", help="the encoder has one output: means, then log variances")
     add_loss(parser)
     parser.add_argument(
-        "--examples", "--images", dest="images", type=images_count, metavar="N", help="take only the first N examples"
+        "--examples",
+        "--images",
+        dest="images",
+        type=images_count,
+        metavar="N",
+        help="take only N examples, evenly spread",
     )
     parser.add_argument("--json", action="store_true", help="print JSON in place of text")
     parser.add_argument("--html", metavar="FILE", help="write the diagnosis as one HTML page, with a figure, too")
@@ -65,8 +70,8 @@ def run(parsed: argparse.Namespace) -> int:
         from tfcollapse.backend import need_tensorflow
 
         need_tensorflow("diagnose")
-    if parsed.run is not None and (parsed.encoder or parsed.decoder):
-        raise ConfigError("diagnose: expected a run's directory or --encoder and --decoder, received both")
+    if parsed.run is not None:
+        _check_that_a_run_is_alone(parsed)
     if parsed.run is not None and not (pathlib.Path(parsed.run) / "config.json").exists():
         diagnoses, skipped = _diagnose_sweep(parsed)
     else:
@@ -80,6 +85,31 @@ def run(parsed: argparse.Namespace) -> int:
         written = write(pathlib.Path(parsed.html), diagnoses, environment(command=parsed.command_line), skipped)
         print(f"wrote {written}", file=sys.stderr if parsed.json else sys.stdout)
     return 0
+
+
+_OF_FILES = (
+    "encoder",
+    "decoder",
+    "data",
+    "loss",
+    "gamma",
+    "gamma_learned",
+    "logged",
+    "likelihood",
+    "output",
+    "spread",
+    "joined",
+)
+
+
+def _check_that_a_run_is_alone(parsed: argparse.Namespace) -> None:
+    """Refuse what a run of ours knows by itself. Raises ConfigError."""
+    beside = [f"--{name.replace('_', '-')}" for name in _OF_FILES if getattr(parsed, name)]
+    if beside or parsed.beta != 1:
+        raise ConfigError(
+            f"diagnose: expected a run's directory or --encoder and --decoder, received both: leave "
+            f"{' and '.join(beside or ['--beta'])} out, as a run knows its data and its loss"
+        )
 
 
 def _diagnose_files(parsed: argparse.Namespace) -> tuple[str, Diagnosis]:
@@ -101,6 +131,7 @@ def _diagnose_files(parsed: argparse.Namespace) -> tuple[str, Diagnosis]:
         spread=parsed.spread,
         joined=parsed.joined,
         gamma_learned=parsed.gamma_learned,
+        logged=parsed.logged,
         examples=parsed.images,
     )
     return f"{parsed.encoder} and {parsed.decoder}", diagnosis

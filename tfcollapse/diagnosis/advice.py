@@ -5,10 +5,12 @@ from __future__ import annotations
 from tfcollapse.diagnosis.categories import CATEGORIES, HEALTHY, INCONSISTENT, NOT_TRAINED
 from tfcollapse.diagnosis.declared_loss import DeclaredLoss
 from tfcollapse.diagnosis.idle_units import IdleUnits, largest_residual
-from tfcollapse.diagnosis.measurements import Measurements, scale_name
+from tfcollapse.diagnosis.measurements import AGREEMENT, Measurements, scale_name
 from tfcollapse.diagnosis.notes import how_to_check, what_contradicts
 from tfcollapse.diagnosis.units import Units
 
+_ONE = 1.5
+"""A weight on the KL up to this is that of the ELBO, nearly."""
 _BLAME = "tfcollapse.blame_build(build, data)  # build: seed to a fresh (encoder, decoder)"
 
 
@@ -67,39 +69,50 @@ def next_step(
     if not CATEGORIES[first].harmful and what_contradicts(m, declared):
         return f"check the loss before you trust this: {how_to_check(m)}"
     return CATEGORIES[first].next_step.format(
-        active=max(1, int(units.active.sum())),
-        less_weight=_less_weight(m, declared),
+        enough=_enough(int(units.active.sum())),
+        less_weight=_less_weight(m, declared, m.effective_gamma or declared.weight or m.optimal_gamma),
         blame=blame or _BLAME,
         settle=_settle(m, idle),
         mend=_mend_outputs(m),
     )
 
 
-def _less_weight(m: Measurements, declared: DeclaredLoss) -> str:
-    """Say how to weigh the KL less."""
-    optimal = m.optimal_gamma
-    if declared.averaged or _is_half_of_numbers(m, declared):
+def _less_weight(m: Measurements, declared: DeclaredLoss, effective: float) -> str:
+    """Say how to weigh the KL less.
+
+    Args:
+      m, declared: what is known.
+      effective: gamma times beta, or beta alone, that the verdict was made at.
+    """
+    optimal, own_beta = m.optimal_gamma, max(declared.beta if m.likelihood == "gaussian" else 1.0, 1e-300)
+    if _is_averaged(m, effective / own_beta):
         return (
             f"sum the error over the {m.dimensions} numbers of an example in place of averaging it, or weight it by "
             f"{m.dimensions}: an average makes the KL weigh {m.dimensions} times as much"
         )
+    if m.likelihood == "own variances":
+        return f"lower the weight on the KL from {effective:.3g} to 1"
     if m.likelihood == "gaussian":
+        lower = f"lower beta from {declared.beta:.3g} to 1 first; then " if declared.beta > 1 else ""
         revived = largest_residual(m) / 1.5
-        beta = f"; beta is {declared.beta:.3g}: lower it first" if declared.beta > 1 else ""
         return (
-            f"learn gamma, or set it to {optimal:.3g}, which fits the error (that is a weight of {0.5 / optimal:.3g} "
-            f"on the squared error summed over numbers); below {revived:.3g} the first unit comes alive{beta}"
+            f"{lower}learn gamma, or set it to {optimal:.3g}, which fits the error (that is a weight of "
+            f"{0.5 / optimal:.3g} on the squared error summed over numbers); a further unit comes alive below "
+            f"{revived:.3g}"
         )
-    if declared.beta <= 1.5 and m.dispersion < 1:
+    if effective <= _ONE and m.dispersion < 1:
         return (
             f"use a squared error with a learned gamma, or binarise the data, or lower beta to about {m.dispersion:.2g}"
         )
-    return f"lower the weight on the KL from {m.effective_gamma:.3g} to {optimal:.2g} (summed over numbers, in nats)"
+    return (
+        f"lower the weight on the KL from {effective:.3g} to {max(optimal, min(1.0, effective)):.2g} (summed, in nats)"
+    )
 
 
-def _is_half_of_numbers(m: Measurements, declared: DeclaredLoss) -> bool:
-    """Tell whether the declared gamma is d / 2, which is what an averaged squared error amounts to."""
-    return m.dimensions > 1 and declared.gamma is not None and abs(2 * declared.gamma / m.dimensions - 1) < 1e-3
+def _is_averaged(m: Measurements, weight: float) -> bool:
+    """Tell whether a gamma is near d / 2, or a weight on the KL near d: an error that is averaged over d numbers."""
+    averaged = m.dimensions / 2 if m.likelihood == "gaussian" else m.dimensions
+    return m.dimensions > 2 and 1 / AGREEMENT < weight / averaged < AGREEMENT
 
 
 def _settle(m: Measurements, idle: IdleUnits) -> str:
@@ -131,6 +144,13 @@ def _mend_outputs(m: Measurements) -> str:
         "take the activation off the encoder's second output, or say what it is: spread='sigma', 'variance' or "
         "'log_sigma'"
     )
+
+
+def _enough(active: int) -> str:
+    """Say how many latent units are enough."""
+    if not active:
+        return "no latent unit would pay on these data"
+    return "one latent unit is enough for these data" if active == 1 else f"{active} latent units are enough"
 
 
 def _count(count: int, word: str, noun: str) -> str:

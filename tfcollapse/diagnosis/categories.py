@@ -24,7 +24,7 @@ class Category:
         0 where no dead unit can have the category.
       why: why its units are idle, as the end of a sentence. A format string: `advice` fills in {scale}, the name of
         what scales the KL, and {too_large}, what is too large.
-      next_step: what to do next. A format string: `advice` fills in {active}, units enough for the data;
+      next_step: what to do next. A format string: `advice` fills in {enough}, how many units are enough;
         {less_weight}, how to weigh the KL less; {blame}, what finds out who is to blame; {settle}, what would decide;
         {mend}, what gives the outputs their meaning.
       colour, hatch: of its units in a figure. The colours are Okabe and Ito's, which every kind of colour vision tells
@@ -68,7 +68,7 @@ _TABLE = (
         harmful=False,
         order=6,
         why="superfluous: nothing is left that they could code, which is harmless",
-        next_step="nothing needs to be done: {active} latent units are enough for these data",
+        next_step="nothing needs to be done: {enough}",
         colour="#bbbbbb",
         hatch="...",
     ),

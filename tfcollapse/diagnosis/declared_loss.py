@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Any
+
+import numpy as np
 
 from tfcollapse.diagnosis import likelihoods
-from tfcollapse.diagnosis.likelihoods import GAUSSIAN, Likelihood
+from tfcollapse.diagnosis.likelihoods import GAUSSIAN, NAMES, Likelihood
 from tfcollapse.diagnosis.loss import AVERAGED, Loss
 from tfcollapse.errors import ConfigError
 
@@ -26,6 +29,8 @@ class DeclaredLoss:
       learned: whether gamma is a weight that was trained.
       averaged: whether the words say that the error is averaged over numbers.
       logged: the reconstruction loss that the log of the training shows, without its weight; None where it is not told.
+      logged_share: the share of the squared error, or of the negative log-likelihood, that such a log shows: 1/2 where
+        the error is halved.
       text: the loss in words with what follows from it; empty where no words were given.
       logits: whether the words say that the output is logits.
     """
@@ -37,6 +42,7 @@ class DeclaredLoss:
     learned: bool = False
     averaged: bool = False
     logged: float | None = None
+    logged_share: float = 1.0
     text: str = ""
     logits: bool = False
 
@@ -72,9 +78,13 @@ def declared_loss(
     Raises:
       ConfigError: numbers that are not > 0, or arguments that exclude each other.
     """
-    for name, value in (("gamma", gamma), ("beta", beta), ("logged", logged)):
-        if value is not None and not 0 < value < math.inf:
-            raise ConfigError(f"{name}: expected a number > 0, received {value}")
+    gamma, logged = (
+        None if value is None else _number(name, value) for name, value in (("gamma", gamma), ("logged", logged))
+    )
+    beta = _number("beta", beta)
+    for name, value in (("gamma", gamma), ("beta", beta)):
+        if value is not None and value <= 0:
+            raise ConfigError(f"{name}: expected a number > 0, received {value:g}")
     if learned and (gamma is None or loss is not None):
         raise ConfigError("gamma_learned: expected the gamma that training ended with, received no gamma")
     if loss is None:
@@ -87,8 +97,10 @@ def declared_loss(
         raise ConfigError(f"loss: expected either loss or gamma, received both: gamma follows from '{loss}'")
     loss = Loss.parse(loss) if not isinstance(loss, Loss) else loss
     found = loss.likelihood if likelihood is None else likelihoods.named(likelihood)
-    if found.has_gamma != loss.likelihood.has_gamma:
+    if found.name in NAMES and found.name != loss.likelihood.name:
         raise ConfigError(f"likelihood: expected the one of the loss, {loss.likelihood.name}, received {found.name}")
+    if beta != 1 and loss.beta != 1:
+        raise ConfigError(f"beta: expected it once, received {beta:g} beside {loss.beta:g} in the loss")
     loss = dataclasses.replace(loss, beta=loss.beta * beta)
     return DeclaredLoss(
         found,
@@ -98,6 +110,23 @@ def declared_loss(
         learned,
         averaged=loss.reduction == AVERAGED,
         logged=logged,
+        logged_share=0.5 if loss.error == "half squared error" else 1.0,
         text=loss.words(shape, latent_dim),
         logits=loss.logits,
     )
+
+
+def _number(name: str, value: Any) -> float:
+    """Return a number, or a tensor or variable of one number, as a float. Raises ConfigError for anything else."""
+    detached = value.detach() if hasattr(value, "detach") else value
+    try:
+        number = float(np.asarray(detached).reshape(())) if not isinstance(detached, str) else math.nan
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise ConfigError(
+            f"{name}: expected a number > 0, received {value!r}"
+            if name != "logged"
+            else f"logged: expected a number, received {value!r}"
+        )
+    return number

@@ -129,7 +129,8 @@ def diagnose(
       gamma_learned: whether gamma is a weight that was trained; then it must have arrived at the error.
       logged: the reconstruction loss that the training's log shows at its end, without its weight. Where no unit is
         active, it tells whether the error was summed or averaged.
-      examples: take the first so many examples alone; None for all, but 10,000 of an iterable.
+      examples: take so many examples alone: of an array evenly spread ones, of an iterable the first ones. None for
+        all, but 10,000 of an iterable.
       thresholds: the values at which the decisions change.
       seed: of the draws of z.
 

@@ -45,7 +45,7 @@ class Thresholds:
     near_prior: float = posterior.SIGMA_NEAR_PRIOR
     margin: float = residual_spectrum.MARGIN
     codebook_gain: float = 1.0
-    gamma_excess: float = 2.0
+    gamma_excess: float = 1.5
     gamma_arrived: float = 2.0
     trained: float = 0.95
     at_the_mean: float = 1.05

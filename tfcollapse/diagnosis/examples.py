@@ -40,11 +40,10 @@ class Examples:
     def __len__(self) -> int:
         return len(self.array)
 
-    def first(self, count: int) -> Examples:
-        """Return the first `count` examples, in the same units."""
-        return dataclasses.replace(
-            self, array=self.array[:count], description=f"the first {count:,} of {self.description}", chosen=True
-        )
+    def take(self, count: int) -> Examples:
+        """Return `count` examples, evenly spread, in the same units."""
+        description = f"{count:,}, evenly spread, of {self.description}"
+        return dataclasses.replace(self, array=_evenly_spread(self.array, count), description=description, chosen=True)
 
     def as_float(self, block: np.ndarray) -> np.ndarray:
         """Return some rows of the array as the model sees them: float32, divided by the scale."""
@@ -63,7 +62,8 @@ def read_examples(data: Any, first: int | None = None) -> Examples:
         one named train; a `tf.data.Dataset`, a torch `DataLoader`, or any other iterable of batches [n, ...]; a torch
         `Dataset`. A tuple, such as (x, label), stands for its first array; a dictionary for its one array, or the one
         named "image". `Examples` are returned as they are.
-      first: take the first so many examples alone; None for all, but 10,000 of an iterable.
+      first: take so many examples alone: of an array evenly spread ones, of an iterable the first ones. None for all,
+        but 10,000 of an iterable.
 
     Raises:
       ConfigError: fewer than two examples, rows that differ in shape, no numbers, NaN or infinity, examples that are
@@ -78,14 +78,14 @@ def read_examples(data: Any, first: int | None = None) -> Examples:
     if first is not None and first < 2:
         raise ConfigError(f"examples: expected at least 2, received {first}")
     if isinstance(data, Examples):  # their units are those of the whole array
-        return data if first is None or first >= len(data) else data.first(first)
+        return data if first is None or first >= len(data) else data.take(first)
     if isinstance(data, (str, pathlib.Path)):
         data = _open(pathlib.Path(data))
     # A list is one of rows; as a batch it is what torch's DataLoader makes of (x, label).
     data, said = (data, "") if isinstance(data, list) else _choose(data)
     if _is_array(data):
         whole = _array(data)
-        array = whole[:first] if whole.ndim else whole
+        array = _evenly_spread(whole, first) if whole.ndim else whole
         description, left = _count(len(whole), len(array)) if whole.ndim else "", array.shape != whole.shape
     elif isinstance(data, Iterable) or hasattr(data, "__getitem__"):
         array, description, left = _first_of(data, FIRST if first is None else first)
@@ -219,7 +219,14 @@ def _of_single_examples(batches: Any) -> bool:
 
 
 def _count(there: int, taken: int) -> str:
-    return f"{there:,} examples" if there == taken else f"the first {taken:,} of {there:,} examples"
+    return f"{there:,} examples" if there == taken else f"{taken:,} of {there:,} examples, evenly spread"
+
+
+def _evenly_spread(array: np.ndarray, count: int | None) -> np.ndarray:
+    """Return at most `count` rows, evenly spread: the first ones of a sorted data set are all of one kind."""
+    if count is None or count >= len(array):
+        return array
+    return array[np.linspace(0, len(array) - 1, count).astype(int)]
 
 
 def _check(array: np.ndarray) -> None:

@@ -32,7 +32,7 @@ _OF_USE = 0.1
 def inconsistency(m: Measurements, t: Thresholds, units: Units) -> Evidence | None:
     """Return what shows that the outputs are not what they are taken for; None where nothing does."""
     if m.own_variances is None:
-        found = _another_reading(m, t) or _bounded_output(m)
+        found = _another_reading(m, t, units) or _bounded_output(m)
         if found is not None:
             return found
     return _no_shrinkage(m, t, units)
@@ -55,7 +55,7 @@ def _bounded_output(m: Measurements) -> Evidence | None:
     return None
 
 
-def _another_reading(m: Measurements, t: Thresholds) -> Evidence | None:
+def _another_reading(m: Measurements, t: Thresholds, units: Units) -> Evidence | None:
     """Find a reading of the output that is far nearer to the data than the output itself."""
     read = m.misreading
     readings = (
@@ -68,7 +68,9 @@ def _another_reading(m: Measurements, t: Thresholds) -> Evidence | None:
         ),
     )
     name, error, reading = min(readings, key=lambda entry: entry[1])
-    if read.as_it_is <= t.misread * error or error >= t.trained * m.mean_predictor_error:
+    # A collapsed model stands at the mean predictor under the right reading.
+    near = t.trained if units.active.any() else t.at_the_mean
+    if read.as_it_is <= t.misread * error or error >= near * m.mean_predictor_error:
         return None
     if read.as_it_is < m.mean_predictor_error:
         return None

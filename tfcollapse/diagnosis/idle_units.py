@@ -28,9 +28,10 @@ from __future__ import annotations
 import dataclasses
 
 from tfcollapse.diagnosis.categories import UNDECIDED
-from tfcollapse.diagnosis.declared_loss import TRAINING, WORDS, DeclaredLoss
+from tfcollapse.diagnosis.declared_loss import DeclaredLoss
 from tfcollapse.diagnosis.evidence import Evidence, Thresholds
 from tfcollapse.diagnosis.measurements import Measurements, scale_name
+from tfcollapse.diagnosis.readings import Reading, readings
 from tfcollapse.diagnosis.units import Units
 from tfcollapse.metrics import codebook, residual_spectrum
 
@@ -109,39 +110,64 @@ def _by_gamma(m: Measurements, t: Thresholds, units: Units, declared: DeclaredLo
     if dead and _too_few_images(m, t, dead):
         reading = f"too few examples to measure the residual's directions for {dead} dead units"
         return IdleUnits({UNDECIDED: dead}, (Evidence("examples", float(m.images), 2.0 * (dead + 1), reading),))
-    effective = m.effective_gamma
-    if effective is None:
-        return _at_unknown_gamma(m, t, units)
-    other = None if units.active.any() else _other_reading(m, declared, effective)
-    if other is not None and declared.logged is not None and _is_logged(m, t, declared.logged, averaged=True):
-        effective, other = other[1], None
-    elif other is not None and declared.logged is not None and _is_logged(m, t, declared.logged, averaged=False):
-        other = None
-    counts, evidence = counts_at(m, t, units, effective), _evidence(m, t, units, effective)
-    if other is None or not counts.get("v"):
+    if units.active.any() and m.effective_gamma is not None:
+        counts = counts_at(m, t, units, m.effective_gamma, declared.beta)
+        return IdleUnits(counts, _evidence(m, t, units, m.effective_gamma))
+    found = readings(m, t, declared)
+    weight = found[0].weight
+    counts, evidence = counts_at(m, t, units, weight, declared.beta), _evidence(m, t, units, weight)
+    if len(found) == 1:
         return IdleUnits(counts, evidence)
-    readings = tuple(_reading(m, t, units, words, gamma) for words, gamma in (("as declared", effective), other))
-    if not counts_at(m, t, units, other[1]).get("v"):
-        counts = {UNDECIDED: counts.pop("v"), **counts}
-    return IdleUnits(counts, evidence, readings)
+    if m.gamma is None:
+        text = "declare gamma, or the loss"
+        evidence = (*evidence, Evidence("active units, which would show the undeclared gamma", 0.0, 1.0, text))
+    each = [counts_at(m, t, units, one.weight, declared.beta) for one in found]
+    said = tuple(_reading(m, one, its_counts) for one, its_counts in zip(found, each, strict=True))
+    if all(its_counts == each[0] for its_counts in each):
+        return IdleUnits(counts, evidence)
+    if declared.averaged:  # which explains a collapse, and needs no other reading
+        return IdleUnits(counts, evidence, said)
+    surely = min(its_counts.get("i", 0) for its_counts in each)
+    rest = {"i": surely} if surely else {}
+    return IdleUnits({UNDECIDED: len(units.dead) - surely, **rest}, evidence, said)
 
 
-def _is_logged(m: Measurements, t: Thresholds, logged: float, *, averaged: bool) -> bool:
-    """Tell whether a logged reconstruction loss is that of an averaged, or of a summed, error."""
-    expected = m.data_term / m.dimensions if averaged else m.data_term
-    return m.dimensions > 1 and 1 / t.logged < logged / expected < t.logged
+def counts_at(m: Measurements, t: Thresholds, units: Units, effective: float, beta: float) -> dict[str, int]:
+    """Count the units that are stuck (v), pruned by gamma (ii) and superfluous (i).
 
-
-def counts_at(m: Measurements, t: Thresholds, units: Units, effective: float) -> dict[str, int]:
-    """Count the units that are stuck (v), pruned by gamma (ii) and superfluous (i) at an effective gamma."""
+    Args:
+      m, t, units: as `idle_by_gamma` takes them.
+      effective: gamma times beta, or beta alone, that the model was trained under.
+      beta: the declared part of it.
+    """
     idle, dead = len(units.dead) + len(units.weak), len(units.dead)
-    stuck = min(idle, _would_pay(m, t, units, effective))
-    pruned = 0
-    if effective > t.gamma_excess * m.optimal_gamma:
-        pruned = max(0, min(idle, _would_pay(m, t, units, m.optimal_gamma)) - stuck)
+    stuck, pruned = min(idle, _would_pay(m, t, units, effective)), 0
+    best = best_weight(m, t, effective, beta)
+    if best < effective:
+        pruned = max(0, min(idle, _would_pay(m, t, units, best)) - stuck)
     rest = "i" if m.images >= t.fewest_images else UNDECIDED
     counts = {"v": stuck, "ii": pruned, rest: max(0, dead - stuck - pruned)}
     return {name: count for name, count in counts.items() if count}
+
+
+def best_weight(m: Measurements, t: Thresholds, effective: float, beta: float) -> float:
+    """Return the gamma times beta (or the beta) that would fit: the effective one where that is not too large.
+
+    A gamma that follows the error ends below the present error where it lets more directions be coded: each leaves
+    gamma. So gamma is (d * error - sum of the coded variances) / (d - their number).
+    """
+    best = effective if effective <= t.gamma_excess * m.optimal_gamma else m.optimal_gamma
+    if best < effective and m.likelihood == "gaussian":
+        for _ in range(len(m.residual_variances)):
+            coded = residual_spectrum.count_viable_directions(m.residual_variances, best, t.margin)
+            if coded >= m.dimensions:
+                break
+            left = m.dimensions * m.optimal_gamma - m.residual_variances[:coded].sum()
+            following = max(left / (m.dimensions - coded), 1e-6 * m.optimal_gamma)
+            if following >= best:
+                break
+            best = following
+    return min(best, effective / beta) if beta > 1 else best
 
 
 def _would_pay(m: Measurements, t: Thresholds, units: Units, gamma: float) -> int:
@@ -154,38 +180,10 @@ def _would_pay(m: Measurements, t: Thresholds, units: Units, gamma: float) -> in
     return max(directions, len(units.dead)) if pays else directions
 
 
-def _at_unknown_gamma(m: Measurements, t: Thresholds, units: Units) -> IdleUnits:
-    """Say what each reading of an undeclared loss would mean, as no active unit shows which one it is."""
-    viable = min(len(units.dead), _would_pay(m, t, units, m.optimal_gamma))
-    superfluous = len(units.dead) - viable
-    counts = {name: count for name, count in ((UNDECIDED, viable), ("i", superfluous)) if count}
-    readings = (
-        _reading(m, t, units, "if gamma is learned", m.optimal_gamma),
-        _reading(m, t, units, "if the squared error is summed", 0.5),
-        _reading(m, t, units, f"if it is averaged over the {m.dimensions} numbers", m.dimensions / 2),
-    )
-    unknown = Evidence("active units, which would show the undeclared gamma", 0.0, 1.0, "declare gamma, or the loss")
-    return IdleUnits(counts, (_at_optimal(m, t, units), unknown), readings if viable else ())
-
-
-def _other_reading(m: Measurements, declared: DeclaredLoss, effective: float) -> tuple[str, float] | None:
-    """Return what the loss is if its error is averaged; None where gamma itself, or our own training, confirms it.
-
-    A gamma that fits the error is one that was learned: no mistake about the loss would give that number, other than
-    1/2 and 1 by chance.
-    """
-    by_chance = declared.source == WORDS or declared.gamma in (0.5, 1.0)
-    fits = m.likelihood == "gaussian" and not by_chance and 0.8 < effective / m.optimal_gamma < 1.25
-    if declared.averaged or fits or declared.source == TRAINING:
-        return None
-    return f"if the error is averaged over the {m.dimensions} numbers", effective * m.dimensions
-
-
-def _reading(m: Measurements, t: Thresholds, units: Units, words: str, gamma: float) -> str:
+def _reading(m: Measurements, reading: Reading, counts: dict[str, int]) -> str:
     """Write what one reading of the loss makes of the idle units."""
-    counts = counts_at(m, t, units, gamma)
     named = " and ".join(f"{count} of category ({name})" for name, count in counts.items()) or "none idle"
-    return f"{words}, {scale_name(m)} is {gamma:.3g}: {named}"
+    return f"{reading.words}, {scale_name(m)} is {reading.weight:.3g}: {named}"
 
 
 def _evidence(m: Measurements, t: Thresholds, units: Units, effective: float) -> tuple[Evidence, ...]:

@@ -169,6 +169,10 @@ def negative_log_likelihoods(
 _BY_NAME = {likelihood.name: likelihood for likelihood in (GAUSSIAN, BERNOULLI, POISSON)}
 
 
+NAMES = tuple(_BY_NAME)
+"""Names that stand for a likelihood."""
+
+
 def named(likelihood: str | Likelihood) -> Likelihood:
     """Return the likelihood of a name, or the likelihood itself.
 

@@ -126,11 +126,13 @@ class Loss:
 
 
 _NUMBER = r"([0-9]+(?:\.[0-9]*)?(?:e[+-]?[0-9]+)?|\.[0-9]+)"
-_OVER_NUMBERS = r"(?: over(?: all)?(?: the)? (?:pixels|numbers|dimensions|features|everything|inputs|genes|columns))?"
-_OVER_BATCH = r"(?:averaged|mean|average|summed|sum) over(?: the)? (?:batch|images|examples|rows|samples)"
+_OVER_NUMBERS = r"(?: over(?: all)?(?: the)? (?:[0-9]+ )?(?:batch and )?"
+_OVER_NUMBERS += r"(?:pixels|numbers|dimensions|features|everything|inputs|genes|columns)(?: and batch)?)?"
+_OVER_BATCH = r"(?:averaged|mean|average|summed|sum) over(?: the)? (?:batch|images|examples|rows|samples)(?! and)"
 _PATTERNS: tuple[tuple[str, str], ...] = (
     ("kl_batch", rf"kl (?:summed|sum) over (?:a |the )?batch(?: of)? {_NUMBER}"),
-    ("kl_averaged", r"kl (?:averaged|average|mean)(?: over(?: the)? (?:latents|units|dimensions))?"),
+    ("kl_averaged", r"kl (?:averaged|average|mean) over(?: the)? (?:latents|units|dimensions|latent dimensions)"),
+    ("kl_batch_mean", r"kl (?:averaged|average|mean) over(?: the)? (?:batch|images|examples|rows|samples)"),
     ("kl_summed", r"kl (?:summed|sum)(?: over(?: the)? (?:latents|units|dimensions))?"),
     ("beta_times", rf"{_NUMBER} \* (?:the )?kl[a-z]*"),
     ("beta", rf"(?:beta|kl weight|kl_weight|weight on the kl)[ :=]*{_NUMBER}"),
@@ -139,15 +141,17 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     ("batch", _OVER_BATCH),
     ("with_logits", r"(?:bcewithlogitsloss|binary cross[- ]?entropy with logits|cross[- ]?entropy with logits)"),
     ("half", r"(?:half|1/2)(?: the)?"),
-    ("logits", r"(?:from |with |of )?logits"),
+    ("logits", r"(?:from |with |of )?logits(?: ?= ?true)?"),
     ("mse", r"(?:mse ?loss|mse|mean squared error|mean square error)"),
-    ("squared", r"(?:squared error|square error|sum of squares|squared errors|sse|l2)"),
+    ("sse", r"(?:sum of (?:the )?(?:squares|squared errors)|sse)"),
+    ("squared", r"(?:squared errors|squared error|square error|l2)"),
     ("cross", r"(?:binary )?(?:cross[- ]?entropy|crossentropy|bce ?loss|bce|log loss)"),
     ("poisson", r"poisson(?: nll| loss| negative log[- ]likelihood)?"),
     ("channels", r"(?:averaged|mean|average) over(?: the)? (?:channels|last axis)"),
     ("averaged", rf"(?:averaged|mean|average|reduction ?=? ?mean){_OVER_NUMBERS}"),
     ("summed", rf"(?:summed|sum|reduction ?=? ?sum){_OVER_NUMBERS}"),
 )
+_KL_MEANS = {"kl_averaged", "kl_batch_mean"}
 _FILLER = (
     r"\b(?:nn|f|kld|kl divergence|kl|beta-vae|and|with|the|plus|of|per|image|example|error|loss|then|a|but)\b|[,;:+.*]"
 )
@@ -165,6 +169,8 @@ def _parse(words: str) -> Loss:
             said[name] = float(next((number for number in match.groups() if number), 1.0))
             rest = f"{rest[: match.start()]} {rest[match.end() :]}"
     left = re.sub(_FILLER, " ", rest).split()
+    if re.search(r"kl (?:averaged|average|mean)\b", " ".join(plain.split())) and not said.keys() & _KL_MEANS:
+        raise ConfigError(f"loss: expected 'KL averaged over latents' or 'over the batch', received '{words}'")
     if left:
         raise ConfigError(f"loss: expected words such as {EXAMPLES}, received '{words}': '{' '.join(left)}' is unknown")
     return Loss(
@@ -183,7 +189,7 @@ def _error(words: str, said: dict[str, float]) -> str:
     errors = [
         name
         for name, keys in (
-            ("squared error", ("mse", "squared")),
+            ("squared error", ("mse", "squared", "sse")),
             ("cross-entropy", ("cross", "with_logits")),
             ("poisson", ("poisson",)),
         )
@@ -199,6 +205,8 @@ def _reduction(words: str, said: dict[str, float]) -> str:
     reductions = [
         name for name, key in ((SUMMED, "summed"), (AVERAGED, "averaged"), (CHANNELS, "channels")) if key in said
     ]
+    if "sse" in said:  # is a sum already; a mean beside it is over the batch
+        return SUMMED
     if CHANNELS in reductions:
         return CHANNELS
     if not reductions and "mse" in said:

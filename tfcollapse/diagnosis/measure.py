@@ -137,6 +137,7 @@ class _Pass:
         kept = min(_RESIDUAL_IMAGES, max(2, _RESIDUAL_NUMBERS // dimensions))
         self.with_residual[_spread(len(examples), kept)] = True
         self.residuals: list[np.ndarray] = []
+        self.means: list[np.ndarray] = []
         self.own_variances: list[np.ndarray] = []
 
     def add(self, number: int, images: np.ndarray) -> None:
@@ -151,6 +152,7 @@ class _Pass:
         variances = None if at_mean.log_variance is None else at_mean.log_variance[chosen]
         scores = score(self.likelihood, flat[chosen], at_mean.mean[chosen], variances)[0]
         self.residuals.append(scores.astype(np.float32))
+        self.means.append(encoded.mean[chosen])
         if at_mean.log_variance is not None:
             self.own_variances.append(np.exp(at_mean.log_variance.astype(np.float64)).mean(axis=1))
         errors = squared_errors(flat, at_sample.mean), squared_errors(flat, at_mean.mean)
@@ -162,7 +164,10 @@ class _Pass:
         sums, checks, own = self.accumulator, self.consistency, self.own_variances
         # Divided by the root of the likelihood's own variance, residuals of every likelihood are alike.
         whitened = np.concatenate(self.residuals) / np.sqrt(checks.information).astype(np.float32)
-        residuals = np.random.default_rng(self.seed).permutation(whitened)
+        # A weak unit's direction may be coded better by another unit; a strong unit's shrinkage may not.
+        active = posterior.active_units(sums.latent_variance) & (sums.sigma <= posterior.SIGMA_NEAR_PRIOR)
+        further = residual_spectrum.without_linear_part(whitened, np.concatenate(self.means)[:, active])
+        residuals = np.random.default_rng(self.seed).permutation(further)
         variances = residual_spectrum.held_out_variances(residuals, self.adapter.latent_dim)
         return {
             "images": sums.count,
@@ -186,7 +191,7 @@ class _Pass:
             "unreconstructed": checks.unreconstructed(),
             "data_range": checks.data_range,
             "output_range": checks.output_range,
-            "codebook": codebook_reductions(residuals) if self._leaves_idle_units(variances) else (),
+            "codebook": codebook_reductions(residuals) if self._needs_codebook(variances) else (),
             "own_variances": tuple(np.quantile(np.concatenate(own), _QUANTILES)) if own else None,
         }
 
@@ -195,8 +200,13 @@ class _Pass:
         active = posterior.active_units(self.accumulator.latent_variance)
         return posterior.repeated_units(self.accumulator.covariance[np.ix_(active, active)])
 
-    def _leaves_idle_units(self, variances: np.ndarray) -> bool:
-        """Tell whether more units are idle than the residual's directions, of such variances, could use."""
+    def _needs_codebook(self, variances: np.ndarray) -> bool:
+        """Tell whether more units are idle than the residual's directions, of such variances, could use.
+
+        Squared residuals of rare counts and pixels are not nats, so a codebook is tried for a Gaussian alone.
+        """
+        if not self.likelihood.has_gamma:
+            return False
         sums, dispersion = self.accumulator, self.consistency.dispersion
         idle = ~posterior.active_units(sums.latent_variance) | (sums.sigma > posterior.SIGMA_NEAR_PRIOR)
         return int(idle.sum()) > residual_spectrum.count_viable_directions(variances, dispersion)

@@ -26,6 +26,23 @@ MARGIN = 1.5
 _SMALL = 256
 
 
+def without_linear_part(residuals: np.ndarray, means: np.ndarray) -> np.ndarray:
+    """Return the residuals without what is linear in the posterior's means.
+
+    At a large gamma an active unit shrinks its direction: gamma^2 / lambda of it is left. That is linear in the unit's
+    own mean, and no further unit could gain it.
+
+    Args:
+      residuals: [n, d].
+      means: [n, units], of the active units.
+    """
+    if not means.shape[1] or len(means) <= 4 * means.shape[1]:
+        return residuals
+    design = np.concatenate([means, np.ones((len(means), 1))], axis=1).astype(np.float64)
+    coefficients = np.linalg.lstsq(design, residuals.astype(np.float64), rcond=None)[0]
+    return (residuals - design @ coefficients).astype(residuals.dtype)
+
+
 def held_out_variances(residuals: np.ndarray, count: int) -> np.ndarray:
     """Return the variance of the residuals along their main directions, largest first.
 
@@ -38,11 +55,11 @@ def held_out_variances(residuals: np.ndarray, count: int) -> np.ndarray:
       count: how many directions.
 
     Returns:
-      [min(count, d, n / 2 - 1)], mean over images of the squared projection; the two halves change roles, and their
+      [min(count, d, n / 4)], mean over images of the squared projection; the two halves change roles, and their
       results are averaged.
     """
     halves = [half - half.mean(axis=0) for half in (residuals[::2], residuals[1::2])]
-    count = min(count, residuals.shape[1], len(halves[1]) - 1)
+    count = min(count, residuals.shape[1], len(residuals) // 4)
     if count < 1:
         return np.zeros(0)
     first, second = (np.square(halves[1 - i] @ _directions(halves[i], count)).mean(axis=0) for i in (0, 1))
@@ -50,8 +67,12 @@ def held_out_variances(residuals: np.ndarray, count: int) -> np.ndarray:
 
 
 def count_viable_directions(variances: np.ndarray, gamma: float, margin: float = MARGIN) -> int:
-    """Count the directions whose variance is above margin * gamma: as many units would lower the loss at this gamma."""
-    return int((variances > margin * gamma).sum())
+    """Count the main directions whose variance is above margin * gamma: as many units would lower the loss there.
+
+    Counting ends with the first direction that is not: held-out variances of the last directions are noise.
+    """
+    above = variances > margin * gamma
+    return int(len(above) if above.all() else np.argmin(above))
 
 
 def worth(variances: np.ndarray, gamma: float) -> np.ndarray:
