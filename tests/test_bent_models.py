@@ -101,6 +101,43 @@ def test_logits_are_not_taken_for_the_images():
     assert told.verdict.categories == ("healthy",)
 
 
+def test_logits_of_a_collapsed_model_are_seen_too():
+    probabilities = np.clip(MEAN, 0.01, 0.99)
+    found = tc.diagnose(idle, lambda z: np.repeat(np.log(probabilities / (1 - probabilities))[None], len(z), 0), IMAGES)
+    assert found.verdict.categories == ("inconsistent",)
+    assert "logits" in found.verdict.headline
+
+
+def test_units_that_gamma_leaves_alone_are_superfluous_however_large_it_is():
+    # Five directions are coded, five units are left over. What the five leave at a large gamma is shrinkage.
+    values = np.array([40.0, 30.0, 20.0, 10.0, 9.0])
+    data = np.random.default_rng(0).standard_normal((4_000, 32)) * np.sqrt(np.r_[values, np.full(27, 0.05)])
+    weights = np.diag(np.sqrt(values - 4.0))
+
+    def encoder(x):
+        mean = np.concatenate([x[:, :5] @ weights / values, np.zeros((len(x), 5))], axis=1)
+        return mean, np.tile(np.log(np.r_[4.0 / values, np.ones(5)]), (len(x), 1))
+
+    found = tc.diagnose(
+        encoder, lambda z: np.concatenate([z[:, :5] @ weights, np.zeros((len(z), 27))], axis=1), data, 4.0
+    )
+    assert found.verdict.categories == ("i",)
+    assert found.verdict.counts == {"active": 5, "i": 5}
+
+
+def test_a_beta_of_2_is_to_blame_for_what_it_kills():
+    # At beta 2 and gamma 1/2 nothing above 1 is left of these; at beta 1 two directions would pay.
+    table = np.random.default_rng(0).standard_normal((4_000, 4)) * np.sqrt([1.9, 1.2, 0.5, 0.4])
+    found = tc.diagnose(
+        lambda x: (np.zeros((len(x), 2)), np.zeros((len(x), 2))),
+        lambda z: np.zeros((len(z), 4)),
+        table,
+        loss="squared error summed, beta 4",
+    )
+    assert found.verdict.categories[0] == "ii"
+    assert "lower beta from 4 to 1" in found.verdict.next_step
+
+
 def test_an_output_of_another_scale_than_the_data_is_seen():
     found = tc.diagnose(encode, lambda z: 255 * decode(z), IMAGES, GAMMA)
     assert found.verdict.categories == ("inconsistent",)

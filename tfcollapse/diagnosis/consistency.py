@@ -142,6 +142,7 @@ class Misreading(NamedTuple):
       scale: that a.
       as_logits: the error of the output's sigmoid; infinite where the data are not in [0, 1].
       as_log_mean: the error of the output's exponential; infinite where the data are not counts.
+      constant: the error of the best constant, the same for all numbers.
     """
 
     outside: float
@@ -150,6 +151,7 @@ class Misreading(NamedTuple):
     scale: float
     as_logits: float
     as_log_mean: float
+    constant: float
 
 
 def misreading(x: np.ndarray, output: np.ndarray) -> Misreading:
@@ -171,6 +173,7 @@ def misreading(x: np.ndarray, output: np.ndarray) -> Misreading:
         scale=scale,
         as_logits=_error(x, LINKS["logits"].mean(output)) if low >= 0 and high <= 1 else np.inf,
         as_log_mean=_error(x, LINKS["log_mean"].mean(output)) if counts else np.inf,
+        constant=float(x.var()),
     )
 
 

@@ -48,7 +48,7 @@ class Thresholds:
     gamma_excess: float = 1.5
     gamma_arrived: float = 2.0
     trained: float = 0.95
-    at_the_mean: float = 1.05
+    at_the_mean: float = 1.02
     second_moment: float = 0.5
     squared_sigma: float = 0.999
     mean_residual: float = 0.1

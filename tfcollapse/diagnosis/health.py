@@ -68,8 +68,9 @@ def _another_reading(m: Measurements, t: Thresholds, units: Units) -> Evidence |
         ),
     )
     name, error, reading = min(readings, key=lambda entry: entry[1])
-    # A collapsed model stands at the mean predictor under the right reading.
-    near = t.trained if units.active.any() else t.at_the_mean
+    # A collapsed model stands at the mean predictor under the right reading, which is more than one constant.
+    collapsed = not units.active.any() and error < t.trained * read.constant
+    near = t.at_the_mean if collapsed else t.trained
     if read.as_it_is <= t.misread * error or error >= near * m.mean_predictor_error:
         return None
     if read.as_it_is < m.mean_predictor_error:
