@@ -266,7 +266,7 @@ def test_functions_in_a_file_are_diagnosed_from_the_command_line_without_a_frame
     assert answer.returncode == 0, answer.stderr
     found = json.loads(answer.stdout)
     assert found["measurements"]["images"] == 200
-    assert "the first 200 of 300 examples" in str(found["verdict"]["notes"])
+    assert "200, evenly spread, of 300 examples" in str(found["verdict"]["notes"])
     refused = ask()
     assert refused.returncode == 2
     assert "joined=True" in refused.stderr
