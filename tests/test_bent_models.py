@@ -288,6 +288,17 @@ def test_an_output_that_its_activation_bounds_is_seen(activation, name):
     assert f"as after a {name}" in found.verdict.headline
 
 
+def test_a_sigmoid_before_pixels_up_to_255_is_seen():
+    data = np.concatenate([255 * FLAT, np.full((len(FLAT), 1), 255.0)], axis=1)
+
+    def decoder(z):
+        return np.concatenate([0.8 + 0.2 / (1 + np.exp(-z[:, :1])) + 0 * MEAN, np.ones((len(z), 1))], axis=1)
+
+    found = tc.diagnose(lambda x: (x[:, :8] / 255, np.full((len(x), 8), -2.0)), decoder, data, 0.5)
+    assert found.verdict.categories == ("inconsistent",)
+    assert "as after a sigmoid" in found.verdict.headline
+
+
 def test_an_encoder_that_is_constant_is_named():
     assert "the encoder gives the same mean for every example" in words(tc.diagnose(idle, mean_image, IMAGES, 0.04))
 
@@ -302,6 +313,7 @@ def test_columns_that_are_too_small_to_count_are_named():
         table,
         loss="squared error summed",
     )
+    assert "In use, but not for everything" in found.verdict.headline
     assert "1 of 3 numbers are not reconstructed" in words(found)
     assert "standardised" in words(found)
 

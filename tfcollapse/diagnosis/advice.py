@@ -5,10 +5,12 @@ from __future__ import annotations
 from tfcollapse.diagnosis.categories import CATEGORIES, HEALTHY, INCONSISTENT, NOT_TRAINED
 from tfcollapse.diagnosis.declared_loss import DeclaredLoss
 from tfcollapse.diagnosis.idle_units import IdleUnits, largest_residual
-from tfcollapse.diagnosis.measurements import AGREEMENT, Measurements, scale_name
-from tfcollapse.diagnosis.notes import how_to_check, what_contradicts
+from tfcollapse.diagnosis.measurements import Measurements, scale_name
+from tfcollapse.diagnosis.notes import how_to_check, lost_numbers, what_contradicts
 from tfcollapse.diagnosis.units import Units
 
+_NEARLY = 1.3
+"""The weight that the units imply is within this factor of the true one."""
 _ONE = 1.5
 """A weight on the KL up to this is that of the ELBO, nearly."""
 _BLAME = "tfcollapse.blame_build(build, data)  # build: seed to a fresh (encoder, decoder)"
@@ -24,11 +26,13 @@ def headline(
 ) -> str:
     """Say the verdict in one sentence, which names every category."""
     first, contradiction = categories[0], what_contradicts(m, declared)
+    in_use = _count(m.latent_dim, "all", "latent unit")
     if first == HEALTHY and contradiction:
-        in_use = _count(m.latent_dim, "all", "latent unit")
         return f"In use, but not as declared: {in_use} in use and would be healthy, but {contradiction}."
+    if first == HEALTHY and lost_numbers(m):
+        return f"In use, but not for everything: {in_use} in use, but {lost_numbers(m)}."
     if first == HEALTHY:
-        return f"Healthy: {_count(m.latent_dim, 'all', 'latent unit')} in use, and every check agrees."
+        return f"Healthy: {in_use} in use, and every check agrees."
     if first == NOT_TRAINED:
         return f"Not trained yet: {idle.evidence[0].reading}."
     if first == INCONSISTENT:
@@ -68,6 +72,8 @@ def next_step(
     first = next((name for name in categories if CATEGORIES[name].harmful), categories[0])
     if not CATEGORIES[first].harmful and what_contradicts(m, declared):
         return f"check the loss before you trust this: {how_to_check(m)}"
+    if not CATEGORIES[first].harmful and lost_numbers(m):
+        return "standardise the columns, so that each counts in the error, then train and diagnose again"
     return CATEGORIES[first].next_step.format(
         enough=_enough(int(units.active.sum())),
         less_weight=_less_weight(m, declared, m.effective_gamma or declared.weight or m.optimal_gamma),
@@ -112,7 +118,7 @@ def _less_weight(m: Measurements, declared: DeclaredLoss, effective: float) -> s
 def _is_averaged(m: Measurements, weight: float) -> bool:
     """Tell whether a gamma is near d / 2, or a weight on the KL near d: an error that is averaged over d numbers."""
     averaged = m.dimensions / 2 if m.likelihood == "gaussian" else m.dimensions
-    return m.dimensions > 2 and 1 / AGREEMENT < weight / averaged < AGREEMENT
+    return m.dimensions > 2 and 1 / _NEARLY < weight / averaged < _NEARLY
 
 
 def _settle(m: Measurements, idle: IdleUnits) -> str:

@@ -22,9 +22,12 @@ from tfcollapse.diagnosis.evidence import Evidence, Thresholds
 from tfcollapse.diagnosis.measurements import Measurements, scale_name
 from tfcollapse.diagnosis.units import Units
 
-_NEAR_BOUND, _GOES_ON, _FILLS = 0.02, 0.25, 0.5
+_NEAR_BOUND, _GOES_ON, _FILLS, _FAR = 0.02, 0.25, 0.5, 10.0
 """Shares of the distance between two bounds: an output ends at one that it comes so near to, data go on that pass it by
-so much, and an output fills the bounds where it goes over so much of them."""
+so much, an output fills the bounds where it goes over so much of them, and data that go over so much are of another
+scale."""
+_SPAN = 0.25
+"""Spans of data and output are said where one is below this share of the other."""
 _OF_USE = 0.1
 """Nats of KL above which a unit's moments tell whether it stands at a stationary point."""
 
@@ -42,10 +45,11 @@ def _bounded_output(m: Measurements) -> Evidence | None:
     """Find an output that ends at the bounds of a sigmoid or of a tanh, where the data go on."""
     (low, high), (data_low, data_high) = m.output_range, m.data_range
     for least, name in ((0.0, "sigmoid"), (-1.0, "tanh")):
-        margin = _NEAR_BOUND * (1.0 - least)
-        inside = low >= least and high <= 1.0 and high - low > _FILLS * (1.0 - least)
-        ends_below = low <= least + margin and data_low < least - _GOES_ON * (1.0 - least)
-        ends_above = high >= 1.0 - margin and data_high > 1.0 + _GOES_ON * (1.0 - least)
+        width = 1.0 - least
+        inside, fills = low >= least and high <= 1.0, high - low > _FILLS * width
+        ends_below = fills and low <= least + _NEAR_BOUND * width and data_low < least - _GOES_ON * width
+        far_above = data_high - data_low > _FAR * width
+        ends_above = (fills or far_above) and high >= 1.0 - _NEAR_BOUND * width and data_high > 1.0 + _GOES_ON * width
         if m.likelihood == "gaussian" and inside and (ends_below or ends_above):
             text = (
                 f"the decoder's output stays between {least:g} and 1, as after a {name}, but the data go from "
@@ -101,15 +105,25 @@ def not_trained(m: Measurements, t: Thresholds, units: Units, declared: Declared
     ratio = m.error_at_mean / m.mean_predictor_error
     name = "error over the mean predictor's"
     if not units.active.any() and ratio > t.at_the_mean and not m.autoregressive:
-        return Evidence(name, ratio, t.at_the_mean, "no unit is active, and the decoder does not give the mean either")
+        text = f"no unit is active, and the decoder does not give the mean either{_ranges(m)}"
+        return Evidence(name, ratio, t.at_the_mean, text)
     if units.active.any() and ratio > t.trained and (ratio >= 1 or failing_check(m, t, units)):
-        return Evidence(name, ratio, t.trained, "nothing has been learned yet, though units are active")
+        return Evidence(name, ratio, t.trained, f"nothing has been learned yet, though units are active{_ranges(m)}")
     if declared.learned and declared.gamma is not None:
         factor = declared.gamma / m.error
         if not 1 / t.gamma_arrived < factor < t.gamma_arrived:
             text = f"the learned gamma, {declared.gamma:.3g}, has not arrived at the error, {m.error:.3g}"
             return Evidence("learned gamma over the error, eq. (10)", factor, t.gamma_arrived, text)
     return None
+
+
+def _ranges(m: Measurements) -> str:
+    """Say from where to where data and output go, where one goes over much more than the other."""
+    (low, high), (data_low, data_high) = m.output_range, m.data_range
+    spans = sorted((high - low, data_high - data_low))
+    if spans[0] > _SPAN * spans[1]:
+        return ""
+    return f" (the output goes from {low:.3g} to {high:.3g}, the data from {data_low:.3g} to {data_high:.3g})"
 
 
 def failing_check(m: Measurements, t: Thresholds, units: Units) -> Evidence | None:

@@ -77,12 +77,8 @@ def _on_the_units(m: Measurements, units: Units) -> list[str]:
         )
     if m.images < DEFAULT.fewest_images:
         found.append(f"{m.images} examples are few: every number here is uncertain")
-    count, variance = m.unreconstructed
-    if count and m.dimensions <= _TABLE and variance < _SMALL_SCALE:
-        found.append(
-            f"{count} of {m.dimensions} numbers are not reconstructed. Their variance is at most {variance:.1g} of the "
-            "largest, so they hardly count in the error: were the columns standardised?"
-        )
+    if lost_numbers(m):
+        found.append(f"{lost_numbers(m)}: were the columns standardised?")
     if m.information.nats > 0.98 * m.information.cap:
         found.append(f"I_q(x; z) is at its cap, log n = {m.information.cap:.2f} nats: z tells all examples apart")
     return found
@@ -105,6 +101,17 @@ def what_contradicts(m: Measurements, declared: DeclaredLoss) -> str:
             f"summed or {m.data_term / m.dimensions:.4g} averaged over numbers"
         )
     return ""
+
+
+def lost_numbers(m: Measurements) -> str:
+    """Say how many columns of a table are too small to count in the error; empty for none."""
+    count, variance = m.unreconstructed
+    if not count or m.dimensions > _TABLE or variance >= _SMALL_SCALE:
+        return ""
+    return (
+        f"{count} of {m.dimensions} numbers are not reconstructed, as their variance is at most {variance:.1g} of the "
+        "largest and hardly counts in the error"
+    )
 
 
 def how_to_check(m: Measurements) -> str:
