@@ -204,7 +204,9 @@ def _evidence(m: Measurements, t: Thresholds, units: Units, effective: float) ->
         "effective gamma over the gamma that fits the error" if name == "gamma" else "weight on the KL over its best",
         effective / m.optimal_gamma,
         t.gamma_excess,
-        f"{name} is too large" if too_large else f"{name} is not too large",
+        f"{name} is too large" + ", but units would pay even so" * bool(stuck)
+        if too_large
+        else f"{name} is not too large",
     )
     size, nats = codebook.gain(m.codebook, effective)
     found = (
