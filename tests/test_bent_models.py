@@ -273,6 +273,13 @@ def test_a_log_that_is_not_this_model_s_is_said():
     assert "is not that of this model" not in words(tc.diagnose(encode, decode, IMAGES, GAMMA, logged=error))
 
 
+def test_a_log_of_half_the_squared_error_is_this_model_s_too():
+    declared = {"loss": f"half squared error summed, beta {GAMMA}"}
+    half = tc.diagnose(encode, decode, IMAGES, **declared).measurements.data_term / 2
+    assert "is not that of this model" not in words(tc.diagnose(encode, decode, IMAGES, **declared, logged=half))
+    assert "is not that of this model" in words(tc.diagnose(encode, decode, IMAGES, **declared, logged=2 * half))
+
+
 @pytest.mark.parametrize(("activation", "name"), [(lambda v: 1 / (1 + np.exp(-v)), "sigmoid"), (np.tanh, "tanh")])
 def test_an_output_that_its_activation_bounds_is_seen(activation, name):
     # Standardised numbers go from about -3 to 3.

@@ -7,7 +7,9 @@ from tfcollapse.diagnosis.declared_loss import DeclaredLoss
 from tfcollapse.diagnosis.idle_units import IdleUnits, largest_residual
 from tfcollapse.diagnosis.measurements import Measurements, scale_name
 from tfcollapse.diagnosis.notes import how_to_check, lost_numbers, what_contradicts
+from tfcollapse.diagnosis.readings import expected_logs
 from tfcollapse.diagnosis.units import Units
+from tfcollapse.metrics import residual_spectrum
 
 _NEARLY = 1.3
 """The weight that the units imply is within this factor of the true one."""
@@ -55,7 +57,7 @@ def _too_large(m: Measurements) -> str:
     """Say what is too large."""
     if m.likelihood == "gaussian":
         return "the decoder variance gamma (times beta) is too large for the error"
-    if m.likelihood == "bernoulli" and m.effective_gamma is not None and m.effective_gamma <= 1.5:
+    if m.likelihood == "bernoulli" and m.effective_gamma is not None and m.effective_gamma <= _ONE:
         return "cross-entropy assumes more noise than these grey data have"
     return "the KL weighs too much against the error"
 
@@ -78,7 +80,7 @@ def next_step(
         enough=_enough(int(units.active.sum())),
         less_weight=_less_weight(m, declared, m.effective_gamma or declared.weight or m.optimal_gamma),
         blame=blame or _BLAME,
-        settle=_settle(m, idle),
+        settle=_settle(m, declared, idle),
         mend=_mend_outputs(m),
     )
 
@@ -90,8 +92,8 @@ def _less_weight(m: Measurements, declared: DeclaredLoss, effective: float) -> s
       m, declared: what is known.
       effective: gamma times beta, or beta alone, that the verdict was made at.
     """
-    optimal, own_beta = m.optimal_gamma, max(declared.beta if m.likelihood == "gaussian" else 1.0, 1e-300)
-    if _is_averaged(m, effective / own_beta):
+    optimal = m.optimal_gamma
+    if _is_averaged(m, effective / declared.beta if m.likelihood == "gaussian" else effective):
         return (
             f"sum the error over the {m.dimensions} numbers of an example in place of averaging it, or weight it by "
             f"{m.dimensions}: an average makes the KL weigh {m.dimensions} times as much"
@@ -100,7 +102,7 @@ def _less_weight(m: Measurements, declared: DeclaredLoss, effective: float) -> s
         return f"lower the weight on the KL from {effective:.3g} to 1"
     if m.likelihood == "gaussian":
         lower = f"lower beta from {declared.beta:.3g} to 1 first; then " if declared.beta > 1 else ""
-        revived = largest_residual(m) / 1.5
+        revived = largest_residual(m) / residual_spectrum.MARGIN
         return (
             f"{lower}learn gamma, or set it to {optimal:.3g}, which fits the error (that is a weight of "
             f"{0.5 / optimal:.3g} on the squared error summed over numbers); a further unit comes alive below "
@@ -121,12 +123,13 @@ def _is_averaged(m: Measurements, weight: float) -> bool:
     return m.dimensions > 2 and 1 / _NEARLY < weight / averaged < _NEARLY
 
 
-def _settle(m: Measurements, idle: IdleUnits) -> str:
+def _settle(m: Measurements, declared: DeclaredLoss, idle: IdleUnits) -> str:
     """Say what would decide."""
     if idle.readings:
+        summed, averaged = expected_logs(m, declared)
         return (
-            f"look into the training's log and give its reconstruction loss, logged=VALUE: near {m.data_term:.3g} the "
-            f"error was summed over numbers, near {m.data_term / m.dimensions:.3g} averaged "
+            f"look into the training's log and give its reconstruction loss, logged=VALUE: near {summed:.3g} the error "
+            f"was summed over numbers, near {averaged:.3g} averaged "
             f"({'; '.join(idle.readings)})"
         )
     return f"give more data: {m.images} examples are too few for {m.latent_dim} latent units"

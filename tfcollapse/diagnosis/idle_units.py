@@ -244,7 +244,7 @@ def largest_residual(m: Measurements) -> float:
 
 
 def _too_few_images(m: Measurements, t: Thresholds, dead: int) -> bool:
-    """Tell whether directions beyond the measured ones (half the images, less one) might be worth a dead unit."""
+    """Tell whether directions beyond the measured ones (a quarter as many as images) might be worth a dead unit."""
     measured = m.residual_variances
     if len(measured) >= min(dead, m.dimensions):
         return False

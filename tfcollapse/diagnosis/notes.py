@@ -8,6 +8,7 @@ from tfcollapse.diagnosis.declared_loss import DeclaredLoss
 from tfcollapse.diagnosis.evidence import DEFAULT, Evidence
 from tfcollapse.diagnosis.idle_units import IdleUnits
 from tfcollapse.diagnosis.measurements import Measurements, scale_name
+from tfcollapse.diagnosis.readings import expected_logs, log_agrees
 from tfcollapse.diagnosis.units import Units
 from tfcollapse.metrics import posterior
 
@@ -38,10 +39,11 @@ def _on_the_loss(m: Measurements, declared: DeclaredLoss, idle: IdleUnits) -> li
     if declared.text:
         found.append(f"the loss as declared: {declared.text}")
     if idle.readings:
+        summed, averaged = expected_logs(m, declared)
         found.append(
             f"no unit is active, so the loss cannot be checked: {'; '.join(idle.readings)}. The training's log tells: "
-            f"its reconstruction loss is near {m.data_term:.3g} where it is summed over numbers, and near "
-            f"{m.data_term / m.dimensions:.3g} where it is averaged"
+            f"its reconstruction loss is near {summed:.3g} where it is summed over numbers, and near {averaged:.3g} "
+            "where it is averaged"
         )
     contradiction = what_contradicts(m, declared)
     if contradiction:
@@ -92,13 +94,13 @@ def what_contradicts(m: Measurements, declared: DeclaredLoss) -> str:
             f"the active units behave as under {name} {m.implied_gamma:.3g}, {m.implied_gamma / m.gamma:.3g} times the "
             f"declared {m.gamma:.3g}"
         )
+    summed, averaged = expected_logs(m, declared)
     if declared.logged is not None and not any(
-        1 / DEFAULT.logged < declared.logged / expected < DEFAULT.logged
-        for expected in (m.data_term, m.data_term / m.dimensions)
+        log_agrees(declared.logged, expected, DEFAULT) for expected in (summed, averaged)
     ):
         return (
-            f"the log's reconstruction loss, {declared.logged:.4g}, is not that of this model, {m.data_term:.4g} "
-            f"summed or {m.data_term / m.dimensions:.4g} averaged over numbers"
+            f"the log's reconstruction loss, {declared.logged:.4g}, is not that of this model, {summed:.4g} summed or "
+            f"{averaged:.4g} averaged over numbers"
         )
     return ""
 
@@ -136,7 +138,7 @@ def _linear_error(m: Measurements) -> float:
 
 def _on_the_error(m: Measurements, units: Units) -> list[str]:
     """Compare the error with that of simple predictors."""
-    if not units.active.any() and m.error_at_mean <= 1.05 * m.mean_predictor_error:
+    if not units.active.any() and m.error_at_mean <= DEFAULT.at_the_mean * m.mean_predictor_error:
         return ["no unit is active: the decoder gives the mean example, and the error is the mean predictor's"]
     if m.error_at_mean > m.mean_predictor_error:
         return ["the error is above the mean predictor's"]

@@ -36,14 +36,25 @@ def readings(m: Measurements, t: Thresholds, declared: DeclaredLoss) -> list[Rea
     found = _possible(m, declared)
     logged = declared.logged
     if logged is not None:
-        agreeing = [one for one in found if one.log and 1 / t.logged < logged / one.log < t.logged]
+        agreeing = [one for one in found if one.log and log_agrees(logged, one.log, t)]
         found = agreeing if len(agreeing) == 1 else found
     return found
 
 
+def log_agrees(logged: float, expected: float, t: Thresholds) -> bool:
+    """Tell whether a logged reconstruction loss is the expected one."""
+    return 1 / t.logged < logged / expected < t.logged
+
+
+def expected_logs(m: Measurements, declared: DeclaredLoss) -> tuple[float, float]:
+    """Return the reconstruction loss that a log would show: summed over numbers, and averaged over them."""
+    summed = declared.logged_share * m.data_term
+    return summed, summed / m.dimensions
+
+
 def _possible(m: Measurements, declared: DeclaredLoss) -> list[Reading]:
     """Return the readings without the log."""
-    summed, averaged = declared.logged_share * m.data_term, declared.logged_share * m.data_term / m.dimensions
+    summed, averaged = expected_logs(m, declared)
     over = f"if the error is averaged over the {m.dimensions} numbers"
     if declared.source == NOTHING and m.gamma is None:
         return [

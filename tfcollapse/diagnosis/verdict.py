@@ -83,23 +83,27 @@ def _categories(
     m: Measurements, t: Thresholds, units: Units, declared: DeclaredLoss
 ) -> tuple[tuple[str, ...], IdleUnits]:
     """Return the categories, and the idle units with the evidence. A decoder of kind (iii) or (iv) never converges."""
-    dead = len(units.dead)
     evidence = health.inconsistency(m, t, units)
     if evidence is not None:
-        return (INCONSISTENT,), IdleUnits({INCONSISTENT: dead} if dead else {}, (evidence,))
+        return _whole_model(INCONSISTENT, units, evidence)
     idle = idle_by_decoder(m, t, units)
     if not idle.counts:
         evidence = health.not_trained(m, t, units, declared)
         if evidence is not None:
-            return (NOT_TRAINED,), IdleUnits({NOT_TRAINED: dead} if dead else {}, (evidence,))
+            return _whole_model(NOT_TRAINED, units, evidence)
         idle = idle_by_gamma(m, t, units, declared)
     failing = health.failing_check(m, t, units)
     if failing is not None and not any(CATEGORIES[name].harmful for name in idle.counts):
-        return (NOT_TRAINED,), IdleUnits({NOT_TRAINED: dead} if dead else {}, (failing,))
+        return _whole_model(NOT_TRAINED, units, failing)
     if not idle.counts:
         checks = tuple(check for check, _ in health.stationarity(m, t, units))
         return (HEALTHY,), dataclasses.replace(idle, evidence=idle.evidence + checks)
     return tuple(sorted(idle.counts, key=lambda name: (-idle.counts[name], CATEGORIES[name].order))), idle
+
+
+def _whole_model(name: str, units: Units, evidence: Evidence) -> tuple[tuple[str, ...], IdleUnits]:
+    """Return a category that concerns the whole model; it counts the dead units."""
+    return (name,), IdleUnits({name: len(units.dead)} if units.dead else {}, (evidence,))
 
 
 def _verdict(
