@@ -12,10 +12,10 @@ import numpy as np
 from tfcollapse.diagnosis.adapter import layouts
 from tfcollapse.diagnosis.adapter.frameworks import Part, part
 from tfcollapse.diagnosis.adapter.gradients import to_numpy
-from tfcollapse.diagnosis.adapter.outputs import SPREADS, Chosen, decoder_outputs, encoder_outputs
 from tfcollapse.diagnosis.adapter.spread import recognised_spread
 from tfcollapse.diagnosis.likelihoods import LINKS
 from tfcollapse.errors import ConfigError, DivergedError
+from tfcollapse.models.outputs import SPREADS, Chosen, decoder_outputs, encoder_outputs
 
 BLOCK = 1_024
 """The most examples that an encoder or a decoder is called with."""

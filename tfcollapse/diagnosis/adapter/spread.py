@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tfcollapse.diagnosis.adapter.outputs import SPREADS
 from tfcollapse.metrics.posterior import active_units
+from tfcollapse.models.outputs import SPREADS
 
 _ON_AVERAGE, _PER_UNIT, _FAR = 0.1, 0.25, 0.2
 """Distances from 1 of E[mu^2 + sigma^2]: 1,024 examples leave 0.05 of a unit's."""

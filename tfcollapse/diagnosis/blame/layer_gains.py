@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
-from tfcollapse.diagnosis.adapter.outputs import decoder_outputs, encoder_outputs
 from tfcollapse.diagnosis.examples import read_examples
 from tfcollapse.errors import ConfigError
 from tfcollapse.metrics.layer_signal import signal
+from tfcollapse.models.outputs import decoder_outputs, encoder_outputs
 
 
 class LayerGain(NamedTuple):

@@ -13,11 +13,11 @@ from keras import ops
 from tfcollapse.config.declaration import Run
 from tfcollapse.data.memory_mapped import blocks
 from tfcollapse.diagnosis.adapter.model_adapter import ModelAdapter
-from tfcollapse.diagnosis.adapter.outputs import encoder_outputs
 from tfcollapse.diagnosis.blame.arms import HE
 from tfcollapse.diagnosis.blame.layer_gains import leaves
 from tfcollapse.errors import ConfigError
 from tfcollapse.models.autoencoder import Autoencoder
+from tfcollapse.models.outputs import encoder_outputs
 
 Build = Callable[[int], tuple[keras.Model, keras.Model]]
 """A user's function: seed to a fresh (encoder, decoder)."""
