@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -80,6 +81,18 @@ def test_the_first_images_make_a_subset_and_too_many_are_refused(squares):
     assert (len(images.train), len(images.test)) == (5, 2)
     with pytest.raises(ConfigError, match="Data.train: expected at most the 30 images there are, received 31"):
         data.load(Data(name="squares", train=31), data_dir=squares)
+
+
+def test_the_digest_is_of_the_pixels_in_use(squares, tmp_path):
+    whole = data.load(Data(name="squares"), data_dir=squares)
+    assert re.fullmatch("[0-9a-f]{16}", whole.digest)
+    assert data.load(Data(name="squares", train=30, test=7), data_dir=squares).digest == whole.digest
+    others = [Data(name="squares", train=29), Data(name="squares", test=6), Data(name="squares", crop=(0, 8, 0, 8))]
+    digests = {data.load(other, data_dir=squares).digest for other in others} | {whole.digest}
+    assert len(digests) == 4
+    np.savez(tmp_path / "same.npz", train=whole.train, test=whole.test)  # the same pixels in another place
+    assert data.load(Data(name=str(tmp_path / "same.npz"))).digest == whole.digest
+    assert data.load(Data(name=data.MINI, train=5)).digest != data.load(Data(name=data.MINI)).digest
 
 
 def _damage(folder, how):

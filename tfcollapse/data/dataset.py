@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import hashlib
 import importlib.resources
@@ -61,10 +62,8 @@ def load(data: Data, *, data_dir: str | os.PathLike[str] | None = None) -> Datas
             _prepare(data, directory, cached)
         dataset = image_cache.read(cached)
     _check_channels(data, dataset.image_shape[-1])
-    return Dataset(
-        train=_first(dataset.train, data.train, "train"),
-        test=_first(dataset.test, data.test, "test"),
-        source=dataset.source,
+    return dataclasses.replace(
+        dataset, train=_first(dataset.train, data.train, "train"), test=_first(dataset.test, data.test, "test")
     )
 
 
@@ -113,7 +112,8 @@ def _mini(data: Data) -> Dataset:
         }
     for images in splits.values():
         images.setflags(write=False)
-    return Dataset(**splits, source=f"{MINI} (Fashion-MNIST 3.0.1)")
+    sums = {split: image_cache.sha256_of(images) for split, images in splits.items()}
+    return Dataset(**splits, source=f"{MINI} (Fashion-MNIST 3.0.1)", sha256=sums)
 
 
 def _from_file(data: Data) -> Dataset:
@@ -121,7 +121,7 @@ def _from_file(data: Data) -> Dataset:
     described = image_files.image_shape(data.name)
     if described is not None:  # checked here, before every image is written in vain
         _check_channels(data, described[-1])
-    key = hashlib.sha256(json.dumps([digest, *_preparation(data)]).encode()).hexdigest()[:12]
+    key = hashlib.sha256(image_cache.FORMAT + json.dumps([digest, *_preparation(data)]).encode()).hexdigest()[:12]
     cached = cache_directory() / f"{name}-{key}"
     if not cached.exists():
         prepare = functools.partial(_crop_and_resize, data=data)
@@ -138,7 +138,7 @@ def _first(images: np.ndarray, count: int | None, split: str) -> np.ndarray:
 def _cache_path(data: Data, directory: pathlib.Path) -> pathlib.Path:
     crop, resize = _preparation(data)
     info = (directory / "dataset_info.json").read_bytes()
-    key = hashlib.sha256(info + json.dumps([crop, resize]).encode()).hexdigest()[:12]
+    key = hashlib.sha256(image_cache.FORMAT + info + json.dumps([crop, resize]).encode()).hexdigest()[:12]
     return cache_directory() / f"{data.name.replace('/', '-')}-{directory.name}-{key}"
 
 

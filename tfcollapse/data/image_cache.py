@@ -12,11 +12,15 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from tfcollapse.data.tfds import line_of
 from tfcollapse.errors import DataError
+
+FORMAT = b"2"
+"""The version of what a directory of the cache holds, a part of its name."""
 
 
 @dataclass(frozen=True)
@@ -26,17 +30,30 @@ class Dataset:
     Attributes:
       train, test: uint8 [n, height, width, channels], read-only.
       source: the name and version of the dataset, as records state them.
+      sha256: of the pixels of each split as it was summed, in C order; `train` and `test` may be its first images.
     """
 
     train: np.ndarray
     test: np.ndarray
     source: str
+    sha256: Mapping[str, str]
+
+    @property
+    def digest(self) -> str:
+        """Return 16 hexadecimal digits that identify the pixels of both splits: the same on every machine."""
+        splits = [[self.sha256[split], list(getattr(self, split).shape)] for split in ("train", "test")]
+        return hashlib.sha256(json.dumps(splits).encode()).hexdigest()[:16]
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Return (height, width, channels) of the images."""
         height, width, channels = self.train.shape[1:]
         return height, width, channels
+
+
+def sha256_of(images: np.ndarray) -> str:
+    """Return the sha256 of the pixels of `images`, in C order."""
+    return hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
 
 
 def cache_directory() -> pathlib.Path:
@@ -70,7 +87,7 @@ def write(
             split: _decode(source, images, count, prepare, folder / f"{split}.npy")
             for split, (count, images) in splits.items()
         }
-        (folder / "meta.json").write_text(json.dumps({"source": source, "sha256": sums}, indent=1))
+        (folder / "meta.json").write_text(json.dumps({"source": source, "sha256_pixels": sums}, indent=1))
 
 
 @contextlib.contextmanager
@@ -98,7 +115,7 @@ def _decode(
     prepare: Callable[[np.ndarray], np.ndarray],
     path: pathlib.Path,
 ) -> str:
-    """Write one split to the .npy file `path`, and return the sha256 of the file.
+    """Write one split to the .npy file `path`, and return the sha256 of its pixels.
 
     The images are written one after another: a full disk would kill a process that writes through a memory map.
     """
@@ -120,8 +137,18 @@ def _decode(
 
 
 def _sha256(path: pathlib.Path) -> str:
+    """Return the sha256 of the pixels in a .npy file; its header may differ with the version of NumPy."""
     with path.open("rb") as file:
+        header_of(file)
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def header_of(file: Any) -> tuple[tuple[int, ...], np.dtype]:
+    """Read the header of an open .npy file, and return the shape and the type that it states. Raises ValueError."""
+    version = np.lib.format.read_magic(file)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read_header(file)
+    return shape, dtype
 
 
 def read(folder: pathlib.Path) -> Dataset:
@@ -133,13 +160,13 @@ def read(folder: pathlib.Path) -> Dataset:
     advice = f"image cache '{folder}' is damaged: delete it, and the next start makes it anew"
     try:
         meta = json.loads((folder / "meta.json").read_text())
-        arrays = {}
-        for split, expected in meta["sha256"].items():
+        sums, arrays = meta["sha256_pixels"], {}
+        for split, expected in sums.items():
             received = _sha256(folder / f"{split}.npy")
             if received != expected:
                 raise DataError(f"{advice} ({split}.npy: expected sha256 {expected[:12]}, received {received[:12]})")
             arrays[split] = np.load(folder / f"{split}.npy", mmap_mode="r", allow_pickle=False)
-        return Dataset(train=arrays["train"], test=arrays["test"], source=meta["source"])
+        return Dataset(train=arrays["train"], test=arrays["test"], source=meta["source"], sha256=sums)
     except PermissionError as error:
         raise DataError(f"image cache '{folder}': {error.strerror}; set TFCOLLAPSE_CACHE to one of your own") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
