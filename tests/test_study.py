@@ -99,3 +99,37 @@ def test_a_declaration_imports_from_the_public_package_alone(path):
     assert all(isinstance(node, ast.ImportFrom) and node.module == "tfcollapse" for node in imports)
     names = {alias.name for node in imports for alias in node.names}
     assert names <= {*tc.__all__, "claims", "figures"}
+
+
+PLANTED = "import pathlib\npathlib.Path('executed').write_text(__file__)\nSTUDY = None\n"
+
+
+def test_a_file_that_nobody_has_named_is_never_executed(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs").mkdir()
+    for name in ("__init__", "fig1_left", "gamma", "mine"):
+        (tmp_path / "runs" / f"{name}.py").write_text(PLANTED)
+        write_table(tmp_path / f"{name}.csv", [table_row(run_id="a", train_error=0.01, test_error=0.01)])
+    for command in (["report", "."], ["figure", "--out", "."], ["overview", "."], ["sweep", "fig1_left", "--list"]):
+        assert main(command) == 0
+    capsys.readouterr()
+    for command in (["sweep", "mine", "--list"], ["figure", "mine", "--out", "."]):
+        assert main(command) == 2
+        (error,) = capsys.readouterr().err.splitlines()
+        assert error.endswith("or the path of a .py file, such as runs/mine.py")
+    assert not (tmp_path / "executed").exists()
+    assert main(["sweep", "runs/mine.py", "--list"]) == 2
+    assert (tmp_path / "executed").read_text().endswith("mine.py")
+
+
+def test_pages_show_a_study_of_ones_own_where_its_file_is_named(tmp_path, capsys):
+    study = tmp_path / "own.py"
+    study.write_text(DECLARATION.format(line="draw = depth_figure").replace('title="t"', 'title="What is mine"'))
+    write_table(tmp_path / "own.csv", [table_row(run_id="a", train_error=0.01, test_error=0.01)])
+    page, named = tmp_path / "page.html", ["--study", str(study)]
+    assert main(["report", str(tmp_path), "-o", str(page)]) == 2
+    assert "--study FILE.py names a study of your own" in capsys.readouterr().err
+    assert main(["report", str(tmp_path), "-o", str(page), *named]) == 0
+    assert "What is mine" in page.read_text()
+    assert main(["overview", str(tmp_path), *named]) == 0
+    assert "(own.md)" in (tmp_path / "README.md").read_text()

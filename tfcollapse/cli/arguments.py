@@ -53,6 +53,18 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_own_studies(parser: argparse.ArgumentParser) -> None:
+    """Add --study."""
+    parser.add_argument(
+        "--study",
+        action="append",
+        default=[],
+        dest="studies",
+        metavar="FILE.py",
+        help="the declaration of a study of your own, which is executed; may be repeated (installed studies need none)",
+    )
+
+
 def add_data_dir(parser: argparse.ArgumentParser) -> None:
     """Add --data-dir."""
     parser.add_argument("--data-dir", help="the directory of TFDS (default: TFDS_DATA_DIR)")
@@ -74,7 +86,7 @@ def add_devices(parser: argparse.ArgumentParser) -> None:
 
 def add_study(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that name a study, its preset, its directory and its runs."""
-    parser.add_argument("study", help="the name of a study in runs/, or the path of a declaration")
+    parser.add_argument("study", help="the name of an installed study, or the path of a declaration (runs/mine.py)")
     parser.add_argument("--preset", default="quick", help="paper, quick or smoke (default: quick)")
     parser.add_argument("--out", help="the directory of table, figure and runs (default: out/STUDY-PRESET)")
     parser.add_argument(

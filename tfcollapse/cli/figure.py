@@ -12,7 +12,11 @@ HELP = "redraw figures and pages from their tables"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("study", nargs="?", help="redraw one study (default: every study whose table --out holds)")
+    parser.add_argument(
+        "study",
+        nargs="?",
+        help="redraw one study: a name, or the path of a declaration (default: every installed one with a table)",
+    )
     parser.add_argument("--out", required=True, help="the directory that holds STUDY.csv")
 
 

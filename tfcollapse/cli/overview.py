@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import pathlib
 
+from tfcollapse.cli.arguments import add_own_studies
+
 HELP = "write one page of all results: claims, verdicts, commands, what was not run"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument("out", metavar="DIR", help="write DIR/README.md from the tables and records below DIR")
+    add_own_studies(parser)
 
 
 def run(parsed: argparse.Namespace) -> int:
     """Write the page of all results."""
     from tfcollapse.reports import overview_page
 
-    print("wrote", overview_page.write(pathlib.Path(parsed.out)))
+    print("wrote", overview_page.write(pathlib.Path(parsed.out), parsed.studies))
     return 0

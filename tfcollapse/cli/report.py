@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import pathlib
 
+from tfcollapse.cli.arguments import add_own_studies
+
 HELP = "write one HTML page of a sweep: figures, cells, verdicts, curves, commands"
 
 
@@ -14,11 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", default="report.html", metavar="FILE", help="the page to write (default: report.html)"
     )
+    add_own_studies(parser)
 
 
 def run(parsed: argparse.Namespace) -> int:
     """Write the HTML page of a sweep's directory. Raises UserError."""
     from tfcollapse.reports.sweep_page import report
 
-    print(f"wrote {report(pathlib.Path(parsed.directory), pathlib.Path(parsed.output))}")
+    print(f"wrote {report(pathlib.Path(parsed.directory), pathlib.Path(parsed.output), parsed.studies)}")
     return 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tfcollapse.claims import judging
@@ -16,7 +16,7 @@ from tfcollapse.records.table import complete, read_table
 from tfcollapse.reports import bench_page, theory_page
 from tfcollapse.reports.blocks import Block, Code, Content, Heading, Link, Paragraph, Strong, Table, joined
 from tfcollapse.reports.markdown import write_markdown
-from tfcollapse.studies.study import judge, load_study, study_names
+from tfcollapse.studies.study import declarations, judge, load_study
 
 StudyTable = tuple[pathlib.Path, list[dict[str, Any]]]
 """A study's table: where it lies, and its rows."""
@@ -42,28 +42,33 @@ _INTRODUCTION = (
 _HEADER = ("figure", "claim", "verdict", "obtained", "seeds", "steps", "data", "hardware, time", "command")
 
 
-def write(out: pathlib.Path) -> pathlib.Path:
+def write(out: pathlib.Path, studies: Sequence[str] = ()) -> pathlib.Path:
     """Write `out`/README.md from every study's table, theory finding and bench record below `out`.
+
+    Args:
+      out: the directory.
+      studies: files that declare studies of the user's own, beside the installed ones. They are executed.
 
     Raises:
       ConfigError: there are none.
       RunError: one of them cannot be read.
     """
-    paths = (path for path in out.rglob("*.csv") if path.stem in study_names())
+    declared = declarations(studies)
+    paths = (path for path in out.rglob("*.csv") if path.stem in declared)
     ordered = sorted(paths, key=lambda path: (path.stem, len(path.parts), path))
     tables = [(path, read_table(path)) for path in ordered]
     beside = [*_theory(out), *_speed(out)]
     if not tables and not beside:
         raise ConfigError(f"overview '{out}': expected tables or records below it, such as fig1_left.csv, found none")
-    lines = [*_tables(tables, out), *_not_run(tables)]
+    lines = [*_tables(tables, out, declared), *_not_run(tables, declared)]
     introduction = Paragraph((Code(f"tfcollapse overview {out}"), _INTRODUCTION))
     return write_markdown(out / "README.md", [Heading(1, "Results"), introduction, Table(_HEADER, lines), *beside])
 
 
-def _tables(tables: Sequence[StudyTable], out: pathlib.Path) -> Iterator[Line]:
+def _tables(tables: Sequence[StudyTable], out: pathlib.Path, declared: Mapping[str, str]) -> Iterator[Line]:
     """Yield a line for each claim of each table."""
     for path, rows in tables:
-        study = load_study(path.stem)
+        study = load_study(declared[path.stem])
         with complete(path, rows):
             claims = judge(study, rows)
         page = Link(path.stem, path.with_suffix(".md").relative_to(out).as_posix())
@@ -94,13 +99,13 @@ def _facts(rows: Sequence[dict[str, Any]]) -> Line:
     )
 
 
-def _not_run(tables: Sequence[StudyTable]) -> Iterator[Line]:
+def _not_run(tables: Sequence[StudyTable], declared: Mapping[str, str]) -> Iterator[Line]:
     """Yield a line for each study whose preset `paper` has runs that none of the tables holds."""
     rows = [row for _, rows in tables for row in rows]
     finished = {row["run_id"] for row in rows if row["status"] == "finished" and not older([row])}
-    for name in study_names():
-        study = load_study(name)
-        runs = study.presets["paper"]
+    for name in sorted(declared):
+        study = load_study(declared[name])
+        runs = study.presets.get("paper", ())  # a study of the user's own may have none
         missing = sum(run.run_id not in finished for run in runs)
         if missing:
             yield (
@@ -112,7 +117,7 @@ def _not_run(tables: Sequence[StudyTable]) -> Iterator[Line]:
                 f"{max(run.training.steps for run in runs):,}",
                 ", ".join(dict.fromkeys(run.data.name for run in runs)),
                 "-",
-                Code(f"tfcollapse sweep {name} --preset paper --seeds 3"),
+                Code(f"tfcollapse sweep {declared[name]} --preset paper --seeds 3"),
             )
 
 

@@ -34,7 +34,7 @@ from tfcollapse.reports.diagnosis_blocks import diagnosis_blocks, saved_verdict
 from tfcollapse.reports.html_page import write_html
 from tfcollapse.reports.provenance_table import older_notice
 from tfcollapse.reports.study_page import claims_table, part_figure, part_title, what_was_run
-from tfcollapse.studies.study import Study, judge, load_study, study_names
+from tfcollapse.studies.study import Study, declarations, judge, load_study
 
 _COLUMNS = (
     "objective",
@@ -54,27 +54,32 @@ _LONGEST = 8
 """The longest list that a page shows whole."""
 
 
-def report(directory: pathlib.Path, output: pathlib.Path) -> pathlib.Path:
+def report(directory: pathlib.Path, output: pathlib.Path, studies: Sequence[str] = ()) -> pathlib.Path:
     """Write the page of a sweep's directory, and return its path.
 
     Args:
       directory: holds the table of a study and `runs`, or run directories alone. Verdicts are those that
         `tfcollapse diagnose RUN_DIR` left there.
       output: the page, one file.
+      studies: files that declare studies of the user's own, beside the installed ones. They are executed.
 
     Raises:
       RunError: nothing to report on, a damaged file, a disk that cannot be written.
     """
-    tables = [(name, read_table(directory / f"{name}.csv")) for name in study_names() if _table(directory, name)]
+    declared = declarations(studies)
+    tables = [(name, read_table(directory / f"{name}.csv")) for name in sorted(declared) if _table(directory, name)]
     runs = runs_below(directory)
     if not tables and not runs:
-        raise RunError(f"'{directory}': expected the table of a study or run directories, found neither")
+        raise RunError(
+            f"'{directory}': expected the table of a study or run directories, found neither (--study "
+            "FILE.py names a study of your own)"
+        )
     if not tables:
         tables = [("", [tidy_row(RunDirectory(path, read_config(path))) for path in runs.values()])]
     title = f"tfcollapse: {directory.resolve().name}"
     blocks: list[Block] = [Heading(1, title)]
     for name, rows in tables:
-        blocks += _study(load_study(name) if name else None, rows, runs)
+        blocks += _study(load_study(declared[name]) if name else None, rows, runs)
     if runs:
         blocks += [Heading(2, "Runs", "runs"), *(_run(path) for path in runs.values())]
     return write_html(output, title, blocks, Link("to the runs", "#runs") if runs else None)

@@ -11,7 +11,7 @@ import importlib.util
 import pathlib
 import re
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -24,6 +24,7 @@ from tfcollapse.records.columns import COLUMNS, OF_A_VAE
 from tfcollapse.records.trained import marked
 
 Rows = Sequence[Mapping[str, Any]]
+_DECLARES = re.compile(r"^STUDY = ", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -93,20 +94,34 @@ def depth_sweep(
 
 
 def study_names() -> list[str]:
-    """Return the names of the studies in ./runs and of those installed with the package."""
-    return sorted({path.stem for folder in _folders() for path in folder.glob("*.py") if _declares(path)})
+    """Return the names of the studies that are installed with the package."""
+    return sorted(_installed())
+
+
+def declarations(files: Iterable[str] = ()) -> dict[str, str]:
+    """Return the studies that pages are written of, by name; `load_study` takes what stands there for each.
+
+    They are the installed studies, and those that the user's own `files` declare. A file of the working directory that
+    nobody has named is not among them, so it is never executed.
+    """
+    return {name: name for name in study_names()} | {pathlib.Path(file).stem: file for file in files}
 
 
 def load_study(name: str) -> Study:
-    """Return the study called `name`, or the one that the file `name` declares. Raises ConfigError."""
+    """Return the installed study called `name`, or the one that the file `name`, a path to a .py file, declares.
+
+    The file is executed.
+
+    Raises:
+      ConfigError: no such study, no such file, or a file that declares none.
+    """
     path = pathlib.Path(name)
     if path.suffix != ".py":
-        paths = [folder / f"{name}.py" for folder in _folders() if (folder / f"{name}.py").is_file()]
-        if not paths:
-            raise ConfigError(unknown("study", name, study_names()) + ", or the path of a .py file")
-        path = paths[0]
+        if name not in _installed():
+            raise ConfigError(unknown("study", name, study_names()) + f", or the path of a .py file{_own(name)}")
+        path = _installed()[name]
     elif not path.is_file():
-        raise ConfigError(f"study file '{path}': no such file")
+        raise ConfigError(f"study file '{path}': {'expected a file' if path.exists() else 'no such file'}")
     spec = importlib.util.spec_from_file_location(f"study_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
@@ -150,16 +165,18 @@ def _within(key: Sequence[Any], other: Sequence[Any], columns: Sequence[str]) ->
     return all(a == b or a in _no_value(column) for a, b, column in zip(key, other, columns, strict=True))
 
 
-def _declares(path: pathlib.Path) -> bool:
-    return re.search(r"^STUDY = ", path.read_text(errors="replace"), re.MULTILINE) is not None
+def _installed() -> dict[str, pathlib.Path]:
+    """Return the declarations in the package's own folder of runs, by the names of their studies."""
+    spec = importlib.util.find_spec("tfcollapse.runs")
+    folders = spec.submodule_search_locations if spec is not None else None
+    paths = [path for folder in folders or () for path in pathlib.Path(folder).glob("*.py")]
+    return {path.stem: path for path in paths if _DECLARES.search(path.read_text(errors="replace"))}
 
 
-def _folders() -> list[pathlib.Path]:
-    installed = importlib.util.find_spec("tfcollapse.runs")
-    folders = [pathlib.Path("runs")]
-    if installed is not None and installed.submodule_search_locations:
-        folders += [pathlib.Path(place) for place in installed.submodule_search_locations]
-    return folders
+def _own(name: str) -> str:
+    """Return how to name the user's own declaration, where there is one of that name in ./runs."""
+    own = pathlib.Path("runs", f"{name}.py")
+    return f", such as {own}" if own.is_file() else ""
 
 
 def judge(study: Study, rows: Rows) -> list[Claim]:
