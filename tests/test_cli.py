@@ -94,29 +94,23 @@ def test_a_full_disk_is_one_line(small_disk, capfd):
     assert said.count("\n") == 1
 
 
-def test_a_corrupted_image_cache_is_one_line_and_trains_nothing(tmp_path, capfd, monkeypatch):
+def test_data_prepare_makes_a_damaged_cache_anew_without_a_word(tmp_path, capfd, monkeypatch):
     from test_data import Squares
 
     monkeypatch.setenv("TFCOLLAPSE_CACHE", str(tmp_path / "cache"))
     Squares(data_dir=tmp_path / "tfds").download_and_prepare()
-    assert main(["data", "prepare", "squares", "--data-dir", str(tmp_path / "tfds")]) == 0
-    (train,) = (tmp_path / "cache").glob("*/train.npy")
-    train.write_bytes(train.read_bytes()[:-1])
+    prepare = ["data", "prepare", "squares", "--data-dir", str(tmp_path / "tfds")]
     capfd.readouterr()
-    arguments = [
-        *SMOKE,
-        "--set",
-        "data.name=squares",
-        "--data-dir",
-        str(tmp_path / "tfds"),
-        "--out",
-        str(tmp_path / "out"),
-    ]
-    assert main(arguments) == 2
-    said = capfd.readouterr().err
-    assert "is damaged: delete it" in said
-    assert said.count("\n") == 1
-    assert not (tmp_path / "out").exists()
+    assert main(prepare) == 0
+    said = capfd.readouterr()
+    assert said.out == "squares 1.2.3: 30 train and 7 test images of (10, 8, 3)\n"
+    assert said.err == ""
+    (train,) = (tmp_path / "cache").glob("*/train.npy")
+    content = train.read_bytes()
+    train.write_bytes(content[:-1])
+    assert main(prepare) == 0
+    assert capfd.readouterr() == said
+    assert train.read_bytes() == content
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"run_id,depth\na,2\n", b"depth\n2\n"])

@@ -293,7 +293,7 @@ def test_figure_1_right_and_2_are_the_paper_s_grids():
 
 @real_data
 def test_a_grayscale_dataset_given_to_a_colour_study_is_one_line_before_it_is_decoded(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("tfcollapse.data.dataset._prepare", lambda *arguments: pytest.fail("it decoded"))
+    monkeypatch.setattr("tfcollapse.data.image_cache.write", lambda *arguments: pytest.fail("it decoded"))
     arguments = ["sweep", "fig1_middle", "--set", "data.name=fashion_mnist", "--set", "data.resize=[32,32]"]
     assert cli.main([*arguments, "--out", str(tmp_path)]) == 2
     assert "Data.channels: expected 3, received fashion_mnist, whose images have 1" in capsys.readouterr().err

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-import hashlib
 import importlib.resources
-import json
 import os
 import pathlib
 import re
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from tfcollapse.backend import import_tensorflow
 from tfcollapse.config.declaration import Data
 from tfcollapse.data import image_cache, image_files, tfds
-from tfcollapse.data.image_cache import Dataset, cache_directory
+from tfcollapse.data.image_cache import Dataset, Entry
+from tfcollapse.data.pixels import Pixels
+from tfcollapse.data.preparation import Preparation
+from tfcollapse.data.splits import Split
 from tfcollapse.data.tfds import MINI
+from tfcollapse.data.tfds_download import download
 from tfcollapse.errors import ConfigError, DataError
-
-PREPARATION: dict[str, tuple[tuple[int, ...] | None, tuple[int, ...] | None]] = {
-    "celeb_a": ((45, 173, 25, 153), (64, 64)),
-}
-"""The crop (top, bottom, left, right) and the size (height, width) of datasets whose images the paper prepares.
-
-The values for CelebA come from the same authors' earlier code. None stands for no crop or no resize.
-"""
 
 
 def load(data: Data, *, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
@@ -50,17 +43,8 @@ def load(data: Data, *, data_dir: str | os.PathLike[str] | None = None) -> Datas
             f"dataset name '{data.name}': expected one such as cifar10 or imagenet_resized/64x64, or a .npy or .npz "
             "file of images"
         )
-    elif data.name == MINI:
-        dataset = _mini(data)
     else:
-        directory = tfds.prepared_directory(data.name, data_dir) or tfds.download(data.name, data_dir)
-        described = tfds.described_shape(directory)
-        if described is not None:  # checked here, before every image is decoded in vain
-            _check_channels(data, described[-1])
-        cached = _cache_path(data, directory)
-        if not cached.exists():
-            _prepare(data, directory, cached)
-        dataset = image_cache.read(cached)
+        dataset = _mini(data) if data.name == MINI else _from_tfds(data, data_dir)
     _check_channels(data, dataset.image_shape[-1])
     return dataclasses.replace(
         dataset, train=_first(dataset.train, data.train, "train"), test=_first(dataset.test, data.test, "test")
@@ -92,13 +76,11 @@ def expected_shape(data: Data, data_dir: str | os.PathLike[str] | None = None) -
         size = image_files.image_shape(data.name)
     elif data.name != MINI:
         directory = tfds.prepared_directory(data.name, data_dir)
-        size = tfds.described_shape(directory) if directory else None
-    crop, resize = _preparation(data)
-    if crop and size:
-        size = (crop[1] - crop[0], crop[3] - crop[2], size[2])
-    channels = size[2] if size else data.channels
-    height, width = resize or (size or (None, None))[:2]
-    return (height, width, channels) if height and width and channels else None
+        size = tfds.image_feature(directory, data.name).shape if directory else None
+    preparation = Preparation.of(data)
+    if size:
+        return preparation.shape(size)
+    return (*preparation.resize[:2], data.channels) if preparation.resize and data.channels else None
 
 
 def _mini(data: Data) -> Dataset:
@@ -106,85 +88,54 @@ def _mini(data: Data) -> Dataset:
     with importlib.resources.as_file(resource) as path, np.load(path, allow_pickle=False) as arrays:
         splits = {name: arrays[name] for name in ("train", "test")}
     if data.crop or data.resize:  # only the images that are asked for are prepared
-        chosen = {name: images[: getattr(data, name)] for name, images in splits.items()}
-        splits = {
-            name: np.stack([_crop_and_resize(image, data) for image in images]) for name, images in chosen.items()
-        }
+        splits = _prepared({name: images[: getattr(data, name)] for name, images in splits.items()}, data)
     for images in splits.values():
         images.setflags(write=False)
     sums = {split: image_cache.sha256_of(images) for split, images in splits.items()}
     return Dataset(**splits, source=f"{MINI} (Fashion-MNIST 3.0.1)", sha256=sums)
 
 
+def _prepared(splits: dict[str, np.ndarray], data: Data) -> dict[str, np.ndarray]:
+    preparation, pixels = Preparation.of(data), Pixels((28, 28, 1), np.dtype(np.uint8), 255)
+    preparation.check_room(pixels, sum(len(images) for images in splits.values()), None)
+    return {name: np.stack([preparation(image, pixels) for image in images]) for name, images in splits.items()}
+
+
 def _from_file(data: Data) -> Dataset:
-    digest, name = image_files.digest(data.name), pathlib.PurePath(data.name).name
+    digest, path = image_files.digest(data.name), pathlib.Path(data.name).expanduser()
     described = image_files.image_shape(data.name)
     if described is not None:  # checked here, before every image is written in vain
         _check_channels(data, described[-1])
-    key = hashlib.sha256(image_cache.FORMAT + json.dumps([digest, *_preparation(data)]).encode()).hexdigest()[:12]
-    cached = cache_directory() / f"{name}-{key}"
-    if not cached.exists():
-        prepare = functools.partial(_crop_and_resize, data=data)
-        image_cache.write(cached, f"{name} (sha256 {digest})", image_files.splits(data.name), prepare)
-    return image_cache.read(cached)
+    entry = Entry(path.name, str(path.absolute()), digest, Preparation.of(data))
+    return _cached(entry, lambda: (image_files.splits(data.name), f"{path.name} (sha256 {digest})"))
+
+
+def _from_tfds(data: Data, data_dir: str | os.PathLike[str] | None) -> Dataset:
+    directory = tfds.prepared_directory(data.name, data_dir) or download(data.name, data_dir)
+    feature = tfds.image_feature(directory, data.name)
+    if feature.shape is not None:  # checked here, before every image is decoded in vain
+        _check_channels(data, feature.shape[-1])
+    name = tfds.full_name(data.name, directory)
+    label = f"{name.replace('/', '-')}-{directory.name}"
+    entry = Entry(label, str(directory.absolute()), tfds.content(directory).hex(), Preparation.of(data))
+    return _cached(entry, lambda: tfds.splits(directory, name, feature.name))
+
+
+def _cached(entry: Entry, open_splits: Callable[[], tuple[Mapping[str, Split], str]]) -> Dataset:
+    """Return the images of an entry of the cache, which is written first where it has to be."""
+    dataset = image_cache.read(entry)
+    if dataset is None:
+        splits, source = open_splits()
+        image_cache.write(entry, source, splits)
+        dataset = image_cache.read(entry)
+    if dataset is None:
+        raise DataError(
+            f"image cache '{entry.path}': damaged as soon as it was written: set TFCOLLAPSE_CACHE to another disk"
+        )
+    return dataset
 
 
 def _first(images: np.ndarray, count: int | None, split: str) -> np.ndarray:
     if count is not None and count > len(images):
         raise ConfigError(f"Data.{split}: expected at most the {len(images)} images there are, received {count}")
     return images[:count]
-
-
-def _cache_path(data: Data, directory: pathlib.Path) -> pathlib.Path:
-    crop, resize = _preparation(data)
-    info = (directory / "dataset_info.json").read_bytes()
-    key = hashlib.sha256(image_cache.FORMAT + info + json.dumps([crop, resize]).encode()).hexdigest()[:12]
-    return cache_directory() / f"{data.name.replace('/', '-')}-{directory.name}-{key}"
-
-
-def _preparation(data: Data) -> tuple[tuple[int, ...] | None, tuple[int, ...] | None]:
-    crop, resize = PREPARATION.get(data.name, (None, None))
-    return data.crop or crop, data.resize or resize
-
-
-def _prepare(data: Data, directory: pathlib.Path, target: pathlib.Path) -> None:
-    """Decode both splits into the cache directory `target`.
-
-    The directory appears whole or not at all, also where another process prepares it at the same time.
-    """
-    import_tensorflow()
-    import tensorflow_datasets
-
-    with tfds.reading(directory):
-        builder = tensorflow_datasets.builder_from_directory(directory)
-    if "image" not in builder.info.features:
-        raise DataError(f"dataset '{data.name}': expected a feature 'image', it has {', '.join(builder.info.features)}")
-    splits = {"train": "train", "test": "test" if "test" in builder.info.splits else "validation"}
-    missing = [split for split in splits.values() if split not in builder.info.splits]
-    if missing:
-        raise DataError(
-            f"dataset '{data.name}': expected a split '{missing[0]}', it has {', '.join(builder.info.splits)}"
-        )
-    images = {
-        split: (builder.info.splits[name].num_examples, tfds.images(builder, name)) for split, name in splits.items()
-    }
-    prepare = functools.partial(_crop_and_resize, data=data)
-    image_cache.write(target, f"{data.name} {builder.info.version}", images, prepare)
-
-
-def _crop_and_resize(image: np.ndarray, data: Data) -> np.ndarray:
-    crop, resize = _preparation(data)
-    if crop:
-        top, bottom, left, right = crop
-        if not (top < bottom <= image.shape[0] and left < right <= image.shape[1]):
-            raise ConfigError(
-                f"Data.crop: expected (top, bottom, left, right) inside {image.shape[:2]}, received {crop}"
-            )
-        image = image[top:bottom, left:right]
-    if resize and image.shape[:2] != tuple(resize):
-        import_tensorflow()
-        import tensorflow as tf
-
-        smooth = tf.image.resize(image, resize, method="bilinear", antialias=True)
-        image = np.clip(np.rint(smooth.numpy()), 0, 255).astype(np.uint8)
-    return image

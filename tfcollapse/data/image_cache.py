@@ -4,23 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
 import pathlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tfcollapse.data.array_files import header_of
+from tfcollapse.data.pixels import Pixels, survey
+from tfcollapse.data.preparation import Preparation
+from tfcollapse.data.splits import Split
 from tfcollapse.data.tfds import line_of
 from tfcollapse.errors import DataError
 
-FORMAT = b"2"
+_FORMAT = 2
 """The version of what a directory of the cache holds, a part of its name."""
+_WRITING = ".writing-"
+"""How the name of a directory that is being written begins. Its writer holds a lock on it."""
+_UNLOCKED_SECONDS = 60.0
+"""The age from which an unlocked directory of that name is what a killed writer left behind."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,7 @@ class Dataset:
 
     Attributes:
       train, test: uint8 [n, height, width, channels], read-only.
-      source: the name and version of the dataset, as records state them.
+      source: the name and version of the dataset, and what was made of it, as records state them.
       sha256: of the pixels of each split as it was summed, in C order; `train` and `test` may be its first images.
     """
 
@@ -51,9 +61,31 @@ class Dataset:
         return height, width, channels
 
 
-def sha256_of(images: np.ndarray) -> str:
-    """Return the sha256 of the pixels of `images`, in C order."""
-    return hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
+@dataclass(frozen=True)
+class Entry:
+    """One directory of the cache: what it was made from.
+
+    Attributes:
+      label: a readable start of the directory's name.
+      origin: the path of the file or of the prepared dataset.
+      content: a checksum of what lies there.
+      preparation: what is done to every image.
+    """
+
+    label: str
+    origin: str
+    content: str
+    preparation: Preparation
+
+    @property
+    def path(self) -> pathlib.Path:
+        """Return the directory: other content or another preparation has another one."""
+        key = json.dumps([_FORMAT, self.content, self.preparation.crop, self.preparation.resize])
+        return cache_directory() / f"{self.label}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
+
+
+class _DamagedError(Exception):
+    """A directory of the cache that does not hold what was written."""
 
 
 def cache_directory() -> pathlib.Path:
@@ -61,113 +93,190 @@ def cache_directory() -> pathlib.Path:
     return pathlib.Path(os.environ.get("TFCOLLAPSE_CACHE", "~/.cache/tfcollapse")).expanduser()
 
 
-def write(
-    target: pathlib.Path,
-    source: str,
-    splits: Mapping[str, tuple[int, Iterator[np.ndarray]]],
-    prepare: Callable[[np.ndarray], np.ndarray],
-) -> None:
-    """Write the images of every split into the new directory `target`, whole or not at all.
+def sha256_of(images: np.ndarray) -> str:
+    """Return the sha256 of the pixels of `images`, in C order."""
+    return hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
 
-    Another process may write the same directory at the same time. The first one to finish puts it in place, and the
-    images of the other are dropped.
 
-    Args:
-      target: the directory, inside `cache_directory()`.
-      source: the name and version of the dataset, as records state them.
-      splits: for "train" and "test" the number of images, and an iterator over them, each uint8 [height, width,
-        channels].
-      prepare: a function that crops and resizes one image before it is written.
+def read(entry: Entry) -> Dataset | None:
+    """Map the images of an entry, after a comparison of their checksums; None where they have to be written.
+
+    A damaged entry is removed.
 
     Raises:
-      DataError: the prepared images are not uint8 or differ in size, or the disk cannot be written.
+      DataError: this user may not read the entry, or not remove a damaged one.
     """
+    try:
+        return _read(entry.path)
+    except FileNotFoundError:
+        return None
+    except _DamagedError:
+        pass
+    with _locked(entry.path.parent):  # another process may have put a sound one in its place meanwhile
+        try:
+            return _read(entry.path)
+        except FileNotFoundError:
+            return None
+        except _DamagedError as error:
+            _discard(entry.path, str(error))
+            return None
+
+
+def _read(folder: pathlib.Path) -> Dataset:
+    if not os.path.lexists(folder):
+        raise FileNotFoundError(folder)
+    try:
+        meta = json.loads((folder / "meta.json").read_text())
+        arrays = {}
+        for split in ("train", "test"):
+            shape, checksum = _header_and_sha256(folder / f"{split}.npy")
+            if [list(shape), checksum] != [meta["shapes"][split], meta["sha256"][split]]:
+                raise ValueError(f"{split}.npy has other pixels than were written")
+            arrays[split] = np.load(folder / f"{split}.npy", mmap_mode="r", allow_pickle=False)
+        return Dataset(train=arrays["train"], test=arrays["test"], source=meta["source"], sha256=meta["sha256"])
+    except PermissionError as error:
+        raise DataError(f"image cache '{folder}': {error.strerror}; set TFCOLLAPSE_CACHE to one of your own") from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _DamagedError(line_of(error)) from None
+
+
+def write(entry: Entry, source: str, splits: Mapping[str, Split]) -> None:
+    """Write the images of both splits as an entry of the cache, whole or not at all.
+
+    Another process may write the same entry at the same time. The first one to finish puts it in place, and the images
+    of the other are dropped. Entries of what the same origin held before are removed, and what killed writers left.
+
+    Args:
+      entry: what the images are made from.
+      source: the name and version of the dataset, as records state them.
+      splits: the images of "train" and "test".
+
+    Raises:
+      DataError: the prepared images differ in size, their numbers cannot be taken, or the disk cannot hold them.
+      ConfigError: the images do not have the crop.
+    """
+    target = entry.path
+    pixels = survey(splits, f"dataset '{source}'")
+    entry.preparation.check_room(pixels, sum(split.count for split in splits.values()), target.parent)
     with _new_directory(target) as folder:
-        sums = {
-            split: _decode(source, images, count, prepare, folder / f"{split}.npy")
-            for split, (count, images) in splits.items()
+        written = {
+            name: _decode(source, split, pixels, entry.preparation, folder / f"{name}.npy")
+            for name, split in splits.items()
         }
-        (folder / "meta.json").write_text(json.dumps({"source": source, "sha256_pixels": sums}, indent=1))
+        meta = {
+            "source": source + pixels.note,
+            "origin": entry.origin,
+            "content": entry.content,
+            "shapes": {name: shape for name, (shape, _) in written.items()},
+            "sha256": {name: checksum for name, (_, checksum) in written.items()},
+        }
+        (folder / "meta.json").write_text(json.dumps(meta, indent=1))
+    _sweep(entry)
 
 
 @contextlib.contextmanager
 def _new_directory(target: pathlib.Path) -> Iterator[pathlib.Path]:
     folder = None
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        folder.chmod(0o755)  # several users may share a cache
-        yield folder
-        folder.rename(target)
-    except OSError as error:
-        # Another process may have written the same images there meanwhile. Its images serve as well.
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-            raise DataError(f"image cache '{target}': {error.strerror}: free space, or set TFCOLLAPSE_CACHE") from None
-    finally:
-        if folder is not None and folder.exists():
-            shutil.rmtree(folder)
+    with contextlib.ExitStack() as stack:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{_WRITING}{target.name}-", dir=target.parent))
+            stack.enter_context(_locked(folder))
+            folder.chmod(0o755)  # several users may share a cache
+            yield folder
+            folder.rename(target)
+        except OSError as error:
+            # Another process may have written the same images there meanwhile. Its images serve as well.
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise DataError(
+                    f"image cache '{target}': {error.strerror}: free space, or set TFCOLLAPSE_CACHE"
+                ) from None
+        finally:
+            if folder is not None and folder.exists():
+                shutil.rmtree(folder)
 
 
 def _decode(
-    source: str,
-    images: Iterator[np.ndarray],
-    count: int,
-    prepare: Callable[[np.ndarray], np.ndarray],
-    path: pathlib.Path,
-) -> str:
-    """Write one split to the .npy file `path`, and return the sha256 of its pixels.
+    source: str, split: Split, pixels: Pixels, preparation: Preparation, path: pathlib.Path
+) -> tuple[list[int], str]:
+    """Write one split to the .npy file `path`, and return its shape and the sha256 of its pixels.
 
     The images are written one after another: a full disk would kill a process that writes through a memory map.
     """
-    shape: tuple[int, ...] | None = None
+    shape = [split.count, *preparation.shape(pixels.shape)]
+    checksum, written = hashlib.sha256(), 0
     with path.open("wb") as file:
-        for original in images:
-            image = prepare(original)
-            if shape is None:
-                shape = image.shape
-                header = {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)}
-                np.lib.format.write_array_header_1_0(file, header)
-            if image.shape != shape or image.dtype != np.uint8:
+        header: dict[str, Any] = {"descr": "|u1", "fortran_order": False, "shape": tuple(shape)}
+        np.lib.format.write_array_header_1_0(file, header)
+        for original in split.read():
+            image = preparation(original, pixels)
+            if [*image.shape] != shape[1:]:
                 raise DataError(
-                    f"dataset '{source}': expected uint8 images of one size, received {shape} and {image.shape}: "
+                    f"dataset '{source}': expected images of one size, received {pixels.shape} and {original.shape}: "
                     "set data.crop or data.resize"
                 )
             file.write(image.tobytes())
-    return _sha256(path)
+            checksum.update(image.tobytes())
+            written += 1
+    if written != split.count:
+        raise DataError(f"dataset '{source}': expected {split.count} images, as it says, received {written}")
+    return shape, checksum.hexdigest()
 
 
-def _sha256(path: pathlib.Path) -> str:
-    """Return the sha256 of the pixels in a .npy file; its header may differ with the version of NumPy."""
-    with path.open("rb") as file:
-        header_of(file)
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _header_and_sha256(path: pathlib.Path) -> tuple[tuple[int, ...], str]:
+    """Return the shape that a .npy file states, and the sha256 of its pixels alone.
 
-
-def header_of(file: Any) -> tuple[tuple[int, ...], np.dtype]:
-    """Read the header of an open .npy file, and return the shape and the type that it states. Raises ValueError."""
-    version = np.lib.format.read_magic(file)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read_header(file)
-    return shape, dtype
-
-
-def read(folder: pathlib.Path) -> Dataset:
-    """Map the images that `write` wrote in the directory `folder`, after a comparison of their checksums.
-
-    Raises:
-      DataError: the cache is damaged, or this user may not read it.
+    The bytes of a header may differ with the version of NumPy.
     """
-    advice = f"image cache '{folder}' is damaged: delete it, and the next start makes it anew"
-    try:
+    with path.open("rb") as file:
+        shape, _ = header_of(file)
+        return shape, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sweep(entry: Entry) -> None:
+    """Remove what nobody needs: entries of the origin's earlier content, and the directories of killed writers."""
+    for folder in entry.path.parent.iterdir():
+        with contextlib.suppress(OSError):
+            if folder.name.startswith(_WRITING):
+                if time.time() - folder.stat().st_mtime > _UNLOCKED_SECONDS:
+                    with _locked(folder, wait=False):
+                        shutil.rmtree(folder)
+            elif folder.name.startswith(entry.label) and _is_older(folder, entry):
+                shutil.rmtree(folder)
+
+
+def _is_older(folder: pathlib.Path, entry: Entry) -> bool:
+    """Return whether a directory holds what the origin of `entry` held before."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         meta = json.loads((folder / "meta.json").read_text())
-        sums, arrays = meta["sha256_pixels"], {}
-        for split, expected in sums.items():
-            received = _sha256(folder / f"{split}.npy")
-            if received != expected:
-                raise DataError(f"{advice} ({split}.npy: expected sha256 {expected[:12]}, received {received[:12]})")
-            arrays[split] = np.load(folder / f"{split}.npy", mmap_mode="r", allow_pickle=False)
-        return Dataset(train=arrays["train"], test=arrays["test"], source=meta["source"], sha256=sums)
-    except PermissionError as error:
-        raise DataError(f"image cache '{folder}': {error.strerror}; set TFCOLLAPSE_CACHE to one of your own") from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise DataError(f"{advice} ({line_of(error)})") from None
+        return meta["origin"] == entry.origin and meta["content"] != entry.content
+    return False
+
+
+def _discard(folder: pathlib.Path, reason: str) -> None:
+    """Remove a damaged entry: a directory, or whatever stands in its place."""
+    try:
+        if folder.is_dir() and not folder.is_symlink():
+            aside = pathlib.Path(tempfile.mkdtemp(prefix=_WRITING, dir=folder.parent))
+            folder.rename(aside)  # at once, so that no other process finds half of it
+            shutil.rmtree(aside)
+        else:
+            folder.unlink()
+    except FileNotFoundError:
+        return  # another process has removed it
+    except OSError as error:
+        raise DataError(
+            f"image cache '{folder}' is damaged ({reason}) and cannot be removed ({error.strerror}): set "
+            "TFCOLLAPSE_CACHE to one of your own"
+        ) from None
+
+
+@contextlib.contextmanager
+def _locked(folder: pathlib.Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a lock on a directory; without `wait`, an OSError says that another process holds it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import pathlib
-import zipfile
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from tfcollapse.data.array_files import SUFFIXES, ArrayFile
+from tfcollapse.data.pixels import check_image
+from tfcollapse.data.splits import HELD_OUT, Split, cut
 from tfcollapse.errors import DataError
 
-SUFFIXES = (".npy", ".npz")
-HELD_OUT = 10
-"""Every tenth image is held out where a file has no test split. Every run holds out the same images."""
-_SPLITS = {"train": ("train", "x_train"), "test": ("test", "x_test")}
+NAMES = {"train": ("train", "x_train"), "test": ("test", "x_test")}
 """The names that an array may have in a .npz file, by split."""
+_Header = tuple[tuple[int, ...], np.dtype[Any]]
 
 
 def is_file(name: str) -> bool:
@@ -30,6 +31,7 @@ def digest(name: str) -> str:
     Raises:
       DataError: the file cannot be read.
     """
+    ArrayFile(name)  # which refuses what is no regular file
     try:
         with pathlib.Path(name).expanduser().open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:12]
@@ -37,99 +39,76 @@ def digest(name: str) -> str:
         raise DataError(f"data.name '{name}': {error.strerror or error}: expected a .npy or .npz file") from None
 
 
-def splits(name: str) -> dict[str, tuple[int, Iterator[np.ndarray]]]:
+def splits(name: str) -> dict[str, Split]:
     """Open the images of a file.
 
     A .npy file holds one array, of which every tenth image becomes the test split. A .npz file holds two arrays,
-    `train` and `test` (or `x_train` and `x_test`), or one array alone, which is split in the same way. The images are
-    [n, height, width] or [n, height, width, channels]; the former get one channel.
-
-    Returns:
-      For "train" and "test" the number of images, and an iterator over them, each uint8 [height, width, channels].
+    `train` and `test` (or `x_train` and `x_test`), or one array of images alone, which is split in the same way. The
+    images are [n, height, width] or [n, height, width, channels], of any numbers; the former get one channel.
 
     Raises:
-      DataError: the file is damaged, its arrays are not uint8 images of one size, or it holds too few images to split.
+      DataError: the file is damaged, its arrays are not images of one size and type, or it holds too few to split.
     """
-    try:
-        arrays = _arrays(name, pathlib.Path(name).expanduser())
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"data.name '{name}' cannot be read as an array: {error}") from None
-    checked = {split: _checked(name, split, array) for split, (array, _) in arrays.items()}
-    if len({array.shape[1:] for array in checked.values()}) > 1:
-        shapes = " and ".join(str(array.shape) for array in checked.values())
-        raise DataError(f"data.name '{name}': expected train and test images of one size, received {shapes}")
-    return {split: (len(rows), _images(checked[split], rows)) for split, (_, rows) in arrays.items()}
+    file = ArrayFile(name)
+    chosen = _chosen(name, file)
+    for header in chosen.values():
+        _check(name, *header)
+    if len({(shape[1:], dtype) for shape, dtype in chosen.values()}) > 1:
+        received = " and ".join(f"{dtype} {shape}" for shape, dtype in chosen.values())
+        raise DataError(f"data.name '{name}': expected train and test images of one size and type, received {received}")
+    opened = {key: _opened(file[key]) for key in chosen}
+    if len(opened) == 2:
+        return dict(zip(NAMES, opened.values(), strict=True))
+    (images,) = opened.values()
+    if images.count < HELD_OUT:
+        raise DataError(f"data.name '{name}': expected at least {HELD_OUT} images, received {images.count}")
+    return cut(images)
 
 
 def image_shape(name: str) -> tuple[int, int, int] | None:
     """Return (height, width, channels) of a file's images from its header alone; None where it does not tell."""
     try:
-        for shape in _headers(pathlib.Path(name).expanduser()):
-            if len(shape) in (3, 4):
-                height, width, channels = (*shape[1:], 1)[:3]
-                return height, width, channels
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+        shape, _ = next(iter(_chosen(name, ArrayFile(name)).values()))
+    except DataError:
         return None
-    return None
+    height, width, channels = (*shape[1:], 1)[:3] if len(shape) in (3, 4) else (0, 0, 0)
+    return (height, width, channels) if min(height, width, channels) > 0 else None
 
 
-def _arrays(name: str, path: pathlib.Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return for each split its array, and the indices of the images of the array that belong to the split."""
-    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-    if isinstance(loaded, np.ndarray):
-        return _split(name, loaded)
-    with loaded:
-        keys = {split: next((key for key in names if key in loaded), None) for split, names in _SPLITS.items()}
-        if all(keys.values()):
-            arrays = {split: loaded[key] for split, key in keys.items()}
-            return {split: (array, np.arange(len(array) if array.ndim else 0)) for split, array in arrays.items()}
-        if len(loaded.files) == 1:
-            return _split(name, loaded[loaded.files[0]])
+def _chosen(name: str, file: ArrayFile) -> dict[str, _Header]:
+    """Return the headers of the arrays of train and of test, in this order, or of the one array of images."""
+    keys = [next((key for key in names if key in file.headers), None) for names in NAMES.values()]
+    if all(key is not None for key in keys):
+        return {key: file.headers[key] for key in keys if key is not None}
+    images = [key for key, (shape, dtype) in file.headers.items() if len(shape) in (3, 4) and dtype.kind in "buif"]
+    keys = list(file.headers) if len(file.headers) == 1 else images
+    if len(keys) != 1:
         raise DataError(
-            f"data.name '{name}': expected arrays train and test, or one array, received {', '.join(loaded.files)}"
+            f"data.name '{name}': expected arrays train and test, or one array, received {', '.join(file.headers)}"
         )
+    return {key: file.headers[key] for key in keys if key is not None}
 
 
-def _split(name: str, array: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    if array.ndim < 1 or len(array) < HELD_OUT:
-        raise DataError(f"data.name '{name}': expected at least {HELD_OUT} images, received shape {array.shape}")
-    rows = np.arange(len(array))
-    held_out = rows % HELD_OUT == HELD_OUT - 1
-    return {"train": (array, rows[~held_out]), "test": (array, rows[held_out])}
-
-
-def _checked(name: str, split: str, array: np.ndarray) -> np.ndarray:
-    if array.dtype != np.uint8:
+def _check(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    if dtype.hasobject:
+        return  # the file itself refuses these
+    if len(shape) not in (3, 4) or 0 in shape:
         raise DataError(
-            f"data.name '{name}': expected uint8 images, 0 to 255, received {array.dtype} ({split}): convert them, "
-            "such as (255 * x).round().astype('uint8') where x is in [0, 1]"
+            f"data.name '{name}': expected [n, height, width] or [n, height, width, channels], received {dtype} of "
+            f"shape {shape}"
         )
-    if array.ndim not in (3, 4) or 0 in array.shape:
+    if len(shape) == 3 and shape[2] == 3:
         raise DataError(
-            f"data.name '{name}': expected [n, height, width] or [n, height, width, channels], received {array.shape} "
-            f"({split})"
+            f"data.name '{name}': expected [n, height, width] or [n, height, width, channels], received {shape}, which "
+            "looks like one image in colour: several are np.stack([...])"
         )
-    return array
+    check_image((*shape[1:], 1)[:3], dtype, f"data.name '{name}'")
 
 
-def _images(array: np.ndarray, rows: np.ndarray) -> Iterator[np.ndarray]:
-    for row in rows:
-        image = np.array(array[row])
-        yield image if image.ndim == 3 else image[..., None]  # grey images get a channel axis
+def _opened(array: np.ndarray) -> Split:
+    return Split(len(array), functools.partial(_images, array))
 
 
-def _headers(path: pathlib.Path) -> Iterator[tuple[int, ...]]:
-    if path.suffix == ".npy":
-        with path.open("rb") as file:
-            yield _header(file)
-        return
-    with zipfile.ZipFile(path) as archive:
-        for member in archive.namelist():
-            with archive.open(member) as file:
-                yield _header(file)
-
-
-def _header(file: Any) -> tuple[int, ...]:
-    version = np.lib.format.read_magic(file)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    return read_header(file)[0]
+def _images(array: np.ndarray) -> Iterator[np.ndarray]:
+    for image in array:
+        yield np.array(image if image.ndim == 3 else image[..., None])  # grey images get a channel axis

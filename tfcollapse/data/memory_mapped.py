@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import mmap
+import os
+import pathlib
 from collections.abc import Iterator
 
 import numpy as np
@@ -39,3 +41,12 @@ def _release(images: np.ndarray) -> None:
         owner = owner.base
     if isinstance(owner, mmap.mmap):
         owner.madvise(mmap.MADV_DONTNEED)
+
+
+def free_memory() -> int:
+    """Return the bytes of memory that are free or can be made free; those of the machine where that is not known."""
+    try:
+        lines = pathlib.Path("/proc/meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,19 +1,23 @@
-"""Find datasets that TFDS keeps, download them, and read their images one by one."""
+"""Find datasets that TFDS keeps, tell what they hold, and read their images one by one."""
 
 from __future__ import annotations
 
 import contextlib
-import difflib
 import glob
+import hashlib
 import json
+import logging
+import mmap
 import os
 import pathlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tfcollapse.backend import import_tensorflow
+from tfcollapse.data.splits import HELD_OUT, Split, cut
 from tfcollapse.errors import DataError
 
 MINI = "fashion_mnist_mini"
@@ -44,29 +48,111 @@ def prepared_directory(name: str, data_dir: str | os.PathLike[str] | None) -> pa
     TFDS is not imported for this.
 
     Raises:
-      DataError: the directory of TFDS cannot be read.
+      DataError: the directory of TFDS cannot be read, or several configs of the dataset are prepared and `name` is that
+        of none.
     """
     root, safe = tfds_directory(data_dir), glob.escape(name)
     try:
-        descriptions = [*root.glob(f"{safe}/*/dataset_info.json"), *root.glob(f"{safe}/*/*/dataset_info.json")]
+        versions = [path.parent for path in root.glob(f"{safe}/*/dataset_info.json")]
+        of_configs = [path.parent for path in root.glob(f"{safe}/*/*/dataset_info.json")]
     except (OSError, ValueError, NotImplementedError) as error:
         raise DataError(f"dataset '{name}': cannot read '{root}': {error}") from None
-    versions = [path.parent for path in descriptions]
-    return max(versions, key=lambda path: [int(n) if n.isdigit() else 0 for n in path.name.split(".")], default=None)
+    configs = sorted({directory.parent.name for directory in of_configs})
+    if not versions and len(configs) > 1:
+        raise DataError(
+            f"dataset '{name}': expected one of its prepared configs, {', '.join(f'{name}/{c}' for c in configs)}"
+        )
+    return max(
+        versions or of_configs,
+        key=lambda path: [int(n) if n.isdigit() else 0 for n in path.name.split(".")],
+        default=None,
+    )
 
 
-def described_shape(directory: pathlib.Path) -> tuple[int, int, int] | None:
-    """Return (height, width, channels) of the images of a prepared dataset, from TFDS' description of its features.
+def full_name(name: str, directory: pathlib.Path) -> str:
+    """Return the name of a dataset with the config that was taken where `name` has none."""
+    config = directory.parent.name
+    return name if config == name.rpartition("/")[2] else f"{name}/{config}"
 
-    The result is None where the description does not state them.
+
+@dataclass(frozen=True)
+class ImageFeature:
+    """The feature of a dataset that is taken for its images.
+
+    Attributes:
+      name: of the feature.
+      shape: (height, width, channels) of the images; None where they differ or the description does not state it.
     """
+
+    name: str
+    shape: tuple[int, int, int] | None
+
+
+def image_feature(directory: pathlib.Path, name: str) -> ImageFeature:
+    """Return the feature "image" of a prepared dataset, or else the only one that TFDS declares as an image.
+
+    TFDS is not imported for this.
+
+    Args:
+      directory: of the prepared dataset.
+      name: of the dataset, for messages.
+
+    Raises:
+      DataError: there is no such feature, there are several, or the description is damaged.
+    """
+    with reading(directory):
+        features = dict(json.loads((directory / "features.json").read_text())["featuresDict"]["features"])
+        images = [key for key, feature in features.items() if "image" in feature]
+    if "image" in features:
+        images = ["image"]
+    if len(images) != 1:
+        raise DataError(
+            f"dataset '{name}': expected a feature 'image', or one feature that is an image, it has "
+            f"{', '.join(images or features)}{'' if images else ', and none is an image'}: write the images that you "
+            "mean to a .npy file"
+        )
+    return ImageFeature(images[0], _stated_shape(features[images[0]]))
+
+
+def _stated_shape(feature: dict[str, Any]) -> tuple[int, int, int] | None:
     try:
-        described = json.loads((directory / "features.json").read_text())
-        sizes = described["featuresDict"]["features"]["image"]["image"]["shape"]["dimensions"]
-        height, width, channels = (int(size) for size in sizes)
-    except (OSError, ValueError, KeyError, TypeError):
+        height, width, channels = (int(size) for size in feature["image"]["shape"]["dimensions"])
+    except (ValueError, KeyError, TypeError):
         return None
     return (height, width, channels) if min(height, width, channels) > 0 else None
+
+
+def content(directory: pathlib.Path) -> bytes:
+    """Return a sha256 that identifies what a prepared dataset holds: its descriptions, and its files of examples.
+
+    A TFRecord file has a checksum of every record beside it. Those are read, and the records themselves are not, so
+    that this is quick for a large dataset. Files of other formats are read as a whole.
+
+    Raises:
+      DataError: a file cannot be read.
+    """
+    whole = hashlib.sha256()
+    with reading(directory):
+        for path in sorted(path for path in directory.iterdir() if path.is_file()):
+            whole.update(f"{path.name} {path.stat().st_size} ".encode())
+            if ".tfrecord" in path.name and path.stat().st_size:
+                whole.update(_record_checksums(path))
+            else:
+                with path.open("rb") as file:
+                    whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.digest()
+
+
+def _record_checksums(path: pathlib.Path) -> bytearray:
+    """Return the lengths and checksums of all records: 8 bytes of length, 4 of its CRC, the record, 4 of its CRC."""
+    sums, start = bytearray(), 0
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as records:
+        while start < len(records):
+            sums += records[start : start + 12]
+            start += 12 + int.from_bytes(records[start : start + 8], "little")
+            sums += records[start : start + 4]
+            start += 4
+    return sums
 
 
 def prepared_names(data_dir: str | os.PathLike[str] | None) -> list[str]:
@@ -78,62 +164,6 @@ def prepared_names(data_dir: str | os.PathLike[str] | None) -> list[str]:
     root = tfds_directory(data_dir)
     descriptions = [*root.glob("*/*/dataset_info.json"), *root.glob("*/*/*/dataset_info.json")]
     return [MINI, *sorted({str(path.parent.parent.relative_to(root)) for path in descriptions})]
-
-
-def download(name: str, data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
-    """Let TFDS download and prepare the dataset `name`, and return its directory.
-
-    Raises:
-      DataError: TFDS does not know the dataset, or could not fetch or prepare it.
-    """
-    root = tfds_directory(data_dir)
-    import_tensorflow()
-    import tensorflow_datasets as tfds
-
-    try:
-        builder = tfds.builder(name, data_dir=root, try_gcs=False)
-    except Exception as error:  # noqa: BLE001 - TFDS raises many kinds, also for names and configs it lacks
-        if type(error).__name__ != "DatasetNotFoundError":
-            raise DataError(f"dataset '{name}': {line_of(error)}") from None
-        near = difflib.get_close_matches(name, [MINI, *tfds.list_builders(with_community_datasets=False)], n=1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
-        raise DataError(f"unknown dataset '{name}': expected {MINI}, or a name TFDS knows{hint}") from None
-    advice = (
-        f"run 'tfcollapse data prepare {name}' where there is a network and copy the directory here, or use "
-        f"--set data.name={MINI}, which the package carries"
-    )
-    problem = _unreachable(builder, root)
-    if problem:
-        raise DataError(f"dataset '{name}' is not prepared in '{root}' and could not be fetched ({problem}): {advice}")
-    try:
-        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
-    except Exception as error:  # noqa: BLE001 - whatever stopped TFDS, the user needs the same advice
-        raise DataError(
-            f"dataset '{name}' is not prepared in '{root}' and could not be fetched ({line_of(error)}): {advice}"
-        ) from None
-    directory = prepared_directory(name, data_dir)
-    if directory is None:
-        raise DataError(f"dataset '{name}': TFDS prepared it, but '{root}' does not hold it")
-    return directory
-
-
-def _unreachable(builder: Any, root: pathlib.Path) -> str | None:
-    """Return what prevents a download, as text; None where nothing is seen to prevent it.
-
-    The check is made before TFDS starts, because TFDS itself would retry for three minutes and then leave incomplete
-    files behind.
-    """
-    manual = root / "downloads" / "manual"
-    if manual.is_dir() and any(manual.iterdir()):
-        return None  # TFDS takes original archives from this directory instead
-    import requests
-
-    for url in list(builder.url_infos)[:1]:
-        try:
-            requests.head(url, timeout=15, allow_redirects=True)
-        except requests.RequestException as error:
-            return f"{type(error).__name__}: {url}"
-    return None
 
 
 def line_of(error: BaseException) -> str:
@@ -153,20 +183,69 @@ def reading(directory: Any) -> Iterator[None]:
         ) from None
 
 
-def images(builder: Any, split: str) -> Iterator[np.ndarray]:
-    """Yield the images of a split, in TFDS' order: [height, width, channels].
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the warnings of TFDS and absl from the terminal, about things that no user can change; errors stay."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def splits(directory: pathlib.Path, name: str, feature: str) -> tuple[dict[str, Split], str]:
+    """Open the images of a prepared dataset.
+
+    The test split is TFDS' "test", or "validation" where it has none. Of a dataset with neither, every tenth image of
+    "train" is the test split, in the order of TFDS.
+
+    Args:
+      directory: of the prepared dataset.
+      name: of the dataset, for messages.
+      feature: the name of the feature that holds the images.
+
+    Returns:
+      The splits "train" and "test"; the dataset's full name and version, and what was cut.
 
     Raises:
-      DataError: the files are damaged.
+      DataError: the dataset is damaged, or has no split "train".
     """
+    import_tensorflow()
+    with quiet(), reading(directory):
+        import tensorflow_datasets
+
+        builder = tensorflow_datasets.builder_from_directory(directory)
+        counts = {split: int(info.num_examples) for split, info in builder.info.splits.items() if info.num_examples}
+    source = f"{name} {builder.info.version}" + ("" if feature == "image" else f", feature '{feature}'")
+    if "train" not in counts:
+        raise DataError(
+            f"dataset '{name}': expected a split 'train', it has {', '.join(counts) or 'no images'}: write the images "
+            "that you mean to a .npy file"
+        )
+
+    def opened(split: str) -> Split:
+        return Split(counts[split], lambda: _images(builder, split, feature))
+
+    test = next((split for split in ("test", "validation") if split in counts), None)
+    if test is not None:
+        return {"train": opened("train"), "test": opened(test)}, source
+    if counts["train"] < HELD_OUT:
+        raise DataError(f"dataset '{name}': expected at least {HELD_OUT} images, received {counts['train']}")
+    return cut(opened("train")), f"{source} (its only split is train: every {HELD_OUT}th image is the test split)"
+
+
+def _images(builder: Any, split: str, feature: str) -> Iterator[np.ndarray]:
+    """Yield the images of a split, in TFDS' order. Raises DataError where the files are damaged."""
     import tensorflow_datasets as tfds
 
-    with reading(builder.data_path):
-        dataset = builder.as_dataset(split=split, decoders=tfds.decode.PartialDecoding({"image": True}))
+    with quiet(), reading(builder.data_path):
+        dataset = builder.as_dataset(split=split, decoders=tfds.decode.PartialDecoding({feature: True}))
         examples = iter(tfds.as_numpy(dataset))
     while True:
         with reading(builder.data_path):
             example = next(examples, None)
         if example is None:
             return
-        yield example["image"]
+        yield example[feature]

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from tfcollapse.data.array_files import SUFFIXES, ArrayFile
+from tfcollapse.data.image_files import NAMES
 from tfcollapse.data.memory_mapped import blocks
-from tfcollapse.errors import ConfigError
+from tfcollapse.errors import ConfigError, DataError
 
-SUFFIXES = (".npy", ".npz")
 FIRST = 10_000
 """The examples that are taken from an iterable, which may have no end, where nothing else is said."""
-_TRAIN = ("train", "x_train")
-"""The names of the training data in a .npz file of several arrays, as in `data.image_files`."""
 _BLOCK_NUMBERS = 1 << 22
 
 
@@ -106,17 +104,15 @@ def _open(path: pathlib.Path) -> Any:
             f"tfcollapse.load(tfcollapse.Data(name='{path}')).train"
         )
     try:
-        loaded = np.load(path.expanduser(), mmap_mode="r", allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            names = loaded.files if len(loaded.files) == 1 else [name for name in _TRAIN if name in loaded.files]
-            if names:
-                return loaded[names[0]]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"data: '{path}' cannot be read as an array: {error}") from None
+        file = ArrayFile(str(path), "data:")
+        names = list(file.headers)
+        chosen = names if len(names) == 1 else [name for name in NAMES["train"] if name in names]
+        if chosen:
+            return file[chosen[0]]
+    except DataError as error:
+        raise ConfigError(str(error)) from None
     raise ConfigError(
-        f"data: expected one array in '{path}', or one named train, received {', '.join(loaded.files)}: write the one "
+        f"data: expected one array in '{path}', or one named train, received {', '.join(names)}: write the one "
         f"that the model was trained on into a file of its own, np.save('x.npy', np.load('{path}')[NAME])"
     )
 

@@ -1,0 +1,107 @@
+"""Open the arrays of .npy and .npz files. Their headers are checked before anything is allocated, and nothing runs."""
+
+from __future__ import annotations
+
+import math
+import pathlib
+import stat
+import zipfile
+from collections.abc import Iterator
+from typing import IO, Any
+
+import numpy as np
+
+from tfcollapse.data.memory_mapped import free_memory
+from tfcollapse.errors import DataError
+
+SUFFIXES = (".npy", ".npz")
+_UNREADABLE = (OSError, ValueError, EOFError, KeyError, RuntimeError, NotImplementedError, zipfile.BadZipFile)
+"""What NumPy and zipfile raise for a damaged, encrypted or foreign file."""
+
+
+class ArrayFile:
+    """A file of arrays, of which only the headers are read at first.
+
+    Attributes:
+      headers: for the name of every array its shape and type. A .npy file has one array, named "".
+
+    Args:
+      name: the path; `~` is the home directory, and a symlink is followed.
+      option: what named it, as messages begin.
+
+    Raises:
+      DataError: no such file, no regular file, a damaged header.
+    """
+
+    def __init__(self, name: str, option: str = "data.name"):
+        self._said, self._path = f"{option} '{name}'", pathlib.Path(name).expanduser()
+        try:
+            there = self._path.stat()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise DataError(f"{self._said}: {reason}: expected a .npy or .npz file") from None
+        if not stat.S_ISREG(there.st_mode):
+            raise DataError(f"{self._said}: expected a regular file, .npy or .npz, received {_kind(there.st_mode)}")
+        try:
+            self.headers = dict(self._read_headers(there.st_size))
+        except _UNREADABLE as error:
+            raise self._unreadable(error) from None
+        if not self.headers:
+            raise DataError(f"{self._said}: expected an array, received an archive of none")
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Return an array; that of a .npy file is mapped. Raises DataError."""
+        if self.headers[name][1].hasobject:
+            raise DataError(
+                f"{self._said} cannot be read as an array: it holds Python objects, which are never unpickled: save "
+                "an array of numbers"
+            )
+        shape, dtype = self.headers[name]
+        needed = math.prod(shape) * dtype.itemsize
+        if name and needed > free_memory():  # an archive's array is unpacked in memory
+            raise self._unreadable(MemoryError(f"{needed} bytes unpacked, more than are free: save it as .npy"))
+        try:
+            loaded = np.load(self._path, mmap_mode="r", allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded
+            with loaded:
+                return loaded[name]
+        except (*_UNREADABLE, MemoryError) as error:
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: BaseException) -> DataError:
+        text = " ".join(str(error).split())[:160] or type(error).__name__
+        return DataError(f"{self._said} cannot be read as an array: {text}")
+
+    def _read_headers(self, size: int) -> Iterator[tuple[str, tuple[tuple[int, ...], np.dtype[Any]]]]:
+        if self._path.suffix == ".npy":
+            with self._path.open("rb") as file:
+                yield "", _checked(header_of(file), size - file.tell())
+            return
+        with zipfile.ZipFile(self._path) as archive:
+            for member in archive.infolist():
+                with archive.open(member) as packed:
+                    header = header_of(packed)
+                    yield member.filename.removesuffix(".npy"), _checked(header, member.file_size - packed.tell())
+
+
+def header_of(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Read the header of an open .npy file, and return the shape and the type that it states. Raises ValueError."""
+    version = np.lib.format.read_magic(file)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read_header(file)
+    return shape, dtype
+
+
+def _checked(header: tuple[tuple[int, ...], np.dtype[Any]], there: int) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return a header. Raises ValueError where its array needs more bytes than are there."""
+    shape, dtype = header
+    claimed = math.prod(shape) * dtype.itemsize
+    if min(shape, default=0) < 0 or (claimed > there and not dtype.hasobject):
+        raise ValueError(f"its header claims {shape} of {dtype}, {claimed} bytes, where {there} are there")
+    return header
+
+
+def _kind(mode: int) -> str:
+    kinds = ((stat.S_ISDIR, "a directory"), (stat.S_ISFIFO, "a FIFO"), (stat.S_ISSOCK, "a socket"))
+    return next((name for test, name in kinds if test(mode)), "a device")
