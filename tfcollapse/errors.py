@@ -12,6 +12,8 @@ class UserError(Exception):
     The command line prints it as one line, without a traceback, and exits with status 2.
     """
 
+    _keras_call_info_injected = True  # else Keras adds lines about the arguments of the layer in which it is raised
+
     def __str__(self) -> str:
         """Return the message with every character that cannot be printed escaped.
 

@@ -12,8 +12,10 @@ import keras
 from keras import ops
 
 from tfcollapse.config.declaration import Objective
-from tfcollapse.errors import ConfigError, RunError
-from tfcollapse.models import keras_file, networks, objectives  # noqa: F401 - registers the classes that a saved model names
+from tfcollapse.errors import RunError
+from tfcollapse.models import contract, keras_file, networks, objectives  # noqa: F401 - registers the classes that a saved model names
+from tfcollapse.models.fit import ImageModel
+from tfcollapse.models.fit_inputs import Range, as_numbers
 
 
 class Posterior(NamedTuple):
@@ -53,18 +55,24 @@ class LossTerms(NamedTuple):
 
 
 @keras.saving.register_keras_serializable("tfcollapse")
-class Autoencoder(keras.Model):
+class Autoencoder(ImageModel):
     """An AE or a VAE, as `objective` says.
 
     It trains through `tfcollapse.train`, or as any Keras model through `compile(optimizer)` and
-    `fit(images)`, alone or under a `tf.distribute` strategy.
+    `fit(images)`, alone or under a `tf.distribute` strategy; see `tfcollapse.models.fit.ImageModel`.
 
     Args:
-      encoder: images [batch, h, w, c] to mean [batch, latent], or to (mean, log_variance) for a VAE.
+      encoder: images [batch, h, w, c] to mean [batch, latent], or to (mean, log_variance) for a VAE. A third output,
+        such as the encoder's own sample, is ignored. A dictionary with names of both is taken too.
       decoder: [batch, latent] to [batch, h, w, c].
       objective: the declaration; a plain dict of its fields is taken too.
-      image_shape, latent_dim: taken from the encoder where it has attributes of those names.
+      image_shape, latent_dim: needed where neither the networks' attributes of those names nor their inputs say.
       seed: of the noise that `fit` draws.
+      value_range: the least and the largest value of float images in `fit`, `evaluate` and `predict`, which refuse
+        others; None takes any finite ones, such as standardised data.
+
+    Raises:
+      ConfigError: networks or shapes that do not fit together.
 
     Example:
       >>> model = Autoencoder(*networks.build(Network(), (28, 28, 1), variational=True, seed=0))
@@ -80,24 +88,34 @@ class Autoencoder(keras.Model):
         image_shape: tuple[int, int, int] | None = None,
         latent_dim: int | None = None,
         seed: int = 0,
+        value_range: Range | None = (0.0, 1.0),
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        self.encoder, self.decoder, self.seed = encoder, decoder, seed
-        self.objective = Objective(**objective) if isinstance(objective, dict) else objective or Objective()
-        self.image_shape = tuple(image_shape or encoder.image_shape)
-        self.latent_dim = latent_dim or encoder.latent_dim
+        contract.check_part("encoder", encoder)
+        contract.check_part("decoder", decoder)
+        self.encoder, self.decoder, self.seed = encoder, decoder, contract.checked_seed(seed)
+        self.objective = contract.checked_objective(objective)
+        self.image_shape = contract.image_shape_of(encoder, decoder, image_shape)
+        self.latent_dim = contract.latent_dim_of(encoder, decoder, latent_dim)
+        self.value_range = contract.checked_range(value_range)
         self.dimensions = math.prod(self.image_shape)
         self.log_gamma = None
         if self.variational:
             self.log_gamma = self.add_weight(
                 name="log_gamma",
                 shape=(),
+                dtype=self.full_dtype,
                 initializer=keras.initializers.Constant(math.log(self.objective.gamma_start)),
                 trainable=self.objective.gamma == "learned",
             )
-        self._trackers = [keras.metrics.Mean(name=name) for name in ("loss", "reconstruction_error", "kl", "gamma")]
-        self.built = True
+        self(keras.KerasTensor((None, *self.image_shape)))  # builds the model; Keras' `export` wants it called
+
+    def build(self, input_shape: Any) -> None:
+        # A symbolic call builds any layer, and gives the shapes of what it returns.
+        outputs = self.encoder(keras.KerasTensor((None, *self.image_shape)))
+        contract.moments(outputs, self.variational, self.latent_dim)
+        contract.image(self.decoder(keras.KerasTensor((None, self.latent_dim))), self.image_shape)
 
     @property
     def variational(self) -> bool:
@@ -113,15 +131,17 @@ class Autoencoder(keras.Model):
         return None if self.log_gamma is None else ops.exp(self.log_gamma)
 
     def encode(self, images: Any, training: bool = False) -> Posterior:
-        """Return q(z | x) of float images [batch, h, w, c] in [0, 1]."""
+        """Return q(z | x) of images [batch, h, w, c]: floats in [0, 1], or uint8, which is divided by 255."""
+        images = as_numbers(images, self.image_shape, self.full_dtype)
         encoded = self.encoder(images, training=training)
+        mean, log_variance = contract.moments(encoded, self.variational, self.latent_dim)
         # In full, whatever the networks compute in: the KL, the errors and gamma need the digits.
-        values = encoded if self.variational else (encoded,)
-        return Posterior(*(ops.cast(value, self.variable_dtype) for value in values))
+        return Posterior(*(v if v is None else ops.cast(v, self.full_dtype) for v in (mean, log_variance)))
 
     def decode(self, latents: Any, training: bool = False) -> Any:
         """Return mu_x(z), [batch, h, w, c], of latents [batch, latent]."""
-        return ops.cast(self.decoder(latents, training=training), self.variable_dtype)
+        decoded = self.decoder(latents, training=training)
+        return ops.cast(contract.image(decoded, self.image_shape), self.full_dtype)
 
     def reconstruct(self, images: Any, noise: Any = None) -> Any:
         """Return mu_x(z) at the posterior's mean, or at its sample where standard normal `noise` is given."""
@@ -139,6 +159,9 @@ class Autoencoder(keras.Model):
 
     def call(self, images: Any) -> Any:
         return self.reconstruct(images)
+
+    def compute_output_spec(self, images: Any) -> keras.KerasTensor:
+        return keras.KerasTensor(images.shape, dtype=self.full_dtype)
 
     def loss_terms(
         self,
@@ -164,7 +187,9 @@ class Autoencoder(keras.Model):
         if not self.variational:
             return LossTerms(error / self.dimensions, error, ops.zeros_like(error), one, one)
         kl = ops.sum(objectives.kl_per_dimension(*posterior), axis=-1)
-        share = one if self.objective.warmup == "none" else objectives.warmup(step, self.objective.warmup_steps)
+        share = one
+        if self.objective.warmup != "none":
+            share = ops.cast(objectives.warmup(step, self.objective.warmup_steps), error.dtype)
         kl_weight = self.objective.beta * (share if self.objective.warmup == "kl" else one)
         gamma = self._gamma_for(error, batch_mean) * (share if self.objective.warmup == "gamma" else one)
         loss = objectives.vae_energy(error, kl, gamma, self.dimensions, self.latent_dim, kl_weight)
@@ -176,48 +201,6 @@ class Autoencoder(keras.Model):
         # At the minimum over gamma the gradient through it vanishes, so it may be taken as a constant.
         return objectives.optimal_gamma(ops.stop_gradient(squared_error), self.dimensions, batch_mean)
 
-    @property
-    def metrics(self) -> list[keras.metrics.Metric]:
-        return self._trackers
-
-    def compile(self, *arguments: Any, **options: Any) -> None:
-        """Compile as Keras does. Raises ConfigError under another backend than TensorFlow, which `train_step` needs."""
-        if keras.config.backend() != "tensorflow":
-            raise ConfigError("fit: this model's is TensorFlow's: under another backend train it with tfcollapse.train")
-        super().compile(*arguments, **options)
-
-    def train_step(self, data: Any) -> dict[str, Any]:
-        """Make one update under `fit`. Losses are divided by the number of replicas, which then sum their gradients."""
-        import tensorflow as tf
-
-        images, step = _images_of(data), self.optimizer.iterations
-        context = tf.distribute.get_replica_context()
-        seed = tf.stack([self.seed + 1_000_003 * context.replica_id_in_sync_group, tf.cast(step, tf.int32)])
-        noise = tf.random.stateless_normal((tf.shape(images)[0], self.latent_dim), seed, alg="philox")
-        with tf.GradientTape() as tape:
-            terms = self.loss_terms(
-                images, noise, step, batch_mean=lambda values: context.all_reduce("mean", ops.mean(values))
-            )
-            loss = ops.mean(terms.loss) / context.num_replicas_in_sync
-        variables = self.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
-        if self.variational and self.objective.gamma == "optimal":
-            self.log_gamma.assign(ops.log(terms.gamma))
-        return self._track(terms)
-
-    def test_step(self, data: Any) -> dict[str, Any]:
-        """Measure the objective at the posterior's mean, as it is after warm-up."""
-        images = _images_of(data)
-        step = ops.convert_to_tensor(self.objective.warmup_steps)
-        noise = ops.zeros((ops.shape(images)[0], self.latent_dim))
-        return self._track(self.loss_terms(images, noise, step, training=False))
-
-    def _track(self, terms: LossTerms) -> dict[str, Any]:
-        values = (terms.loss, terms.squared_error / self.dimensions, terms.kl, terms.gamma)
-        for tracker, value in zip(self._trackers, values, strict=True):
-            tracker.update_state(value)
-        return {tracker.name: tracker.result() for tracker in self._trackers}
-
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
@@ -227,15 +210,13 @@ class Autoencoder(keras.Model):
             "image_shape": self.image_shape,
             "latent_dim": self.latent_dim,
             "seed": self.seed,
+            "value_range": self.value_range,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Autoencoder:
-        parts = {name: keras.saving.deserialize_keras_object(config.pop(name)) for name in ("encoder", "decoder")}
-        for part, shape in (("encoder", config["image_shape"]), ("decoder", (config["latent_dim"],))):
-            if not parts[part].built:
-                parts[part].build((None, *shape))
-        return cls(**parts, **config)
+        parts = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("encoder", "decoder")}
+        return cls(**{**config, **parts})
 
 
 def load_model(path: str | os.PathLike[str]) -> Autoencoder:
@@ -248,7 +229,3 @@ def load_model(path: str | os.PathLike[str]) -> Autoencoder:
     if not isinstance(model, Autoencoder):
         raise RunError(f"model '{path}': expected an Autoencoder, received {type(model).__name__}")
     return model
-
-
-def _images_of(data: Any) -> Any:
-    return data[0] if isinstance(data, (tuple, list)) else data

@@ -46,4 +46,5 @@ def _check(path: pathlib.Path) -> None:
         if archive.getinfo("config.json").file_size > _CONFIG_BYTES:
             raise ValueError("a configuration of more than 16 MiB")
         config = json.loads(archive.read("config.json"))
+    config.pop("compile_config", None)  # a model is not compiled here
     check_fits(f"model '{path}'", lambda: keras.saving.deserialize_keras_object(config, safe_mode=True))

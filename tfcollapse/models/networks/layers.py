@@ -43,6 +43,19 @@ def upscaling(channels: int, *, name: str, initializer: str, seed: int, activati
     )
 
 
+def adopt_policy(layer: keras.layers.Layer) -> None:
+    """Let the layers inside `layer` compute in its types."""
+    layer.own_policy = layer.dtype_policy.name  # a run's precision may change the policy later, and is not the layer's
+    for inner in layer._flatten_layers(include_self=False):
+        inner.dtype_policy = layer.dtype_policy
+
+
+def changed_options(layer: keras.layers.Layer) -> dict[str, Any]:
+    """Return those of Keras' own arguments, for a configuration, whose value is not the default."""
+    options = {"dtype": layer.own_policy, "trainable": layer.trainable}
+    return {name: value for name, value in options.items() if value not in ("float32", True)}
+
+
 def build_chain(layers: list[keras.layers.Layer], shape: tuple[Any, ...]) -> tuple[Any, ...]:
     """Build layers that are applied one after another on inputs of `shape`; return the last one's output shape."""
     for layer in layers:

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from tfcollapse.models.networks.layers import dense
+from tfcollapse.models.networks.layers import adopt_policy, changed_options, dense
 
 Apply = Callable[[keras.layers.Layer, Any], Any]
 """Computes what a layer gives, from the layer and what it takes."""
@@ -32,9 +32,11 @@ class _Part(keras.Model):
         initializer: str = "glorot_uniform",
         seed: int = 0,
         name: str | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
         **own: Any,
     ):
-        super().__init__(name=name)
+        super().__init__(name=name, dtype=dtype, trainable=trainable)
         self.image_shape, self.depth, self.latent_dim = tuple(image_shape), depth, latent_dim
         self.initializer, self.seed, self.own = initializer, seed, own
         self.start = {"initializer": initializer, "seed": seed}
@@ -72,7 +74,7 @@ class _Part(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         names = ("image_shape", "depth", "latent_dim", "initializer", "seed", "name")
-        return {name: getattr(self, name) for name in names} | self.own
+        return {name: getattr(self, name) for name in names} | self.own | changed_options(self)
 
 
 class Encoder(_Part):
@@ -100,6 +102,7 @@ class Encoder(_Part):
         self.body = self.chain(**self.own)
         self.mean = dense(self.latent_dim, name="mean", **self.start)
         self.log_variance = dense(self.latent_dim, name="log_variance", **self.start) if variational else None
+        adopt_policy(self)
 
     def chain(self, **own: Any) -> list[keras.layers.Layer]:
         """Return the layers from the image to the features that the heads take, [batch, features]."""
@@ -115,6 +118,10 @@ class Encoder(_Part):
         if self.log_variance is None:
             return self.mean(features)
         return self.mean(features), self.log_variance(features)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        shape = (input_shape[0], self.latent_dim)
+        return shape if self.log_variance is None else (shape, shape)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"variational": self.variational}
@@ -136,6 +143,7 @@ class Decoder(_Part):
         super().__init__(**common)
         self.output_activation = output
         self.body = self.chain(**self.own)
+        adopt_policy(self)
 
     def chain(self, **own: Any) -> list[keras.layers.Layer]:
         """Return the layers from z to the image."""
@@ -150,6 +158,9 @@ class Decoder(_Part):
 
     def call(self, latents: Any) -> Any:
         return self.apply_body(latents)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (input_shape[0], *self.image_shape)
 
     def get_config(self) -> dict[str, Any]:
         return super().get_config() | {"output": self.output_activation}

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from tfcollapse.models.networks.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
-from tfcollapse.models.networks.layers import build_chain, convolution
+from tfcollapse.models.networks.layers import adopt_policy, build_chain, changed_options, convolution
 
 
 @keras.saving.register_keras_serializable("tfcollapse")
@@ -34,8 +34,10 @@ class ResidualBlock(keras.layers.Layer):
         block_depth: int = 2,
         shortcut: str = "identity",
         batch_norm: bool = False,
+        dtype: Any = None,
+        trainable: bool = True,
     ):
-        super().__init__(name=name)
+        super().__init__(name=name, dtype=dtype, trainable=trainable)
         self.channels, self.block_depth, self.shortcut, self.batch_norm = channels, block_depth, shortcut, batch_norm
         self.initializer, self.seed = initializer, seed
         self.convolutions = [
@@ -47,6 +49,7 @@ class ResidualBlock(keras.layers.Layer):
             for i in range(block_depth if batch_norm else 0)
         ]
         self.projection = convolution(channels, 1, name=f"{name}_shortcut", initializer=initializer, seed=seed)
+        adopt_policy(self)
 
     def build(self, input_shape: Any) -> None:
         self.projects = self.shortcut == "projection" or input_shape[-1] != self.channels
@@ -69,7 +72,7 @@ class ResidualBlock(keras.layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         names = ("channels", "name", "initializer", "seed", "block_depth", "shortcut", "batch_norm")
-        return {name: getattr(self, name) for name in names}
+        return {name: getattr(self, name) for name in names} | changed_options(self)
 
 
 @keras.saving.register_keras_serializable("tfcollapse")

@@ -1,0 +1,60 @@
+"""Compute over the whole batch, of which a replica of a `tf.distribute` strategy has a share, perhaps an empty one."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+
+def total(values: tf.Tensor) -> tf.Tensor:
+    """Return the sum of `values`, a tensor of every replica, over the replicas."""
+    context = tf.distribute.get_replica_context()
+    return values if context.num_replicas_in_sync == 1 else context.all_reduce(tf.distribute.ReduceOp.SUM, values)
+
+
+class WholeBatch:
+    """The batch of which this replica has a share.
+
+    Args:
+      share: this replica's images, [share, ...].
+    """
+
+    def __init__(self, share: tf.Tensor):
+        self.replicas = tf.distribute.get_replica_context().num_replicas_in_sync
+        self.size = total(tf.shape(share)[0])
+
+    def part_of_mean(self, values: tf.Tensor) -> tf.Tensor:
+        """Return what values of this share, [share], contribute to the mean: the parts of all replicas sum to it."""
+        return tf.reduce_sum(values) / tf.cast(self.size, values.dtype)
+
+    def mean(self, values: tf.Tensor) -> tf.Tensor:
+        """Return the mean over the batch, a scalar, of values for the images of every share, [share]."""
+        return total(self.part_of_mean(values))
+
+
+def all_or_none(gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Return the gradients, or NaN in all replicas where one of them is not finite in one: then all skip the step."""
+    finite = tf.stack([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients])
+    broken = total(tf.cast(~tf.reduce_all(finite), tf.float32))
+    return [tf.where(broken > 0, tf.constant(float("nan"), gradient.dtype), gradient) for gradient in gradients]
+
+
+@contextlib.contextmanager
+def synchronised(model: keras.Model) -> Iterator[None]:
+    """Let batch normalisation take its moments over the whole batch inside the `with` statement, on several replicas.
+
+    A replica's own share has no moments where it is empty.
+    """
+    several = model.distribute_strategy.num_replicas_in_sync > 1
+    layers = [layer for layer in model._flatten_layers() if isinstance(layer, keras.layers.BatchNormalization)]
+    before = [layer.synchronized for layer in layers]
+    try:
+        for layer in layers:
+            layer.synchronized = layer.synchronized or several
+        yield
+    finally:
+        for layer, own in zip(layers, before, strict=True):
+            layer.synchronized = own
