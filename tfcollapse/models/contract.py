@@ -104,8 +104,8 @@ def checked_objective(objective: Any) -> Objective:
 
 def checked_seed(seed: Any) -> int:
     """Return the seed of the noise. Raises ConfigError."""
-    if not hasattr(seed, "__index__") or not 0 <= seed < 1 << 31:
-        raise ConfigError(f"seed: expected a whole number from 0 to {(1 << 31) - 1}, received {seed!r}")
+    if not hasattr(seed, "__index__") or isinstance(seed, bool):
+        raise ConfigError(f"seed: expected a whole number, received {seed!r}")
     return int(seed)
 
 

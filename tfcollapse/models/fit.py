@@ -115,6 +115,8 @@ class ImageModel(keras.Model):
 
         images, optimizer = self._images_of(data), self.optimizer
         batch, noise = WholeBatch(images), self._noise(images)
+        if batch.replicas > 1 and getattr(optimizer, "inner_optimizer", optimizer).gradient_accumulation_steps:
+            raise ConfigError("fit: expected no gradient_accumulation_steps over several replicas, where Keras has none")
         with tf.GradientTape() as tape:
             terms = self.loss_terms(images, noise, optimizer.iterations, batch_mean=batch.mean)
             loss = batch.part_of_mean(terms.loss)
@@ -156,7 +158,7 @@ class ImageModel(keras.Model):
         # Not `iterations`, which stands still while gradients accumulate.
         updates = getattr(self.optimizer, "inner_optimizer", self.optimizer)._iterations
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-        seed = tf.stack([self.seed + _REPLICA_SEED * replica, tf.cast(updates, tf.int32)])
+        seed = tf.stack([self.seed % (1 << 31) + _REPLICA_SEED * replica, tf.cast(updates, tf.int32)])
         shape = (tf.shape(images)[0], self.latent_dim)
         return tf.random.stateless_normal(shape, seed, dtype=self.full_dtype, alg="philox")
 
