@@ -6,6 +6,7 @@ import subprocess
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MPLBACKEND", "agg")
+os.environ["TF_NUM_INTRAOP_THREADS"] = "1"  # as the command line trains what the tests train
 
 import pytest
 from hypothesis import settings

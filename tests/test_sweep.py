@@ -1,5 +1,6 @@
 import contextlib
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -17,10 +18,11 @@ from tfcollapse.config.declaration import Network, Objective, Run
 from tfcollapse.config.overrides import replace
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.records.table import read_table
-from tfcollapse.studies.schedule import auto_jobs, longest_last
+from tfcollapse.studies.schedule import auto_jobs, by_threads, longest_last
 from tfcollapse.studies.study import load_study, study_names
 from tfcollapse.studies.sweep import sweep
 from tfcollapse.training import checkpoint
+from tfcollapse.training.threads import threads_of
 
 LONG = tiny(steps=20_000, log_every=20, evaluate_every=200, checkpoint_every=200)
 PAIR = [tiny(seed=seed, objective=Objective(kind="ae")) for seed in (0, 1)]
@@ -153,22 +155,42 @@ def test_the_result_does_not_depend_on_who_trained_it(one_worker, tmp_path):
     alone = one_worker[0][2:]
     pair = sweep(PAIR, tmp_path, jobs=2)
     for a, b in zip(alone, pair, strict=True):
-        # One thread or two order their float sums differently.
-        assert a["train_error"] == pytest.approx(b["train_error"], rel=1e-5)
+        assert a["train_error"] == b["train_error"]
 
 
-def test_auto_jobs_gives_each_core_a_dense_run():
-    dense = [Run(network=Network(depth=depth)) for depth in (1, 2, 3)]
-    assert auto_jobs(dense, cores=2) == 2
-    assert auto_jobs(dense, cores=8) == 3
-    assert auto_jobs([], cores=2) == 1
+def _threads(run, out, **how):
+    return threads_of(RunDirectory(out / run.run_id, run), 8, **how)
 
 
-def test_auto_jobs_gives_each_core_a_narrow_convolutional_run_and_all_cores_to_a_wide_one():
+def test_threads_are_one_where_one_core_is_enough_and_else_what_is_available(tmp_path):
+    dense = Run(network=Network(depth=3))
+    assert _threads(dense, tmp_path) == 1
+    assert _threads(dense, tmp_path, one_device=False) == 8
     for architecture in ("convolutional", "residual"):
-        narrow, wide = ([Run(network=Network(architecture=architecture, base_channels=n))] * 2 for n in (16, 32))
-        assert auto_jobs(narrow, cores=2) == 2
-        assert auto_jobs(wide, cores=2) == auto_jobs([*narrow, *wide], cores=2) == 1
+        narrow, wide = (Run(network=Network(architecture=architecture, base_channels=n)) for n in (16, 32))
+        assert (_threads(narrow, tmp_path), _threads(wide, tmp_path)) == (1, 8)
+    assert by_threads([dense, wide, narrow], tmp_path, 8, one_device=True) == [(8, [wide]), (1, [dense, narrow])]
+    assert [auto_jobs(threads, cores=8) for threads in (1, 2, 3, 8, 16)] == [8, 4, 2, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("first", "threads"),
+    [
+        ({"threads": 3}, 3),
+        ({"machine": "A processor, 2 of 64 cores"}, 2),  # as written before threads were
+        ({"machine": "2 of 64"}, 8),
+        ({"threads": "3"}, 8),
+        ({"threads": 10**9}, 8),
+        ({"threads": 0}, 8),
+        ({"machine": None}, 8),
+    ],
+)
+def test_a_run_goes_on_with_the_threads_of_its_first_session(first, threads, tmp_path):
+    run = Run(network=Network(architecture="convolutional"))
+    (tmp_path / run.run_id).mkdir()
+    facts = {"threads": 5, "earlier": [first, {"threads": 6}]}
+    (tmp_path / run.run_id / "environment.json").write_text(json.dumps(facts))
+    assert _threads(run, tmp_path) == threads
 
 
 def test_the_run_with_most_arithmetic_is_last():

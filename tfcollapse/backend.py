@@ -48,6 +48,7 @@ def start() -> None:
             import keras  # noqa: F401
 
             jax.devices()
+            threads()
 
 
 def start_keras() -> None:
@@ -99,6 +100,39 @@ def _configured() -> str:
         return "tensorflow"
 
 
+def thread_settings(count: int) -> dict[str, str]:
+    """Return the environment with which a fresh process computes on `count` threads, and its linear algebra on one.
+
+    The order of float sums depends on these numbers, and not on how many cores there are.
+    """
+    framework = {"TF_NUM_INTRAOP_THREADS": str(count), "NPROC": str(count)}  # NPROC is XLA's, which JAX reads
+    return framework | {"OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+
+def set_threads(count: int) -> None:
+    """Let this process compute on `count` threads. Where a framework has started already, nothing is changed."""
+    if not {"tensorflow", "jax"} & sys.modules.keys():
+        os.environ.update(thread_settings(count))
+
+
+@functools.cache  # the number of the moment when the framework starts
+def threads() -> int:
+    """Return on how many threads the framework of this process computes. Call it after `start`."""
+    if backend() == "jax":
+        declared = os.environ.get("NPROC", "")
+    else:
+        import tensorflow as tf
+
+        own = tf.config.threading.get_intra_op_parallelism_threads()
+        declared = str(own) if own else os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    return int(declared) if declared.isdecimal() and int(declared) else len(os.sched_getaffinity(0))
+
+
+def gpu_present() -> bool:
+    """Return whether this machine has an NVIDIA GPU that processes may use. No framework is started for this."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES") != "" and any(pathlib.Path("/dev").glob("nvidia[0-9]*"))
+
+
 @functools.cache
 def import_tensorflow(first: Callable[[], Any] = lambda: None) -> Any:
     """Import TensorFlow, call `first`, and start the devices.
@@ -124,6 +158,7 @@ def import_tensorflow(first: Callable[[], Any] = lambda: None) -> Any:
         result = first()
         tf.config.list_physical_devices()
         tf.constant(0.0)
+        threads()
     # TensorFlow warns of functions that are compiled again and again. Here one process trains many models, and each is
     # compiled once.
     logging.getLogger("tensorflow").addFilter(lambda record: "tf.function retracing" not in record.getMessage())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import multiprocessing
 from typing import Any
 
 import keras
@@ -11,11 +10,10 @@ import numpy as np
 
 from tfcollapse.bench.contenders import Contender, as_pixels
 from tfcollapse.bench.rival_process import Layer, Task, serve
+from tfcollapse.child_process import ChildProcess
 from tfcollapse.config.declaration import Run
 from tfcollapse.models import networks
 from tfcollapse.models.networks.parts import Decoder, Encoder
-
-_SPAWN = multiprocessing.get_context("spawn")
 
 
 def installed() -> list[str]:
@@ -25,16 +23,13 @@ def installed() -> list[str]:
 
 
 def rival(name: str, run: Run, images: np.ndarray) -> Contender:
-    """Start one of `installed`, ready to train `run`'s networks on `images`. Its process ends with this one."""
-    here, there = _SPAWN.Pipe()
-    process = _SPAWN.Process(target=serve, args=(there, name, task(run, images)), daemon=True)
-    process.start()
-    there.close()
-    here.recv()
+    """Start one of `installed`, ready to train `run`'s networks on `images`. Its process ends with the contender."""
+    process = ChildProcess(serve, name, task(run, images))
+    process.connection.recv()
 
     def call(steps: int) -> None:
-        here.send(steps)
-        here.recv()
+        process.connection.send(steps)
+        process.connection.recv()
 
     return call
 

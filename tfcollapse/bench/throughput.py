@@ -34,14 +34,14 @@ def throughput(run: Run, step_ms: float, seconds: float) -> dict[str, Any]:
     for jobs in (1, cores):
         runs = [replace(run, settings | {"seed": seed}) for seed in range(jobs)]
         with tempfile.TemporaryDirectory() as folder:
-            rows = sweep(runs, folder, jobs=jobs)
+            rows = sweep(runs, folder, jobs=jobs, threads=cores // jobs)
             assert all(row["status"] == "finished" for row in rows), rows
             rates[jobs] = sum(_rate(pathlib.Path(folder, run.run_id, "metrics.csv")) for run in runs)
     return {
         "steps": steps,
         "steps_per_second": {str(jobs): rate for jobs, rate in rates.items()},
         "gain": rates[cores] / rates[1],
-        "auto_jobs": auto_jobs([run] * cores, cores),
+        "auto_jobs": auto_jobs(1 if run.network.spec.one_core(run.network) else cores, cores),
     }
 
 

@@ -47,6 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Train the runs of a study, or one of them, or list or collect them. Raises UserError."""
+    from tfcollapse.backend import set_threads
+
+    set_threads(1)  # before the study imports NumPy; `train_one` sets the number of its run
     declared = declared_study(parsed)
     if parsed.list:
         from tfcollapse.studies.listing import lines

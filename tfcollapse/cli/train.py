@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import pathlib
 from typing import TYPE_CHECKING
 
@@ -47,12 +48,18 @@ def train_one(run: Run, out: pathlib.Path, *, data_dir: str | None, strategy: st
       RunError: the run did not finish.
       UserError: as `tfcollapse.train`.
     """
+    from tfcollapse.backend import set_threads
     from tfcollapse.records.run_directory import RunDirectory
-    from tfcollapse.records.table import tidy_row
-    from tfcollapse.studies.display import Display
     from tfcollapse.training import strategy as strategies
+    from tfcollapse.training.threads import threads_of
 
     number, count = strategies.workers() or (0, 1)
+    one_device = count == 1 and devices is None and strategy in ("auto", "one")
+    directory, cores = RunDirectory(out / run.run_id, run), len(os.sched_getaffinity(0))
+    set_threads(threads_of(directory, cores, one_device=one_device))  # before NumPy and the framework start
+    from tfcollapse.records.table import tidy_row
+    from tfcollapse.studies.display import Display
+
     if count > 1:
         print(f"worker {number} of {count} starts, and waits for the others", flush=True)
     strategies.make(strategy, devices)  # before TensorFlow's first operation
@@ -64,8 +71,8 @@ def train_one(run: Run, out: pathlib.Path, *, data_dir: str | None, strategy: st
     if number > 0:
         print(f"worker {number} of {count} is done; worker 0 holds the record")
     else:
-        display.table([tidy_row(RunDirectory(out / run.run_id, run))])
-        print(out / run.run_id)
+        display.table([tidy_row(directory)])
+        print(directory.path)
     if result["status"] != "finished":
         raise RunError(f"{run.run_id}: {result['reason']}")
     return 0

@@ -16,6 +16,7 @@ import os
 import pathlib
 import platform
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
@@ -77,6 +78,17 @@ class RunDirectory:
         lock.truncate(0)
         lock.write(f"process {os.getpid()} on {platform.node()}")
         lock.flush()
+
+    def await_release(self, seconds: float) -> None:
+        """Wait until no process holds the lock, so long at most. `open` says so where one still does."""
+        end = time.monotonic() + seconds
+        with contextlib.suppress(OSError), (self.path / "lock").open("rb") as lock:
+            while time.monotonic() < end:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                    return
+                except BlockingIOError:
+                    time.sleep(0.1)
 
     def _check_config(self) -> None:
         if read_config(self.path) != self.run:

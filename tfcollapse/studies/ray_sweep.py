@@ -12,13 +12,15 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tfcollapse.backend import thread_settings
+from tfcollapse.child_process import ChildProcess
 from tfcollapse.config.declaration import Run
 from tfcollapse.data.image_cache import cache_directory
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.run_directory import Row, RunDirectory
-from tfcollapse.studies.schedule import longest_last, one_core_is_enough, unfinished
+from tfcollapse.studies.schedule import by_threads, longest_last, unfinished
 from tfcollapse.studies.sweep import tidy_rows
-from tfcollapse.studies.worker import attempt
+from tfcollapse.studies.worker import train_groups
 from tfcollapse.training.progress import Progress
 
 RETRIES = 3
@@ -43,8 +45,8 @@ def ray_sweep(
     Args:
       runs, out, data_dir, report, ended: as for `sweep`.
       address: HOST:PORT of the cluster's head; None takes the one that RAY_ADDRESS names, or starts a local cluster.
-      cpus, gpus: what one run is given. By default it is a GPU where the cluster has one. Without GPUs it is one CPU
-        where one core is enough for every run, and every CPU of the largest node otherwise.
+      cpus, gpus: what one run is given. By default it is a GPU where the cluster has one, and a CPU beside it. Without
+        GPUs it is one CPU where one core is enough for the run, and every CPU of the largest node otherwise.
 
     Raises:
       ConfigError: Ray is not installed, nothing answers at the address, or no node is large enough for a run.
@@ -56,11 +58,14 @@ def ray_sweep(
         data_dir = pathlib.Path(data_dir).expanduser().resolve()
     lost: dict[str, str] = {}
     try:
-        waiting = longest_last(unfinished(runs, out))[::-1]
-        needs = _needs(ray.nodes(), waiting, cpus, gpus)
-        remote = ray.remote(_train_remotely).options(max_retries=RETRIES, **needs)
-        arguments = (out, data_dir or None, cache_directory().resolve(), needs["num_cpus"])
-        pending = {remote.remote(run, *arguments): run for run in waiting}
+        room = _room(ray.nodes(), cpus, gpus)
+        remote = ray.remote(_train_remotely).options(max_retries=RETRIES, retry_exceptions=[WorkerDied])
+        pending = {}
+        for threads, group in by_threads(unfinished(runs, out), out, max(1, round(room["num_cpus"])), one_device=True):
+            share = room if cpus is not None else room | {"num_cpus": min(room["num_cpus"], threads)}
+            arguments = (out, data_dir or None, cache_directory().resolve(), threads)
+            for run in reversed(longest_last(group)):
+                pending[remote.options(**share).remote(run, *arguments)] = run
         while pending:
             for task in ray.wait(list(pending), num_returns=1, timeout=_POLL_SECONDS)[0]:
                 run, result = pending.pop(task), _result(ray, task)
@@ -105,8 +110,12 @@ def _connect(address: str | None) -> Any:
     return ray
 
 
-def _needs(nodes: Sequence[Any], runs: Sequence[Run], cpus: float | None, gpus: float | None) -> dict[str, float]:
-    """Return the CPUs and GPUs of one run. Raises ConfigError where Ray knows no such share, or no node has as much."""
+def _room(nodes: Sequence[Any], cpus: float | None, gpus: float | None) -> dict[str, float]:
+    """Return the CPUs and GPUs that one run may have.
+
+    Raises:
+      ConfigError: Ray knows no such share, or no node has as much.
+    """
     for name, share in (("--cpus", cpus), ("--gpus", gpus)):
         if share is not None and not (0 <= share < 1 and round(share, 3) == share or share >= 1 and share % 1 == 0):
             raise ConfigError(f"{name}: expected a whole number, or a part of one in thousandths, received {share}")
@@ -114,7 +123,7 @@ def _needs(nodes: Sequence[Any], runs: Sequence[Run], cpus: float | None, gpus: 
     if gpus is None:
         gpus = 1.0 if any(gpu for _, gpu in sizes) else 0.0
     if cpus is None:
-        cpus = 1.0 if gpus or one_core_is_enough(runs) else max(cpu for cpu, _ in sizes)
+        cpus = 1.0 if gpus else max(cpu for cpu, _ in sizes)
     if not any(cpu >= cpus and gpu >= gpus for cpu, gpu in sizes):
         nodes_text = ", ".join(f"{cpu:g} CPUs and {gpu:g} GPUs" for cpu, gpu in sizes)
         raise ConfigError(
@@ -123,22 +132,41 @@ def _needs(nodes: Sequence[Any], runs: Sequence[Run], cpus: float | None, gpus: 
     return {"num_cpus": cpus, "num_gpus": gpus}
 
 
-def _train_remotely(run: Run, out: pathlib.Path, data_dir: Any, cache: pathlib.Path, cpus: float) -> Row:
-    """Train one run in a worker. The number of threads is set before TensorFlow counts the cores of the node."""
-    os.environ["TFCOLLAPSE_CACHE"] = str(cache)
-    os.environ["TF_NUM_INTRAOP_THREADS"] = str(max(1, round(cpus)))
-    (result,) = attempt([run], out, lambda progress: None, data_dir=data_dir)
-    return result
+class WorkerDied(Exception):
+    """The end of a process that trained a run. Ray tries the run again."""
+
+
+def _train_remotely(run: Run, out: pathlib.Path, data_dir: Any, cache: pathlib.Path, threads: int) -> Row:
+    """Train one run on a node, in a process of its own: Ray's processes serve many runs, of other numbers of threads.
+
+    Where Ray ends its own process, the run is saved, as in a sweep on one machine.
+    """
+    environment = thread_settings(threads) | {"TFCOLLAPSE_CACHE": str(cache)}
+    process = ChildProcess(train_groups, out, {"data_dir": data_dir}, environment=environment)
+    try:
+        process.connection.send([run])
+        while not isinstance(message := process.connection.recv(), list):
+            pass  # progress, which the sweep reads from metrics.csv
+        process.connection.send([])
+    except (EOFError, OSError):
+        process.wait()
+        raise WorkerDied(f"exit code {process.exit_code}") from None
+    return message[0]
 
 
 def _result(ray: Any, task: Any) -> Row:
     try:
         return ray.get(task)
     except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, WorkerDied):
+            return _lost(str(error.cause))
         return {"status": "error", "reason": f"{type(error.cause).__name__}: {error.cause}".splitlines()[0]}
     except ray.exceptions.RayError as error:
-        line = (str(error).splitlines() or [type(error).__name__])[0]
-        return {"status": "error", "reason": f"its worker died {RETRIES + 1} times ({line}); run again to resume it"}
+        return _lost((str(error).splitlines() or [type(error).__name__])[0])
+
+
+def _lost(how: str) -> Row:
+    return {"status": "error", "reason": f"its worker died {RETRIES + 1} times ({how}); run again to resume it"}
 
 
 def _report(run: Run, directory: RunDirectory, report: Callable[[Progress], None]) -> None:

@@ -3,38 +3,59 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
 from collections.abc import Sequence
 
-from tfcollapse.backend import backend
+from tfcollapse.backend import backend, gpu_present
 from tfcollapse.config.declaration import Run
+from tfcollapse.errors import RunError
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.studies.cost import flops_per_step
+from tfcollapse.training.threads import threads_of
 
 _NOMINAL_SHAPE = (32, 32, 3)
 """The image shape by which the lengths of runs are compared before their images are known."""
 
 
 def unfinished(runs: Sequence[Run], out: pathlib.Path) -> list[Run]:
-    """Return those of `runs` that have not ended in `out`. Raises RunError for a directory of another run."""
-    return [run for run in runs if RunDirectory(out / run.run_id, run).result is None]
+    """Return those of `runs` that have not ended in `out`, or whose record cannot be read: their workers say why."""
+    return [run for run in runs if not _ended(RunDirectory(out / run.run_id, run))]
 
 
-def auto_jobs(runs: Sequence[Run], cores: int) -> int:
-    """Choose how many runs to train at once.
+def _ended(directory: RunDirectory) -> bool:
+    try:
+        return directory.result is not None
+    except RunError:
+        return False
 
-    As many as there are cores, where one core is enough for every run (`Architecture.one_core`); one otherwise. One too
-    where there is a GPU, because the first process takes its whole memory.
+
+def by_threads(
+    runs: Sequence[Run], out: pathlib.Path, available: int, *, one_device: bool
+) -> list[tuple[int, list[Run]]]:
+    """Group runs by the number of threads on which each computes, the largest number first.
+
+    Args:
+      runs: the runs, whose order is kept in each group.
+      out: the directory of run directories.
+      available, one_device: as `threads_of` takes them.
     """
-    if _gpu():
-        return 1
-    return max(1, min(cores, len(runs))) if one_core_is_enough(runs) else 1
+    groups: dict[int, list[Run]] = {}
+    for run in runs:
+        directory = RunDirectory(out / run.run_id, run)
+        try:
+            threads = threads_of(directory, available, one_device=one_device)
+        except RunError:  # its worker will say what is wrong with its record
+            threads = available
+        groups.setdefault(threads, []).append(run)
+    return sorted(groups.items(), reverse=True)
 
 
-def one_core_is_enough(runs: Sequence[Run]) -> bool:
-    """Return whether one core is enough for each of the runs."""
-    return all(run.network.spec.one_core(run.network) for run in runs)
+def auto_jobs(threads: int, cores: int) -> int:
+    """Choose how many runs of so many threads to train at once: as many as the cores have threads for.
+
+    It is one where there is a GPU, because the first process takes its whole memory.
+    """
+    return 1 if gpu_present() else max(1, cores // threads)
 
 
 def auto_together(runs: Sequence[Run]) -> int:
@@ -44,7 +65,7 @@ def auto_together(runs: Sequence[Run]) -> int:
     cores, two seeds as one program take as long as one after the other (400 steps, L = 2: 4.7 s against 2 x 2.4 s, and
     L = 10: 17 s against 2 x 8.5 s).
     """
-    return len(runs) if backend() == "jax" and _gpu() else 1
+    return len(runs) if backend() == "jax" and gpu_present() else 1
 
 
 def seed_groups(runs: Sequence[Run], together: int) -> list[list[Run]]:
@@ -63,8 +84,3 @@ def seed_groups(runs: Sequence[Run], together: int) -> list[list[Run]]:
 def longest_last(runs: Sequence[Run]) -> list[Run]:
     """Sort runs by their FLOPs. The last one is to begin first, so that no core is idle at the end."""
     return sorted(runs, key=lambda run: run.training.steps * flops_per_step(run, _NOMINAL_SHAPE))
-
-
-def _gpu() -> bool:
-    """Return whether this machine has an NVIDIA GPU that processes may use."""
-    return os.environ.get("CUDA_VISIBLE_DEVICES") != "" and any(pathlib.Path("/dev").glob("nvidia[0-9]*"))

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import os
 import pathlib
-import signal
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tfcollapse.backend import thread_settings
+from tfcollapse.child_process import ChildProcess
 from tfcollapse.config.declaration import Run
 from tfcollapse.errors import UserError
 from tfcollapse.records.provenance import commit
-from tfcollapse.records.run_directory import Row
+from tfcollapse.records.run_directory import Row, RunDirectory
+from tfcollapse.training.preemption import DEADLINE
 
-_SPAWN = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
+_ENDING = 3.0
+"""Seconds in which a process has ended after its deadline."""
 
 
 class Worker:
     """Hold a process that trains the groups of runs that it is sent.
 
     Args:
-      cores: the numbers of the cores to which the process is pinned.
+      cores: the numbers of the cores to which the process is pinned; None for all.
+      threads: the number of threads on which its runs compute.
       out: the directory of run directories.
       options: `data_dir`, `strategy` and `devices`, as `tfcollapse.train` takes them.
 
@@ -32,13 +34,11 @@ class Worker:
       process: the process itself.
     """
 
-    def __init__(self, cores: list[int], out: pathlib.Path, options: Mapping[str, Any]):
-        self.cores, self.out, self.options = cores, out, options
+    def __init__(self, cores: list[int] | None, threads: int, out: pathlib.Path, options: Mapping[str, Any]):
+        self.cores, self.threads, self.out, self.options = cores, threads, out, options
         self.runs: dict[str, Run] = {}
-        self.connection, child_connection = _SPAWN.Pipe()
-        self.process = _SPAWN.Process(target=_work, args=(child_connection, cores, out, options), daemon=True)
-        self.process.start()
-        child_connection.close()
+        self.process = ChildProcess(train_groups, out, options, cores=cores, environment=thread_settings(threads))
+        self.connection = self.process.connection
 
     def begin_next(self, waiting: list[list[Run]]) -> bool:
         """Send the last group of `waiting` to the process, or end the process where none is left.
@@ -51,7 +51,7 @@ class Worker:
         with contextlib.suppress(BrokenPipeError):
             self.connection.send(group)
         if not group:
-            self.process.join()
+            self.process.wait()
         return bool(group)
 
     def listen(self, waiting: list[list[Run]], report: Any, ended: Any, lost: dict[str, str]) -> Worker | None:
@@ -68,8 +68,8 @@ class Worker:
         try:
             message = self.connection.recv()
         except (EOFError, OSError):
-            self.process.join()
-            reason = f"its worker process died (exit code {self.process.exitcode}); run again to resume it"
+            self.process.wait()
+            reason = f"its worker process died (exit code {self.process.exit_code}); run again to resume it"
             message = [{"run_id": run_id, "status": "error", "reason": reason} for run_id in self.runs]
         if not isinstance(message, list):
             report(message)
@@ -78,26 +78,35 @@ class Worker:
             if result["status"] == "error":
                 lost[result["run_id"]] = result["reason"]
             ended(self.runs[result["run_id"]], result)
-        if self.process.exitcode is not None:
+        if self.process.exit_code is not None:
             if not waiting:
                 return None
-            successor = Worker(self.cores, self.out, self.options)
+            successor = Worker(self.cores, self.threads, self.out, self.options)
             return successor if successor.begin_next(waiting) else None
         return self if self.begin_next(waiting) else None
 
 
-def _work(connection: Any, cores: list[int], out: pathlib.Path, options: Mapping[str, Any]) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the group, and the parent ends this
-    os.sched_setaffinity(0, cores)  # before TensorFlow counts its threads
+def train_groups(connection: Any, out: pathlib.Path, options: Mapping[str, Any]) -> None:
+    """Train in a child process each group of runs that the connection brings, and send progress and results over it.
+
+    The process ends at an empty group. Where the parent has ended, nobody reads, and SIGTERM is on its way.
+    """
     commit()  # cached here, since the sweep goes on with this code whatever is committed later
-    while group := connection.recv():
-        connection.send(attempt(group, out, connection.send, **options))
+
+    def send(message: Any) -> None:
+        with contextlib.suppress(OSError):
+            connection.send(message)
+
+    with contextlib.suppress(EOFError, OSError):
+        while group := connection.recv():
+            send(attempt(group, out, send, **options))
 
 
 def attempt(runs: list[Run], out: pathlib.Path, report: Callable[[Any], None], **options: Any) -> list[Row]:
     """Train runs in this process, and return their results.
 
     An exception does not leave this function. It becomes the result of every run: status "error", and the reason.
+    A run whose directory is locked is waited for as long as a worker may take to end whose sweep was killed.
 
     Args:
       runs: one run, or several that differ in their seeds alone.
@@ -108,6 +117,8 @@ def attempt(runs: list[Run], out: pathlib.Path, report: Callable[[Any], None], *
     from tfcollapse.training import strategy
 
     try:
+        for run in runs:
+            RunDirectory(out / run.run_id, run).await_release(DEADLINE + _ENDING)
         strategy.make(options.get("strategy", "auto"), options.get("devices"))
         from tfcollapse.training.trainer import train, train_together
 

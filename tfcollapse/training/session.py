@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tfcollapse.backend import backend, suppress_stderr
+from tfcollapse.backend import backend, suppress_stderr, threads
 from tfcollapse.data import random_streams
 from tfcollapse.data.dataset import Dataset
 from tfcollapse.errors import NonFiniteError, RunError
@@ -26,6 +26,7 @@ from tfcollapse.training.engine import METRICS
 from tfcollapse.training.evaluation import evaluate, initial_signal
 from tfcollapse.training.progress import Progress
 from tfcollapse.training.reference_errors import reference_errors
+from tfcollapse.training.threads import recorded_threads
 from tfcollapse.training.workers import Workers
 
 PROBE = random_streams.EVALUATION_BLOCK
@@ -194,7 +195,14 @@ class Session:
                 f"received {self.dataset.source}: restore them, or choose another --out"
             )
         self.directory.rewind(self.engine.step)
-        engine = {"backend": backend(), "jit": self.engine.jit, "device": self.engine.device}
+        began_with = recorded_threads(self.directory.sessions) or threads()
+        if began_with != threads():  # the command line takes as many again
+            warnings.warn(
+                f"run {self.run.run_id} began on {began_with} threads, and goes on on the {threads()} of this process: "
+                f"sums round otherwise; set TF_NUM_INTRAOP_THREADS={began_with} before TensorFlow starts",
+                stacklevel=2,
+            )
+        engine = {"backend": backend(), "jit": self.engine.jit, "device": self.engine.device, "threads": threads()}
         engine["images"] = self.dataset.source
         facts = environment(**self.workers.describe(), **engine, resumed_from=self.engine.step)
         self.directory.write_json("environment.json", facts | {"earlier": self.directory.sessions})
