@@ -81,7 +81,7 @@ def test_defaults_are_the_papers():
         (lambda: Run(seed=2**63), "Run.seed: expected <= 9223372036854775807"),
         (lambda: Training(log_every=0), "Training.log_every: expected >= 1"),
         (lambda: Objective(kind="ae", gamma="fixed"), "an AE takes no field but its kind, received .*fixed"),
-        (lambda: Run.from_json('{"data": {"crop": 5}}'), "Data.crop: expected tuple"),
+        (lambda: Run.from_json('{"data": {"crop": 5}}'), "Data.crop: expected tuple of int or none"),
         (lambda: Run.from_json('{"training": {"log_every": "x"}}'), "Training.log_every: expected int"),
         (lambda: Run.from_json("[]"), "run: expected an object"),
         (lambda: Run.from_json("{"), "not a run's configuration"),

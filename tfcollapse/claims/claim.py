@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tfcollapse.config.annotations import arguments_checked
 
+
+@arguments_checked
 @dataclass(frozen=True)
 class Claim:
     """One statement of the paper, judged against a table.

@@ -11,8 +11,8 @@ import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from tfcollapse.config.annotations import arguments_checked, checked
 from tfcollapse.config.declaration import NUMERICS, Run
-from tfcollapse.config.validation import checked
 from tfcollapse.errors import ConfigError, unknown
 
 
@@ -127,6 +127,7 @@ def shorten(run: Run, steps: int) -> Run:
     return replace(run, changes)
 
 
+@arguments_checked
 def grid(base: Run, axes: Mapping[str, Sequence[Any]]) -> list[Run]:
     """Return every combination of the axes' values, the last axis fastest. Raises ConfigError on two equal runs."""
     runs = [replace(base, dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]

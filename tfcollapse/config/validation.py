@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import types
 import typing
 from dataclasses import dataclass, field
-from sys import float_info
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
+from tfcollapse.config.annotations import checked
 from tfcollapse.errors import ConfigError, unknown
 
 T = TypeVar("T")
-_LARGEST = float_info.max
 
 
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
@@ -68,26 +66,6 @@ def _check_fields(declared: Any) -> None:
         most = f.metadata.get("most")
         if value is not None and most is not None and value > most:
             raise ConfigError(f"{name}: expected <= {most}, received {value}")
-
-
-def checked(name: str, value: Any, hint: Any) -> Any:
-    """Return `value` as the annotation `hint` has it; an int may stand for a float. Raises ConfigError."""
-    if typing.get_origin(hint) is Literal:
-        if value not in typing.get_args(hint):
-            raise ConfigError(unknown(f"value of {name}", value, typing.get_args(hint)))
-        return value
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    for option in options:
-        if option is float:
-            if type(value) in (int, float) and abs(value) < _LARGEST:  # nor NaN, nor an int that is no float
-                return float(value)
-        elif typing.get_origin(option) is tuple:
-            if isinstance(value, (tuple, list)) and all(type(item) is int and item >= 0 for item in value):
-                return tuple(value)
-        elif type(value) is option:
-            return value
-    wanted = " or ".join(getattr(option, "__name__", str(option)) for option in options)
-    raise ConfigError(f"{name}: expected {wanted}, received {value!r}".replace("NoneType", "none"))
 
 
 def construct(cls: Any, values: Any, where: str) -> Any:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.config.declaration import Data
 from tfcollapse.data import image_cache, image_files, tfds
 from tfcollapse.data.image_cache import Dataset, Entry
@@ -22,6 +23,7 @@ from tfcollapse.data.tfds_download import download
 from tfcollapse.errors import ConfigError, DataError
 
 
+@arguments_checked
 def load(data: Data, *, data_dir: str | os.PathLike[str] | None = None) -> Dataset:
     """Load the images that `data` names, and prepare them on first use.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.diagnosis.adapter.model_adapter import BLOCK, ModelAdapter
 from tfcollapse.diagnosis.categories import CATEGORIES
 from tfcollapse.diagnosis.declared_loss import DeclaredLoss, declared_loss
@@ -80,6 +81,7 @@ class Diagnosis:
         return "\n".join(self.lines())
 
 
+@arguments_checked
 def diagnose(
     encoder: Any,
     decoder: Any,

@@ -19,6 +19,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import expit
 
+from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.errors import ConfigError
 
 _LEAST = 1e-7
@@ -27,6 +28,7 @@ _LEAST = 1e-7
 Elementwise = Callable[[np.ndarray], np.ndarray]
 
 
+@arguments_checked
 @dataclasses.dataclass(frozen=True)
 class Likelihood:
     """The distribution of every number of an example, given the decoder's output.
@@ -105,6 +107,7 @@ POISSON = Likelihood(
 """Counts whose variance is their mean."""
 
 
+@arguments_checked
 def negative_binomial(theta: float | np.ndarray) -> Likelihood:
     """Return the likelihood of counts with variance mean + mean^2 / theta.
 

@@ -17,6 +17,7 @@ import dataclasses
 import math
 import re
 
+from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.diagnosis import likelihoods
 from tfcollapse.diagnosis.likelihoods import Likelihood
 from tfcollapse.errors import ConfigError
@@ -31,6 +32,7 @@ _ERRORS = {
 EXAMPLES = "'squared error summed', 'cross-entropy averaged over pixels, beta 4', 'mse, weight 784'"
 
 
+@arguments_checked
 @dataclasses.dataclass(frozen=True)
 class Loss:
     """The loss that a VAE was trained by: weight * error + beta * KL, averaged over examples.

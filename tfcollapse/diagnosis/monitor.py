@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.diagnosis.adapter.model_adapter import ModelAdapter
 from tfcollapse.diagnosis.examples import read_examples
 from tfcollapse.diagnosis.likelihoods import LINKS
@@ -38,6 +39,7 @@ class CollapseWarning(UserWarning):
     """
 
 
+@arguments_checked
 class CollapseMonitor(keras.callbacks.Callback):
     """Add the state of the posterior to the logs of every epoch, so that History, CSVLogger and TensorBoard have it.
 

@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfcollapse
+from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.exports import reload_check
 from tfcollapse.exports.signatures import answers, endpoints
@@ -31,6 +32,7 @@ METADATA = "assets.extra/tfcollapse.json"
 _CHECK_SECONDS = 600
 
 
+@arguments_checked
 def export(
     model: Autoencoder,
     path: str | os.PathLike[str],

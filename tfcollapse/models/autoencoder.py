@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import keras
 from keras import ops
 
+from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.config.declaration import Objective
 from tfcollapse.errors import RunError
 from tfcollapse.models import contract, keras_file, networks, objectives  # noqa: F401 - registers the classes that a saved model names
@@ -54,6 +55,7 @@ class LossTerms(NamedTuple):
     kl_weight: Any
 
 
+@arguments_checked
 @keras.saving.register_keras_serializable("tfcollapse")
 class Autoencoder(ImageModel):
     """An AE or a VAE, as `objective` says.
@@ -219,6 +221,7 @@ class Autoencoder(ImageModel):
         return cls(**{**config, **parts})
 
 
+@arguments_checked
 def load_model(path: str | os.PathLike[str]) -> Autoencoder:
     """Load the autoencoder that a run or `model.save` left at `path`, a .keras file. Nothing in it is executed.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.config.declaration import Run
 from tfcollapse.models import networks
 from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.models.memory import TRAINING_COPIES, check_fits
 
 
+@arguments_checked
 def build(run: Run, image_shape: tuple[int, int, int]) -> Autoencoder:
     """Build the untrained model that `run` declares. Raises ConfigError where training it would not fit into memory."""
     check_fits("network", lambda: _build(run, image_shape), TRAINING_COPIES)

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from tfcollapse.claims.claim import Claim
 from tfcollapse.claims.judging import of_trained
+from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.config.declaration import Objective, Run
 from tfcollapse.config.overrides import grid, replace
 from tfcollapse.errors import ConfigError, unknown
@@ -27,6 +28,7 @@ Rows = Sequence[Mapping[str, Any]]
 _DECLARES = re.compile(r"^STUDY = ", re.MULTILINE)
 
 
+@arguments_checked
 @dataclass(frozen=True)
 class Study:
     """Hold what a declaration declares.
@@ -81,6 +83,7 @@ class Study:
         }
 
 
+@arguments_checked
 def depth_sweep(
     base: Run, depths: Sequence[int], gamma: Literal["learned", "optimal", "fixed"], warmup_steps: int
 ) -> list[Run]:

@@ -22,7 +22,7 @@ class JaxDevice:
     scope = staticmethod(contextlib.nullcontext)
 
 
-def make(name: str = "auto", devices: str | None = None) -> Any:
+def make(name: str = "auto", devices: str | int | None = None) -> Any:
     """Make the strategy called `name`, and start TensorFlow with it where it has not been started.
 
     Args:
@@ -86,10 +86,11 @@ def workers_of(strategy: Any) -> tuple[int, int] | None:
     return workers() if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy) else None
 
 
-def _parsed(devices: str | None) -> tuple[str, ...] | int | None:
+def _parsed(devices: str | int | None) -> tuple[str, ...] | int | None:
     if devices is None:
         return None
-    if devices.isdigit() and int(devices) > 0:
+    devices = str(devices)
+    if re.fullmatch("[1-9][0-9]{0,5}", devices):
         return int(devices)
     names = tuple(name.strip().upper() for name in devices.split(","))
     if not all(re.fullmatch(r"(CPU|GPU):\d{1,3}", name) for name in names) or len(set(names)) < len(names):

@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Callable, Sequence
 
 from tfcollapse.backend import backend, start
+from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.config.declaration import NUMERICS, Run
 from tfcollapse.data.dataset import Dataset, load
 from tfcollapse.errors import ConfigError
@@ -20,6 +21,7 @@ from tfcollapse.training.session import Session
 from tfcollapse.training.workers import Workers
 
 
+@arguments_checked
 def train(
     run: Run,
     out: str | os.PathLike[str],
@@ -27,7 +29,7 @@ def train(
     data_dir: str | os.PathLike[str] | None = None,
     report: Callable[[Progress], None] = lambda progress: None,
     strategy: str = "auto",
-    devices: str | None = None,
+    devices: str | int | None = None,
 ) -> Row:
     """Train `run` in the directory `out`/<run_id>, or go on where it stopped, and return its result.
 
@@ -63,6 +65,7 @@ def train(
             return workers.share(meanwhile or _trained(directory, dataset, workers, report))
 
 
+@arguments_checked
 def train_together(
     runs: Sequence[Run],
     out: str | os.PathLike[str],

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.diagnosis.adapter.gradients import Pullback, Select, by_autograd, by_jax, by_tape
 from tfcollapse.errors import ConfigError
 
@@ -189,6 +190,7 @@ class JaxFunction(Part):
         return by_jax(self._compiled, latents, others, select)
 
 
+@arguments_checked
 def from_torch(function: Any) -> TorchFunction:
     """Wrap a torch module, or a function of torch tensors, so that it takes NumPy arrays.
 
@@ -210,6 +212,7 @@ def from_torch(function: Any) -> TorchFunction:
     return _wrapped_in(TorchFunction, "torch", function)
 
 
+@arguments_checked
 def from_jax(function: Callable[..., Any]) -> JaxFunction:
     """Wrap a function of JAX arrays so that it is compiled once for each number of rows.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.config.declaration import Network, Objective, Run, Training
 from tfcollapse.config.overrides import replace
 from tfcollapse.diagnosis.blame import advice as blame_advice
@@ -108,6 +109,7 @@ class Blame:
         return "\n".join(self.lines())
 
 
+@arguments_checked
 def blame(
     run: Run,
     out: str | os.PathLike[str],
@@ -145,6 +147,7 @@ def blame(
     return _experiment(trainer, blame_arms.untested(run), remedies, say)
 
 
+@arguments_checked
 def blame_build(
     build: Build,
     data: Any,

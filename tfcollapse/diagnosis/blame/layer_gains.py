@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.diagnosis.examples import read_examples
 from tfcollapse.errors import ConfigError
 from tfcollapse.metrics.layer_signal import signal
@@ -32,7 +33,8 @@ class LayerGain(NamedTuple):
     gradient: float
 
 
-def layer_gains(encoder: keras.Model, decoder: keras.Model, images: np.ndarray) -> list[LayerGain]:
+@arguments_checked
+def layer_gains(encoder: keras.Model, decoder: keras.Model, images: Any) -> list[LayerGain]:
     """Measure the signal and the gradient at every layer of encoder (up to the mean) and decoder, z at its mean.
 
     Before training they show the start that training has. Where both shrink by a factor at every layer, a deep enough
