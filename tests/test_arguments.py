@@ -22,7 +22,7 @@ NO_ARGUMENTS = {
 OF_ANY_KIND = {
     "diagnose": {"encoder", "decoder", "data"},
     "blame_build": {"data"},
-    "layer_gains": {"images"},
+    "layer_gains": {"encoder", "decoder", "images"},
     "from_torch": {"function"},
     "CollapseMonitor": {"encoder", "decoder", "data"},
 }

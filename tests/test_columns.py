@@ -95,19 +95,32 @@ def test_a_cell_is_read_as_its_columns_type_and_never_guessed(tmp_path):
     assert {name: type(value) for name, value in row.items()} == {n: type(value) for n, value in WRITTEN.items()}
 
 
+GOOD = {"depth": 2, "train_error": 0.5, "batch_norm": True, "sigma_histogram": [0.5], "architecture": "dense"}
+
+
 @pytest.mark.parametrize(
     ("name", "text", "kind"),
     [
         ("depth", "two", "a whole number"),
         ("depth", "2.5", "a whole number"),
+        ("depth", "²", "a whole number"),
+        ("depth", "1_0", "a whole number"),
+        ("depth", "-1", "a whole number >= 0"),
+        ("depth", "9" * 400, "a whole number"),
         ("train_error", "small", "a number"),
+        ("train_error", "nan", "a number"),
+        ("train_error", "1e400", "a number"),
+        ("train_error", "1_0.5", "a number"),
+        ("architecture", "magic", "one of dense, skip_dense, convolutional, residual"),
         ("batch_norm", "yes", "True or False"),
         ("sigma_histogram", "0.5", "a list of numbers"),
         ("sigma_histogram", "[0.5", "a list of numbers"),
+        ("sigma_histogram", '[0.5, "1"]', "a list of numbers"),
+        ("sigma_histogram", "[" * 100_000, "a list of numbers"),
     ],
 )
 def test_a_cell_of_another_type_is_one_line(tmp_path, name, text, kind):
-    write_table(tmp_path / "t.csv", [{"run_id": "a", name: None}, {"run_id": "b", name: text}])
+    write_table(tmp_path / "t.csv", [{"run_id": "a", name: GOOD[name]}, {"run_id": "b", name: text}])
     with pytest.raises(RunError, match=f"row 2: expected {kind} in column {name}, received '.*': mend the cell"):
         read_table(tmp_path / "t.csv")
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from tfcollapse.figures.style import OTHER, SERIES, dress, plain_log
+from tfcollapse.figures.theory_curves import ENDS
 
 Findings = Mapping[str, Any]
 """The findings of one section (`lab.section.Section`), as JSON has them: "curves", "settings", "checks" and others."""
@@ -98,7 +99,7 @@ def prop1_figure(findings: Findings) -> Figure:
     axes = figure.subplots(2, 3)
     flow, titles = curves["map"], []
     for panel, (name, ends) in zip((*axes[0], axes[1, 0]), flow["ends"].items(), strict=True):
-        codes = np.array([[list(_ENDS).index(end) for end in row] for row in ends])
+        codes = np.array([[ENDS.index(end) for end in row] for row in ends])
         panel.pcolormesh(
             flow["mean"],
             flow["weight"],

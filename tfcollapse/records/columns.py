@@ -69,16 +69,35 @@ def _type(hint: Any) -> type:
     return hint if hint in (int, float, bool) else str
 
 
-def _declared_types() -> dict[str, type]:
+def _declared_hints() -> dict[str, Any]:
     sections = typing.get_type_hints(Run)
     hints = {"seed": sections["seed"], "numerics": sections["numerics"]}
     for section in _SECTIONS:
         hints |= {f"{section}.{name}": hint for name, hint in typing.get_type_hints(sections[section]).items()}
-    return {column: _type(hints[key]) for key, column in COLUMNS.items()}
+    return {column: hints[key] for key, column in COLUMNS.items()}
 
 
-SCHEMA: dict[str, type] = {**_ENDED, **_declared_types(), **MEASURED, **_MADE}
+_HINTS = _declared_hints()
+
+SCHEMA: dict[str, type] = {**_ENDED, **{name: _type(hint) for name, hint in _HINTS.items()}, **MEASURED, **_MADE}
 """Every column of a table, in its order, and its type: str, int, float, bool, or list (a JSON list of numbers)."""
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    name: typing.get_args(hint)
+    for name, hint in _HINTS.items()
+    if typing.get_origin(hint) is Literal and name != "objective"  # which holds a label
+}
+"""The texts that a column may hold, where its field is declared to hold one of several."""
+
+NEVER_EMPTY = (
+    *("run_id", "status", "objective", "dataset", "architecture", "depth", "latent_dim", "seed"),
+    *("steps", "batch", "learning_rate", "halve_every"),
+)
+"""The columns that hold something in every row."""
+OF_A_FINISHED_RUN = ("train_error", "test_error", "train_images", "test_images", "image_shape", "seconds", "machine")
+"""The columns that hold something in the row of every finished run."""
+OF_A_FINISHED_VAE = ("gamma_mode", "gamma", "active_units", "kl", "sigma_above_0.9")
+"""The columns that hold something in the row of every finished VAE."""
 
 OF_A_VAE = tuple(column for key, column in COLUMNS.items() if key.startswith("objective.") and column != "objective")
 """The columns of the fields that an AE does not have."""

@@ -23,8 +23,11 @@ from typing import IO, Any
 from tfcollapse.config.declaration import Run
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.records.files import JSON_BYTES, disk_errors, read_json, replacing
+from tfcollapse.records.metrics import read_metrics
+from tfcollapse.records.schema import ENVIRONMENT, RESULT, check
 
 Row = dict[str, Any]
+_DELETE = "delete it, and the same command makes it anew"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +153,7 @@ class RunDirectory:
         if not path.exists():
             return None
         self._check_config()
-        return read_json(path)
+        return check(path, read_json(path), RESULT, _DELETE)
 
     @property
     def last_metrics(self) -> dict[str, float] | None:
@@ -159,12 +162,8 @@ class RunDirectory:
         Raises:
           RunError: the file holds something other than numbers.
         """
-        path = self.path / "metrics.csv"
-        if not path.exists():
-            return None
-        with _foreign(path), path.open(newline="") as file:
-            whole = [row for row in csv.DictReader(file) if None not in row and None not in row.values()]
-            return {name: float(value) for name, value in whole[-1].items()} if whole else None
+        rows = read_metrics(self.path / "metrics.csv")
+        return rows[-1] if rows else None
 
     @property
     def sessions(self) -> list[Row]:
@@ -176,7 +175,7 @@ class RunDirectory:
         path = self.path / "environment.json"
         if not path.exists():
             return []
-        latest = read_json(path)
+        latest = check(path, read_json(path), ENVIRONMENT | {"earlier?": [ENVIRONMENT]}, _DELETE)
         return [*latest.pop("earlier", []), latest]
 
 

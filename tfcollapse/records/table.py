@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 import pathlib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tfcollapse.config.declaration import Run
 from tfcollapse.errors import RunError
-from tfcollapse.records.columns import SCHEMA, declared
-from tfcollapse.records.files import disk_errors, replacing
+from tfcollapse.records.columns import CHOICES, NEVER_EMPTY, OF_A_FINISHED_RUN, OF_A_FINISHED_VAE, SCHEMA, declared
+from tfcollapse.records.files import disk_errors, open_regular, replacing
 from tfcollapse.records.numerics import numerics_of
 from tfcollapse.records.run_directory import Row, RunDirectory
+from tfcollapse.records.schema import fits
 
 
 def tidy_row(directory: RunDirectory) -> Row:
@@ -25,14 +28,11 @@ def tidy_row(directory: RunDirectory) -> Row:
     Raises:
       RunError: the run's files do not have the form that a run writes.
     """
-    try:
-        result = directory.result
-        return _tidy(directory, {"status": "unfinished"} if result is None else result, directory.sessions)
-    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
-        raise RunError(
-            f"run directory '{directory.path}': its result or environment is not as a run writes it "
-            f"({type(error).__name__}: {error}): delete them, and the same command makes them anew"
-        ) from None
+    return typed_row(
+        _tidy(directory, directory.result or {"status": "unfinished"}, directory.sessions),
+        f"run directory '{directory.path}'",
+        "delete its result.json, and the same command makes it anew",
+    )
 
 
 def _tidy(directory: RunDirectory, result: Row, sessions: list[Row]) -> Row:
@@ -137,7 +137,7 @@ def read_table(path: pathlib.Path) -> list[Row]:
       RunError: there is no table or no row, the column run_id is missing, or a cell does not have its column's type.
     """
     try:
-        with path.open(newline="") as file:
+        with io.TextIOWrapper(open_regular(path, follow=True), encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
     except OSError as error:
         raise RunError(f"table '{path}': {error.strerror}; 'tfcollapse sweep' writes it") from None
@@ -151,39 +151,65 @@ def read_table(path: pathlib.Path) -> list[Row]:
 
 
 def _typed(path: pathlib.Path, number: int, row: Mapping[str, str | None]) -> Row:
+    where = f"table '{path}', row {number}"
     if None in row:  # DictReader puts cells beyond the header under the key None
-        raise RunError(
-            f"table '{path}', row {number}: expected {len(row) - 1} cells, received more: run the sweep again"
-        )
+        raise RunError(f"{where}: expected {len(row) - 1} cells, received more: run the sweep again")
     values: Row = {}
     for name, text in row.items():
-        kind = SCHEMA.get(name, str)
         try:
-            values[name] = _READ[kind](text) if text else None
-        except (ValueError, KeyError, TypeError):
-            raise RunError(
-                f"table '{path}', row {number}: expected {_KINDS[kind]} in column {name}, received '{text}': "
-                "mend the cell, or run the sweep again"
-            ) from None
-    return values
+            values[name] = _READ[SCHEMA.get(name, str)](text) if text else None
+        except (ValueError, KeyError, RecursionError):
+            values[name] = text  # which `typed_row` refuses
+    return typed_row(values, where, "mend the cell, or run the sweep again")
 
 
-def _numbers(text: str) -> list[float]:
-    values = json.loads(text)
-    if not isinstance(values, list):
+def typed_row(row: Row, where: str, advice: str) -> Row:
+    """Return the row of one run, where every value is as the schema of columns says.
+
+    Args:
+      row: values by column. It may lack columns, as a table of an earlier version does.
+      where: the row, as the message names it.
+      advice: what to do about a value that is not so.
+
+    Raises:
+      RunError: a value has another type, is NaN or infinite, is not one of the declared choices, or is missing.
+    """
+    needed = {*NEVER_EMPTY, *(OF_A_FINISHED_RUN if row.get("status") == "finished" else ())}
+    if row.get("status") == "finished" and row.get("objective") != "AE":
+        needed.update(OF_A_FINISHED_VAE)
+    for name, value in row.items():
+        kind = SCHEMA.get(name, str)
+        if name in CHOICES and value is not None and value not in CHOICES[name]:
+            expected = f"one of {', '.join(CHOICES[name])}"
+        elif value is None if name in needed else not fits(value, (None, [float] if kind is list else kind)):
+            expected = _KINDS[kind]
+        elif kind in (int, float) and value is not None and value < 0 and name != "negative_elbo":
+            expected = f"{_KINDS[kind]} >= 0"
+        else:
+            continue
+        raise RunError(f"{where}: expected {expected} in column {name}, received {_shown(value)}: {advice}")
+    return row
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None else f"'{str(value)[:80]}'"
+
+
+def _whole(text: str) -> int:
+    if not re.fullmatch("-?[0-9]{1,300}", text):
         raise ValueError
-    return values
+    return int(text)
 
 
 _READ: dict[type, Callable[[str], Any]] = {
     str: str,
-    int: int,
-    float: float,
+    int: _whole,
+    float: lambda text: float(text.replace("_", "x")),  # float takes 1_000
     bool: {"True": True, "False": False}.__getitem__,
-    list: _numbers,
+    list: json.loads,
 }
 """How a cell's text is read, by the type of its column."""
-_KINDS = {int: "a whole number", float: "a number", bool: "True or False", list: "a list of numbers"}
+_KINDS = {str: "a text", int: "a whole number", float: "a number", bool: "True or False", list: "a list of numbers"}
 """What a message calls a value of each type."""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfcollapse.records.files import read_json, replacing
+from tfcollapse.records.schema import ENVIRONMENT, POSITIVE, Schema, Such, check
 from tfcollapse.reports.blocks import Block, Content, Heading, Paragraph, Table, prose
 from tfcollapse.reports.markdown import write_markdown
 from tfcollapse.reports.provenance_table import provenance_table
@@ -27,6 +28,38 @@ TARGETS = {
     "convolutional-3-vae": {"sgemm": 0.7},
 }
 """The targets on two cores: times another's steps a second, and a fraction of a matrix product's rate (sgemm)."""
+_SUMMARY: Schema = dict.fromkeys(("median", "least", "most"), POSITIVE)
+_CASE: Schema = Such(
+    {
+        "step_ms": {"tfcollapse": _SUMMARY, ...: _SUMMARY},
+        "speedup_over": {...: _SUMMARY},
+        "flops_per_step": float,
+        "fraction_of_sgemm": {"tfcollapse": _SUMMARY, ...: _SUMMARY},
+        "first_call_seconds": {"tfcollapse": float},
+        "windows_ms": {"sgemm_gflops": Such([POSITIVE], bool, "at least one window")},
+    },
+    lambda case: (
+        set(case["speedup_over"]) <= set(case["step_ms"])
+        and ("products" not in case["step_ms"] or {"updates", "drawing"} < set(case["step_ms"]))
+    ),
+    "the time of every way to train, and of every part of a step",
+)
+_RECORD: Schema = {
+    "backend": str,
+    "command": str,
+    "device": str,
+    "windows": int,
+    "environment": ENVIRONMENT,
+    "cases": Such({...: _CASE}, bool, "at least one case"),
+    "throughput?": {
+        ...: {
+            "steps_per_second": Such({...: float}, lambda rates: len(rates) == 2, "two rates"),
+            "gain": float,
+            "auto_jobs": (int, None),
+        }
+    },
+}
+"""What the pages read of a record."""
 _BACKENDS = {"tensorflow": "TensorFlow", "jax": "JAX"}
 
 
@@ -58,8 +91,13 @@ def write(out: pathlib.Path, record: Facts) -> list[pathlib.Path]:
 
 def write_page(out: pathlib.Path) -> pathlib.Path:
     """Write the page of all records in `out`, and return its path. Raises RunError."""
-    records = [read_json(path) for path in sorted(out.glob("bench-*.json"), reverse=True)]
+    records = [read(path) for path in sorted(out.glob("bench-*.json"), reverse=True)]
     return write_markdown(out / "bench.md", page(records))
+
+
+def read(path: pathlib.Path) -> Facts:
+    """Read a record of the bench. Raises RunError."""
+    return check(path, read_json(path), _RECORD, "run 'tfcollapse bench' again")
 
 
 def page(records: Sequence[Facts]) -> list[Block]:

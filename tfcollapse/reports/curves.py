@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import pathlib
-import zlib
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,10 +10,9 @@ from matplotlib.figure import Figure
 from tfcollapse.errors import RunError
 from tfcollapse.figures.style import SERIES, dress
 from tfcollapse.records.labels import label
+from tfcollapse.records.metrics import read_metrics
 
 _POINTS = 200
-_LARGEST = 1 << 26
-"""The most characters in a packed metrics.csv. No run writes more."""
 _PANELS = ("loss", "reconstruction_error", "gamma", "kl")
 _LOGARITHMIC = ("reconstruction_error", "gamma")
 
@@ -31,18 +26,14 @@ def curves(path: pathlib.Path) -> Figure | None:
     Raises:
       RunError: the file cannot be read, or lacks a column or a number.
     """
-    packed = path.with_name(f"{path.name}.gz")
-    if not path.exists() and not packed.exists():
-        return None
-    rows = [row for row in csv.DictReader(io.StringIO(_text(path, packed))) if None not in row.values()]
+    rows = read_metrics(path)
     if len(rows) < 2:
         return None
     chosen = [rows[i] for i in np.unique(np.linspace(0, len(rows) - 1, _POINTS).astype(int))]
-    try:
-        steps = [int(row["step"]) for row in chosen]
-        values = {name: np.array([float(row[name]) for row in chosen]) for name in _PANELS}
-    except (KeyError, ValueError) as error:
-        raise RunError(f"'{path}': expected numbers under {', '.join(_PANELS)}, received {error}") from None
+    if not {"step", *_PANELS} <= set(chosen[0]):
+        raise RunError(f"'{path}': expected columns step, {', '.join(_PANELS)}, received {', '.join(chosen[0])}")
+    steps = [row["step"] for row in chosen]
+    values = {name: np.array([row[name] for row in chosen]) for name in _PANELS}
     figure = Figure(figsize=(10.4, 2.6), layout="constrained")
     axes = figure.subplots(1, len(_PANELS))
     for panel, name in zip(axes, _PANELS, strict=True):
@@ -51,17 +42,3 @@ def curves(path: pathlib.Path) -> Figure | None:
         if name in _LOGARITHMIC and (values[name] > 0).all():
             panel.set_yscale("log")
     return dress(figure, zip(axes, map(label, _PANELS), strict=True), "")
-
-
-def _text(path: pathlib.Path, packed: pathlib.Path) -> str:
-    """Return the text of the first of two files that exists. Raises RunError."""
-    if path.exists():
-        return path.read_text()
-    try:
-        with gzip.open(packed, "rt", newline="") as file:
-            text = file.read(_LARGEST + 1)
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise RunError(f"'{packed}' cannot be read ({error}): collect it again") from None
-    if len(text) > _LARGEST:
-        raise RunError(f"'{packed}': expected at most {_LARGEST} characters, received more")
-    return text

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Mapping
-from typing import Any, TypeGuard
+from typing import Any
 
 from matplotlib import figure
 
 from tfcollapse.errors import RunError
 from tfcollapse.records.files import read_json
+from tfcollapse.records.schema import Schema, check
 from tfcollapse.reports.blocks import Block, Bullets, Figure, Paragraph, Strong, Table, prose
 
 _HEADER = ("evidence", "value", "threshold", "distance", "reading")
+
+
+_VERDICT: Schema = {
+    **dict.fromkeys(("headline", "next_step"), str),
+    **dict.fromkeys(("categories", "meaning", "notes"), [str]),
+    "evidence": [{"name": str, "reading": str, "value": float, "threshold": float, "distance?": (float, None)}],
+}
 
 
 def saved_verdict(path: pathlib.Path) -> dict[str, Any] | None:
@@ -20,34 +28,11 @@ def saved_verdict(path: pathlib.Path) -> dict[str, Any] | None:
     file = path / "diagnosis.json"
     if not file.exists():
         return None
-    verdict = read_json(file).get("verdict")
-    if not _is_verdict(verdict):
-        raise RunError(f"'{file}': expected a verdict; run 'tfcollapse diagnose {path}' again")
+    advice = f"run 'tfcollapse diagnose {path}' again"
+    verdict = check(file, read_json(file), {"verdict": _VERDICT}, advice)["verdict"]
+    if len(verdict["categories"]) != len(verdict["meaning"]):
+        raise RunError(f"'{file}': expected a meaning for each category; {advice}")
     return verdict
-
-
-def _is_verdict(value: Any) -> bool:
-    """Return whether a value has all that this file shows of a verdict."""
-    if not isinstance(value, dict) or not _are([value.get("headline"), value.get("next_step")], str):
-        return False
-    names, meaning, notes, evidence = (value.get(key) for key in ("categories", "meaning", "notes", "evidence"))
-    return (
-        _are(names, str)
-        and _are(meaning, str)
-        and _are(notes, str)
-        and _are(evidence, dict)
-        and len(names) == len(meaning)
-        and all(map(_is_evidence, evidence))
-    )
-
-
-def _is_evidence(value: dict[str, Any]) -> bool:
-    texts, numbers = ([value.get(key) for key in keys] for keys in (("name", "reading"), ("value", "threshold")))
-    return _are(texts, str) and _are(numbers, (int, float))
-
-
-def _are(values: Any, kind: type | tuple[type, ...]) -> TypeGuard[list[Any]]:
-    return isinstance(values, list) and all(isinstance(value, kind) for value in values)
 
 
 def categories(verdict: Mapping[str, Any]) -> str:

@@ -9,7 +9,6 @@ from typing import Any
 from tfcollapse.claims import judging
 from tfcollapse.config.declaration import NUMERICS
 from tfcollapse.errors import ConfigError
-from tfcollapse.records.files import read_json
 from tfcollapse.records.numerics import older
 from tfcollapse.records.statistics import PAPER_STEPS
 from tfcollapse.records.table import complete, read_table
@@ -144,7 +143,7 @@ def _speed(out: pathlib.Path) -> list[Block]:
     """Return the part on speed; no block where there are no records with a target."""
     lines: list[Line] = []
     for path in (path for folder in _folders(out) for path in sorted(folder.glob("bench-*.json"))):
-        record = read_json(path)
+        record = bench_page.read(path)
         page = (path.parent / "bench.md").relative_to(out).as_posix()
         where = f"{record['environment']['machine']}, {record['device']}"
         for case, *measured in bench_page.targets(record):

@@ -10,7 +10,9 @@ from typing import Any
 from tfcollapse.errors import RunError
 from tfcollapse.figures.style import save
 from tfcollapse.figures.theory import FIGURES
+from tfcollapse.figures.theory_curves import CURVES
 from tfcollapse.records.files import disk_errors, read_json, replacing
+from tfcollapse.records.schema import Schema, check
 from tfcollapse.reports.blocks import Block, Content, Figure, Heading, Link, Paragraph, Strong, Table
 from tfcollapse.reports.markdown import write_markdown
 from tfcollapse.reports.provenance_table import older_notice, provenance_table
@@ -19,6 +21,22 @@ Findings = Mapping[str, Any]
 """What one section found, as its JSON file holds it."""
 
 _COLUMNS = ("claim", "predicted", "measured", "tolerance", "verdict")
+_CELL: Schema = (str, float, bool, None)
+_FINDINGS: Schema = {
+    "title": str,
+    "reading": str,
+    "checks": [dict.fromkeys(("claim", "tolerance", "verdict"), str) | dict.fromkeys(("predicted", "measured"), _CELL)],
+    "settings": {...: _CELL},
+    "made": {
+        "command": str,
+        "commit": str,
+        "machine": str,
+        "seconds": float,
+        "numerics?": (int, None),
+        "versions": Any,
+    },
+}
+"""What this page and the overview read of a section's JSON, beside the curves of its figure."""
 _INTRODUCTION = (
     "Each proposition of the paper is checked here: what it predicts stands beside what was measured. The closed forms "
     "are computed in float64. A trained or deep network is a Keras model of this package."
@@ -35,18 +53,22 @@ def write_findings(out: pathlib.Path, findings: Findings) -> None:
 
 def read_findings(out: pathlib.Path) -> list[Findings]:
     """Return the sections whose JSON is in `out`, in the paper's order; none where there is none. Raises RunError."""
-    return [read_json(out / f"{name}.json") for name in FIGURES if (out / f"{name}.json").is_file()]
+    return [_read(out / f"{name}.json") for name in FIGURES if (out / f"{name}.json").is_file()]
+
+
+def _read(path: pathlib.Path) -> Findings:
+    schema = _FINDINGS | {"name": str, "curves": CURVES[path.stem]}
+    findings = check(path, read_json(path), schema, "run 'tfcollapse theory' again")
+    if findings["name"] != path.stem:
+        raise RunError(f"'{path}': expected the findings of {path.stem}, received those of '{findings['name']}'")
+    return findings
 
 
 def write(out: pathlib.Path) -> list[pathlib.Path]:
     """Draw the figures and write the page from the JSON files in `out`, and return every path. Raises RunError."""
     sections, paths = read_findings(out), []
     for findings in sections:
-        try:
-            paths += save(FIGURES[findings["name"]](findings), out / findings["name"])
-        except KeyError as error:
-            file = out / f"{findings['name']}.json"
-            raise RunError(f"'{file}': expected {error}; run 'tfcollapse theory' again") from None
+        paths += save(FIGURES[findings["name"]](findings), out / findings["name"])
     return [*paths, write_markdown(out / "theory.md", page(sections))]
 
 

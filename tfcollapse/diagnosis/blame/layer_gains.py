@@ -34,7 +34,7 @@ class LayerGain(NamedTuple):
 
 
 @arguments_checked
-def layer_gains(encoder: keras.Model, decoder: keras.Model, images: Any) -> list[LayerGain]:
+def layer_gains(encoder: Any, decoder: Any, images: Any) -> list[LayerGain]:
     """Measure the signal and the gradient at every layer of encoder (up to the mean) and decoder, z at its mean.
 
     Before training they show the start that training has. Where both shrink by a factor at every layer, a deep enough
