@@ -111,7 +111,7 @@ GOOD = {"depth": 2, "train_error": 0.5, "batch_norm": True, "sigma_histogram": [
         ("train_error", "nan", "a number"),
         ("train_error", "1e400", "a number"),
         ("train_error", "1_0.5", "a number"),
-        ("architecture", "magic", "one of dense, skip_dense, convolutional, residual"),
+        ("architecture", "magic", "one of dense, convolutional, residual, skip_dense"),
         ("batch_norm", "yes", "True or False"),
         ("sigma_histogram", "0.5", "a list of numbers"),
         ("sigma_histogram", "[0.5", "a list of numbers"),
@@ -157,7 +157,8 @@ def epsilon_rows(**more):
         for epsilon, errors in ((1e-8, (0.01, 0.009, 0.02)), (1e-16, (0.01, 0.008, 0.007)))
         for d, error in zip((1, 2, 10), errors, strict=True)
         for objective, factor in (("AE", 1), ("VAE", 1.5))
-        for values in [{"train_error": factor * error, "test_error": error, "gamma": None, "gamma_mode": None}]
+        for gamma in [{} if objective == "AE" else {"gamma": factor * error, "gamma_mode": "optimal"}]
+        for values in [{"train_error": factor * error, "test_error": error, "gamma": None, "gamma_mode": None} | gamma]
     ]
 
 

@@ -116,7 +116,9 @@ class ImageModel(keras.Model):
         images, optimizer = self._images_of(data), self.optimizer
         batch, noise = WholeBatch(images), self._noise(images)
         if batch.replicas > 1 and getattr(optimizer, "inner_optimizer", optimizer).gradient_accumulation_steps:
-            raise ConfigError("fit: expected no gradient_accumulation_steps over several replicas, where Keras has none")
+            raise ConfigError(
+                "fit: expected no gradient_accumulation_steps over several replicas, where Keras has none"
+            )
         with tf.GradientTape() as tape:
             terms = self.loss_terms(images, noise, optimizer.iterations, batch_mean=batch.mean)
             loss = batch.part_of_mean(terms.loss)

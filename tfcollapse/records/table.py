@@ -181,7 +181,7 @@ def typed_row(row: Row, where: str, advice: str) -> Row:
         kind = SCHEMA.get(name, str)
         if name in CHOICES and value is not None and value not in CHOICES[name]:
             expected = f"one of {', '.join(CHOICES[name])}"
-        elif value is None if name in needed else not fits(value, (None, [float] if kind is list else kind)):
+        elif (value is None and name in needed) or not fits(value, (None, [float] if kind is list else kind)):
             expected = _KINDS[kind]
         elif kind in (int, float) and value is not None and value < 0 and name != "negative_elbo":
             expected = f"{_KINDS[kind]} >= 0"
