@@ -77,6 +77,9 @@ def test_defaults_are_the_papers():
         (lambda: Objective(warmup="gamma"), "a schedule on gamma needs gamma 'fixed' or 'optimal'"),
         (lambda: Data(name=3), "Data.name: expected str, received 3"),
         (lambda: Data(crop=(1, 2)), "Data.crop: expected 4 whole numbers"),
+        (lambda: Data(resize=(0, 4)), "Data.resize: expected 2 whole numbers from 1 to 16384, such as 64,64, received"),
+        (lambda: Data(resize=(1_000_000, 1_000_000)), "Data.resize: expected 2 whole numbers from 1 to 16384"),
+        (lambda: Data(crop=(5, 5, 0, 4)), "Data.crop: expected .* top < bottom and left < right, received"),
         (lambda: Run(seed=-1), "Run.seed: expected >= 0"),
         (lambda: Run(seed=2**63), "Run.seed: expected <= 9223372036854775807"),
         (lambda: Training(log_every=0), "Training.log_every: expected >= 1"),
@@ -102,7 +105,15 @@ def test_a_mistake_says_what_was_expected(make, message):
         ("network.initializer", "he_normal", "he_normal"),
         ("data.name", "cifar10", "cifar10"),
         ("data.train", "none", None),
-        ("data.crop", "45,173,25,153", "error"),
+        ("data.crop", "45,173,25,153", (45, 173, 25, 153)),
+        ("data.resize", "48,48", (48, 48)),
+        ("data.resize", " 48, 48", (48, 48)),
+        ("data.resize", "None", None),
+        ("data.resize", "64", (64,)),  # which `Data` refuses
+        ("data.resize", "48x48", "error"),
+        ("data.resize", "48,", "error"),
+        ("data.resize", "4.5,4", "error"),
+        ("data.resize", "-1,4", "error"),
         ("data.crop", "(45,173,25,153)", (45, 173, 25, 153)),
         ("seed", "7", 7),
     ],
@@ -115,6 +126,19 @@ def test_set_is_typed_by_the_field(key, text, value):
     parsed = parse(key, text)
     assert parsed == value
     assert type(parsed) is type(value)
+
+
+def test_a_condition_on_a_tuple_takes_one_or_several():
+    sizes = [None, (48, 48), (64, 64)]
+    runs = [Run(data=Data(resize=size)) for size in sizes]
+
+    def selected(text):
+        return [run.data.resize for run in select(runs, [f"data.resize={text}"])]
+
+    assert selected("48,48") == [(48, 48)]
+    assert selected("(48,48),[64,64]") == [(48, 48), (64, 64)]
+    assert selected("none") == [None]
+    assert selected("none,(64,64)") == [None, (64, 64)]
 
 
 @pytest.mark.parametrize("setting", ["training.stepz=5", "trainin.steps=5", "seed.x=1", "network=3", "training.steps"])

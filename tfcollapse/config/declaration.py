@@ -47,12 +47,19 @@ class Data:
 
     def validate(self) -> None:
         """Check the fields against each other. Raises ConfigError."""
-        for name, length in (("crop", 4), ("resize", 2)):
+        for name, example, least in (("crop", (45, 173, 25, 153), 0), ("resize", (64, 64), 1)):
             value = getattr(self, name)
-            if value is not None and (len(value) != length or max(value) > _LARGEST_SIDE):
+            if value is not None and not (
+                len(value) == len(example) and min(value) >= least and max(value) <= _LARGEST_SIDE
+            ):
                 raise ConfigError(
-                    f"Data.{name}: expected {length} whole numbers, at most {_LARGEST_SIDE}, received {value}"
+                    f"Data.{name}: expected {len(example)} whole numbers from {least} to {_LARGEST_SIDE}, such as "
+                    f"{','.join(map(str, example))}, received {value}"
                 )
+        if self.crop is not None and not (self.crop[0] < self.crop[1] and self.crop[2] < self.crop[3]):
+            raise ConfigError(
+                f"Data.crop: expected (top, bottom, left, right), top < bottom and left < right, received {self.crop}"
+            )
 
 
 @declaration

@@ -7,6 +7,7 @@ import itertools
 import json
 import operator
 import pathlib
+import re
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -42,13 +43,26 @@ def parse(key: str, text: str) -> Any:
         raise ConfigError(f"{key}: expected a field such as {key}.NAME, received a section")
     if hint is str or typing.get_origin(hint) is Literal:
         return checked(key, text, hint)
-    try:
-        value = json.loads(text.lower().replace("none", "null").replace("(", "[").replace(")", "]"))
-    except ValueError:
+    value = _value(text)
+    if _takes_tuple(hint) and value is not None and not isinstance(value, list):
+        value = _value(f"[{text}]")  # 48,48 is (48, 48)
+    if isinstance(value, str):
         value = text
     if hint is int and isinstance(value, float) and value.is_integer():
         value = int(value)  # 2e4 steps
     return checked(key, tuple(value) if isinstance(value, list) else value, hint)
+
+
+def _value(text: str) -> Any:
+    """Return what a text says in JSON, in which "none" and round brackets may stand too, or else the text."""
+    try:
+        return json.loads(text.lower().replace("none", "null").replace("(", "[").replace(")", "]"))
+    except (ValueError, RecursionError):
+        return text
+
+
+def _takes_tuple(hint: Any) -> bool:
+    return any(typing.get_origin(option) is tuple for option in typing.get_args(hint))
 
 
 def configured(path: str | None, settings: Iterable[str]) -> Run:
@@ -89,13 +103,20 @@ def select(runs: Sequence[Run], conditions: Iterable[str]) -> list[Run]:
     """
     left = list(runs)
     for key, text in _pairs("--only", conditions):
-        wanted = [parse(key, value) for value in text.split(",")]
+        wanted = [parse(key, value) for value in _values(key, text)]
         of_runs = operator.attrgetter(key)
         there = dict.fromkeys(str(of_runs(run)) for run in left)
         left = [run for run in left if of_runs(run) in wanted]
         if not left:
             raise ConfigError(f"--only {key}: expected one of {', '.join(there)}, received '{text}'")
     return left
+
+
+def _values(key: str, text: str) -> list[str]:
+    """Split the values of one condition. Of a field that takes a tuple, 48,48 is one, and (48,48),none are two."""
+    if not _takes_tuple(_hint(key)):
+        return text.split(",")
+    return re.split(r",(?![^(\[]*[)\]])", text) if re.search(r"[(\[]", text) else [text]
 
 
 def _pairs(option: str, texts: Iterable[str]) -> list[tuple[str, str]]:
