@@ -180,17 +180,19 @@ def test_what_a_killed_writer_left_is_swept_and_a_writer_at_work_is_left_alone(m
     import fcntl
 
     cache_directory().mkdir()
-    dead, young, busy = (cache_directory() / f".writing-{name}" for name in ("dead", "young", "busy"))
-    for folder in (dead, young, busy):
+    names = (".writing-dead", ".alone-1.0.0-0123456789ab-abcd_123", ".writing-young", ".writing-busy")
+    dead, earlier, young, busy = folders = [cache_directory() / name for name in names]
+    for folder in folders:
         folder.mkdir()
         (folder / "train.npy").write_bytes(b"half")
-    for folder in (dead, busy):
-        os.utime(folder, (0, 0))
+        if folder != young:
+            os.utime(folder / "train.npy", (0, 0))
+            os.utime(folder, (0, 0))
     descriptor = os.open(busy, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     load(Data(name="alone"), data_dir=made)
     os.close(descriptor)
-    assert (dead.exists(), young.exists(), busy.exists()) == (False, True, True)
+    assert [folder.exists() for folder in (dead, earlier, young, busy)] == [False, False, True, True]
 
 
 def test_a_name_without_a_config_is_taken_where_one_is_prepared(made, tmp_path):

@@ -33,7 +33,7 @@ class Data:
       name: a TFDS name, `fashion_mnist_mini`, which the package carries, or a file of images, .npy or .npz
         (see `tfcollapse.data.image_files`).
       train, test: use only the first so many images of the split; None is all of them.
-      crop: (top, bottom, left, right) in pixels; None is the dataset's own (see `tfcollapse.data.dataset`).
+      crop: (top, bottom, left, right) in pixels; None is the dataset's own (see `tfcollapse.data.preparation`).
       resize: (height, width) after the crop; None is the dataset's own.
       channels: the number that the images must have; None takes them as they are.
     """

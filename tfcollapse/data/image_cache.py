@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 import time
@@ -29,8 +30,10 @@ _FORMAT = 2
 """The version of what a directory of the cache holds, a part of its name."""
 _WRITING = ".writing-"
 """How the name of a directory that is being written begins. Its writer holds a lock on it."""
-_UNLOCKED_SECONDS = 60.0
-"""The age from which an unlocked directory of that name is what a killed writer left behind."""
+_LEFT_BEHIND = re.compile(re.escape(_WRITING) + r"|\..+-[0-9a-f]{12}-\w{8}$")
+"""The names of such directories; the second form is that of earlier versions, which held no lock."""
+_UNLOCKED_SECONDS = 600.0
+"""The age from which an unlocked directory of such a name, untouched since, is what a killed writer left behind."""
 
 
 @dataclass(frozen=True)
@@ -237,20 +240,21 @@ def _sweep(entry: Entry) -> None:
     """Remove what nobody needs: entries of the origin's earlier content, and the directories of killed writers."""
     for folder in entry.path.parent.iterdir():
         with contextlib.suppress(OSError):
-            if folder.name.startswith(_WRITING):
-                if time.time() - folder.stat().st_mtime > _UNLOCKED_SECONDS:
+            if _LEFT_BEHIND.match(folder.name):
+                if time.time() - max(path.stat().st_mtime for path in (folder, *folder.iterdir())) > _UNLOCKED_SECONDS:
                     with _locked(folder, wait=False):
                         shutil.rmtree(folder)
-            elif folder.name.startswith(entry.label) and _is_older(folder, entry):
+            elif folder.name.startswith(f"{entry.label}-") and _is_older(folder, entry):
                 shutil.rmtree(folder)
 
 
 def _is_older(folder: pathlib.Path, entry: Entry) -> bool:
-    """Return whether a directory holds what the origin of `entry` held before."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    """Return whether a directory holds what the origin of `entry` held before, or was written by an earlier version."""
+    try:
         meta = json.loads((folder / "meta.json").read_text())
-        return meta["origin"] == entry.origin and meta["content"] != entry.content
-    return False
+        return "origin" not in meta or (meta["origin"] == entry.origin and meta["content"] != entry.content)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _discard(folder: pathlib.Path, reason: str) -> None:

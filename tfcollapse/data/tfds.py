@@ -10,6 +10,7 @@ import logging
 import mmap
 import os
 import pathlib
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -143,16 +144,16 @@ def content(directory: pathlib.Path) -> bytes:
     return whole.digest()
 
 
-def _record_checksums(path: pathlib.Path) -> bytearray:
-    """Return the lengths and checksums of all records: 8 bytes of length, 4 of its CRC, the record, 4 of its CRC."""
-    sums, start = bytearray(), 0
+def _record_checksums(path: pathlib.Path) -> bytes:
+    """Return the checksums of all records. A record is 8 bytes of length, 4 of their CRC, its content, 4 of its CRC."""
+    sums, start, length_of = [], 0, struct.Struct("<Q").unpack_from
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as records:
-        while start < len(records):
-            sums += records[start : start + 12]
-            start += 12 + int.from_bytes(records[start : start + 8], "little")
-            sums += records[start : start + 4]
-            start += 4
-    return sums
+        end = len(records)
+        while start + 12 <= end:
+            (length,) = length_of(records, start)
+            start += length + 16
+            sums.append(records[start - 4 : start])
+    return b"".join(sums)
 
 
 def prepared_names(data_dir: str | os.PathLike[str] | None) -> list[str]:
