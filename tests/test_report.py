@@ -115,7 +115,8 @@ def test_half_a_diagnosis_is_one_line(swept, tmp_path, capsys, verdict):
     found.write_text(json.dumps({"verdict": verdict}))
     assert main(["report", str(copy), "-o", str(tmp_path / "r.html")]) == 2
     said = capsys.readouterr().err
-    assert "expected a verdict" in said
+    assert "diagnosis.json': expected a" in said
+    assert said.endswith("again\n")
     assert said.count("\n") == 1
 
 
@@ -151,7 +152,7 @@ def test_numbers_that_are_none_in_a_run_s_metrics_are_one_line(swept, tmp_path, 
     metrics.write_text(metrics.read_text().replace(",", ",x", 40))
     assert main(["report", str(copy), "-o", str(tmp_path / "r.html")]) == 2
     said = capsys.readouterr().err
-    assert "expected numbers under loss" in said
+    assert "metrics.csv': expected numbers, as a run writes them" in said
     assert said.count("\n") == 1
 
 

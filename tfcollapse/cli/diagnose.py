@@ -66,6 +66,10 @@ def add_loss(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Diagnose a run's directory, every VAE of a sweep's, or two models on data. Raises UserError."""
+    if parsed.html:
+        from tfcollapse.reports.html_page import check_html
+
+        check_html(pathlib.Path(parsed.html))
     if parsed.run is not None:
         from tfcollapse.backend import need_tensorflow
 

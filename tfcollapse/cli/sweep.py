@@ -122,7 +122,7 @@ def _train(declared: DeclaredStudy, sweep: Callable[..., list[Row]], command: st
     from tfcollapse.data.dataset import load
     from tfcollapse.records.files import check_writable
     from tfcollapse.records.table import check_same_sweep, write_table
-    from tfcollapse.reports.study_page import write_study
+    from tfcollapse.reports.study_page import check_study, write_study
     from tfcollapse.studies.display import Display
     from tfcollapse.studies.schedule import unfinished
 
@@ -130,6 +130,7 @@ def _train(declared: DeclaredStudy, sweep: Callable[..., list[Row]], command: st
     waiting = unfinished(runs, out)
     display = Display(waiting)
     check_same_sweep(declared.table_path, runs)
+    check_study(declared.name, declared.study, declared.out)
     for data in {run.data for run in waiting}:
         load(data, data_dir=declared.data_dir)
     check_writable(declared.out)

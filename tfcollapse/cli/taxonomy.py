@@ -37,6 +37,7 @@ def run(parsed: argparse.Namespace) -> int:
         raise ConfigError(f"--seeds: expected >= 1, received {parsed.seeds}")
     need_tensorflow("taxonomy")
     check_writable(out)
+    taxonomy_page.check(out / "taxonomy.md")
     from tfcollapse.diagnosis.taxonomy.results import outcomes
 
     started, provenance, found = time.monotonic(), environment(command=parsed.command_line), []

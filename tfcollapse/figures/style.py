@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter
 from tfcollapse.config.architectures import ARCHITECTURES
 from tfcollapse.config.declaration import Network
 from tfcollapse.errors import ConfigError
-from tfcollapse.records.files import replacing
+from tfcollapse.records.files import check_replaceable, replacing
 from tfcollapse.records.statistics import PAPER_STEPS, Rows, cells, mean_and_sd
 from tfcollapse.records.trained import TRAINED, not_trained
 
@@ -110,6 +110,10 @@ def write(figure: Figure, path: pathlib.Path) -> None:
         figure.savefig(partial, format=kind, dpi=160)
 
 
+_DRAWN = {"png": b"Software\0Matplotlib", "pdf": b"%PDF-1.4\n%\xac\xdc \xab\xba"}
+"""The beginning of what Matplotlib writes. Another picture is not replaced."""
+
+
 def save(figure: Figure, stem: pathlib.Path) -> list[pathlib.Path]:
     """Write the figure to `stem`.png and `stem`.pdf, and return both paths.
 
@@ -118,13 +122,24 @@ def save(figure: Figure, stem: pathlib.Path) -> list[pathlib.Path]:
     Raises:
       RunError: the disk cannot be written.
     """
+    check_pictures(stem)
     options: dict[str, dict[str, Any]] = {"png": {"dpi": 160}, "pdf": {"metadata": {"CreationDate": None}}}
     paths = []
     for kind, chosen in options.items():
-        paths.append(stem.with_name(f"{stem.name}.{kind}"))
-        with replacing(paths[-1]) as partial:
+        paths.append(_picture(stem, kind))
+        with replacing(paths[-1], _DRAWN[kind]) as partial:
             figure.savefig(partial, format=kind, **chosen)
     return paths
+
+
+def check_pictures(stem: pathlib.Path) -> None:
+    """Check, before any work is done in vain, that `save` may write its files. Raises RunError."""
+    for kind, mark in _DRAWN.items():
+        check_replaceable(_picture(stem, kind), mark)
+
+
+def _picture(stem: pathlib.Path, kind: str) -> pathlib.Path:
+    return stem.with_name(f"{stem.name}.{kind}")
 
 
 def line(axes: Axes, points: Mapping[Any, Sequence[float]], label: str, style: Mapping[str, Any]) -> None:

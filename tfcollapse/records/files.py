@@ -147,7 +147,7 @@ def check_writable(path: pathlib.Path) -> None:
 
 
 @contextlib.contextmanager
-def replacing(path: pathlib.Path, mark: bytes | None = None) -> Iterator[pathlib.Path]:
+def replacing(path: pathlib.Path, *marks: bytes) -> Iterator[pathlib.Path]:
     """Yield a temporary path to write to, and move it to `path` afterwards.
 
     The temporary file is a new one beside `path`, with a name that ends in `path`'s. It replaces `path` only if the
@@ -156,12 +156,13 @@ def replacing(path: pathlib.Path, mark: bytes | None = None) -> Iterator[pathlib
 
     Args:
       path: the file to write.
-      mark: bytes that a file of ours has among its first or last `MARKED` bytes. A file without it is not replaced.
+      marks: bytes of which a file of ours has one among its first or last `MARKED` bytes. Another file is not replaced.
+        Without marks any regular file is.
 
     Raises:
       RunError: the disk cannot be written, or there is something at `path` that must not be replaced.
     """
-    _check_replaceable(path, mark)
+    check_replaceable(path, *marks)
     with disk_errors(path):
         sweep(path.parent, path.name)
         partial = path.with_name(f".partial-{secrets.token_hex(4)}-{path.name}")
@@ -181,22 +182,23 @@ def replacing(path: pathlib.Path, mark: bytes | None = None) -> Iterator[pathlib
             partial.unlink()
 
 
-def _check_replaceable(path: pathlib.Path, mark: bytes | None) -> None:
+def check_replaceable(path: pathlib.Path, *marks: bytes) -> None:
+    """Check that `replacing` would replace what is at `path`, before any work is done in vain. Raises RunError."""
     received = kind(path)
     if received not in (None, "a regular file"):
         raise RunError(
             f"'{path}': expected a file that can be replaced, received {received}: choose another --out, or remove it"
         )
-    if received is None or mark is None:
+    if received is None or not marks:
         return
     with open_regular(path) as file:
         head = file.read(MARKED)
         file.seek(-min(MARKED, file.seek(0, os.SEEK_END)), os.SEEK_END)
-        if mark not in head and mark not in file.read(MARKED):
-            raise RunError(
-                f"'{path}' was not written by tfcollapse: expected a file that says '{mark.decode(errors='replace')}' "
-                "near its start or end: choose another --out, or move it away"
-            )
+        tail = file.read(MARKED)
+    if not any(mark in head or mark in tail for mark in marks):
+        raise RunError(
+            f"'{path}' was not written by tfcollapse: expected a file of ours: name another place, or move it away"
+        )
 
 
 def sweep(directory: pathlib.Path, name: str | None = None) -> None:

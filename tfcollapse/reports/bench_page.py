@@ -84,7 +84,7 @@ def write(out: pathlib.Path, record: Facts) -> list[pathlib.Path]:
     """Write a record beside those of other backends, and the page of all. Returns what was written."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / f"bench-{record['backend']}.json"
-    with replacing(path) as partial:
+    with replacing(path, f'"backend": "{record["backend"]}"'.encode()) as partial:
         partial.write_text(json.dumps(record, indent=1))
     return [path, write_page(out)]
 
@@ -92,7 +92,7 @@ def write(out: pathlib.Path, record: Facts) -> list[pathlib.Path]:
 def write_page(out: pathlib.Path) -> pathlib.Path:
     """Write the page of all records in `out`, and return its path. Raises RunError."""
     records = [read(path) for path in sorted(out.glob("bench-*.json"), reverse=True)]
-    return write_markdown(out / "bench.md", page(records))
+    return write_markdown(out / "bench.md", page(records), earlier="| GFLOP a step |")
 
 
 def read(path: pathlib.Path) -> Facts:

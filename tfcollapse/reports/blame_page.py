@@ -14,14 +14,14 @@ from tfcollapse.diagnosis.blame.arms import Arm, settings
 from tfcollapse.diagnosis.measurements import facts
 from tfcollapse.errors import ConfigError
 from tfcollapse.figures.blame import blame_figure
-from tfcollapse.figures.style import save
+from tfcollapse.figures.style import check_pictures, save
 from tfcollapse.records.files import check_writable
 from tfcollapse.records.labels import label
 from tfcollapse.records.statistics import Rows
 from tfcollapse.reports.blocks import Block, Figure, Heading, Paragraph, Strong, Table, prose
 from tfcollapse.reports.diagnosis_blocks import categories, diagnosis_blocks
-from tfcollapse.reports.html_page import write_html
-from tfcollapse.reports.markdown import write_markdown
+from tfcollapse.reports.html_page import check_html, write_html
+from tfcollapse.reports.markdown import check_page, write_markdown
 from tfcollapse.reports.provenance_table import provenance_table
 
 if TYPE_CHECKING:
@@ -52,6 +52,11 @@ def check(path: pathlib.Path) -> None:
     if path.suffix not in (".md", ".html"):
         raise ConfigError(f"--page: expected FILE.md or FILE.html, received '{path}'")
     check_writable(path.parent)
+    if path.suffix == ".md":
+        check_page(path, TITLE)
+        check_pictures(path.with_suffix(""))
+    else:
+        check_html(path)
 
 
 def write(path: pathlib.Path, blame: Blame, run: Run, made: Mapping[str, Any]) -> list[pathlib.Path]:

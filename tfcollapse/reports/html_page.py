@@ -7,7 +7,7 @@ import importlib.resources
 import pathlib
 from collections.abc import Sequence
 
-from tfcollapse.records.files import disk_errors, replacing
+from tfcollapse.records.files import check_replaceable, disk_errors, replacing
 from tfcollapse.reports.blocks import (
     Block,
     Bullets,
@@ -32,14 +32,27 @@ from tfcollapse.reports.svg import svg
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self' data:"
 
+MARK = '<meta name="generator" content="tfcollapse">'
+"""What every page says in its head. A file without it is not replaced."""
+_MARKS = (MARK.encode(), _POLICY.encode())  # pages of earlier versions have the policy alone
+
 
 def write_html(path: pathlib.Path, title: str, blocks: Sequence[Block], skip: Link | None = None) -> pathlib.Path:
-    """Write a page whole or not at all, with the folder that it is in, and return its path. Raises RunError."""
+    """Write a page whole or not at all, with the folder that it is in, and return its path.
+
+    Raises:
+      RunError: the disk cannot be written, or there is something else than a page of ours.
+    """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
+    with replacing(path, *_MARKS) as partial:
         partial.write_text(html_page(title, blocks, skip), encoding="utf-8")
     return path
+
+
+def check_html(path: pathlib.Path) -> None:
+    """Check, before any work is done in vain, that a page may be written at `path`. Raises RunError."""
+    check_replaceable(path, *_MARKS)
 
 
 def html_page(title: str, blocks: Sequence[Block], skip: Link | None = None) -> str:
@@ -57,6 +70,7 @@ def html_page(title: str, blocks: Sequence[Block], skip: Link | None = None) -> 
     return (
         f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        f"{MARK}\n"
         f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{_text(title)}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
         + (f'<a class="skip" href="{skip.address}">{_text(skip.text)}</a>\n' if skip else "")

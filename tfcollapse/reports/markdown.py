@@ -6,7 +6,7 @@ import pathlib
 import re
 from collections.abc import Sequence
 
-from tfcollapse.records.files import replacing
+from tfcollapse.records.files import check_replaceable, replacing
 from tfcollapse.reports.blocks import (
     Block,
     Bullets,
@@ -43,11 +43,34 @@ _AT_START = re.compile(r"\A(\d{1,9}(?=[.)](?:\s|\Z))|(?=[-+=>]))")
 """What begins a list, a quotation or a rule at the start of a line: a backslash belongs behind the match."""
 
 
-def write_markdown(path: pathlib.Path, blocks: Sequence[Block]) -> pathlib.Path:
-    """Write a page whole or not at all, and return its path. Raises RunError."""
-    with replacing(path) as partial:
-        partial.write_text(markdown(blocks), encoding="utf-8")
+MARK = "<!-- written by tfcollapse -->"
+"""The last line of every page. A file without it is not replaced."""
+
+
+def write_markdown(path: pathlib.Path, blocks: Sequence[Block], earlier: str = "") -> pathlib.Path:
+    """Write a page whole or not at all, and return its path.
+
+    Args:
+      path: the page.
+      blocks: what stands on it.
+      earlier: a text by which a page of an earlier version, which has no mark, is known; empty for its heading.
+
+    Raises:
+      RunError: the disk cannot be written, or there is something else than a page of ours.
+    """
+    text = markdown(blocks)
+    with replacing(path, *_marks(text, earlier)) as partial:
+        partial.write_text(f"{text}\n{MARK}\n", encoding="utf-8")
     return path
+
+
+def check_page(path: pathlib.Path, title: str) -> None:
+    """Check, before any work is done in vain, that a page of this title may be written at `path`. Raises RunError."""
+    check_replaceable(path, *_marks(markdown([Heading(1, title)])))
+
+
+def _marks(text: str, earlier: str = "") -> tuple[bytes, bytes]:
+    return MARK.encode(), (earlier or text.partition("\n")[0]).encode()
 
 
 def markdown(blocks: Sequence[Block]) -> str:

@@ -61,7 +61,8 @@ def write(out: pathlib.Path, studies: Sequence[str] = ()) -> pathlib.Path:
         raise ConfigError(f"overview '{out}': expected tables or records below it, such as fig1_left.csv, found none")
     lines = [*_tables(tables, out, declared), *_not_run(tables, declared)]
     introduction = Paragraph((Code(f"tfcollapse overview {out}"), _INTRODUCTION))
-    return write_markdown(out / "README.md", [Heading(1, "Results"), introduction, Table(_HEADER, lines), *beside])
+    blocks = [Heading(1, "Results"), introduction, Table(_HEADER, lines), *beside]
+    return write_markdown(out / "README.md", blocks, earlier="\n`tfcollapse overview ")
 
 
 def _tables(tables: Sequence[StudyTable], out: pathlib.Path, declared: Mapping[str, str]) -> Iterator[Line]:

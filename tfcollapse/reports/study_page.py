@@ -10,12 +10,12 @@ from typing import Any
 from matplotlib.figure import Figure as Drawing
 
 from tfcollapse.claims.claim import Claim
-from tfcollapse.figures.style import caption, save
+from tfcollapse.figures.style import caption, check_pictures, save
 from tfcollapse.records.statistics import PAPER_STEPS, Row, Rows
 from tfcollapse.records.table import complete, read_table
 from tfcollapse.reports.blocks import Block, Code, Content, Figure, Heading, Link, Paragraph, Strong, Table, joined
 from tfcollapse.reports.cells_table import cells_table
-from tfcollapse.reports.markdown import write_markdown
+from tfcollapse.reports.markdown import check_page, write_markdown
 from tfcollapse.reports.provenance_table import distinct, older_notice, provenance_table
 from tfcollapse.studies.study import Study, judge
 
@@ -28,6 +28,12 @@ def write_study(name: str, study: Study, out: pathlib.Path) -> list[pathlib.Path
         drawn, blocks = figures(name, study, rows), page(name, study, rows)
     paths = [path for stem, figure in drawn.items() for path in save(figure, out / stem)]
     return [*paths, write_markdown(out / f"{name}.md", blocks), table]
+
+
+def check_study(name: str, study: Study, out: pathlib.Path) -> None:
+    """Check, before anything is trained, that `write_study` may write the page and a single figure. Raises RunError."""
+    check_page(out / f"{name}.md", study.title)
+    check_pictures(out / name)
 
 
 def figures(name: str, study: Study, rows: Rows) -> dict[str, Drawing]:

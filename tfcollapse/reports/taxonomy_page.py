@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tfcollapse.reports.blocks import Block, Bullets, Heading, Paragraph, Table
-from tfcollapse.reports.markdown import write_markdown
+from tfcollapse.reports.markdown import check_page, write_markdown
 from tfcollapse.reports.provenance_table import distinct, provenance_table
 
 if TYPE_CHECKING:
     from tfcollapse.diagnosis.taxonomy.results import Outcome
 
+TITLE = "How often the diagnosis is right: VAEs of known cause"
 _INTRODUCTION = (
     "Each case is a small VAE whose cause of collapse is known because it was built that way: in closed form where a "
     "stationary point of the loss is known, else by a training of seconds. What is true of it follows from how it "
@@ -45,6 +46,11 @@ def write(path: pathlib.Path, outcomes: Sequence[Outcome], seconds: float, made:
     return write_markdown(path, page(outcomes, seconds, made))
 
 
+def check(path: pathlib.Path) -> None:
+    """Check, before anything is built, that the page may be written at `path`. Raises RunError."""
+    check_page(path, TITLE)
+
+
 def page(outcomes: Sequence[Outcome], seconds: float, made: Mapping[str, Any]) -> list[Block]:
     """Return the page.
 
@@ -55,7 +61,7 @@ def page(outcomes: Sequence[Outcome], seconds: float, made: Mapping[str, Any]) -
     """
     seeds = distinct(sorted({outcome.seed for outcome in outcomes}))
     return [
-        Heading(1, "How often the diagnosis is right: VAEs of known cause"),
+        Heading(1, TITLE),
         Paragraph(_INTRODUCTION),
         Paragraph(count_sentence(outcomes)),
         Heading(2, "What the counts do not say"),

@@ -47,7 +47,7 @@ def write_findings(out: pathlib.Path, findings: Findings) -> None:
     """Write a section's JSON, in place of the one before. Raises RunError."""
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-    with replacing(out / f"{findings['name']}.json") as partial:
+    with replacing(out / f"{findings['name']}.json", f'"name": "{findings["name"]}"'.encode()) as partial:
         partial.write_text(json.dumps(findings, indent=1) + "\n")
 
 
