@@ -59,13 +59,13 @@ def ray_sweep(
     lost: dict[str, str] = {}
     try:
         room = _room(ray.nodes(), cpus, gpus)
-        remote = ray.remote(_train_remotely).options(max_retries=RETRIES, retry_exceptions=[WorkerDied])
-        pending = {}
+        again = {"max_retries": RETRIES, "retry_exceptions": [WorkerDied]}
+        remote, pending = ray.remote(_train_remotely), {}
         for threads, group in by_threads(unfinished(runs, out), out, max(1, round(room["num_cpus"])), one_device=True):
             share = room if cpus is not None else room | {"num_cpus": min(room["num_cpus"], threads)}
             arguments = (out, data_dir or None, cache_directory().resolve(), threads)
             for run in reversed(longest_last(group)):
-                pending[remote.options(**share).remote(run, *arguments)] = run
+                pending[remote.options(**again, **share).remote(run, *arguments)] = run
         while pending:
             for task in ray.wait(list(pending), num_returns=1, timeout=_POLL_SECONDS)[0]:
                 run, result = pending.pop(task), _result(ray, task)
