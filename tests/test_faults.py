@@ -43,14 +43,14 @@ def one_row(tmp_path_factory):
 @pytest.mark.slow
 def test_kills_at_any_moment_leave_no_trace(whole, tmp_path):
     """A part of the soak: each moment once."""
-    found, folder = soak.kills(SHORT, tmp_path, len(soak.MOMENTS), seed=1)
+    found, folder = soak.kill_runs(SHORT, tmp_path, len(soak.MOMENTS), seed=1)
     assert found["of them while a checkpoint was being written"] >= 1
     assert soak.differences(folder, whole) == []
 
 
 @pytest.mark.slow
 def test_damaged_checkpoints_leave_no_trace(whole, tmp_path):
-    found, folders = soak.corruptions(SHORT, tmp_path, len(soak.DAMAGES), seed=3)
+    found, folders = soak.corrupt_runs(SHORT, tmp_path, len(soak.DAMAGES), seed=3)
     assert set(found) == {"truncated", "bytes flipped"}
     for folder in folders:
         assert soak.differences(folder, whole) == []

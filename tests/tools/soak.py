@@ -1,11 +1,14 @@
-"""What a run survives, counted: `python tests/tools/soak.py --kills 30 --corruptions 20 -o results/survival.json`.
+"""What runs survive, counted: `python tests/tools/soak.py --kills 30 --corruptions 20 --sweeps 12 --exports 10`.
 
 A run is killed (-9) at random moments and started again until it has ended, its newest checkpoint is damaged at random
-places, and after each the weights and both CSV files must be those of a run that nothing happened to. CI does a few.
+places, and a sweep, one of its workers or an export is killed or terminated. After each the weights and both CSV files
+must be those of a run that nothing happened to, and an export must be whole. CI does a few.
 """
 
 import argparse
+import contextlib
 import csv
+import fcntl
 import json
 import os
 import pathlib
@@ -16,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 
 import numpy as np
 from examples import tiny
@@ -128,7 +132,7 @@ def kill(process, folder, moment, draws):
     return alive, bool(list((folder / "checkpoints").glob("*.partial")))
 
 
-def kills(run, out, count, seed=0):
+def kill_runs(run, out, count, seed=0):
     """Kill `run` `count` times, then let it end. Returns how often at each moment, and the directory."""
     draws = random.Random(seed)
     folder, found = out / "runs" / run.run_id, {"kills": 0, "of them while a checkpoint was being written": 0}
@@ -166,7 +170,7 @@ def stopped(run, out):
     return folder.path
 
 
-def corruptions(run, out, count, seed=0):
+def corrupt_runs(run, out, count, seed=0):
     """Damage the newest checkpoint of a stopped run `count` times, each time letting the run end from there.
 
     Returns how often which way, and the directories.
@@ -186,29 +190,139 @@ def corruptions(run, out, count, seed=0):
     return found, folders
 
 
+STUDY = """
+from matplotlib.figure import Figure
+from soak import sweep_runs
+from tfcollapse.studies.study import Study
+STUDY = Study(title="t", presets={"quick": sweep_runs()}, draw=lambda rows: Figure(), claims=lambda rows: [])
+"""
+FAULTS = ("sweep killed", "worker killed", "sweep terminated")
+
+
+def sweep_runs():
+    """The runs of STUDY, two of which train at a time."""
+    return [replace(run_of(3_000, width=100), {"seed": seed}) for seed in range(3)]
+
+
+def start_sweep(out):
+    """The command that sweeps STUDY."""
+    out.mkdir(parents=True, exist_ok=True)
+    study = out / "study.py"
+    study.write_text(STUDY)
+    command = [sys.executable, "-m", "tfcollapse", "sweep", study, "--jobs", "2", "--out", out]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests" / "tools")])}
+    return subprocess.Popen(command, cwd=out, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def locked(folder):
+    """The number of the process that holds the lock of a run directory, else None."""
+    with contextlib.suppress(FileNotFoundError), (folder / "lock").open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return int(lock.read().split()[1])
+    return None
+
+
+def disturb(process, folders, fault, draws):
+    """Do one of FAULTS to a sweep some rows from now. Returns the seconds until no process held a lock."""
+
+    def rows():
+        paths = [folder / "metrics.csv" for folder in folders]
+        return sum(path.read_bytes().count(b"\n") for path in paths if path.exists())
+
+    wanted = rows() + draws.randint(1, 60)
+    while process.poll() is None and rows() < wanted:
+        time.sleep(0.01)
+    time.sleep(draws.uniform(0, 0.5))
+    holders = [number for number in map(locked, folders) if number]
+    if fault == "worker killed" and holders:
+        os.kill(draws.choice(holders), signal.SIGKILL)
+        time.sleep(draws.uniform(0, 2))
+    process.send_signal(signal.SIGKILL if fault == "sweep killed" else signal.SIGTERM)
+    began = time.monotonic()
+    process.communicate()
+    while any(map(locked, folders)):
+        assert time.monotonic() - began < 60, "a worker outlives its sweep"
+        time.sleep(0.05)
+    return time.monotonic() - began
+
+
+def disturb_sweeps(out, count, seed=0):
+    """Do each of FAULTS in turn to a sweep, `count` of them, then let it end.
+
+    Returns how often which, the longest that a lock was held afterwards, and the directories.
+    """
+    draws, found, longest = random.Random(seed), {}, 0.0
+    folders = [out / "runs" / run.run_id for run in sweep_runs()]
+    for number in range(count):
+        fault = FAULTS[number % len(FAULTS)]
+        longest = max(longest, disturb(start_sweep(out), folders, fault, draws))
+        found[fault] = found.get(fault, 0) + 1
+    status, errors = ends(start_sweep(out))
+    assert status == 0, errors
+    return found | {"longest seconds until every lock was released": round(longest, 1)}, folders
+
+
+def kill_exports(folder, out, count, seed=0):
+    """Kill `count` exports over an earlier one at random moments. Returns those that left a file that is not whole."""
+    draws, broken, target = random.Random(seed), [], out / "model.keras"
+    command = [sys.executable, "-m", "tfcollapse", "export", folder, "-o", target, "--force"]
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    out.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    assert ends(subprocess.Popen(command, cwd=ROOT, **silent))[0] == 0
+    seconds = time.monotonic() - began
+    size = target.stat().st_size
+    for number in range(count):
+        process = subprocess.Popen(command, cwd=ROOT, **silent)
+        time.sleep(draws.uniform(0.3, 1.0) * seconds)
+        process.kill()
+        process.communicate()
+        if not target.exists() or target.stat().st_size != size or zipfile.ZipFile(target).testzip() is not None:
+            broken.append(f"export {number}")
+    return broken
+
+
+def _counted(found, out, *, kills, corruptions, sweeps, exports):
+    """Do so many of each, add what was counted to `found`, and return what was lost."""
+    lost, short = {}, run_of(1500)
+    if kills:
+        run = run_of(800 * kills)
+        found["kills"], folder = kill_runs(run, out / "killed", kills)
+        found["kills"] |= {"steps": run.training.steps}
+        lost["after kills"] = differences(folder, undisturbed(run, out / "whole"))
+    if corruptions or exports:
+        whole = undisturbed(short, out / "short")
+    if corruptions:
+        found["corruptions"], folders = corrupt_runs(short, out, corruptions)
+        lost["after corruptions"] = [name for each in folders for name in differences(each, whole)]
+    if sweeps:
+        found["sweeps"], folders = disturb_sweeps(out / "swept", sweeps)
+        _, wholes = disturb_sweeps(out / "quiet", 0)
+        pairs = zip(folders, wholes, strict=True)
+        lost["after faults of a sweep"] = [name for pair in pairs for name in differences(*pair)]
+    if exports:
+        lost["exports"] = kill_exports(whole, out / "exported", exports)
+        found["exports killed"] = exports
+    return lost
+
+
 def main():
-    """Do both, and write what was counted."""
+    """Do all, and write what was counted."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=30)
     parser.add_argument("--corruptions", type=int, default=20)
+    parser.add_argument("--sweeps", type=int, default=12)
+    parser.add_argument("--exports", type=int, default=10)
     parser.add_argument("-o", "--output", default="survival.json")
     parsed = parser.parse_args()
+    counts = {name: getattr(parsed, name) for name in ("kills", "corruptions", "sweeps", "exports")}
+    words = [f"--{name} {count}" for name, count in counts.items()]
+    found = {"command": " ".join(["python tests/tools/soak.py", *words]), "environment": environment()}
     with tempfile.TemporaryDirectory() as place:
-        out = pathlib.Path(place)
-        run, short = run_of(800 * parsed.kills), run_of(1500)
-        counted, folder = kills(run, out / "killed", parsed.kills)
-        lost = {"after kills": differences(folder, undisturbed(run, out / "whole"))}
-        flipped, folders = corruptions(short, out, parsed.corruptions)
-        whole = undisturbed(short, out / "short")
-        lost["after corruptions"] = [name for each in folders for name in differences(each, whole)]
-    found = {
-        "command": f"python tests/tools/soak.py --kills {parsed.kills} --corruptions {parsed.corruptions}",
-        "steps": {"killed": run.training.steps, "damaged": short.training.steps},
-        "kills": counted,
-        "corruptions": flipped,
-        "arrays, files or results that differ from an undisturbed run": lost,
-        "environment": environment(),
-    }
+        lost = _counted(found, pathlib.Path(place), **counts)
+    found["arrays, files or results that differ from an undisturbed run"] = lost
     pathlib.Path(parsed.output).write_text(json.dumps(found, indent=1) + "\n")
     print(json.dumps(found, indent=1))
     return 1 if any(lost.values()) else 0
