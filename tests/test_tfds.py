@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 from processes import command
 
@@ -152,16 +153,20 @@ def mine(made, tmp_path):
     return tmp_path / "tfds"
 
 
-def test_the_same_version_with_other_pixels_is_not_served_from_the_old_cache(mine, monkeypatch):
+def test_the_same_version_with_other_pixels_is_not_served_from_the_old_cache(mine):
     before = load(Data(name="validated"), data_dir=mine)
     pixels = np.array(before.train)
-    shutil.rmtree(mine / "validated")
-    monkeypatch.setitem(KINDS, "validated", (BYTES[::-1], *KINDS["validated"][1:]))
-    builder("validated")(data_dir=mine).download_and_prepare()
+    (shard,) = (mine / "validated" / "1.0.0").glob("*train.tfrecord*")
+    size = shard.stat().st_size
+    records = list(tf.data.TFRecordDataset(str(shard)).as_numpy_iterator())
+    with tf.io.TFRecordWriter(str(shard)) as writer:
+        for record in reversed(records):
+            writer.write(record)
+    assert shard.stat().st_size == size
     after = load(Data(name="validated"), data_dir=mine)
+    assert np.array_equal(after.train, pixels[::-1])
     assert before.source == after.source
     assert before.digest != after.digest
-    assert not np.array_equal(pixels, after.train)
     assert len(list(cache_directory().iterdir())) == 1  # nobody needs the old one
 
 
@@ -239,4 +244,9 @@ def test_warnings_of_absl_and_tfds_are_kept_out(made, tmp_path):
         "sprites 1.0.0 (its only split is train: every 10th image is the test split), uint8"
     )
     assert answer.stdout.endswith(": 36 train and 4 test images of (6, 6, 1)\n")
-    assert logging.getLogger("absl").level == logging.WARNING
+
+
+def test_the_logger_of_absl_is_left_as_it_was(made):
+    level = logging.getLogger("absl").level
+    load(Data(name="alone"), data_dir=made)
+    assert logging.getLogger("absl").level == level
