@@ -136,6 +136,6 @@ def test_a_checkpoint_that_cannot_be_read_is_not_taken_for_damaged(tmp_path):
     path = checkpoint.save(tmp_path, 1, STATE)
     path.unlink()
     path.mkdir()  # reading it is an OSError, for root too
-    with pytest.raises(RunError, match="Is a directory"):
+    with pytest.raises(RunError, match="received a directory"):
         _newest(tmp_path)
     assert path.exists()

@@ -124,12 +124,12 @@ def kill(process, folder, moment, draws):
             time.sleep(0.002)
         time.sleep(draws.uniform(0, 0.05))  # some steps of the row to come
     if moment == "checkpoint":
-        while process.poll() is None and not list((folder / "checkpoints").glob("*.partial")):
+        while process.poll() is None and not list((folder / "checkpoints").glob(".partial-*")):
             time.sleep(0.0002)
     alive = process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    return alive, bool(list((folder / "checkpoints").glob("*.partial")))
+    return alive, bool(list((folder / "checkpoints").glob(".partial-*")))
 
 
 def kill_runs(run, out, count, seed=0):

@@ -13,8 +13,9 @@ from tfcollapse.diagnosis.diagnose import Diagnosis, diagnose_known
 from tfcollapse.errors import ConfigError, RunError, UserError
 from tfcollapse.models.autoencoder import load_model
 from tfcollapse.records.files import replacing
+from tfcollapse.records.identity import KEY, check_identity, identity
 from tfcollapse.records.provenance import environment
-from tfcollapse.records.run_directory import read_config, runs_below
+from tfcollapse.records.run_directory import RunDirectory, read_config, runs_below
 
 DIAGNOSIS = "diagnosis.json"
 """The file that `tfcollapse diagnose` leaves in a run's directory, and `tfcollapse report` reads."""
@@ -38,10 +39,13 @@ def diagnose_run(path: pathlib.Path, data_dir: Any = None, images: int | None = 
     run = read_config(path)
     if run.objective.kind != "vae":
         raise ConfigError(f"'{path}': expected a VAE, received an AE, which has no latent distribution to collapse")
-    if not (path / "model.keras").exists():
-        raise RunError(f"'{path}': expected a finished run with model.keras; train it to the end first")
-    model = load_model(path / "model.keras")
-    data = load(run.data, data_dir=data_dir).train[:images]
+    directory = RunDirectory(path, run)
+    model = load_model(directory.model)
+    dataset = load(run.data, data_dir=data_dir)
+    made = identity(run, dataset.digest)
+    for session in directory.sessions:
+        check_identity(f"'{path / 'environment.json'}'", session.get(KEY), made)
+    data = dataset.train[:images]
     if not run.objective.beta > 0:
         raise ConfigError(f"'{path}': expected beta > 0, received a VAE without a KL term, which is an AE with noise")
     declared = DeclaredLoss(
@@ -56,7 +60,7 @@ def diagnose_run(path: pathlib.Path, data_dir: Any = None, images: int | None = 
     )
     provenance = environment(command=command)
     with replacing(path / DIAGNOSIS) as partial:
-        partial.write_text(json.dumps(diagnosis.as_json() | {"made": provenance}, indent=1) + "\n")
+        partial.write_text(json.dumps(diagnosis.as_json() | {KEY: made, "made": provenance}, indent=1) + "\n")
     return diagnosis
 
 

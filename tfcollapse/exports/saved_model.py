@@ -99,7 +99,7 @@ def export_run(directory: pathlib.Path, path: pathlib.Path, *, input_type: Any =
         "train_error": result["train"]["reconstruction_error"],
         "commit": (record.sessions or [{}])[-1].get("commit", "unknown"),
     }
-    return export(load_model(directory / "model.keras"), path, input_type=input_type, metadata=facts, force=force)
+    return export(load_model(record.model), path, input_type=input_type, metadata=facts, force=force)
 
 
 @contextlib.contextmanager

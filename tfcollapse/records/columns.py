@@ -30,6 +30,7 @@ COLUMNS: dict[str, str] = {
 MEASURED: dict[str, type] = {
     "dataset": str,
     "image_shape": str,
+    "images": str,
     "train_images": int,
     "test_images": int,
     "train_error": float,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import pathlib
@@ -98,6 +99,16 @@ def _opened(path: str | os.PathLike[str], flags: int, mode: str, follow: bool = 
     raise RunError(f"'{path}': expected a regular file, received {received}: remove it, or name another place")
 
 
+def check_directory(path: pathlib.Path) -> None:
+    """Check that a directory of ours is there, and is no symbolic link to another place. Raises RunError."""
+    received = kind(path)
+    if received != "a directory":
+        raise RunError(
+            f"'{path}': expected a directory, received {received or 'nothing'}: remove it, or choose another --out, "
+            "which may itself be a link"
+        )
+
+
 @contextlib.contextmanager
 def disk_errors(path: pathlib.Path) -> Iterator[None]:
     """Turn a full, read-only or forbidden disk into one clear line.
@@ -150,9 +161,9 @@ def check_writable(path: pathlib.Path) -> None:
 def replacing(path: pathlib.Path, *marks: bytes) -> Iterator[pathlib.Path]:
     """Yield a temporary path to write to, and move it to `path` afterwards.
 
-    The temporary file is a new one beside `path`, with a name that ends in `path`'s. It replaces `path` only if the
-    body of the `with` statement succeeds. Otherwise it is removed, and `path` stays as it was. The content and the new
-    name have reached the disk when the `with` statement ends. What a killed writer of `path` left is removed first.
+    The temporary file replaces `path` only if the body of the `with` statement succeeds. Otherwise it is removed, and
+    `path` stays as it was. The content and the new name have reached the disk when the `with` statement ends. What a
+    killed writer of `path` left is removed first.
 
     Args:
       path: the file to write.
@@ -163,23 +174,43 @@ def replacing(path: pathlib.Path, *marks: bytes) -> Iterator[pathlib.Path]:
       RunError: the disk cannot be written, or there is something at `path` that must not be replaced.
     """
     check_replaceable(path, *marks)
-    with disk_errors(path):
-        sweep(path.parent, path.name)
-        partial = path.with_name(f".partial-{secrets.token_hex(4)}-{path.name}")
-        held = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+    with disk_errors(path), temporary(path) as partial:
+        yield partial
+        move(partial, path)
+
+
+@contextlib.contextmanager
+def temporary(path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """Yield the path of a new, empty file beside `path`, whose name ends in that of `path`.
+
+    The file is removed afterwards, unless it was moved away. What a killed writer of `path` left is removed first.
+
+    Raises:
+      OSError: the disk cannot be written.
+    """
+    sweep(path.parent, path.name)
+    partial = path.with_name(f".partial-{secrets.token_hex(4)}-{path.name}")
+    held = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
     try:
-        with disk_errors(path):
-            with contextlib.suppress(OSError):  # a disk that knows no locks
-                fcntl.flock(held, fcntl.LOCK_SH)  # while it is held, `sweep` leaves the file alone
-            yield partial
-            with open_regular(partial) as written:
-                os.fsync(written.fileno())
-            partial.replace(path)
-            sync_directory(path.parent)
+        with contextlib.suppress(OSError):  # a disk that knows no locks
+            fcntl.flock(held, fcntl.LOCK_SH)  # while it is held, `sweep` leaves the file alone
+        yield partial
     finally:
         os.close(held)
         with contextlib.suppress(OSError):
             partial.unlink()
+
+
+def move(partial: pathlib.Path, path: pathlib.Path) -> None:
+    """Bring a file to the disk, and then move it to `path` in the same directory, which outlasts a loss of power.
+
+    Raises:
+      OSError: the disk cannot be written.
+    """
+    with open_regular(partial) as written:
+        os.fsync(written.fileno())
+    partial.replace(path)
+    sync_directory(path.parent)
 
 
 def check_replaceable(path: pathlib.Path, *marks: bytes) -> None:
@@ -236,6 +267,12 @@ def sync_directory(path: pathlib.Path) -> None:
             raise
     finally:
         os.close(number)
+
+
+def sha256(path: pathlib.Path) -> str:
+    """Return the sha256 of a regular file, in hexadecimal digits. Raises RunError."""
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:

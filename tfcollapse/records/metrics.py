@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import math
 import pathlib
-import zlib
 
 from tfcollapse.errors import RunError
-from tfcollapse.records.files import kind, open_regular
-
-_LARGEST = 1 << 26
-"""The most characters in a metrics.csv. No run writes more."""
+from tfcollapse.records.run_files import table_bytes
 
 
 def read_metrics(path: pathlib.Path) -> list[dict[str, float]]:
@@ -27,15 +22,15 @@ def read_metrics(path: pathlib.Path) -> list[dict[str, float]]:
     Raises:
       RunError: the file cannot be read, or a value is no finite number.
     """
-    packed = path.with_name(f"{path.name}.gz")
-    file = next((each for each in (path, packed) if kind(each) is not None), None)
-    if file is None:
+    content = table_bytes(path.parent, path.name)
+    if content is None:
         return []
     try:
-        rows = [row for row in csv.DictReader(io.StringIO(_text(file))) if None not in row and None not in row.values()]
-        return [{name: _number(text) for name, text in row.items()} for row in rows]
-    except (OSError, EOFError, ValueError, zlib.error, csv.Error) as error:
-        raise RunError(f"'{file}': expected numbers, as a run writes them: {error}: restore or remove it") from None
+        text = io.StringIO(content.decode())
+        rows = [row for row in csv.DictReader(text) if None not in row and None not in row.values()]
+        return [{name: _number(value) for name, value in row.items()} for row in rows]
+    except (ValueError, csv.Error) as error:
+        raise RunError(f"'{path}': expected numbers, as a run writes them: {error}: restore or remove it") from None
 
 
 def _number(text: str) -> float:
@@ -43,12 +38,3 @@ def _number(text: str) -> float:
     if not math.isfinite(value):
         raise ValueError(f"received '{text}'")
     return value
-
-
-def _text(file: pathlib.Path) -> str:
-    with open_regular(file) as opened:
-        unpacked = gzip.GzipFile(fileobj=opened) if file.suffix == ".gz" else opened
-        text = unpacked.read(_LARGEST + 1).decode()
-    if len(text) > _LARGEST:
-        raise ValueError(f"received more than {_LARGEST} characters")
-    return text

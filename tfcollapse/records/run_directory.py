@@ -1,7 +1,11 @@
 """Hold one run's directory: lock it, write its files, and read them.
 
 The files are config.json, environment.json, metrics.csv, diagnostics.csv, checkpoints/, model.keras and result.json.
-result.json is written last: a run that has it has ended.
+result.json is written last: a run that has it has ended. It names the sha256 of the files that it was made from.
+
+The directory may come from a stranger: its files are opened without following symbolic links, and each record is
+compared with the run that it should be of. The directory itself may be a link where it is read, but not where it is
+written.
 """
 
 from __future__ import annotations
@@ -15,15 +19,17 @@ import json
 import os
 import pathlib
 import platform
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
 
 from tfcollapse.config.declaration import Run
 from tfcollapse.errors import ConfigError, RunError
-from tfcollapse.records.files import JSON_BYTES, disk_errors, read_json, replacing
+from tfcollapse.records import files
+from tfcollapse.records.files import JSON_BYTES, disk_errors, open_regular, read_json, replacing
+from tfcollapse.records.identity import KEY, check_identity, identity
 from tfcollapse.records.metrics import read_metrics
+from tfcollapse.records.run_files import MODEL, TABLES, as_text, check_content, foreign, table_bytes
 from tfcollapse.records.schema import ENVIRONMENT, RESULT, check
 
 Row = dict[str, Any]
@@ -52,20 +58,26 @@ class RunDirectory:
         """Lock the directory for writing, and write config.json where it is missing.
 
         Raises:
-          RunError: another process has locked the directory, it cannot be written, or it belongs to another run.
+          RunError: another process has locked the directory, it cannot be written, its path is not UTF-8, or it belongs
+            to another run.
         """
+        files.check_name(self.path)
         with disk_errors(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = (self.path / "lock").open("a+")
+            files.check_directory(self.path)
+            lock = files.open_for_appending(self.path / "lock")
         with lock:
             with disk_errors(self.path):
                 self._lock(lock)
+                for folder in (self.path, self.checkpoints):
+                    if files.kind(folder) == "a directory":
+                        files.sweep(folder)
             if not (self.path / "config.json").exists():
                 self.write_json("config.json", json.loads(self.run.to_json()))
             self._check_config()
             yield self
 
-    def _lock(self, lock: IO[str]) -> None:
+    def _lock(self, lock: IO[bytes]) -> None:
         """Lock the directory, and write this process' number into the lock file.
 
         The kernel releases the lock when the process ends, so a killed process leaves no lock behind.
@@ -74,12 +86,13 @@ class RunDirectory:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.seek(0)
+            writer = lock.read(200).decode(errors="replace").strip()
             raise RunError(
-                f"run directory '{self.path}': another process is writing it ({lock.read(200).strip() or 'unknown'}); "
+                f"run directory '{self.path}': another process is writing it ({writer or 'unknown'}); "
                 "wait for it to end"
             ) from None
         lock.truncate(0)
-        lock.write(f"process {os.getpid()} on {platform.node()}")
+        lock.write(f"process {os.getpid()} on {platform.node()}".encode())
         lock.flush()
 
     def await_release(self, seconds: float) -> None:
@@ -119,7 +132,7 @@ class RunDirectory:
           RunError: the disk cannot be written.
         """
         path = self.path / name
-        with disk_errors(self.path), path.open("a", newline="") as file:
+        with disk_errors(self.path), as_text(files.open_for_appending(path)) as file:
             writer = csv.DictWriter(file, list(rows[0]))
             if file.tell() == 0:
                 writer.writeheader()
@@ -131,16 +144,41 @@ class RunDirectory:
         Raises:
           RunError: a file does not have the form that a run writes, or the disk cannot be written.
         """
-        for name in ("metrics.csv", "diagnostics.csv"):
+        for name in TABLES:
             path = self.path / name
-            if not path.exists():
+            if files.kind(path) is None:
                 continue
-            with _foreign(path), path.open(newline="") as file:
+            with foreign(path), as_text(open_regular(path)) as file:
                 header, *lines = list(csv.reader(file)) or [[]]
                 earlier = [line for line in lines if len(line) == len(header) and int(line[0]) <= step]
             with replacing(path) as partial, partial.open("w", newline="") as file:
                 if earlier:  # where no row is left, the header itself may be incomplete
                     csv.writer(file).writerows([header, *earlier])
+
+    def sync(self) -> None:
+        """Bring the rows of the CSV files to the disk, before a checkpoint that says that they are written.
+
+        Raises:
+          RunError: the disk cannot be written.
+        """
+        for name in TABLES:
+            if files.kind(self.path / name) is not None:
+                with disk_errors(self.path), open_regular(self.path / name) as file:
+                    os.fsync(file.fileno())
+
+    def write_result(self, result: Row, images: str) -> None:
+        """Write result.json, with the identity of the run and the sha256 of the files that belong to it.
+
+        Args:
+          result: the numbers.
+          images: the digest of the run's images.
+
+        Raises:
+          RunError: the disk cannot be written.
+        """
+        names = [name for name in (*TABLES, MODEL) if files.kind(self.path / name) is not None]
+        sums = {name: files.sha256(self.path / name) for name in names}
+        self.write_json("result.json", result | {KEY: identity(self.run, images), "sha256": sums})
 
     @property
     def result(self) -> Row | None:
@@ -150,10 +188,40 @@ class RunDirectory:
           RunError: the directory belongs to another run, or the file cannot be read.
         """
         path = self.path / "result.json"
-        if not path.exists():
+        if files.kind(path) is None:
             return None
         self._check_config()
-        return check(path, read_json(path), RESULT, _DELETE)
+        try:
+            values = read_json(path)
+        except RunError as error:
+            raise RunError(f"{error}: {_DELETE}") from None
+        result: Row = check(path, values, RESULT, _DELETE)
+        expected = identity(self.run)
+        check_identity(f"'{path}'", result.get(KEY), expected)
+        check_identity(f"'{path}'", {"run_id": result.get("run_id", expected["run_id"])}, expected)
+        return result
+
+    @property
+    def state(self) -> str | None:
+        """Return how the run ended: the status of its result, or "damaged"; None while it has not ended."""
+        try:
+            result = self.result
+        except RunError:
+            return "damaged"
+        return None if result is None else str(result.get("status", "damaged"))
+
+    @property
+    def model(self) -> pathlib.Path:
+        """Return the path of the trained model, after a comparison with the sha256 that result.json names.
+
+        Raises:
+          RunError: there is no model, the result cannot be read, or the model is not the one that the result is of.
+        """
+        path = self.path / MODEL
+        if files.kind(path) is None:
+            raise RunError(f"'{self.path}': expected a finished run with {MODEL}; train it to the end first")
+        check_content(self.path, MODEL, files.sha256(path))
+        return path
 
     @property
     def last_metrics(self) -> dict[str, float] | None:
@@ -170,22 +238,16 @@ class RunDirectory:
         """Return what `environment` recorded at the start of each session that worked on the run, the latest one last.
 
         Raises:
-          RunError: environment.json cannot be read.
+          RunError: environment.json cannot be read, or is another run's.
         """
         path = self.path / "environment.json"
-        if not path.exists():
+        if files.kind(path) is None:
             return []
         latest = check(path, read_json(path), ENVIRONMENT | {"earlier?": [ENVIRONMENT]}, _DELETE)
-        return [*latest.pop("earlier", []), latest]
-
-
-@contextlib.contextmanager
-def _foreign(path: pathlib.Path) -> Iterator[None]:
-    """Turn a CSV file that no run wrote into one clear line. Raises RunError."""
-    try:
-        yield
-    except (ValueError, KeyError, IndexError, csv.Error) as error:
-        raise RunError(f"'{path}' is not as a run writes it ({error}): restore it, or choose another --out") from None
+        sessions = [*latest.pop("earlier", []), latest]
+        for session in sessions:
+            check_identity(f"'{path}'", session.get(KEY), identity(self.run))
+        return sessions
 
 
 def read_config(path: pathlib.Path) -> Run:
@@ -195,9 +257,9 @@ def read_config(path: pathlib.Path) -> Run:
       RunError: the directory has no config.json, or not one that a run writes.
     """
     try:
-        with (path / "config.json").open() as file:
-            return Run.from_json(file.read(JSON_BYTES))
-    except (OSError, ConfigError, UnicodeDecodeError) as error:
+        with open_regular(path / "config.json") as file:
+            return Run.from_json(file.read(JSON_BYTES).decode())
+    except (OSError, RunError, ConfigError, UnicodeDecodeError) as error:
         raise RunError(f"'{path}' is not a run's directory: {error}") from None
 
 
@@ -213,14 +275,16 @@ def copy_record(source: pathlib.Path, target: pathlib.Path) -> None:
     The CSV files are packed as .csv.gz, without a time stamp, so that equal records are equal files.
 
     Raises:
-      RunError: the disk cannot be written.
+      RunError: a file of `source` cannot be read or is not the run's, or the disk cannot be written.
     """
+    contents = {f"{name}.gz": table_bytes(source, name) for name in TABLES}
+    packed = {name: gzip.compress(content, mtime=0) for name, content in contents.items() if content is not None}
+    for name in ("config.json", "environment.json", "result.json"):
+        with open_regular(source / name) as file:
+            packed[name] = file.read(JSON_BYTES)
     with disk_errors(target):
         target.mkdir(parents=True, exist_ok=True)
-    for name in ("metrics.csv", "diagnostics.csv"):
-        if (source / name).exists():  # a run that failed in its first steps has none
-            with replacing(target / f"{name}.gz") as partial:
-                partial.write_bytes(gzip.compress((source / name).read_bytes(), mtime=0))
-    for name in ("config.json", "environment.json", "result.json"):
+    files.check_directory(target)
+    for name, content in packed.items():  # a run that failed in its first steps has no CSV files
         with replacing(target / name) as partial:
-            shutil.copyfile(source / name, partial)
+            partial.write_bytes(content)

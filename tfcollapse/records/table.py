@@ -15,6 +15,7 @@ from tfcollapse.config.declaration import Run
 from tfcollapse.errors import RunError
 from tfcollapse.records.columns import CHOICES, NEVER_EMPTY, OF_A_FINISHED_RUN, OF_A_FINISHED_VAE, SCHEMA, declared
 from tfcollapse.records.files import disk_errors, open_regular, replacing
+from tfcollapse.records.identity import KEY
 from tfcollapse.records.numerics import numerics_of
 from tfcollapse.records.run_directory import Row, RunDirectory
 from tfcollapse.records.schema import fits
@@ -54,6 +55,7 @@ def _measured(run: Run, result: Row) -> Row:
     return {
         "dataset": result.get("source", run.data.name),
         "image_shape": "x".join(str(size) for size in result.get("image_shape", ())),
+        "images": result.get(KEY, {}).get("images"),
         "train_images": train.get("images"),
         "test_images": test.get("images"),
         "train_error": train.get("reconstruction_error"),

@@ -33,7 +33,7 @@ def seconds_left(
     estimates: list[float | None] = []
     product = None
     for run, directory, count, (steps, seconds) in zip(runs, directories, flops, measured, strict=True):
-        left = 0 if directory.result is not None else run.training.steps - steps
+        left = 0 if directory.state is not None else run.training.steps - steps
         if steps and seconds:
             estimates.append(left * seconds / steps)
         elif count is None:

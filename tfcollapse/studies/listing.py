@@ -46,13 +46,13 @@ def lines(runs: Sequence[Run], out: pathlib.Path, data_dir: str | os.PathLike[st
 
 
 def _state(directory: RunDirectory) -> str:
-    if directory.result:
-        return directory.result["status"]
+    if directory.state is not None:
+        return directory.state
     reached = steps(directory.checkpoints)
     return f"at step {reached[-1]}" if reached else "not begun"
 
 
 def _time(directory: RunDirectory, seconds: float | None) -> str:
-    if directory.result:
+    if directory.state is not None:
         return "-"
     return "?" if seconds is None else f"~{duration(seconds)}"

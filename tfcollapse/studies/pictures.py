@@ -58,6 +58,6 @@ def pictures(runs: Sequence[Run], out: pathlib.Path, *, data_dir: str | os.PathL
 
 
 def _line(directory: RunDirectory, label: str, images: np.ndarray) -> Line:
-    model = load_model(directory.path / "model.keras")
+    model = load_model(directory.model)
     samples = ops.convert_to_numpy(model.sample(COUNT)) if model.variational else None
     return Line(label, ops.convert_to_numpy(model.reconstruct(images)), samples)

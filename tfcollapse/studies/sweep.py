@@ -90,7 +90,11 @@ def _train(workers: list[Worker], waiting: list[list[Run]], report: Any, ended: 
 
 
 def tidy_rows(runs: Sequence[Run], out: pathlib.Path, lost: Mapping[str, str]) -> list[Row]:
-    """Return a tidy row for each run. A run in `lost`, by run id, has status "error" and that reason."""
+    """Return a tidy row for each run.
+
+    A run that has not ended and is in `lost`, by run id, has status "error" and that reason; so has one whose record is
+    damaged.
+    """
     return [_row(RunDirectory(out / run.run_id, run), lost.get(run.run_id)) for run in runs]
 
 
@@ -100,4 +104,5 @@ def _row(directory: RunDirectory, reason: str | None) -> Row:
     except RunError as error:  # a record that is damaged costs its own run alone
         row = tidy_row(RunDirectory(directory.path / "no record", directory.run))
         reason = str(error)
-    return row | ({"status": "error", "reason": reason} if reason is not None else {})
+    lost = reason is not None and row["status"] == "unfinished"  # else another process has ended it in the meantime
+    return row | ({"status": "error", "reason": reason} if lost else {})

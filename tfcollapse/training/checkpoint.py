@@ -7,8 +7,6 @@ which any damage shows.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import math
 import os
 import pathlib
@@ -20,6 +18,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tfcollapse.errors import RunError
+from tfcollapse.records import files
 
 KEPT = 2
 """The number of checkpoints of a run that are kept."""
@@ -39,18 +38,15 @@ def save(folder: pathlib.Path, step: int, state: dict[str, np.ndarray]) -> pathl
     Raises:
       RunError: the disk is full or not writable. The earlier checkpoints are intact.
     """
-    partial = folder / f"step-{step:09d}.partial"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with partial.open("wb") as file:
-            np.savez(file, allow_pickle=False, **state)
-            file.flush()
-            os.fsync(file.fileno())
-        path = folder / f"step-{step:09d}-{_digest(partial)}.npz"
-        partial.replace(path)
+        files.check_directory(folder)
+        with files.temporary(folder / f"step-{step:09d}") as partial:
+            with partial.open("wb") as file:
+                np.savez(file, allow_pickle=False, **state)
+            path = folder / f"step-{step:09d}-{_digest(partial)}.npz"
+            files.move(partial, path)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
         earlier = steps(folder)
         left = f"the checkpoint of step {earlier[-1]} is intact" if earlier else "there is no earlier checkpoint"
         raise RunError(
@@ -59,7 +55,8 @@ def save(folder: pathlib.Path, step: int, state: dict[str, np.ndarray]) -> pathl
     others = [other for other in _files(folder) if other != path]
     of_other_steps = [other for other in others if other.name[:14] != path.name[:14]]
     for old in set(others) - set(of_other_steps[1 - KEPT :]):
-        old.unlink()
+        with files.disk_errors(folder):
+            old.unlink()
     return path
 
 
@@ -77,7 +74,8 @@ def newest(folder: pathlib.Path, warn: Callable[[str], None]) -> dict[str, np.nd
       warn: called with one line for each damaged checkpoint.
 
     Raises:
-      RunError: a file cannot be read at all, so that it is not known whether it is damaged.
+      RunError: a file cannot be read at all, so that it is not known whether it is damaged; `folder` or a file in it is
+        a symbolic link.
     """
     for path in reversed(_files(folder)):
         try:
@@ -88,14 +86,15 @@ def newest(folder: pathlib.Path, warn: Callable[[str], None]) -> dict[str, np.nd
         except (ValueError, EOFError, KeyError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error):
             pass  # the digest is right, and yet this is no archive of arrays: another program wrote the file
         warn(f"checkpoint '{path.name}' is damaged: falling back to the one before")
-        path.rename(path.with_suffix(".damaged"))
+        with files.disk_errors(folder):
+            path.rename(path.with_suffix(".damaged"))
     return None
 
 
 def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Return the arrays of a file. Raises ValueError where an array claims more bytes than the file has."""
-    size = path.stat().st_size
-    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+    with files.open_regular(path) as file, zipfile.ZipFile(file) as archive:
+        size = os.fstat(file.fileno()).st_size
         for member in archive.infolist():
             with archive.open(member) as opened:
                 if np.lib.format.read_magic(opened) != (1, 0) or member.compress_type != zipfile.ZIP_STORED:
@@ -115,11 +114,14 @@ def _read(path: pathlib.Path) -> dict[str, np.ndarray]:
 
 
 def _files(folder: pathlib.Path) -> list[pathlib.Path]:
+    """Return the checkpoints, by step. Raises RunError where `folder` is something other than a directory."""
+    if files.kind(folder) is None:
+        return []
+    files.check_directory(folder)
     return sorted(
         path for path in folder.glob("step-*.npz") if re.fullmatch(r"step-\d{9}-[0-9a-f]{12}\.npz", path.name)
     )
 
 
 def _digest(path: pathlib.Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    return files.sha256(path)[:12]

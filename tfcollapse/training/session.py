@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 import warnings
@@ -18,8 +19,10 @@ from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.models.build import build
 from tfcollapse.models.memory import check_batch
 from tfcollapse.records.files import replacing
+from tfcollapse.records.identity import KEY, check_identity, identity
 from tfcollapse.records.provenance import environment
 from tfcollapse.records.run_directory import Row, RunDirectory
+from tfcollapse.records.run_files import MODEL
 from tfcollapse.training import checkpoint, engines
 from tfcollapse.training.batches import BatchPrefetcher
 from tfcollapse.training.engine import METRICS
@@ -62,6 +65,7 @@ class Session:
     def __init__(self, directory: RunDirectory, dataset: Dataset, workers: Workers, report: Callable[[Progress], None]):
         self.run, self.directory, self.dataset = directory.run, directory, dataset
         self.workers, self.report = workers, report
+        self.identity = identity(self.run, dataset.digest)
         check_batch(self.run.training.log_every * self.run.training.batch, dataset.image_shape)
         with workers.strategy.scope():
             self.model = build(self.run, dataset.image_shape)
@@ -141,6 +145,8 @@ class Session:
         if self.workers.chief:
             state = self.engine.state() | {"seconds": np.float64(self.seconds)}
             state |= {_PENDING + name: values for name, values in self.pending.items()}
+            state[KEY] = np.frombuffer(json.dumps(self.identity).encode(), np.uint8)
+            self.directory.sync()
             checkpoint.save(self.directory.checkpoints, self.engine.step, state)
 
     def finish(self) -> Row | None:
@@ -155,7 +161,7 @@ class Session:
             result = self._failed(self.failure) if self.failure else self._finished()
         except NonFiniteError as error:
             result = self._failed(error)
-        self.directory.write_json("result.json", result)
+        self.directory.write_result(result, self.dataset.digest)
         return result
 
     def release_engine(self) -> None:
@@ -171,6 +177,7 @@ class Session:
         if self.workers.chief:
             saved = checkpoint.newest(self.directory.checkpoints, lambda text: warnings.warn(text, stacklevel=2))
             if saved is not None:
+                self._check_checkpoint(saved.pop(KEY, None))
                 self.seconds_before = float(saved.pop("seconds", np.zeros(())).sum())
                 self.pending = {name: saved.pop(_PENDING + name) for name in METRICS if _PENDING + name in saved}
         if not self.workers.gather(saved is not None)[0, 0]:
@@ -182,20 +189,33 @@ class Session:
             saved = {name: self.workers.from_chief(saved[name]) for name in sorted(saved)}
         self.engine.restore(saved)
 
+    def _check_checkpoint(self, received: np.ndarray | None) -> None:
+        """Check that the newest checkpoint is of this run and these images. Raises RunError."""
+        step = checkpoint.steps(self.directory.checkpoints)[-1]
+        place = f"checkpoint of step {step} in '{self.directory.checkpoints}'"
+        try:
+            named = None if received is None else json.loads(received.tobytes().decode())
+        except (ValueError, RecursionError) as error:
+            raise RunError(f"{place}: expected the identity of a run, received {error}: remove it") from None
+        check_identity(place, named, self.identity)
+
     def _begin_records(self) -> None:
         """Drop the rows that will be written again, and write environment.json.
 
         Raises:
           RunError: the run began on other images: a file that `data.name` names has changed since.
         """
-        began_on = {session.get("images") for session in self.directory.sessions} - {None, self.dataset.source}
+        sessions = self.directory.sessions
+        for session in sessions:
+            check_identity(f"'{self.directory.path / 'environment.json'}'", session.get(KEY), self.identity)
+        began_on = {session.get("images") for session in sessions if KEY not in session} - {None, self.dataset.source}
         if began_on:
             raise RunError(
                 f"run directory '{self.directory.path}': expected the images that the run began on, {min(began_on)}, "
                 f"received {self.dataset.source}: restore them, or choose another --out"
             )
         self.directory.rewind(self.engine.step)
-        began_with = recorded_threads(self.directory.sessions) or threads()
+        began_with = recorded_threads(sessions) or threads()
         if began_with != threads():  # the command line takes as many again
             warnings.warn(
                 f"run {self.run.run_id} began on {began_with} threads, and goes on on the {threads()} of this process: "
@@ -203,9 +223,9 @@ class Session:
                 stacklevel=2,
             )
         engine = {"backend": backend(), "jit": self.engine.jit, "device": self.engine.device, "threads": threads()}
-        engine["images"] = self.dataset.source
+        engine |= {"images": self.dataset.source, KEY: self.identity}
         facts = environment(**self.workers.describe(), **engine, resumed_from=self.engine.step)
-        self.directory.write_json("environment.json", facts | {"earlier": self.directory.sessions})
+        self.directory.write_json("environment.json", facts | {"earlier": sessions})
 
     def _check_finite(self, step: int, values: dict[str, np.ndarray]) -> None:
         finite = np.all([np.isfinite(value) for value in values.values()], axis=0)
@@ -262,7 +282,7 @@ class Session:
         model = self._trained_model()
         result = self._evaluate_splits(model)
         # Under JAX, Keras imports TensorFlow here where it is installed, which prints pages.
-        with suppress_stderr(), replacing(self.directory.path / "model.keras") as partial:
+        with suppress_stderr(), replacing(self.directory.path / MODEL) as partial:
             model.save(partial)
         # A VAE with weight beta on its KL has beta times the energy of an ordinary VAE whose gamma is beta * gamma.
         # That gamma decides which units an affine VAE keeps.

@@ -58,7 +58,7 @@ def train(
             return workers.share(earlier)
     dataset = load(run.data, data_dir=data_dir)  # bad data stop here, before a directory is made
     with workers.loss_reported():
-        workers.check_same("run and images", run.to_json().encode(), dataset.train[:256].tobytes())
+        workers.check_same("run and images", run.to_json().encode(), dataset.digest.encode())
         with directory.open() if workers.chief else contextlib.nullcontext():
             # Another process may have ended the run in the meantime.
             meanwhile = directory.result if workers.chief else None
