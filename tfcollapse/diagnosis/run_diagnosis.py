@@ -12,7 +12,7 @@ from tfcollapse.diagnosis.declared_loss import TRAINING, DeclaredLoss
 from tfcollapse.diagnosis.diagnose import Diagnosis, diagnose_known
 from tfcollapse.errors import ConfigError, RunError, UserError
 from tfcollapse.models.autoencoder import load_model
-from tfcollapse.records.files import replacing
+from tfcollapse.records.files import check_directory, replacing
 from tfcollapse.records.identity import KEY, check_identity, identity
 from tfcollapse.records.provenance import environment
 from tfcollapse.records.run_directory import RunDirectory, read_config, runs_below
@@ -84,6 +84,7 @@ def diagnose_sweep(
         raise RunError(f"'{directory}' is not a run's directory, nor a sweep's: {_named(_deeper(directory))}")
     for name, path in runs.items():
         try:
+            check_directory(path)  # the user has named the sweep, and not what a run's directory may be a link to
             yield name, diagnose_run(path, data_dir, images, command)
         except UserError as error:
             yield name, str(error).removeprefix(f"'{path}': ")

@@ -49,7 +49,8 @@ def _moments(data: np.ndarray, scale: float) -> tuple[np.ndarray, float]:
         sums += flat.sum(axis=0)
         squares += np.einsum("ij,ij->j", flat, flat)
     mean = sums / len(data)
-    return mean / scale, float((squares / len(data) - mean**2).sum()) / scale**2
+    # Images that are all the same have a variance of 0, which the rounding of the two terms may turn negative.
+    return mean / scale, max(0.0, float((squares / len(data) - mean**2).sum())) / scale**2
 
 
 def _times_covariance(data: np.ndarray, mean: np.ndarray, basis: np.ndarray | None, scale: float) -> np.ndarray:

@@ -45,7 +45,7 @@ def check_identity(place: str, received: Any, expected: Mapping[str, Any]) -> No
     for name, wanted in expected.items():
         if received.get(name, wanted) != wanted:
             remedy = "restore the images, or choose another --out" if name == "images" else "remove it, then run again"
-            raise RunError(f"{place}: expected {_WORDS[name]} {wanted}, received {received[name]}: {remedy}")
+            raise RunError(f"{place}: expected {_WORDS[name]} {wanted}, received {received[name]!s:.80}: {remedy}")
 
 
 def mixed_images(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -15,7 +15,7 @@ from tfcollapse.config.declaration import Run
 from tfcollapse.errors import RunError
 from tfcollapse.records.columns import CHOICES, NEVER_EMPTY, OF_A_FINISHED_RUN, OF_A_FINISHED_VAE, SCHEMA, declared
 from tfcollapse.records.files import disk_errors, open_regular, replacing
-from tfcollapse.records.identity import KEY
+from tfcollapse.records.identity import KEY, check_identity
 from tfcollapse.records.numerics import numerics_of
 from tfcollapse.records.run_directory import Row, RunDirectory
 from tfcollapse.records.schema import fits
@@ -29,8 +29,11 @@ def tidy_row(directory: RunDirectory) -> Row:
     Raises:
       RunError: the run's files do not have the form that a run writes.
     """
+    result, sessions = directory.result or {"status": "unfinished"}, directory.sessions
+    for session in sessions:
+        check_identity(f"'{directory.path / 'environment.json'}'", session.get(KEY), result.get(KEY) or {})
     return typed_row(
-        _tidy(directory, directory.result or {"status": "unfinished"}, directory.sessions),
+        _tidy(directory, result, sessions),
         f"run directory '{directory.path}'",
         "delete its result.json, and the same command makes it anew",
     )
@@ -55,7 +58,7 @@ def _measured(run: Run, result: Row) -> Row:
     return {
         "dataset": result.get("source", run.data.name),
         "image_shape": "x".join(str(size) for size in result.get("image_shape", ())),
-        "images": result.get(KEY, {}).get("images"),
+        "images": (result.get(KEY) or {}).get("images"),
         "train_images": train.get("images"),
         "test_images": test.get("images"),
         "train_error": train.get("reconstruction_error"),

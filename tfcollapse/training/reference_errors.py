@@ -14,7 +14,7 @@ _spectra: dict[tuple[Any, ...], Spectrum] = {}
 """The spectra that were computed last, two at most. A worker of a sweep trains many runs on the same images."""
 
 
-def reference_errors(run: Run, images: np.ndarray, gamma: float | None) -> dict[str, float]:
+def reference_errors(run: Run, images: np.ndarray, gamma: float | None) -> dict[str, float | None]:
     """Return the errors per pixel that need no training.
 
     Args:
@@ -24,12 +24,15 @@ def reference_errors(run: Run, images: np.ndarray, gamma: float | None) -> dict[
 
     Returns:
       `mean_predictor_error` and `pca_error`; with a gamma also `affine_active_units` and `affine_error`, of the
-      optimal affine VAE (section 4).
+      optimal affine VAE (section 4). These two are None for a gamma of 0, as that of a VAE without a KL term, which
+      decides nothing. Latent dimensions beyond the pixels are left out: no linear autoencoder has a use for them.
     """
-    latent = run.network.latent_dim
     data = _spectrum(run, images)
-    numbers = {"mean_predictor_error": data.mean_predictor, "pca_error": data.pca(latent)}
-    if gamma is not None:
+    latent = min(run.network.latent_dim, data.dimensions)
+    numbers: dict[str, float | None] = {"mean_predictor_error": data.mean_predictor, "pca_error": data.pca(latent)}
+    if gamma == 0:
+        numbers |= {"affine_active_units": None, "affine_error": None}
+    elif gamma is not None:
         numbers["affine_active_units"] = data.active_units(latent, gamma)
         numbers["affine_error"] = data.error(latent, gamma)
     return numbers

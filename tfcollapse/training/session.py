@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 import warnings
 from collections.abc import Callable
@@ -14,7 +13,6 @@ from tfcollapse.backend import backend, suppress_stderr, threads
 from tfcollapse.data import random_streams
 from tfcollapse.data.dataset import Dataset
 from tfcollapse.errors import NonFiniteError, RunError
-from tfcollapse.models import objectives
 from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.models.build import build
 from tfcollapse.models.memory import check_batch
@@ -26,17 +24,14 @@ from tfcollapse.records.run_files import MODEL
 from tfcollapse.training import checkpoint, engines
 from tfcollapse.training.batches import BatchPrefetcher
 from tfcollapse.training.engine import METRICS
-from tfcollapse.training.evaluation import evaluate, initial_signal
+from tfcollapse.training.evaluation import evaluate
 from tfcollapse.training.progress import Progress
-from tfcollapse.training.reference_errors import reference_errors
+from tfcollapse.training.result import compared, evaluated
 from tfcollapse.training.threads import recorded_threads
 from tfcollapse.training.workers import Workers
 
 PROBE = random_streams.EVALUATION_BLOCK
 """The number of training images on which diagnostics.csv is measured while a run trains."""
-
-SIGNAL_PROBE = 256
-"""The number of training images on which the signal of the untrained network is measured."""
 
 _PENDING = "pending/"
 """The prefix, in a checkpoint, of metrics that have no row of metrics.csv yet."""
@@ -280,24 +275,11 @@ class Session:
         seconds, run, dataset = self.seconds, self.run, self.dataset
         self.save()
         model = self._trained_model()
-        result = self._evaluate_splits(model)
+        result = evaluated(self.engine, model, run, dataset, self.last_metrics)
         # Under JAX, Keras imports TensorFlow here where it is installed, which prints pages.
         with suppress_stderr(), replacing(self.directory.path / MODEL) as partial:
             model.save(partial)
-        # A VAE with weight beta on its KL has beta times the energy of an ordinary VAE whose gamma is beta * gamma.
-        # That gamma decides which units an affine VAE keeps.
-        effective_gamma = result["gamma"] * run.objective.beta if model.variational else None
-        result |= reference_errors(run, dataset.train, effective_gamma)
-        return result | {
-            "status": "finished",
-            "run_id": run.run_id,
-            "source": dataset.source,
-            "image_shape": list(dataset.image_shape),
-            "parameters": model.count_params(),
-            "signal": initial_signal(build(run, dataset.image_shape), dataset.train[:SIGNAL_PROBE]),
-            "seconds": seconds,
-            "steps_per_second": run.training.steps / seconds,
-        }
+        return result | compared(model, run, dataset, result.get("gamma"), seconds)
 
     def _trained_model(self) -> Autoencoder:
         """Return the run's own model, with the weights of the engine's."""
@@ -305,20 +287,3 @@ class Session:
             for own, trained in zip(self.model.weights, self.engine.model.weights, strict=True):
                 own.assign(trained)
         return self.model
-
-    def _evaluate_splits(self, model: Autoencoder) -> Row:
-        """Return the numbers of both splits and gamma. Raises NonFiniteError where one of them is not finite."""
-        dimensions = math.prod(self.dataset.image_shape)
-        splits = {"train": self.dataset.train, "test": self.dataset.test}
-        result: Row = {name: evaluate(self.engine, self.run, images) for name, images in splits.items()}
-        numbers = [value for name in splits for value in result[name].values() if isinstance(value, float)]
-        if not all(map(math.isfinite, numbers)):  # the last update broke what the loss before it does not show
-            raise NonFiniteError(self.run.training.steps, self.last_metrics)
-        if model.variational:
-            if self.run.objective.gamma == "optimal":  # eq. (10), over the whole training set and not a last batch
-                model.log_gamma.assign(math.log(result["train"]["reconstruction_error"]))
-            result["gamma"] = float(model.gamma)
-            for split in splits:
-                error, kl = result[split]["reconstruction_error"] * dimensions, result[split]["kl"]
-                result[split]["negative_elbo"] = float(objectives.negative_elbo(error, kl, result["gamma"], dimensions))
-        return result
