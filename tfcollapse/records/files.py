@@ -271,8 +271,11 @@ def sync_directory(path: pathlib.Path) -> None:
 
 def sha256(path: pathlib.Path) -> str:
     """Return the sha256 of a regular file, in hexadecimal digits. Raises RunError."""
+    digest = hashlib.sha256()
     with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
