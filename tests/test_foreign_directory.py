@@ -201,11 +201,11 @@ def test_only_regular_files_are_opened(tmp_path):
 def test_only_a_file_with_our_mark_is_replaced(tmp_path):
     path = tmp_path / "README.md"
     path.write_text("of somebody")
-    with pytest.raises(RunError, match="was not written by tfcollapse"), replacing(path, mark=b"<!-- tfcollapse"):
+    with pytest.raises(RunError, match="was not written by tfcollapse"), replacing(path, b"<!-- tfcollapse"):
         raise AssertionError("nothing is made in vain")
     assert path.read_text() == "of somebody"
     for content in ("<!-- tfcollapse -->" + "x" * 9_000, "x" * 9_000 + "<!-- tfcollapse -->", "new"):
-        with replacing(tmp_path / "page.md", mark=b"<!-- tfcollapse") as partial:
+        with replacing(tmp_path / "page.md", b"<!-- tfcollapse") as partial:
             partial.write_text(content)
     assert [entry.name for entry in tmp_path.iterdir() if entry.name.startswith(".")] == []
     for plant in PLANTS:

@@ -79,7 +79,7 @@ def test_a_table_reads_back_as_it_was_written(tmp_path):
 def test_a_table_that_is_missing_or_empty_is_one_clear_line(content, tmp_path):
     if content is not None:
         (tmp_path / "t.csv").write_text(content)
-    with pytest.raises(RunError, match=r"table '.*t.csv'"):
+    with pytest.raises(RunError, match=r"'.*t.csv'"):
         table.read_table(tmp_path / "t.csv")
 
 
