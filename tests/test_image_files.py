@@ -166,6 +166,27 @@ def test_other_arrays_beside_the_images_do_not_matter(tmp_path):
         load(Data(name=saved(tmp_path / "metadata.npz", metadata=arrays["metadata"])))
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"\x93NUMPY\x03\x00\x0a\x00\x00\x00{'descr': ",
+        b"\x93NUMPY\x02\x00\xff\xff\xff\x7f" + b" " * 20_000,
+        b"\x93NUMPY\x09\x00" + b"x" * 200,
+        b"\x93NUMPY\x01\x00\x40\x00" + b"{'descr': '|u1', 'fortran_order': False, 'shape': (True, 6, 6)}\n ",
+        b"\x93NUMPY\x01\x00\x40\x00" + b"{'descr': '|u1', 'fortran_order': False, 'shape': (-10, 6, 6)}\n ",
+        b"\x93NUMPY\x01\x00\x40\x00" + b"{'descr': '|u1', 'fortran_order': False, 'shape': 360,        }\n ",
+    ],
+)
+def test_a_damaged_header_is_one_line(tmp_path, header):
+    (tmp_path / "odd.npy").write_bytes(header + bytes(1_000))
+    with zipfile.ZipFile(tmp_path / "odd.npz", "w") as archive:
+        archive.writestr("x.npy", header + bytes(1_000))
+    for name in ("odd.npy", "odd.npz"):
+        with pytest.raises(DataError, match=f"{name}' cannot be read as an array"):
+            load(Data(name=str(tmp_path / name)))
+        assert expected_shape(Data(name=str(tmp_path / name))) is None
+
+
 def test_a_symlink_is_followed_and_what_is_no_regular_file_is_refused(tmp_path):
     np.save(tmp_path / "mine.npy", BYTES)
     (tmp_path / "link.npy").symlink_to("mine.npy")

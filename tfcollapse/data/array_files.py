@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import pathlib
 import stat
@@ -17,6 +18,9 @@ from tfcollapse.errors import DataError
 SUFFIXES = (".npy", ".npz")
 _UNREADABLE = (OSError, ValueError, EOFError, KeyError, RuntimeError, NotImplementedError, zipfile.BadZipFile)
 """What NumPy and zipfile raise for a damaged, encrypted or foreign file."""
+
+_HEADER_BYTES = 1 << 14
+"""More than the longest header that NumPy reads, 10,000 bytes."""
 
 
 class ArrayFile:
@@ -76,30 +80,40 @@ class ArrayFile:
     def _read_headers(self, size: int) -> Iterator[tuple[str, tuple[tuple[int, ...], np.dtype[Any]]]]:
         if self._path.suffix == ".npy":
             with self._path.open("rb") as file:
-                yield "", _checked(header_of(file), size - file.tell())
+                yield "", _checked(header_of(file), size)
             return
         with zipfile.ZipFile(self._path) as archive:
             for member in archive.infolist():
-                with archive.open(member) as packed:
-                    header = header_of(packed)
-                    yield member.filename.removesuffix(".npy"), _checked(header, member.file_size - packed.tell())
+                if member.filename.endswith(".npy"):
+                    with archive.open(member) as unpacked:
+                        yield member.filename.removesuffix(".npy"), _checked(header_of(unpacked), member.file_size)
 
 
-def header_of(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Read the header of an open .npy file, and return the shape and the type that it states. Raises ValueError."""
-    version = np.lib.format.read_magic(file)
+def header_of(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
+    """Read the header of an open .npy file, and return the shape and type that it states, and its length in bytes.
+
+    Raises:
+      ValueError: it is no such header, or a longer one than NumPy writes for numbers.
+    """
+    start = io.BytesIO(file.read(_HEADER_BYTES))
+    version = np.lib.format.read_magic(start)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read_header(file)
-    return shape, dtype
+    try:
+        shape, _, dtype = read_header(start)
+    except Exception as error:  # noqa: BLE001 - NumPy's parser raises many kinds for a damaged header
+        raise ValueError(f"damaged header: {error}") from None
+    if not all(type(size) is int and size >= 0 for size in shape):
+        raise ValueError(f"its header claims the shape {shape}")
+    return shape, dtype, start.tell()
 
 
-def _checked(header: tuple[tuple[int, ...], np.dtype[Any]], there: int) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Return a header. Raises ValueError where its array needs more bytes than are there."""
-    shape, dtype = header
+def _checked(header: tuple[tuple[int, ...], np.dtype[Any], int], size: int) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return shape and type. Raises ValueError where the array needs more than the `size` bytes of the whole file."""
+    shape, dtype, length = header
     claimed = math.prod(shape) * dtype.itemsize
-    if min(shape, default=0) < 0 or (claimed > there and not dtype.hasobject):
-        raise ValueError(f"its header claims {shape} of {dtype}, {claimed} bytes, where {there} are there")
-    return header
+    if claimed > size - length and not dtype.hasobject:
+        raise ValueError(f"its header claims {shape} of {dtype}, {claimed} bytes, where {size - length} are there")
+    return shape, dtype
 
 
 def _kind(mode: int) -> str:

@@ -232,7 +232,8 @@ def _header_and_sha256(path: pathlib.Path) -> tuple[tuple[int, ...], str]:
     The bytes of a header may differ with the version of NumPy.
     """
     with path.open("rb") as file:
-        shape, _ = header_of(file)
+        shape, _, length = header_of(file)
+        file.seek(length)
         return shape, hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -102,7 +102,10 @@ def image_feature(directory: pathlib.Path, name: str) -> ImageFeature:
       DataError: there is no such feature, there are several, or the description is damaged.
     """
     with reading(directory):
-        features = dict(json.loads((directory / "features.json").read_text())["featuresDict"]["features"])
+        description = directory / "features.json"
+        if not description.is_file():  # a FIFO would never be read to its end
+            raise OSError("features.json is no regular file")
+        features = dict(json.loads(description.read_text())["featuresDict"]["features"])
         images = [key for key, feature in features.items() if "image" in feature]
     if "image" in features:
         images = ["image"]
@@ -134,7 +137,9 @@ def content(directory: pathlib.Path) -> bytes:
     """
     whole = hashlib.sha256()
     with reading(directory):
-        for path in sorted(path for path in directory.iterdir() if path.is_file()):
+        for path in sorted(path for path in directory.iterdir() if not path.is_dir()):
+            if not path.is_file():
+                raise OSError(f"{path.name} is no regular file")
             whole.update(f"{path.name} {path.stat().st_size} ".encode())
             if ".tfrecord" in path.name and path.stat().st_size:
                 whole.update(_record_checksums(path))
