@@ -6,10 +6,10 @@ import argparse
 import json
 import pathlib
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tfcollapse.cli.arguments import add_data_dir, images_count
-from tfcollapse.cli.python_file import function_in_file
+from tfcollapse.cli.python_file import named_model
 from tfcollapse.errors import ConfigError, RunError
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _diagnose_files(parsed: argparse.Namespace) -> tuple[str, Diagnosis]:
 
     if not (parsed.encoder and parsed.decoder and parsed.data):
         raise ConfigError("diagnose: expected a run's directory, or --encoder, --decoder and --data")
-    encoder, decoder = (_model(*each) for each in (("--encoder", parsed.encoder), ("--decoder", parsed.decoder)))
+    encoder, decoder = (named_model(*each) for each in (("--encoder", parsed.encoder), ("--decoder", parsed.decoder)))
     diagnosis = diagnose(
         encoder,
         decoder,
@@ -178,18 +178,3 @@ def named_data(name: str, data_dir: str | None) -> Examples:
     from tfcollapse.data.dataset import load
 
     return read_examples(load(Data(name=name), data_dir=data_dir).train)
-
-
-def _model(option: str, reference: str) -> Any:
-    """Load the function that FILE.py:FUNCTION names, or a .keras file in safe mode. Raises ConfigError."""
-    if reference.rpartition(":")[0].endswith(".py"):
-        return function_in_file(option, reference)
-    from tfcollapse.backend import start_keras
-
-    start_keras()
-    from tfcollapse.models import keras_file
-
-    try:
-        return keras_file.read(reference)  # which executes nothing in it
-    except RunError as error:
-        raise ConfigError(f"{error}; load a model of your own classes in Python and call tfcollapse.diagnose") from None

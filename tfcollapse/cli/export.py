@@ -4,36 +4,83 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+from typing import Any
 
-HELP = "write a run's model as a SavedModel, or as TARGET.keras"
+from tfcollapse.cli.arguments import add_data_dir
+from tfcollapse.cli.diagnose import named_data
+from tfcollapse.cli.python_file import named_model
+from tfcollapse.errors import ConfigError
+
+HELP = "write a run's model, or an encoder and a decoder, as a SavedModel"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("run", metavar="RUN_DIR", help="the directory of a finished run")
-    parser.add_argument("target", metavar="TARGET", help="a new directory, or FILE.keras")
+    parser.add_argument(
+        "run", metavar="RUN_DIR|ENCODER", help="the directory of a finished run; or, beside --decoder, an encoder"
+    )
+    parser.add_argument("target", metavar="TARGET", help="a new directory; of a run, also FILE.keras")
+    parser.add_argument(
+        "--decoder", metavar="FILE.keras|FILE.py:FUNCTION", help="the decoder of ENCODER; both as diagnose takes them"
+    )
+    parser.add_argument("--data", metavar="NAME|FILE", help="data of theirs, if ENCODER does not say its input's shape")
+    parser.add_argument("--spread", metavar="NAME", help="the encoder's second output: log_variance, sigma, ...")
+    parser.add_argument("--joined", action="store_true", help="the encoder has one output: means, then log variances")
+    parser.add_argument("--output", metavar="NAME", help="the decoder's output: mean, logits or log_mean")
     parser.add_argument(
         "--input",
         choices=["float32", "uint8"],
         default="float32",
-        help="the type of the images that a SavedModel takes (default: float32)",
+        help="the type of the examples that a SavedModel takes (default: float32)",
     )
+    add_data_dir(parser)
     parser.add_argument("--force", action="store_true", help="replace an earlier export")
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Export a finished run, and print the signatures of the export. Raises UserError."""
+    """Export a finished run, or two models, and print the signatures of the export. Raises UserError."""
     from tfcollapse.backend import need_tensorflow
 
     need_tensorflow("export")
     from tfcollapse.exports.saved_model import export_run
 
-    directory, target = pathlib.Path(parsed.run), pathlib.Path(parsed.target)
-    exported = export_run(directory, target, input_type=parsed.input, force=parsed.force)
+    target = pathlib.Path(parsed.target)
+    if parsed.decoder:
+        exported = _export_pair(parsed, target)
+    else:
+        _check_that_a_run_is_alone(parsed)
+        exported = export_run(pathlib.Path(parsed.run), target, input_type=parsed.input, force=parsed.force)
     for name, signature in exported["signatures"].items():
         print(f"{name}: {_tensors(signature['inputs'])} -> {_tensors(signature['outputs'])}")
     print(f"wrote {exported['path']}; a fresh process answers within {exported['largest_difference']:.1g} of this one")
     return 0
+
+
+def _export_pair(parsed: argparse.Namespace, target: pathlib.Path) -> dict[str, Any]:
+    """Export the models of ENCODER and --decoder. Raises UserError."""
+    from tfcollapse.exports.saved_model import export
+
+    pair = tuple(named_model(*each) for each in (("ENCODER", parsed.run), ("--decoder", parsed.decoder)))
+    return export(
+        pair,
+        target,
+        examples=parsed.data and named_data(parsed.data, parsed.data_dir),
+        spread=parsed.spread,
+        joined=parsed.joined,
+        output=parsed.output,
+        input_type=parsed.input,
+        force=parsed.force,
+    )
+
+
+def _check_that_a_run_is_alone(parsed: argparse.Namespace) -> None:
+    """Refuse what belongs to a pair. Raises ConfigError."""
+    beside = [f"--{name}" for name in ("data", "spread", "joined", "output") if getattr(parsed, name)]
+    if beside or parsed.run.endswith(".keras") or ".py:" in parsed.run:
+        raise ConfigError(
+            f"export: expected a run's directory, or ENCODER and --decoder, received {parsed.run}"
+            f"{' with ' + beside[0] if beside else ''} and no --decoder"
+        )
 
 
 def _tensors(tensors: dict[str, str]) -> str:

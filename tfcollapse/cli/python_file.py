@@ -1,4 +1,4 @@
-"""Load a function from a Python file of the user's own, which an option names as FILE.py:FUNCTION."""
+"""Load what an option names: a function in a Python file of the user's own, FILE.py:FUNCTION, or a .keras file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import importlib.util
 import pathlib
 from typing import Any
 
-from tfcollapse.errors import ConfigError
+from tfcollapse.errors import ConfigError, RunError
 
 
 def function_in_file(option: str, reference: str) -> Any:
@@ -35,3 +35,22 @@ def function_in_file(option: str, reference: str) -> Any:
     if not callable(getattr(module, function, None)):
         raise ConfigError(f"{option}: '{path}' has no function '{function}'")
     return getattr(module, function)
+
+
+def named_model(option: str, reference: str) -> Any:
+    """Load the function that FILE.py:FUNCTION names, or a .keras file in safe mode.
+
+    Raises:
+      ConfigError: as `function_in_file`, or a .keras file that cannot be read.
+    """
+    if reference.rpartition(":")[0].endswith(".py"):
+        return function_in_file(option, reference)
+    from tfcollapse.backend import start_keras
+
+    start_keras()
+    from tfcollapse.models import keras_file
+
+    try:
+        return keras_file.read(reference)  # which executes nothing in it
+    except RunError as error:
+        raise ConfigError(f"{option}: {error}") from None

@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import pathlib
-import shutil
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
 from typing import Any, Literal
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 import tfcollapse
+from tfcollapse.backend import need_tensorflow
 from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.errors import ConfigError, RunError
-from tfcollapse.exports import reload_check
-from tfcollapse.exports.signatures import answers, endpoints
+from tfcollapse.exports.functions import Functions, of_autoencoder
+from tfcollapse.exports.pair import of_pair
+from tfcollapse.exports.reload import reload, reload_here
+from tfcollapse.exports.signatures import endpoints
+from tfcollapse.exports.target import METADATA, check_target, replacing_export
+from tfcollapse.models import keras_file
 from tfcollapse.models.autoencoder import Autoencoder, load_model
-from tfcollapse.records.files import disk_errors
 from tfcollapse.records.run_directory import Row, RunDirectory, read_config
 
-METADATA = "assets.extra/tfcollapse.json"
-"""The file of a SavedModel that says what it is. TensorFlow leaves this folder to the users of the format."""
-
-_CHECK_SECONDS = 600
+_Trackable = tf.__internal__.tracking.Trackable
+"""What TensorFlow can save. The variables that a plain function uses are found without it."""
 
 
 @arguments_checked
 def export(
-    model: Autoencoder,
+    model: Any,
     path: str | os.PathLike[str],
     *,
+    examples: Any = None,
+    spread: str | None = None,
+    joined: bool = False,
+    output: str | None = None,
     input_type: Literal["float32", "uint8"] = "float32",
     metadata: dict[str, Any] | None = None,
     force: bool = False,
@@ -47,9 +46,15 @@ def export(
     with the signatures `encode`, `decode`, `reconstruct`, `sample` (of a VAE) and `serving_default`, and METADATA.
 
     Args:
-      model: an AE or a VAE, trained under any strategy.
-      input_type: the type of the images that a SavedModel takes: float32 in [0, 1], or uint8, which it divides by 255.
+      model: an AE or a VAE, trained under any strategy; or (encoder, decoder), any two that `tfcollapse.diagnose` takes
+        and that are Keras' or TensorFlow's, which become a SavedModel. No class has to be registered for a SavedModel.
       path: the target.
+      examples: of a pair, some of its data. Needed where the encoder does not declare its input's shape; what is said
+        of `spread` is then checked.
+      spread, joined, output: of a pair, as `tfcollapse.diagnose` takes them, but nothing is recognised: by default the
+        second output is the log variance unless its name says otherwise, and the decoder's output is the mean.
+      input_type: the type of the examples that a SavedModel takes: float32 as the model was trained, images in [0, 1];
+        or uint8, which it divides by 255.
       metadata: facts to keep beside the model's own gamma and objective.
       force: whether to replace an earlier export at `path`.
 
@@ -57,22 +62,20 @@ def export(
       "path"; "signatures" with their inputs and outputs; and "largest_difference" from the answers of this process.
 
     Raises:
-      ConfigError: something stands at the path already.
+      ConfigError: something stands at the path already, or a model that cannot be exported.
       RunError: the path cannot be written, or the reloaded model gives other answers.
     """
-    if not isinstance(model, Autoencoder):
-        raise ConfigError(f"export: expected a tfcollapse.Autoencoder, received {type(model).__name__}")
-    if input_type not in ("float32", "uint8"):
-        raise ConfigError(f"export: input type: expected float32 or uint8, received '{input_type}'")
-    target = pathlib.Path(path)
-    plain = Autoencoder.from_config(model.get_config())  # it leaves out the strategy of the variables
-    plain.set_weights(model.get_weights())
-    with _replacing(target, force) as partial:
-        if target.suffix == ".keras":
-            plain.save(partial)
+    need_tensorflow("export")
+    target, said = pathlib.Path(path), _text(metadata or {})
+    check_target(target, force)
+    functions = _functions(model, target, examples, spread, joined, output)
+    with replacing_export(target, force) as partial:
+        if isinstance(model, Autoencoder) and target.suffix == ".keras":
+            in_a_fresh_process = _write_keras(model, partial)
+            reloaded = (reload if in_a_fresh_process else reload_here)(functions, partial, "float32")
         else:
-            _write(plain, partial, input_type, {**_facts(plain, input_type), **(metadata or {})})
-        reloaded = _reload(plain, partial, input_type)
+            _write(functions, partial, input_type, {**_facts(functions, input_type), **said})
+            reloaded = reload(functions, partial, input_type)
     return {"path": str(target), **reloaded}
 
 
@@ -102,89 +105,72 @@ def export_run(directory: pathlib.Path, path: pathlib.Path, *, input_type: Any =
     return export(load_model(record.model), path, input_type=input_type, metadata=facts, force=force)
 
 
-@contextlib.contextmanager
-def _replacing(target: pathlib.Path, force: bool) -> Iterator[pathlib.Path]:
-    """Yield a path to write to, and move it to `target` afterwards.
+def _functions(model: Any, target: pathlib.Path, examples: Any, spread: Any, joined: bool, output: Any) -> Functions:
+    """Return what there is to export. Raises ConfigError."""
+    of_a_pair = {"examples": examples is not None, "spread": spread, "joined": joined, "output": output}
+    if isinstance(model, Autoencoder):
+        given = [name for name, value in of_a_pair.items() if value]
+        if given:
+            raise ConfigError(f"export: expected {given[0]} with (encoder, decoder), received it with an Autoencoder")
+        return of_autoencoder(model)
+    if not (isinstance(model, (tuple, list)) and len(model) == 2):
+        raise ConfigError(
+            f"export: expected a tfcollapse.Autoencoder or (encoder, decoder), received {type(model).__name__}"
+        )
+    if target.suffix == ".keras":
+        raise ConfigError(
+            f"export target '{target.name}': expected a directory for (encoder, decoder), received a .keras file: "
+            "save each of them by itself, or make a tfcollapse.Autoencoder of them"
+        )
+    return of_pair(*model, examples, spread, joined, output)
 
-    What stood at `target` is kept until the body of the `with` statement has succeeded.
-    """
-    if target.exists() or target.is_symlink():
-        earlier = (target / "saved_model.pb").exists() or (target.is_file() and target.suffix == ".keras")
-        if not force:
-            raise ConfigError(f"export target '{target}' exists: choose another, or --force to replace it")
-        if not earlier or target.is_symlink():
-            raise ConfigError(f"export target '{target}': --force replaces an earlier export, and this is none")
-    with disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+
+def _text(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return metadata that JSON can hold. Raises ConfigError."""
     try:
-        with disk_errors(target):
-            yield folder / target.name
-            if target.exists():
-                target.rename(folder / "before")
-            (folder / target.name).rename(target)
-    except tf.errors.OpError as error:  # TensorFlow reports a full disk in this way
-        reason = str(error.message).splitlines()[0].rpartition("; ")[2].partition(" [Op")[0][:200]
-        raise RunError(f"'{target}': {reason}: free space, or choose another target") from None
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        return json.loads(json.dumps(metadata))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigError(f"export: metadata: expected what JSON can hold, received {error}") from None
 
 
-def _facts(model: Autoencoder, input_type: str) -> dict[str, Any]:
-    """Return what a reader of the export must know about the model."""
-    config = model.get_config()
-    return {
-        "tfcollapse": tfcollapse.__version__,
-        "tensorflow": tf.__version__,
-        "gamma": None if model.gamma is None else float(model.gamma),
-        "objective": config["objective"],
-        "image_shape": list(model.image_shape),
-        "latent_dim": model.latent_dim,
-        "images": "float32 in [0, 1]" if input_type == "float32" else "uint8, divided by 255 inside",
-    }
+def _facts(model: Functions, input_type: str) -> dict[str, Any]:
+    """Return what a reader of the export must know about it."""
+    taken = "float32 in [0, 1]" if input_type == "float32" else "uint8, divided by 255 inside"
+    return {"tfcollapse": tfcollapse.__version__, "tensorflow": tf.__version__, **model.facts, model.examples: taken}
 
 
-def _write(model: Autoencoder, path: pathlib.Path, input_type: str, metadata: dict[str, Any]) -> None:
+def _write_keras(model: Autoencoder, path: pathlib.Path) -> bool:
+    """Write a .keras file, and say whether a process that has imported this package alone can read it.
+
+    Raises:
+      ConfigError: a class that no process can find.
+    """
+    try:
+        config = keras.saving.serialize_keras_object(model)
+    except Exception as error:  # noqa: BLE001 - a user's get_config may raise anything
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ConfigError(f"export target '{path.name}': the model cannot be saved: {line}{_NEEDS_NONE}") from None
+    config.pop("compile_config", None)  # a reader does not compile it
+    unknown = keras_file.unknown_class(config)
+    if unknown:
+        raise ConfigError(
+            f"export target '{path.name}': expected classes that Keras finds by itself, received {unknown}: decorate "
+            f"it with @keras.saving.register_keras_serializable(){_NEEDS_NONE}"
+        )
+    model.save(path)
+    return keras_file.foreign_class(config) is None
+
+
+_NEEDS_NONE = ", or choose a target without .keras: a SavedModel needs no registration"
+
+
+def _write(model: Functions, path: pathlib.Path, input_type: str, metadata: dict[str, Any]) -> None:
     archive = keras.export.ExportArchive()
-    archive.track(model)
+    for owner in model.owners:
+        if isinstance(owner, _Trackable):
+            archive.track(owner)
     for name, (function, inputs) in endpoints(model, input_type).items():
         archive.add_endpoint(name, function, input_signature=inputs)
     archive.write_out(str(path), verbose=False)
     (path / METADATA).parent.mkdir(exist_ok=True)
     (path / METADATA).write_text(json.dumps(metadata, indent=1, sort_keys=True) + "\n")
-
-
-def _reload(model: Autoencoder, path: pathlib.Path, input_type: str) -> Row:
-    """Reload the export at `path` in a fresh process. Raises RunError where it does not answer as `model` does.
-
-    Returns:
-      "signatures" and "largest_difference", and how many modules of this package the process imported.
-    """
-    keras_file = path.suffix == ".keras"
-    draws = np.random.default_rng(0)
-    images = draws.integers(0, 256, (3, *model.image_shape)).astype(np.uint8)
-    images = images / np.float32(255) if keras_file or input_type == "float32" else images
-    inputs = {"images": images, "latents": draws.standard_normal((3, model.latent_dim)).astype(np.float32)}
-    inputs |= {"count": np.int32(3), "seed": np.int32(5)}
-    expected = answers(model, inputs, "float32" if keras_file else input_type)
-    with tempfile.TemporaryDirectory() as folder:
-        np.savez(f"{folder}/inputs.npz", **inputs)
-        np.savez(f"{folder}/expected.npz", **expected)
-        command = (
-            [sys.executable, "-m", "tfcollapse.exports.signatures"] if keras_file else [sys.executable, "-I", _SCRIPT]
-        )
-        process = subprocess.run(
-            [*command, str(path), folder], capture_output=True, text=True, timeout=_CHECK_SECONDS, env=_environment()
-        )
-    if process.returncode:
-        last = (process.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise RunError(f"export: the model that was written does not answer as this one does: {last[:300]}")
-    return json.loads(process.stdout)
-
-
-_SCRIPT = str(pathlib.Path(reload_check.__file__).resolve())
-
-
-def _environment() -> dict[str, str]:
-    """Return the environment of the fresh process: the CPU alone, and no messages of TensorFlow."""
-    return os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}

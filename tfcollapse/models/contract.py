@@ -14,12 +14,17 @@ from tfcollapse.models.fit_inputs import Range, written
 from tfcollapse.models.outputs import encoder_outputs
 
 _LEAST = 1e-12
-_LOG_VARIANCE: dict[str, Callable[[Any], Any]] = {
+_LOG_VARIANCE: dict[str | None, Callable[[Any], Any]] = {
     "sigma": lambda values: 2 * ops.log(ops.maximum(values, _LEAST)),
     "variance": lambda values: ops.log(ops.maximum(values, _LEAST)),
     "log_sigma": lambda values: 2 * values,
 }
 """What makes a log variance of a spread, by the reading that `encoder_outputs` gives."""
+
+
+def log_variance_of(spread: Any, reading: str | None) -> Any:
+    """Return the log variance of a tensor. `reading` is a key of `outputs.SPREADS`, None for a log variance."""
+    return _LOG_VARIANCE.get(reading, lambda values: values)(spread)
 
 
 def moments(outputs: Any, variational: bool, latent_dim: int) -> tuple[Any, Any]:
@@ -46,7 +51,7 @@ def moments(outputs: Any, variational: bool, latent_dim: int) -> tuple[Any, Any]
     mean = _latent("a mean", mean, latent_dim)
     if not variational:
         return mean, None
-    return mean, _latent("a log variance", _LOG_VARIANCE.get(reading or "", lambda values: values)(spread), latent_dim)
+    return mean, _latent("a log variance", log_variance_of(spread, reading), latent_dim)
 
 
 def _latent(what: str, values: Any, latent_dim: int) -> Any:

@@ -126,7 +126,7 @@ def decoder_outputs(outputs: Any) -> Chosen:
 
 def _halves(output: Any, joined: bool) -> Chosen:
     """Split one output of an encoder. Raises ConfigError."""
-    shape = tuple(np.shape(output))
+    shape = tuple(output.shape) if hasattr(output, "shape") else np.shape(output)  # a traced tensor is no array
     if len(shape) < 2 or shape[-1] % 2:
         raise ConfigError(f"encoder: expected (mean, log_variance), received one output of shape {shape}")
     half = shape[-1] // 2
