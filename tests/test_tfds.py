@@ -170,6 +170,14 @@ def test_the_same_version_with_other_pixels_is_not_served_from_the_old_cache(min
     assert len(list(cache_directory().iterdir())) == 1  # nobody needs the old one
 
 
+@pytest.mark.parametrize("name", ["features.json", "dataset_info.json", "validated-train.tfrecord-00000-of-00001"])
+def test_a_fifo_in_a_prepared_dataset_is_refused_and_not_waited_for(mine, name):
+    (mine / "validated" / "1.0.0" / name).unlink()
+    os.mkfifo(mine / "validated" / "1.0.0" / name)
+    with pytest.raises(DataError, match=f"cannot be read .*{name} is no regular file"):
+        load(Data(name="validated"), data_dir=mine)
+
+
 def test_a_dataset_of_the_same_name_elsewhere_has_a_cache_of_its_own_and_a_copy_needs_none(made, mine, monkeypatch):
     first = load(Data(name="validated"), data_dir=made)
     assert load(Data(name="validated"), data_dir=mine).digest == first.digest
