@@ -13,8 +13,10 @@ import soak
 from examples import tiny
 
 from tfcollapse.cli.main import main
+from tfcollapse.config.overrides import replace
 from tfcollapse.errors import RunError
 from tfcollapse.records.run_directory import RunDirectory
+from tfcollapse.records.table import tidy_row
 from tfcollapse.training import checkpoint, session
 from tfcollapse.training import preemption as stopping
 from tfcollapse.training.trainer import train
@@ -226,3 +228,12 @@ def test_rows_of_an_interrupted_chunk_are_those_of_a_whole_one(finished, tmp_pat
     train(run, tmp_path)
     assert soak.differences(folder, finished) == []
     assert np.isfinite([float(row["loss"]) for row in soak.numbers(folder / "metrics.csv")]).all()
+
+
+@pytest.mark.parametrize("changes", [{"objective.beta": 0}, {"network.latent_dim": 1_000}])
+def test_a_run_of_extreme_settings_comes_to_its_end(changes, tmp_path):
+    """What the end computes has a value, or none, for every setting that trains."""
+    run = replace(tiny(steps=2, log_every=2, evaluate_every=2, checkpoint_every=2), changes)
+    assert train(run, tmp_path)["status"] == "finished"
+    row = tidy_row(RunDirectory(tmp_path / run.run_id, run))
+    assert np.isfinite([row["train_error"], row["test_error"], row["pca_error"], row["negative_elbo"]]).all()

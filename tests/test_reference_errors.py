@@ -47,3 +47,24 @@ def test_two_sets_of_images_of_one_declaration_do_not_share_them(images_of, monk
     reference_errors(RUN, images_of(3), None)
     reference_errors(RUN, images_of(1), None)
     assert len(computed) == 4  # the oldest one, seed 1's, had been dropped
+
+
+def test_more_latent_dimensions_than_pixels_add_nothing(images_of):
+    run = Run(network=Network(latent_dim=5_000))
+    errors = reference_errors(run, images_of(0), 1e-9)
+    assert errors["pca_error"] == pytest.approx(0.0, abs=1e-12)
+    assert errors["affine_active_units"] == 9
+
+
+def test_a_gamma_of_zero_decides_nothing(images_of):
+    """As that of a VAE whose KL has the weight 0: it is an AE with noise."""
+    errors = reference_errors(RUN, images_of(0), 0.0)
+    assert (errors["affine_active_units"], errors["affine_error"]) == (None, None)
+    assert errors["pca_error"] == reference_errors(RUN, images_of(0), None)["pca_error"]
+
+
+@pytest.mark.parametrize("value", [0, 77, 255])
+def test_images_that_are_all_the_same_have_no_error(value, tmp_path):
+    np.save(tmp_path / "same.npy", np.full((50, 3, 3, 1), value, np.uint8))
+    errors = reference_errors(RUN, np.load(tmp_path / "same.npy", mmap_mode="r"), 0.5)
+    assert all(0 <= error < 1e-12 for error in errors.values())
