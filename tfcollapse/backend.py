@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import pathlib
+import re
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -125,7 +126,7 @@ def threads() -> int:
 
         own = tf.config.threading.get_intra_op_parallelism_threads()
         declared = str(own) if own else os.environ.get("TF_NUM_INTRAOP_THREADS", "")
-    return int(declared) if declared.isdecimal() and int(declared) else len(os.sched_getaffinity(0))
+    return int(declared) if re.fullmatch("0*[1-9][0-9]{0,5}", declared) else len(os.sched_getaffinity(0))
 
 
 def gpu_present() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfcollapse.errors import ConfigError
@@ -123,15 +124,22 @@ def declared_study(parsed: argparse.Namespace) -> DeclaredStudy:
 
 def images_count(text: str) -> int:
     """Read a number of images, at least two. It serves as argparse's `type`."""
-    if not text.isdigit() or int(text) < 2:
+    number = _whole(text)
+    if number is None or number < 2:
         raise argparse.ArgumentTypeError(f"expected a whole number >= 2, received '{text}'")
-    return int(text)
+    return number
 
 
 def automatic(name: str, text: str) -> int | None:
     """Read the value of the option --`name`: None for 'auto', else a whole number. Raises ConfigError."""
     if text == "auto":
         return None
-    if not text.isdigit() or int(text) < 1:
+    number = _whole(text)
+    if number is None or number < 1:
         raise ConfigError(f"--{name}: expected 'auto' or a whole number >= 1, received '{text}'")
-    return int(text)
+    return number
+
+
+def _whole(text: str) -> int | None:
+    """Return a whole number in plain digits; None for another text, such as "²" or "1_000"."""
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
+import re
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -102,7 +103,7 @@ def _depth(text: str | None) -> int | None:
     """Return the depth that --shallower names. Raises ConfigError."""
     if text is None:
         return None
-    if not text.isdecimal():
+    if not re.fullmatch("[0-9]{1,18}", text):
         raise ConfigError(f"--shallower: expected a depth, such as 2, received '{text}': a function goes with --build")
     return int(text)
 

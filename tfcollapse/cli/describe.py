@@ -6,6 +6,7 @@ import argparse
 import json
 
 from tfcollapse.cli.arguments import add_settings
+from tfcollapse.config.declaration import LARGEST_SIDE
 from tfcollapse.errors import ConfigError
 
 HELP = "print the layers, parameters and FLOPs of a network"
@@ -37,8 +38,10 @@ def run(parsed: argparse.Namespace) -> int:
 def _image_shape(text: str) -> tuple[int, int, int]:
     try:
         height, width, channels = (int(part) for part in text.split(","))
-        if min(height, width, channels) < 1:
+        if min(height, width, channels) < 1 or max(height, width, channels) > LARGEST_SIDE:
             raise ValueError
     except ValueError:
-        raise ConfigError(f"--image-shape: expected H,W,C such as 28,28,1, received '{text}'") from None
+        raise ConfigError(
+            f"--image-shape: expected H,W,C such as 28,28,1, at most {LARGEST_SIDE} each, received '{text}'"
+        ) from None
     return height, width, channels

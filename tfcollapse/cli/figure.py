@@ -22,11 +22,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Redraw the figures and pages of a directory, from its tables or the theory lab's findings. Raises UserError."""
+    from tfcollapse.records.files import existing_directory
     from tfcollapse.reports import theory_page
     from tfcollapse.reports.study_page import write_study
     from tfcollapse.studies.study import load_study, study_names
 
-    out = pathlib.Path(parsed.out)
+    out = existing_directory(parsed.out)
     if not parsed.study and theory_page.read_findings(out):
         print("wrote", ", ".join(map(str, theory_page.write(out))))
         return 0

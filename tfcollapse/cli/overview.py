@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import pathlib
 
 from tfcollapse.cli.arguments import add_own_studies
 
@@ -18,7 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Write the page of all results."""
+    from tfcollapse.records.files import existing_directory
     from tfcollapse.reports import overview_page
 
-    print("wrote", overview_page.write(pathlib.Path(parsed.out), parsed.studies))
+    print("wrote", overview_page.write(existing_directory(parsed.out), parsed.studies))
     return 0

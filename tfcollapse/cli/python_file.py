@@ -21,8 +21,10 @@ def function_in_file(option: str, reference: str) -> Any:
     """
     file, _, function = reference.rpartition(":")
     path = pathlib.Path(file)
-    if path.suffix != ".py" or not path.is_file():
+    if path.suffix != ".py":
         raise ConfigError(f"{option}: expected FILE.py:FUNCTION, received '{reference}'")
+    if not path.is_file():
+        raise ConfigError(f"{option} '{path}': {'expected a file' if path.exists() else 'there is no such file'}")
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None

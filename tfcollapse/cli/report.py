@@ -21,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Write the HTML page of a sweep's directory. Raises UserError."""
+    from tfcollapse.records.files import existing_directory
     from tfcollapse.reports.sweep_page import report
 
-    print(f"wrote {report(pathlib.Path(parsed.directory), pathlib.Path(parsed.output), parsed.studies)}")
+    print(f"wrote {report(existing_directory(parsed.directory), pathlib.Path(parsed.output), parsed.studies)}")
     return 0

@@ -8,6 +8,7 @@ import time
 
 from tfcollapse.errors import ConfigError
 
+_MOST_SEEDS = 1_000
 HELP = "measure how often the diagnosis is right, on over 100 VAEs of known cause (some minutes a seed)"
 
 
@@ -33,8 +34,8 @@ def run(parsed: argparse.Namespace) -> int:
     from tfcollapse.reports import taxonomy_page
 
     out = pathlib.Path(parsed.out)
-    if parsed.seeds < 1:
-        raise ConfigError(f"--seeds: expected >= 1, received {parsed.seeds}")
+    if not 1 <= parsed.seeds <= _MOST_SEEDS:
+        raise ConfigError(f"--seeds: expected 1 to {_MOST_SEEDS}, received {parsed.seeds}")
     need_tensorflow("taxonomy")
     check_writable(out)
     taxonomy_page.check(out / "taxonomy.md")

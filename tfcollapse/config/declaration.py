@@ -22,7 +22,7 @@ NUMERICS = 1
 CHANGELOG.md says what each version changed. 1 is the code of commit d7900b2.
 """
 
-_LARGEST_SIDE = 1 << 14
+LARGEST_SIDE = 1 << 14
 
 
 @declaration
@@ -50,10 +50,10 @@ class Data:
         for name, example, least in (("crop", (45, 173, 25, 153), 0), ("resize", (64, 64), 1)):
             value = getattr(self, name)
             if value is not None and not (
-                len(value) == len(example) and min(value) >= least and max(value) <= _LARGEST_SIDE
+                len(value) == len(example) and min(value) >= least and max(value) <= LARGEST_SIDE
             ):
                 raise ConfigError(
-                    f"Data.{name}: expected {len(example)} whole numbers from {least} to {_LARGEST_SIDE}, such as "
+                    f"Data.{name}: expected {len(example)} whole numbers from {least} to {LARGEST_SIDE}, such as "
                     f"{','.join(map(str, example))}, received {value}"
                 )
         if self.crop is not None and not (self.crop[0] < self.crop[1] and self.crop[2] < self.crop[3]):

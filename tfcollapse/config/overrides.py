@@ -74,11 +74,21 @@ def configured(path: str | None, settings: Iterable[str]) -> Run:
     start = Run()
     if path is not None:
         try:
-            start = dataclasses.replace(Run.from_json(pathlib.Path(path).read_text()), numerics=NUMERICS)
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"--config '{path}': {error}") from None
+            start = dataclasses.replace(Run.from_json(_file(pathlib.Path(path)).read_text()), numerics=NUMERICS)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"--config '{path}': {getattr(error, 'strerror', None) or error}") from None
     (run,) = apply_settings([start], settings)
     return run
+
+
+def _file(path: pathlib.Path) -> pathlib.Path:
+    """Return a path to a file, which may be read without waiting. Raises ConfigError."""
+    if path.is_dir():
+        below = [file for level in ("", "*/", "runs/*/") for file in sorted(path.glob(f"{level}config.json"))]
+        raise ConfigError(f"expected a config.json, received a directory{f': try {below[0]}' if below else ''}")
+    if not path.is_file():
+        raise ConfigError("expected a file" if path.exists() else "there is no such file")
+    return path
 
 
 def apply_settings(runs: Sequence[Run], settings: Iterable[str]) -> list[Run]:

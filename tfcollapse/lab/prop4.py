@@ -15,6 +15,7 @@ from tfcollapse.lab.float64 import in_float64
 from tfcollapse.lab.section import Section
 from tfcollapse.models.autoencoder import Autoencoder, load_model
 from tfcollapse.models.build import build
+from tfcollapse.records.run_directory import read_config
 from tfcollapse.theory.checks import Check, at_least, at_most, equal, true
 from tfcollapse.theory.stationary import SADDLE, curvature
 from tfcollapse.training.in_memory import train_in_memory
@@ -150,7 +151,7 @@ def trained_models(runs: str) -> list[tuple[Run, Autoencoder]]:
     """
     by_depth = {}
     for path in sorted(pathlib.Path(runs).glob("*/model.keras")):
-        run = Run.from_json((path.parent / "config.json").read_text())
+        run = read_config(path.parent)
         plain = run.objective.kind == "vae" and run.objective.warmup == "none"
         if run.network.architecture == "dense" and plain:
             by_depth.setdefault(run.network.depth, (run, load_model(path)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
@@ -9,6 +10,7 @@ import keras
 
 from tfcollapse.config.declaration import Run
 from tfcollapse.models import networks
+from tfcollapse.models.memory import check_fits
 from tfcollapse.models.networks.residual import ResidualBlock
 
 Facts = dict[str, Any]
@@ -19,10 +21,14 @@ def describe(run: Run, image_shape: tuple[int, int, int]) -> Facts:
 
     FLOPs count two per multiplication in dense and convolutional kernels, and nothing else. `flops_per_image` is one
     forward pass of one image. `flops_per_step` is a batch's forward pass, and the gradients of all kernels and of their
-    inputs; the input of the first layer, the image, needs no gradient.
+    inputs; the input of the first layer, the image, needs no gradient. Raises ConfigError where the weights would not
+    fit into memory.
     """
     variational = run.objective.kind == "vae"
-    encoder, decoder = networks.build(run.network, image_shape, variational=variational, seed=run.seed)
+    make = functools.partial(networks.build, run.network, image_shape, variational=variational, seed=run.seed)
+    for part in (0, 1):
+        check_fits("describe", lambda part=part: make()[part])
+    encoder, decoder = make()
     parts = {"encoder": _part(encoder, image_shape), "decoder": _part(decoder, (run.network.latent_dim,))}
     forward = sum(part["flops"] for part in parts.values())
     # The layer that takes the image passes no gradient on; without hidden layers both heads take it.

@@ -57,6 +57,16 @@ def kind(path: str | os.PathLike[str], follow: bool = False) -> str | None:
         raise RunError(f"'{path}' cannot be read: {getattr(error, 'strerror', None) or error}") from None
 
 
+def existing_directory(path: str | os.PathLike[str]) -> pathlib.Path:
+    """Return the path of a directory that is there. Raises RunError."""
+    there = kind(path, follow=True)
+    if there is None:
+        raise RunError(f"'{path}': there is no such directory")
+    if there != "a directory":
+        raise RunError(f"'{path}': expected a directory, received {there}")
+    return pathlib.Path(path)
+
+
 def open_regular(path: str | os.PathLike[str], follow: bool = False) -> IO[bytes]:
     """Open a regular file for reading.
 

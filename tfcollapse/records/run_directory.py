@@ -26,13 +26,23 @@ from typing import IO, Any
 from tfcollapse.config.declaration import Run
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.records import files
-from tfcollapse.records.files import JSON_BYTES, disk_errors, open_regular, read_json, replacing
+from tfcollapse.records.files import (
+    JSON_BYTES,
+    disk_errors,
+    existing_directory,
+    kind,
+    open_regular,
+    read_json,
+    replacing,
+)
 from tfcollapse.records.identity import KEY, check_identity, identity
 from tfcollapse.records.metrics import read_metrics
 from tfcollapse.records.run_files import MODEL, TABLES, as_text, check_content, foreign, table_bytes
 from tfcollapse.records.schema import ENVIRONMENT, RESULT, check
 
 Row = dict[str, Any]
+_NAMED = 3
+"""The most run directories that a message names."""
 _DELETE = "delete it, and the same command makes it anew"
 
 
@@ -254,13 +264,25 @@ def read_config(path: pathlib.Path) -> Run:
     """Read the configuration of the run in the directory `path`.
 
     Raises:
-      RunError: the directory has no config.json, or not one that a run writes.
+      RunError: the directory has no config.json, or not one that a run writes. The message names run directories below.
     """
+    existing_directory(path)
+    if kind(path / "config.json") is None:
+        raise RunError(f"'{path}' is not a run's directory: {_below(path)}")
     try:
         with open_regular(path / "config.json") as file:
             return Run.from_json(file.read(JSON_BYTES).decode())
     except (OSError, RunError, ConfigError, UnicodeDecodeError) as error:
         raise RunError(f"'{path}' is not a run's directory: {error}") from None
+
+
+def _below(path: pathlib.Path) -> str:
+    """Name the first run directories below a directory, as the end of a sentence."""
+    names = [str(run) for run in runs_below(path).values()]
+    if not names:
+        return "it has no config.json, and no run directory is below it"
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"run directories below it are {', '.join(names[:_NAMED])}{more}"
 
 
 def runs_below(directory: pathlib.Path) -> dict[str, pathlib.Path]:

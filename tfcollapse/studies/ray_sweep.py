@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+import re
 import socket
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -88,7 +89,7 @@ def _connect(address: str | None) -> Any:
     address = address or os.environ.get("RAY_ADDRESS")
     if address and address != "auto":
         host, _, port = address.rpartition(":")
-        if not host or not port.isdigit():
+        if not host or not re.fullmatch("[0-9]{1,5}", port):
             raise ConfigError(f"--ray: expected HOST:PORT, received '{address}': {advice}")
         try:
             socket.create_connection((host, int(port)), timeout=_ANSWER_SECONDS).close()

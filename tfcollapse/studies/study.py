@@ -25,6 +25,8 @@ from tfcollapse.records.columns import COLUMNS, OF_A_VAE
 from tfcollapse.records.trained import marked
 
 Rows = Sequence[Mapping[str, Any]]
+MOST_SEEDS = 10_000
+"""The most seeds of one sweep."""
 _DECLARES = re.compile(r"^STUDY = ", re.MULTILINE)
 
 
@@ -58,8 +60,8 @@ class Study:
         """Return the runs of a preset for seeds 0 to `seeds` - 1. Raises ConfigError."""
         if preset not in self.presets:
             raise ConfigError(unknown("preset", preset, self.presets))
-        if seeds < 1:
-            raise ConfigError(f"--seeds: expected >= 1, received {seeds}")
+        if not 1 <= seeds <= MOST_SEEDS:
+            raise ConfigError(f"--seeds: expected 1 to {MOST_SEEDS:,}, received {seeds}")
         return [replace(run, {"seed": seed}) for run in self.presets[preset] for seed in range(seeds)]
 
     def parts(self, rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
@@ -124,7 +126,7 @@ def load_study(name: str) -> Study:
             raise ConfigError(unknown("study", name, study_names()) + f", or the path of a .py file{_own(name)}")
         path = _installed()[name]
     elif not path.is_file():
-        raise ConfigError(f"study file '{path}': {'expected a file' if path.exists() else 'no such file'}")
+        raise ConfigError(f"study file '{path}': {'expected a file' if path.exists() else 'there is no such file'}")
     spec = importlib.util.spec_from_file_location(f"study_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None

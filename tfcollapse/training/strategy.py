@@ -73,7 +73,7 @@ def workers(text: str | None = None) -> tuple[int, int] | None:
         if not all(re.fullmatch(r"\S+:\d+", address) for address in addresses):
             raise ValueError("an address is not HOST:PORT")
         return order.index((task["type"], int(task["index"]))), len(order)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ConfigError(f"TF_CONFIG: expected such as {example}, received '{text[:200]}' ({error})") from None
 
 

@@ -1,0 +1,86 @@
+"""Mistakes on the command line: each is one line that says what was expected, and nothing stands before it."""
+
+import os
+import re
+import time
+
+import pytest
+from examples import tiny
+
+from tfcollapse.cli.main import main
+
+NOTHING = "there is no such "
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A directory with a sweep of one unfinished run, a FIFO, a file of another kind, and nothing else."""
+    monkeypatch.chdir(tmp_path)
+    run = tmp_path / "sweep" / "runs" / tiny().run_id
+    run.mkdir(parents=True)
+    (run / "config.json").write_text(tiny().to_json())
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes").write_text("\udcff mine".encode("utf-8", "surrogateescape").decode("latin-1"))
+    for name in ("fifo", "fifo.py"):
+        os.mkfifo(tmp_path / name)
+    return tmp_path
+
+
+DEEP = "[" * 50_000
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("train --config nowhere.json", "--config 'nowhere.json': there is no such file"),
+        ("train --config fifo", "--config 'fifo': expected a file"),
+        ("train --config notes", "--config 'notes': not a run's configuration"),
+        ("train --config sweep", "received a directory: try sweep/runs/dense-2-vae-fashion_mnist_mini-s0-"),
+        ("train --config /dev/zero", "--config '/dev/zero': expected a file"),
+        (f"train --set data.crop={DEEP}", "Data.crop|data.crop: expected "),
+        ("train --set network.depth=²", "network.depth: expected int, received '²'"),
+        ("train --set network.depth=1_000", "network.depth: expected int, received '1_000'"),
+        ("train --set training.learning_rate=1e400", "training.learning_rate: expected float"),
+        (f"train --set network.width={'9' * 5_000}", "network.width: expected int"),
+        ("train --devices ²", "--devices: expected a number, or names"),
+        ("sweep fig1_left --jobs ²", "--jobs: expected 'auto' or a whole number >= 1, received '²'"),
+        ("sweep fig1_left --together 1_0", "--together: expected 'auto'"),
+        ("sweep fig1_left --list --seeds 1000000000", "--seeds: expected 1 to 10,000, received 1000000000"),
+        ("sweep nowhere.py --list", "study file 'nowhere.py': there is no such file"),
+        ("sweep fifo.py --list", "study file 'fifo.py': expected a file"),
+        ("report nowhere", "'nowhere': there is no such directory"),
+        ("report notes", "'notes': expected a directory, received a regular file"),
+        ("report empty", "expected the table of a study or run directories"),
+        ("figure --out nowhere", "'nowhere': there is no such directory"),
+        ("figure --out empty", "expected the table of a study"),
+        ("overview nowhere", "'nowhere': there is no such directory"),
+        ("export nowhere out", "'nowhere': there is no such directory"),
+        ("export sweep out", "'sweep' is not a run's directory: run directories below it are sweep/runs/dense-2"),
+        ("export empty out", "'empty' is not a run's directory: it has no config.json, and no run directory"),
+        ("diagnose nowhere", "nowhere"),
+        ("diagnose --encoder nowhere.keras --decoder nowhere.keras --data x.npy", "nowhere.keras"),
+        ("diagnose --encoder nowhere.py:f --decoder nowhere.py:f --data x.npy", "'nowhere.py': there is no such file"),
+        ("diagnose --encoder fifo.py:f --decoder fifo.py:f --data x.npy", "'fifo.py': expected a file"),
+        ("blame --shallower ²", "--shallower: expected a depth, such as 2, received '²'"),
+        ("describe --image-shape 1000000,1000000,3", "--image-shape: expected H,W,C"),
+        ("describe --image-shape ²,28,1", "--image-shape: expected H,W,C"),
+        ("describe --set network.depth=1000000000", "Network.depth: expected <= 1000"),
+        ("describe --set network.latent_dim=1000000000", "Network.latent_dim: expected <= 1048576"),
+        ("describe --image-shape 16384,16384,3 --set network.width=1048576", "expected a network that fits"),
+        ("taxonomy --seeds 1000000000", "--seeds: expected 1 to "),
+    ],
+)
+def test_a_mistake_is_one_line_at_once(command, said, place, capfd):
+    start = time.process_time()
+    assert main(command.split()) == 2
+    error = capfd.readouterr().err
+    assert re.fullmatch(r"tfcollapse: [^\n]+\n", error)
+    assert re.search(said.replace("(", r"\("), error) or said in error
+    assert time.process_time() - start < 20
+    assert not (place / "out").exists()
+
+
+def test_a_tf_config_nested_too_deeply_is_one_line(place, capfd, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", DEEP)
+    assert main(["sweep", "fig1_left", "--preset", "smoke"]) == 2
+    assert capfd.readouterr().err.startswith("tfcollapse: TF_CONFIG: expected such as {")
