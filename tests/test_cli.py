@@ -20,7 +20,7 @@ SMOKE = ["sweep", "fig1_left", "--preset", "smoke"]
     ("arguments", "message"),
     [
         (["sweep", "fig1_lefft"], "unknown study 'fig1_lefft': did you mean 'fig1_left'?"),
-        (["sweep", "nowhere.py"], "study file 'nowhere.py': no such file"),
+        (["sweep", "nowhere.py"], "study file 'nowhere.py': there is no such file"),
         (["sweep", "fig1_left", "--preset", "quik"], "unknown preset 'quik': did you mean 'quick'?"),
         ([*SMOKE, "--seeds", "0"], "--seeds: expected >= 1, received 0"),
         ([*SMOKE, "--steps", "0"], "--steps: expected >= 1, received 0"),

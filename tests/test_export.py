@@ -215,7 +215,7 @@ def test_a_run_that_has_not_finished_and_a_full_disk_are_one_line(run_directory,
     (unfinished / "result.json").unlink()
     with pytest.raises(RunError, match="expected a finished run"):
         export_run(unfinished, tmp_path / "vae")
-    with pytest.raises(RunError, match="is not a run's directory"):
+    with pytest.raises(RunError, match="there is no such directory"):
         export_run(tmp_path / "nothing", tmp_path / "vae")
     (small_disk / "filler").write_bytes(b"x" * (4 << 20))
     with pytest.raises(RunError, match="No space left on device: free space"):
