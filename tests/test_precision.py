@@ -123,3 +123,39 @@ print(json.dumps(found))
     ran = python(code, CUDA_VISIBLE_DEVICES="-1")
     assert ran.returncode == 0, ran.stderr[-2000:]
     assert json.loads(ran.stdout) == [[1, 2.0**15], [1, 2.0**14]]
+
+
+@pytest.mark.slow
+def test_the_scale_at_which_a_step_overflows_is_that_of_one_device():
+    """Replicas' parts of a sum are smaller than the sum, which is what one device holds in float16."""
+    code = """
+import sys; sys.path.insert(0, "tests/tools")
+import json
+from examples import tiny
+from tfcollapse.config.declaration import Objective
+from tfcollapse.data.dataset import load
+from tfcollapse.models.build import build
+from tfcollapse.training import strategy
+from tfcollapse.training.batches import batches_for_steps
+from tfcollapse.training.tensorflow_engine import TensorFlowEngine
+run = tiny(objective=Objective(gamma_start=0.1), precision="float16")
+images, found = load(run.data).train, []
+batch = batches_for_steps(run, images, 0, 1)
+for devices in "321":
+    with strategy.make("auto", devices).scope():
+        engine = TensorFlowEngine(build(run, images.shape[1:]), run.training, jit=False)
+    start, done = engine.state(), []
+    for power in range(20):
+        engine.restore(start)
+        engine.optimizer.dynamic_scale.assign(2.0**power)
+        engine.train_steps(*batch)
+        done.append(int(engine.optimizer.iterations.numpy()))
+    found.append(done)
+print(json.dumps(found))
+"""
+    ran = python(code, CUDA_VISIBLE_DEVICES="-1")
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    three, two, one = json.loads(ran.stdout)
+    assert 0 < sum(one) < len(one)
+    assert two == one
+    assert three == one

@@ -10,12 +10,14 @@ import time
 
 import psutil
 import pytest
+import soak
 from examples import tiny
 from processes import ROOT, command
 
 from tfcollapse.cli.main import main
-from tfcollapse.config.declaration import Network, Objective, Run
+from tfcollapse.config.declaration import Data, Network, Objective, Run
 from tfcollapse.config.overrides import replace
+from tfcollapse.data.tfds import MINI
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.records.table import read_table
 from tfcollapse.studies.schedule import auto_jobs, by_threads, longest_last
@@ -156,6 +158,47 @@ def test_the_result_does_not_depend_on_who_trained_it(one_worker, tmp_path):
     pair = sweep(PAIR, tmp_path, jobs=2)
     for a, b in zip(alone, pair, strict=True):
         assert a["train_error"] == b["train_error"]
+
+
+def _killed_sweep(run, out):
+    """A sweep of one run whose worker is killed as soon as the run has a checkpoint."""
+    folder, over = out / run.run_id, threading.Event()
+
+    def kill():
+        while not checkpoint.steps(folder / "checkpoints"):
+            if over.wait(0.01):
+                return
+        os.kill(soak.locked(folder), signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    (row,) = sweep([run], out)
+    over.set()
+    thread.join()
+    assert row["status"] == "error"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("network", "threads"),
+    [
+        (Network(depth=2, width=256), 1),
+        (Network(architecture="convolutional", depth=1, base_channels=32), len(os.sched_getaffinity(0))),
+    ],
+)
+def test_a_killed_run_resumes_on_as_many_threads_bit_for_bit(network, threads, tmp_path):
+    """Whatever else is left to train: a second worker would leave a new run half of the cores."""
+    run = tiny(steps=24, batch=8, log_every=2, evaluate_every=24, checkpoint_every=4, objective=Objective(kind="ae"))
+    run = replace(run, {"network": network, "data": Data(name=MINI, train=32, test=8, resize=(32, 32))})
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    sweep([run], whole)
+    _killed_sweep(run, torn)
+    sweep([run], torn, jobs=2)
+    assert soak.differences(torn / run.run_id, whole / run.run_id) == []
+    results = [RunDirectory(out / run.run_id, run).result for out in (whole, torn)]
+    assert results[0]["pca_error"] == results[1]["pca_error"]
+    sessions = RunDirectory(torn / run.run_id, run).sessions
+    assert [session["threads"] for session in sessions] == [threads, threads]
 
 
 def _threads(run, out, **how):

@@ -10,6 +10,7 @@ import sys
 import time
 
 import numpy as np
+import psutil
 import pytest
 from examples import tiny
 from processes import ROOT
@@ -31,13 +32,16 @@ def _ports(count):
     return found
 
 
-def start(tmp_path, count, run=RUN, shared=None, others=None):
-    """The same command in `count` processes; from number `shared` on each has a directory of its own."""
+def start(tmp_path, count, run=RUN, shared=None, others=None, only=None):
+    """The same command in `count` processes; from number `shared` on each has a directory of its own.
+
+    `only` starts none but that one.
+    """
     (tmp_path / "run0.json").write_text(run.to_json())
     (tmp_path / "run1.json").write_text((others or run).to_json())
     hosts = [f"127.0.0.1:{port}" for port in _ports(count)]
     processes = []
-    for index in range(count):
+    for index in range(count) if only is None else [only]:
         config = {"cluster": {"worker": hosts}, "task": {"type": "worker", "index": index}}
         declared = tmp_path / f"run{min(index, 1)}.json"
         out = tmp_path / ("runs" if shared is None or index < shared else f"worker{index}")
@@ -154,3 +158,43 @@ def test_workers_that_hold_different_runs_stop(tmp_path):
     assert [status for status, _, _ in ended] == [2, 2]
     assert any("expected the same run and images on every worker" in errors for _, _, errors in ended), ended
     assert not list(tmp_path.rglob("metrics.csv"))
+
+
+def _ended_by(process, number, statuses):
+    """A signal must end this process: the seconds that it takes."""
+    process.send_signal(number)
+    began = time.monotonic()
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode in statuses, errors
+    assert errors.strip().count("\n") == 0, errors
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_worker_that_waits_for_the_others_hears_signals(number, status, tmp_path):
+    """At the start, where the others never come; a shell says 128 + n of a process that signal n has killed."""
+    (process,) = start(tmp_path, 2, only=0)
+    assert "waits for the others" in process.stdout.readline()
+    while not any(each.status == psutil.CONN_LISTEN for each in psutil.Process(process.pid).net_connections()):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.1)
+    time.sleep(2)  # in TensorFlow's own code by then
+    assert _ended_by(process, number, (status, -number)) < 15
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_worker_whose_neighbour_stands_still_hears_signals(number, status, tmp_path):
+    """In the middle of training, where an exchange does not end."""
+    run = tiny(steps=100_000, log_every=100, evaluate_every=100_000, checkpoint_every=100_000)
+    folder = RunDirectory(tmp_path / "runs" / run.run_id, run)
+    processes = start(tmp_path, 2, run)
+    try:
+        while not (folder.path / "metrics.csv").exists() or not numbers(folder.path / "metrics.csv"):
+            assert all(process.poll() is None for process in processes), ends(processes)
+            time.sleep(0.01)
+        processes[1].send_signal(signal.SIGSTOP)
+        assert _ended_by(processes[0], number, (status,)) < 30
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()

@@ -181,7 +181,8 @@ def suppress_stderr() -> Iterator[None]:
             yield
         except BaseException as error:
             os.dup2(terminal, 2)
-            if not isinstance(error, UserError):  # the message of a UserError is complete by itself
+            # The message of a UserError is complete by itself, and a signal says nothing of what was printed.
+            if not isinstance(error, (UserError, KeyboardInterrupt, SystemExit)):
                 printed.seek(0)
                 os.write(2, printed.read())
             raise

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import signal
 import sys
-import threading
 from collections.abc import Sequence
 from types import ModuleType
-from typing import NoReturn
 
 import tfcollapse
 from tfcollapse.cli import (
@@ -29,6 +26,7 @@ from tfcollapse.cli import (
     train,
 )
 from tfcollapse.errors import Terminated, UserError
+from tfcollapse.training.preemption import command_signals
 
 COMMANDS: tuple[ModuleType, ...] = (
     sweep,
@@ -64,13 +62,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
       arguments: the words of the command line without the program's name; None takes those of the process.
     """
+    ends_process = arguments is None
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     parsed = parser().parse_args(arguments)
     parsed.command_line = shlex.join(["tfcollapse", *arguments])
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminate)
     try:
-        return parsed.run_command(parsed)
+        with command_signals(ends_process=ends_process):
+            return parsed.run_command(parsed)
     except UserError as error:
         print(f"tfcollapse: {error}", file=sys.stderr)
         return 2
@@ -102,7 +100,3 @@ def parser() -> argparse.ArgumentParser:
 def name_of(command: ModuleType) -> str:
     """Return the word that calls a command."""
     return command.__name__.rpartition(".")[2]
-
-
-def _terminate(number: int, frame: object) -> NoReturn:
-    raise Terminated

@@ -27,7 +27,7 @@ def train_sessions(sessions: Sequence[Session]) -> None:
     train_steps = engines.joint_train_steps([session.engine for session in sessions])
     for session in sessions:
         session.program_size = len(sessions)
-    with Preemption() as preemption, workers.loss_reported():
+    with Preemption() as preemption, preemption.first(), workers.loss_reported():
         while live := [session for session in sessions if session.live]:
             signal_number, negative_pace = workers.gather(preemption.signal_number or 0, -pace).max(axis=0)
             if signal_number:

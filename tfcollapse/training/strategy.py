@@ -11,6 +11,7 @@ from typing import Any
 
 from tfcollapse.backend import backend, import_tensorflow, start
 from tfcollapse.errors import ConfigError
+from tfcollapse.training.preemption import signals_end_at_once
 
 NAMES = ("auto", "one", "mirrored", "multiworker")
 
@@ -166,7 +167,8 @@ def _multiworker(devices: tuple[str, ...] | int | None) -> Any:
     if devices is not None:
         raise ConfigError("--devices: every worker takes all its GPUs, or its CPU; set CUDA_VISIBLE_DEVICES instead")
     try:
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        with signals_end_at_once():  # it waits for the other workers, which may never come
+            return tf.distribute.MultiWorkerMirroredStrategy()
     except RuntimeError as error:
         raise ConfigError(f"--strategy multiworker: make it before TensorFlow's first operation ({error})") from None
     except tf.errors.OpError as error:

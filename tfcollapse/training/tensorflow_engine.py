@@ -153,12 +153,19 @@ class TensorFlowEngine(Engine):
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
 
     def _all_or_none(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
-        """Return the gradients, or NaN in all replicas where float16 overflows in one: then all skip the step."""
+        """Return the gradients, or NaN in all replicas where float16 overflows for the whole batch: all skip the step.
+
+        One device adds up a weight's gradient over the batch in float16. A sum over replicas that float16 cannot hold
+        is therefore an overflow as well, though its parts are finite.
+        """
         if self.replicas == 1 or self.training.precision != "float16":
             return gradients
-        finite = tf.stack([tf.reduce_all(tf.math.is_finite(gradient)) for gradient in gradients])
-        broken = self._over_replicas(tf.cast(~tf.reduce_all(finite), tf.float32))
-        return [tf.where(broken > 0, np.nan, gradient) for gradient in gradients]
+        fits = []
+        for gradient, variable in zip(gradients, self.model.trainable_variables, strict=True):
+            whole = self._over_replicas(gradient)
+            in_half = variable is not self.model.log_gamma
+            fits.append(tf.reduce_all(tf.math.is_finite(tf.cast(whole, tf.float16) if in_half else whole)))
+        return [tf.where(tf.reduce_all(fits), gradient, np.nan) for gradient in gradients]
 
 
 def _loop(size: int | tf.Tensor, count: tf.Tensor, update: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
