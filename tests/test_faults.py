@@ -123,6 +123,29 @@ with stopping.Preemption():
     assert stopping.DEADLINE <= 9
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_a_command_whose_main_thread_is_outside_python(number, status):
+    """As in linear algebra that takes minutes: no handler of Python's can run."""
+    code = """
+import ctypes, signal
+from tfcollapse.training import preemption as stopping
+stopping.ANSWER = 0.5
+signal.signal(signal.SIGINT, signal.default_int_handler)
+mutex, lock = ctypes.create_string_buffer(128), ctypes.CDLL(None).pthread_mutex_lock
+lock(mutex)
+with stopping.command_signals(ends_process=True):
+    print("in", flush=True)
+    lock(mutex)  # for ever: it goes on after a signal
+"""
+    process = subprocess.Popen(
+        [soak.sys.executable, "-c", code], cwd=soak.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.readline()
+    process.send_signal(number)
+    process.communicate(timeout=60)
+    assert process.returncode == status
+
+
 @pytest.mark.slow
 def test_a_sweep_that_is_terminated_saves_its_runs(tmp_path):
     settings = ["--set", "training.steps=200000", "--set", "training.log_every=50", "--jobs", "2"]
