@@ -104,6 +104,7 @@ def signals_end_at_once() -> Iterator[None]:
     """Let SIGTERM and Ctrl-C kill the process inside a `with` statement, before it has anything to save.
 
     For calls that hold Python's lock while they wait: neither a handler nor a thread of Python can run meanwhile.
+    TensorFlow catches SIGTERM itself while it waits for other workers; Ctrl-C is then the signal that is left.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
