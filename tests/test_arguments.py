@@ -3,13 +3,15 @@
 import inspect
 import pathlib
 
+import keras
 import numpy as np
 import pytest
 from examples import tiny
 
 import tfcollapse as tc
 from tfcollapse.config.annotations import arguments_checked
-from tfcollapse.errors import ConfigError
+from tfcollapse.config.overrides import apply_settings, parse
+from tfcollapse.errors import ConfigError, UserError
 
 NO_ARGUMENTS = {
     "__version__",  # a text
@@ -21,12 +23,17 @@ NO_ARGUMENTS = {
 }
 OF_ANY_KIND = {
     "diagnose": {"encoder", "decoder", "data"},
+    "export": {"model", "examples"},
     "blame_build": {"data"},
     "layer_gains": {"encoder", "decoder", "images"},
     "from_torch": {"function"},
     "CollapseMonitor": {"encoder", "decoder", "data"},
 }
 """Arguments that take whatever several frameworks have. Functions of their own read and refuse them."""
+
+
+def study():
+    return tc.Study(title="t", presets={"quick": [tiny()]}, draw=list, claims=list)
 
 
 class Nothing:
@@ -61,9 +68,18 @@ def test_a_value_of_another_kind_is_one_line_that_names_the_argument(name):
         (lambda: tc.train(tiny(), "x", devices=True), "train: devices: expected str or int or none, received True"),
         (lambda: tc.train_together(tiny(), "x"), "train_together: runs: expected list of Run, received Run("),
         (lambda: tc.train_together([tiny(), 3], "x"), "train_together: runs: expected list of Run"),
+        (lambda: tc.Data(resize=np.array(48)), "Data.resize: expected tuple of int or none, received array(48)"),
+        (lambda: tc.Data(crop=keras.ops.ones(())), "Data.crop: expected tuple of int or none, received <tf.Tensor"),
+        (lambda: tc.depth_sweep(tiny(), np.array(3), "learned", 1), "depth_sweep: depths: expected list of int, rec"),
+        (lambda: tc.grid(tiny(), {"seed": np.array(1)}), "grid: axes: expected dict of list of any value by str"),
+        (lambda: study().runs("quick", seeds="2"), "runs: seeds: expected int, received '2'"),
+        (lambda: study().runs("quick", seeds=True), "runs: seeds: expected int, received True"),
+        (lambda: study().runs(["quick"]), "runs: preset: expected str, received ['quick']"),
         (lambda: tc.load("mnist"), "load: data: expected Data, received 'mnist'"),
         (lambda: tc.build(tiny(), (28, 28)), "build: image_shape: expected tuple of 3 int, received (28, 28)"),
         (lambda: tc.build(tiny(), (28, 28, -1)), "build: image_shape: expected tuple of 3 int"),
+        (lambda: tc.build(tiny(), (0, 1, 2)), "build: image_shape: expected sizes > 0, such as (28, 28, 1), received"),
+        (lambda: tc.build(tiny(), (28, 28, 0)), "build: image_shape: expected sizes > 0"),
         (lambda: tc.diagnose(None, None, [], gamma="0.5"), "diagnose: gamma: expected float or none, received '0.5'"),
         (lambda: tc.diagnose(None, None, [], gamma=float("nan")), "diagnose: gamma: expected float or none"),
         (lambda: tc.diagnose(None, None, [], joined=1), "diagnose: joined: expected bool, received 1"),
@@ -82,6 +98,25 @@ def test_mistakes_that_people_make(call, said):
     with pytest.raises(ConfigError) as failed:
         call()
     assert str(failed.value).startswith(said)
+
+
+@pytest.mark.parametrize("long", ["x" * 5_000, "x " * 5_000, "(" * 100_000])
+def test_a_long_value_is_shortened_wherever_it_is_repeated(long):
+    for call in (
+        lambda: tc.Network(architecture=long),
+        lambda: tc.Objective(**{long: 1}),
+        lambda: tc.load_model(long),
+        lambda: tc.load(tc.Data(name=long)),
+        lambda: tc.Run.from_json(f'{{"network": {{"output": "{long}"}}}}'),
+        lambda: study().runs(long),
+        lambda: tc.train(tiny(), "x", devices=long),
+        lambda: parse(long, "3"),
+        lambda: apply_settings([tiny()], [long]),
+    ):
+        with pytest.raises(UserError) as failed:
+            call()
+        assert len(str(failed.value)) <= 2_000
+        assert "expected" in str(failed.value) or "cannot be read" in str(failed.value)
 
 
 def test_what_is_plainly_meant_is_taken(tmp_path, monkeypatch):

@@ -27,6 +27,14 @@ def test_json_round_trip_gives_the_same_run_and_id(run):
     assert again.run_id == run.run_id
 
 
+def test_zero_has_one_sign():
+    minus, plus = Run(objective=Objective(beta=-0.0)), Run(objective=Objective(beta=0.0))
+    (by_text,) = apply_settings([Run()], ["objective.beta=-0"])
+    assert (minus, by_text) == (plus, plus)
+    assert minus.run_id == by_text.run_id == plus.run_id
+    assert minus.to_json() == plus.to_json()
+
+
 def test_run_id_is_the_same_in_every_process():
     code = "from tfcollapse.config.declaration import *; print(Run(network=Network(depth=4), seed=3).run_id)"
     ids = {python(code, PYTHONHASHSEED=seed).stdout.strip() for seed in ("1", "2")}
@@ -72,6 +80,18 @@ def test_defaults_are_the_papers():
         (lambda: Training(learning_rate=0), "Training.learning_rate: expected > 0"),
         (lambda: Training(learning_rate=float("nan")), "Training.learning_rate: expected float"),
         (lambda: Training(beta_1=1.0), "Training.beta_1: expected < 1"),
+        (lambda: Training(beta_2=1 - 1e-9), "Training.beta_2: expected < 1 in float32, received 0.999999999"),
+        (lambda: Training(learning_rate=1e300), "Training.learning_rate: expected .* float32 holds, received 1e+300"),
+        (lambda: Training(learning_rate=1e-320), "Training.learning_rate: expected .*, received 1e-320"),
+        (lambda: Training(epsilon=1e-45), "Training.epsilon: expected 0 or a size from 1.2e-38 to 3.4e+38"),
+        (lambda: Objective(beta=1e39), "Objective.beta: expected .* float32 holds"),
+        (lambda: Objective(gamma_start=1e-39), "Objective.gamma_start: expected .* float32 holds"),
+        (lambda: Data(train=-(10**5000)), "Data.train: expected >= 1, received int with a number of thousands of"),
+        (lambda: Data(train=10**5000), "Data.train: expected <= 1"),
+        (lambda: Data(channels=10**9), "Data.channels: expected <= 16384"),
+        (lambda: Data(resize=(10**5000,) * 2), "Data.resize: expected 2 whole numbers from 1 to 16384, such as"),
+        (lambda: Objective(gamma_start=10**5000), "Objective.gamma_start: expected float, received int with"),
+        (lambda: Run.from_json(3), "from_json: text: expected str, received 3"),
         (lambda: Training(log_every=30, evaluate_every=100), "Training.evaluate_every: expected a multiple"),
         (lambda: Objective(gamma_start=0), "Objective.gamma_start: expected > 0"),
         (lambda: Objective(warmup="gamma"), "a schedule on gamma needs gamma 'fixed' or 'optimal'"),
@@ -92,7 +112,7 @@ def test_defaults_are_the_papers():
     ],
 )
 def test_a_mistake_says_what_was_expected(make, message):
-    with pytest.raises(ConfigError, match=message.replace("(", r"\(")):
+    with pytest.raises(ConfigError, match=message.replace("(", r"\(").replace("+", r"\+")):
         make()
 
 

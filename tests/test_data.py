@@ -97,6 +97,12 @@ def test_the_digest_is_of_the_pixels_in_use(squares, tmp_path):
     assert data.load(Data(name=data.MINI, train=5)).digest != data.load(Data(name=data.MINI)).digest
 
 
+DAMAGES = [
+    *("flip", "truncate", "remove", "header", "|i1", "True, ", "file"),
+    *("meta", "nested", "meta.json", "train.npy", "link"),
+]
+
+
 def _damage(folder, how):
     if how == "flip":
         content = bytearray((folder / "train.npy").read_bytes())
@@ -108,6 +114,17 @@ def _damage(folder, how):
         (folder / "test.npy").unlink()
     elif how == "meta":
         (folder / "meta.json").write_text("[]")
+    elif how == "nested":
+        (folder / "meta.json").write_text("[" * 100_000)
+    elif how in ("train.npy", "meta.json"):
+        (folder / how).unlink()
+        os.mkfifo(folder / how)
+    elif how == "link":
+        (folder / "train.npy").rename(folder.parent.parent / "elsewhere.npy")
+        (folder / "train.npy").symlink_to(folder.parent.parent / "elsewhere.npy")
+    elif how in ("|i1", "True, "):
+        content = (folder / "train.npy").read_bytes()
+        (folder / "train.npy").write_bytes(content.replace({"|i1": b"|u1", "True, ": b"False,"}[how], how.encode(), 1))
     elif how == "header":  # the same pixels as images of another shape
         np.save(folder / "train.npy", np.load(folder / "train.npy").reshape(30, 8, 10, 3))
     elif how == "file":
@@ -115,7 +132,7 @@ def _damage(folder, how):
         folder.write_text("no directory")
 
 
-@pytest.mark.parametrize("how", ["flip", "truncate", "remove", "meta", "header", "file"])
+@pytest.mark.parametrize("how", DAMAGES)
 def test_a_damaged_cache_is_made_anew(squares, how):
     first = data.load(Data(name="squares"), data_dir=squares)
     (folder,) = cache_directory().iterdir()
@@ -256,10 +273,22 @@ def test_missing_things_say_what_to_do(tmp_path):
         data.load(Data(name="fashion_mnist"), data_dir="/nowhere")
     with pytest.raises(DataError, match="unknown dataset 'fashion_mnits': .*did you mean 'fashion_mnist"):
         data.load(Data(name="fashion_mnits"), data_dir=tmp_path)
-    for name in ("", "../../etc", "a b", "fashion*", "/etc"):
-        with pytest.raises(DataError):
-            data.load(Data(name=name), data_dir=tmp_path)
+    for name in ("", ".", "..", "mnist/.", "../../etc", "a/b/c", "a b", "fashion*", "/etc", "x" * 5_000):
+        for look_up in (data.load, data.expected_shape):
+            with pytest.raises(
+                DataError, match=r"^dataset name '.*': expected one such as cifar10 or imagenet_resized/64"
+            ):
+                look_up(Data(name=name), data_dir=tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("place", ["x" * 5_000, "x/" * 3_000, "a\0b", "~nobody-of-this-name", "/dev/null"])
+def test_a_place_that_cannot_be_is_one_line(place, monkeypatch):
+    with pytest.raises(DataError, match="^data directory '.*': expected a readable directory") as failed:
+        data.load(Data(name="mnist"), data_dir=place)
+    assert len(str(failed.value)) < 2_100
+    with pytest.raises(DataError, match="expected a .npy or .npz file"):
+        data.load(Data(name=f"{place}.npy"))
 
 
 def test_without_a_network_it_says_how_to_get_the_data(tmp_path, monkeypatch):

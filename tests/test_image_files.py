@@ -111,6 +111,9 @@ BITS = BYTES % 2
         (BYTES.astype(np.float32) / 255, BYTES, ", float32 from 0 to 1, rounded to 8 bits"),
         (BYTES.astype(np.float64), BYTES, ", float64 from 0 to 255, rounded to 8 bits"),
         (BITS.astype(np.float16), BITS * 255, ", float16 from 0 to 1, rounded to 8 bits"),
+        (BYTES / 255 * np.float32(1.0000001), BYTES, ", float64 from 0 to 1, rounded to 8 bits"),
+        (BYTES / np.float64(255) - 1e-8, BYTES, ", float64 from 0 to 1, rounded to 8 bits"),
+        (BYTES * np.float64(1.0000005), BYTES, ", float64 from 0 to 255, rounded to 8 bits"),
     ],
 )
 def test_images_of_every_type_are_taken_by_the_range_of_the_whole_file(tmp_path, array, expected, note):
@@ -139,6 +142,8 @@ def test_one_bright_pixel_of_the_test_split_sets_the_range_of_both(tmp_path):
         ),
         (BYTES.astype(np.float32) * 2, "expected floats .* received float32 from 0 to 510"),
         (BITS.astype(np.float32) * 1.5, "expected floats .* received float32 from 0 to 1.5"),
+        (BITS * np.float64(1.00001), "expected floats .* received float64 from 0 to 1.00001: scale"),
+        (BYTES / 255 - 1e-5, "expected floats .* received float64 from -1e-05 to 0.99999"),
         (np.where(BITS, np.nan, 0.5), "expected numbers, received float64 with NaN"),
         (np.where(BITS, np.inf, 0.5), "expected floats .* received float64 from 0.5 to inf"),
         (BYTES.astype(np.int8), "expected whole numbers from 0 to 65535, received int8 from -128 to 127"),
@@ -258,7 +263,7 @@ def test_a_run_does_not_go_on_with_other_images(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(run, tmp_path / "runs", report=stop)
     np.save(file, images(64, (8, 8), seed=1))
-    with pytest.raises(RunError, match=r"expected the images that the run began on, mine.npy \(sha256 .*received mine"):
+    with pytest.raises(RunError, match="expected images with the digest .*, received .*: restore the images"):
         train(run, tmp_path / "runs")
     np.save(file, images(64, (8, 8)))
     assert train(run, tmp_path / "runs")["status"] == "finished"

@@ -211,6 +211,7 @@ def test_what_is_no_archive_is_said_to_be_what_it_is(tmp_path):
         pass
     for path, said in [
         (tmp_path / "missing", "there is no such file"),
+        ("", "model '': expected the path of a .keras file"),
         (tmp_path, "received a directory"),
         (tmp_path / "fifo", "received a FIFO"),
         ("/dev/zero", "received a device"),
@@ -219,6 +220,26 @@ def test_what_is_no_archive_is_said_to_be_what_it_is(tmp_path):
     ]:
         with pytest.raises(RunError, match=said):
             keras_file.read(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"objective": "x"},
+        {"objective": {"kind": "gan"}},
+        {"objective": {"x": 1}},
+        {"seed": "x"},
+        {"latent_dim": 10**12},
+    ],
+)
+def test_a_declaration_in_a_file_that_cannot_be_right_is_said_with_the_file(change, tmp_path):
+    build(tiny(), (28, 28, 1)).save(tmp_path / "whole.keras")
+    with zipfile.ZipFile(tmp_path / "whole.keras") as archive:
+        config = json.loads(archive.read("config.json"))
+    config["config"] |= change
+    _changed(tmp_path / "whole.keras", tmp_path / "other.keras", config=json.dumps(config).encode())
+    with pytest.raises(RunError, match="^model '.*other.keras': "):
+        keras_file.read(tmp_path / "other.keras")
 
 
 def test_a_configuration_nested_too_deeply_is_one_line(whole, tmp_path):

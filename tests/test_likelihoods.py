@@ -61,3 +61,9 @@ def test_a_name_that_says_too_little_is_refused_in_one_line(wrong):
         named(wrong)
     with pytest.raises(ConfigError, match="theta: expected numbers > 0"):
         negative_binomial(0.0)
+
+
+@pytest.mark.parametrize("theta", [np.array("x"), np.array([object()]), np.array([1j]), np.array([]), np.array([True])])
+def test_a_theta_of_another_kind_is_refused_in_one_line(theta):
+    with pytest.raises(ConfigError, match="^theta: expected numbers > 0, received array"):
+        negative_binomial(theta)

@@ -42,7 +42,11 @@ DEEP = "[" * 50_000
         ("train --set network.depth=1_000", "network.depth: expected int, received '1_000'"),
         ("train --set training.learning_rate=1e400", "training.learning_rate: expected float"),
         (f"train --set network.width={'9' * 5_000}", "network.width: expected int"),
-        ("train --devices ²", "--devices: expected a number, or names"),
+        ("train --devices ²", "--devices: expected a number from 1 to 999999, or names"),
+        ("train --devices 1000000000", "--devices: expected a number from 1 to 999999, or names"),
+        (f"train --devices {'9' * 5_000}", "--devices: expected a number from 1 to 999999, or names"),
+        (f"train --set network.architecture={DEEP}", "unknown value of network.architecture '"),
+        ("train --set objective.beta=1e300", "Objective.beta: expected 0 or a size from"),
         ("sweep fig1_left --jobs ²", "--jobs: expected 'auto' or a whole number >= 1, received '²'"),
         ("sweep fig1_left --together 1_0", "--together: expected 'auto'"),
         ("sweep fig1_left --list --seeds 1000000000", "--seeds: expected 1 to 10,000, received 1000000000"),
@@ -76,8 +80,17 @@ def test_a_mistake_is_one_line_at_once(command, said, place, capfd):
     error = capfd.readouterr().err
     assert re.fullmatch(r"tfcollapse: [^\n]+\n", error)
     assert re.search(said.replace("(", r"\("), error) or said in error
+    assert len(error) < 2_100
     assert time.process_time() - start < 20
     assert not (place / "out").exists()
+
+
+def test_a_long_number_is_shortened_by_the_parser_too(capfd):
+    with pytest.raises(SystemExit):
+        main(["sweep", "fig1_left", "--seeds", "9" * 5_000])
+    said = capfd.readouterr().err.splitlines()[-1]
+    assert said.startswith("tfcollapse sweep: error: argument --seeds: invalid int value: '999")
+    assert len(said) < 600
 
 
 def test_a_tf_config_nested_too_deeply_is_one_line(place, capfd, monkeypatch):

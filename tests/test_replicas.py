@@ -55,7 +55,10 @@ def test_replicas_follow_one_trajectory(case):
                 ["--strategy", "sideways"],
                 "--strategy: expected one of auto, one, mirrored, multiworker, received 'sideways'",
             ),
-            (["--devices", "two"], "--devices: expected a number, or names such as GPU:0,GPU:1, received 'two'"),
+            (
+                ["--devices", "two"],
+                "--devices: expected a number from 1 to 999999, or names such as GPU:0,GPU:1, received 'two'",
+            ),
             (["--devices", "0"], "--devices: expected a number"),
             (["--strategy", "multiworker"], "expected TF_CONFIG to name two workers or more, received none"),
             (["--devices", "GPU:77"], "--devices: expected among CPU:0, received GPU:77"),

@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
+import reprlib
 from collections.abc import Iterable
+
+_MOST_OF_A_VALUE, _MOST_OF_A_WORD, _MOST_OF_A_MESSAGE = 120, 400, 2_000
+"""The longest text of a value that is received, of anything without a space, and of a message, in characters."""
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = _MOST_OF_A_VALUE
 
 
 class UserError(Exception):
@@ -15,11 +22,13 @@ class UserError(Exception):
     _keras_call_info_injected = True  # else Keras adds lines about the arguments of the layer in which it is raised
 
     def __str__(self) -> str:
-        """Return the message with every character that cannot be printed escaped.
+        """Return the message with every character that cannot be printed escaped, and with long parts shortened.
 
-        A part of the message may come from a file of unknown origin.
+        A part of the message may come from a file of unknown origin, or repeat a long argument.
         """
-        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in super().__str__())
+        printable = "".join(c if c.isprintable() else repr(c)[1:-1] for c in super().__str__())
+        words = re.sub(rf"\S{{{_MOST_OF_A_WORD + 1},}}", lambda word: _cut(word[0], _MOST_OF_A_WORD), printable)
+        return _cut(words, _MOST_OF_A_MESSAGE)
 
 
 class ConfigError(UserError, ValueError):
@@ -65,6 +74,20 @@ class Terminated(SystemExit):
         super().__init__(143)
 
 
+def shown(value: object) -> str:
+    """Return a value as a message repeats it: a short one line, whatever the value is."""
+    try:
+        return _REPR.repr(value)
+    except ValueError:  # Python writes no int of more than 4,300 digits
+        return f"{type(value).__name__} with a number of thousands of digits"
+
+
+def _cut(text: str, most: int) -> str:
+    """Return a text of at most `most` characters: its start and its end, where it is longer."""
+    half = (most - 3) // 2
+    return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
+
+
 def unknown(kind: str, received: object, choices: Iterable[str]) -> str:
     """Return the message for a name that is not one of `choices`. It suggests the nearest choice, where one is near.
 
@@ -74,9 +97,10 @@ def unknown(kind: str, received: object, choices: Iterable[str]) -> str:
       choices: the names that are allowed.
     """
     names = [str(name) for name in choices]
-    near = difflib.get_close_matches(str(received), names, n=1)
+    text = _cut(received, _MOST_OF_A_VALUE) if isinstance(received, str) else shown(received)
+    near = difflib.get_close_matches(text, names, n=1)
     hint = f"did you mean '{near[0]}'? " if near else ""
-    return f"unknown {kind} '{received}': {hint}expected one of {', '.join(names)}"
+    return f"unknown {kind} '{text}': {hint}expected one of {', '.join(names)}"
 
 
 NO_TENSORFLOW = "TensorFlow is not installed: pip install tensorflow, or set KERAS_BACKEND=jax to train with JAX"

@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from types import ModuleType
+from typing import NoReturn
 
 import tfcollapse
 from tfcollapse.cli import (
@@ -85,9 +86,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(error.code)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose messages are shortened as those of a UserError are."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(str(UserError(message)))
+
+
 def parser() -> argparse.ArgumentParser:
     """Make the parser of the whole command line from the arguments of every command."""
-    program = argparse.ArgumentParser(prog="tfcollapse", description=tfcollapse.__doc__)
+    program = _Parser(prog="tfcollapse", description=tfcollapse.__doc__)
     program.add_argument("--version", action="version", version=tfcollapse.__version__)
     commands = program.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for command in COMMANDS:

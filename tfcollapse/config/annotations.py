@@ -7,22 +7,19 @@ import collections.abc
 import functools
 import inspect
 import os
-import reprlib
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from sys import float_info
 from typing import Any, Literal, TypeVar
 
-from tfcollapse.errors import ConfigError, unknown
+from tfcollapse.errors import ConfigError, shown, unknown
 
 C = TypeVar("C", bound=Callable[..., Any])
 _LARGEST = float_info.max
 _NUMBERS = (int, float, bool)
 _PATH = "a path"
 _NAMES = {types.NoneType: "none", os.PathLike: _PATH, collections.abc.Callable: "a function"}
-_REPR = reprlib.Repr()
-_REPR.maxstring = _REPR.maxother = 120
 
 
 class _Mismatch(Exception):
@@ -83,16 +80,12 @@ def checked(name: str, value: Any, hint: Any) -> Any:
     if typing.get_origin(hint) is Literal:
         choices = typing.get_args(hint)
         if not any(type(value) is type(choice) and value == choice for choice in choices):
-            raise ConfigError(unknown(f"value of {name}", _shown(value), choices))
+            raise ConfigError(unknown(f"value of {name}", value, choices))
         return value
     try:
         return _conforming(value, hint)
     except _Mismatch:
-        raise ConfigError(f"{name}: expected {_text(hint)}, received {_REPR.repr(value)}") from None
-
-
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else _REPR.repr(value)
+        raise ConfigError(f"{name}: expected {_text(hint)}, received {shown(value)}") from None
 
 
 def _conforming(value: Any, hint: Any) -> Any:
@@ -142,18 +135,23 @@ def _number(value: Any, kind: type) -> Any:
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         value = value.item()  # of NumPy
     if kind is float and type(value) in (int, float) and abs(value) <= _LARGEST:  # nor NaN, nor an int that is no float
-        return float(value)
+        return float(value) + 0.0  # -0.0 is 0.0
     return value if type(value) is kind and kind is not float else _mismatch()
 
 
 def _is_list(value: Any) -> bool:
-    """Return whether a value is a tuple, a list or an array, and no text and no mapping."""
-    return hasattr(value, "__len__") and hasattr(value, "__getitem__") and not isinstance(value, (str, bytes, Mapping))
+    """Return whether a value is a tuple, a list or an array with an axis, and no text and no mapping."""
+    if isinstance(value, (str, bytes, Mapping)) or not hasattr(value, "__getitem__"):
+        return False
+    try:
+        return len(value) >= 0
+    except TypeError:  # an array of one number, without an axis, has no length
+        return False
 
 
 def _items(value: Any, hints: tuple[Any, ...]) -> Iterable[Any]:
     """Return the items of a list as `hints` have them, one each. Whole numbers in a list are sizes: none is below 0."""
-    if not _is_list(value) or getattr(value, "shape", None) == () or len(value) != len(hints):
+    if not _is_list(value) or len(value) != len(hints):
         raise _Mismatch
     for item, hint in zip(value, hints, strict=True):
         if hint is float and type(item) is float and abs(item) == float("inf"):

@@ -11,10 +11,11 @@ import hashlib
 import json
 from typing import Any, Literal
 
+from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.config.architectures import ARCHITECTURES, ArchitectureName
 from tfcollapse.config.architectures.architecture import Architecture
 from tfcollapse.config.validation import bounded, changed, construct, declaration
-from tfcollapse.errors import ConfigError
+from tfcollapse.errors import ConfigError, shown
 
 NUMERICS = 1
 """The version of the numbers: raised by a change that moves what any existing run obtains in float32 on one device.
@@ -23,6 +24,7 @@ CHANGELOG.md says what each version changed. 1 is the code of commit d7900b2.
 """
 
 LARGEST_SIDE = 1 << 14
+_MOST_IMAGES = 1 << 40
 
 
 @declaration
@@ -39,11 +41,11 @@ class Data:
     """
 
     name: str = "fashion_mnist"
-    train: int | None = bounded(None, least=1)
-    test: int | None = bounded(None, least=1)
+    train: int | None = bounded(None, least=1, most=_MOST_IMAGES)
+    test: int | None = bounded(None, least=1, most=_MOST_IMAGES)
     crop: tuple[int, ...] | None = None
     resize: tuple[int, ...] | None = None
-    channels: int | None = bounded(None, least=1)
+    channels: int | None = bounded(None, least=1, most=LARGEST_SIDE)
 
     def validate(self) -> None:
         """Check the fields against each other. Raises ConfigError."""
@@ -54,7 +56,7 @@ class Data:
             ):
                 raise ConfigError(
                     f"Data.{name}: expected {len(example)} whole numbers from {least} to {LARGEST_SIDE}, such as "
-                    f"{','.join(map(str, example))}, received {value}"
+                    f"{','.join(map(str, example))}, received {shown(value)}"
                 )
         if self.crop is not None and not (self.crop[0] < self.crop[1] and self.crop[2] < self.crop[3]):
             raise ConfigError(
@@ -198,8 +200,8 @@ class Training:
                     f"received {getattr(self, name)}"
                 )
         for name in ("beta_1", "beta_2"):
-            if getattr(self, name) >= 1:
-                raise ConfigError(f"Training.{name}: expected < 1, received {getattr(self, name)}")
+            if getattr(self, name) >= 1 - 2**-25:  # 1 in float32
+                raise ConfigError(f"Training.{name}: expected < 1 in float32, received {getattr(self, name)}")
 
 
 @declaration
@@ -239,6 +241,7 @@ class Run:
         return json.dumps(dataclasses.asdict(self), sort_keys=True, indent=1)
 
     @classmethod
+    @arguments_checked
     def from_json(cls, text: str) -> Run:
         """Read the run that `to_json` wrote; without a numerics version it is of the first. Raises ConfigError."""
         try:

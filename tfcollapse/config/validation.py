@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from tfcollapse.config.annotations import checked
-from tfcollapse.errors import ConfigError, unknown
+from tfcollapse.errors import ConfigError, shown, unknown
 
 T = TypeVar("T")
+_FLOAT32 = (1.1754943508222875e-38, 3.4028234663852886e38)
+"""The least and the largest size of a number that float32 holds in full. A smaller one is computed with as 0."""
 
 
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
@@ -60,18 +62,23 @@ def _check_fields(declared: Any) -> None:
         object.__setattr__(declared, f.name, value)
         least, above = f.metadata.get("least"), f.metadata.get("above")
         if value is not None and least is not None and value < least:
-            raise ConfigError(f"{name}: expected >= {least}, received {value}")
+            raise ConfigError(f"{name}: expected >= {least}, received {shown(value)}")
         if value is not None and above is not None and value <= above:
-            raise ConfigError(f"{name}: expected > {above}, received {value}")
+            raise ConfigError(f"{name}: expected > {above}, received {shown(value)}")
         most = f.metadata.get("most")
         if value is not None and most is not None and value > most:
-            raise ConfigError(f"{name}: expected <= {most}, received {value}")
+            raise ConfigError(f"{name}: expected <= {most}, received {shown(value)}")
+        if type(value) is float and value and not _FLOAT32[0] <= abs(value) <= _FLOAT32[1]:
+            raise ConfigError(
+                f"{name}: expected 0 or a size from {_FLOAT32[0]:.2g} to {_FLOAT32[1]:.2g}, which float32 holds, "
+                f"received {value}"
+            )
 
 
 def construct(cls: Any, values: Any, where: str) -> Any:
     """Make a declaration from the dict that `dataclasses.asdict` gave. Raises ConfigError, which names it `where`."""
     if not isinstance(values, dict):
-        raise ConfigError(f"{where}: expected an object with the fields of {cls.__name__}, received {values!r}")
+        raise ConfigError(f"{where}: expected an object with the fields of {cls.__name__}, received {shown(values)}")
     hints = typing.get_type_hints(cls)
     return cls(
         **{

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import pathlib
 import stat
 import zipfile
 from collections.abc import Iterator
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
@@ -38,7 +39,7 @@ class ArrayFile:
     """
 
     def __init__(self, name: str, option: str = "data.name"):
-        self._said, self._path = f"{option} '{name}'", pathlib.Path(name).expanduser()
+        self._said, self._path = f"{option} '{name}'", pathlib.Path(os.path.expanduser(name))
         try:
             there = self._path.stat()
         except (OSError, ValueError) as error:
@@ -89,8 +90,30 @@ class ArrayFile:
                         yield member.filename.removesuffix(".npy"), _checked(header_of(unpacked), member.file_size)
 
 
-def header_of(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
-    """Read the header of an open .npy file, and return the shape and type that it states, and its length in bytes.
+class Header(NamedTuple):
+    """What the header of a .npy file states, and its own length in bytes."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    fortran_order: bool
+    length: int
+
+
+def open_regular(path: pathlib.Path) -> IO[bytes]:
+    """Open a regular file for reading; no link is followed, and nothing waits for a FIFO.
+
+    Raises:
+      OSError: there is something else, or it cannot be read.
+    """
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
+    if stat.S_ISREG(os.fstat(number).st_mode):
+        return open(path, "rb", opener=lambda *_: number)  # not os.fdopen: the file has its path as its name
+    os.close(number)
+    raise OSError(f"{path.name} is no regular file")
+
+
+def header_of(file: IO[bytes]) -> Header:
+    """Read the header of an open .npy file.
 
     Raises:
       ValueError: it is no such header, or a longer one than NumPy writes for numbers.
@@ -99,17 +122,17 @@ def header_of(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], int]:
     version = np.lib.format.read_magic(start)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     try:
-        shape, _, dtype = read_header(start)
+        shape, fortran_order, dtype = read_header(start)
     except Exception as error:  # noqa: BLE001 - NumPy's parser raises many kinds for a damaged header
         raise ValueError(f"damaged header: {error}") from None
     if not all(type(size) is int and size >= 0 for size in shape):
         raise ValueError(f"its header claims the shape {shape}")
-    return shape, dtype, start.tell()
+    return Header(shape, dtype, fortran_order, start.tell())
 
 
-def _checked(header: tuple[tuple[int, ...], np.dtype[Any], int], size: int) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def _checked(header: Header, size: int) -> tuple[tuple[int, ...], np.dtype[Any]]:
     """Return shape and type. Raises ValueError where the array needs more than the `size` bytes of the whole file."""
-    shape, dtype, length = header
+    shape, dtype, _, length = header
     claimed = math.prod(shape) * dtype.itemsize
     if claimed > size - length and not dtype.hasobject:
         raise ValueError(f"its header claims {shape} of {dtype}, {claimed} bytes, where {size - length} are there")

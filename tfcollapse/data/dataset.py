@@ -6,7 +6,6 @@ import dataclasses
 import importlib.resources
 import os
 import pathlib
-import re
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -40,11 +39,6 @@ def load(data: Data, *, data_dir: str | os.PathLike[str] | None = None) -> Datas
     """
     if image_files.is_file(data.name):
         dataset = _from_file(data)
-    elif not re.fullmatch(r"[\w.-]+(/[\w.-]+)*", data.name) or ".." in data.name:
-        raise DataError(
-            f"dataset name '{data.name}': expected one such as cifar10 or imagenet_resized/64x64, or a .npy or .npz "
-            "file of images"
-        )
     else:
         dataset = _mini(data) if data.name == MINI else _from_tfds(data, data_dir)
     _check_channels(data, dataset.image_shape[-1])
@@ -71,7 +65,7 @@ def expected_shape(data: Data, data_dir: str | os.PathLike[str] | None = None) -
       data_dir: the directory of TFDS, as in `load`.
 
     Raises:
-      DataError: `data_dir` is not a readable directory.
+      DataError: `data_dir` is not a readable directory, or no dataset can have such a name.
     """
     size: tuple[int, ...] | None = (28, 28, 1)
     if image_files.is_file(data.name):
@@ -104,7 +98,7 @@ def _prepared(splits: dict[str, np.ndarray], data: Data) -> dict[str, np.ndarray
 
 
 def _from_file(data: Data) -> Dataset:
-    digest, path = image_files.digest(data.name), pathlib.Path(data.name).expanduser()
+    digest, path = image_files.digest(data.name), pathlib.Path(os.path.expanduser(data.name))
     described = image_files.image_shape(data.name)
     if described is not None:  # checked here, before every image is written in vain
         _check_channels(data, described[-1])

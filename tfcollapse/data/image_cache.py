@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from tfcollapse.data.array_files import header_of
+from tfcollapse.data.array_files import header_of, open_regular
 from tfcollapse.data.pixels import Pixels, survey
 from tfcollapse.data.preparation import Preparation
 from tfcollapse.data.splits import Split
@@ -93,7 +93,7 @@ class _DamagedError(Exception):
 
 def cache_directory() -> pathlib.Path:
     """Return the directory of decoded images: TFCOLLAPSE_CACHE, or ~/.cache/tfcollapse."""
-    return pathlib.Path(os.environ.get("TFCOLLAPSE_CACHE", "~/.cache/tfcollapse")).expanduser()
+    return pathlib.Path(os.path.expanduser(os.environ.get("TFCOLLAPSE_CACHE", "~/.cache/tfcollapse")))
 
 
 def sha256_of(images: np.ndarray) -> str:
@@ -129,18 +129,25 @@ def _read(folder: pathlib.Path) -> Dataset:
     if not os.path.lexists(folder):
         raise FileNotFoundError(folder)
     try:
-        meta = json.loads((folder / "meta.json").read_text())
-        arrays = {}
+        meta, arrays = _meta(folder), {}
         for split in ("train", "test"):
-            shape, checksum = _header_and_sha256(folder / f"{split}.npy")
-            if [list(shape), checksum] != [meta["shapes"][split], meta["sha256"][split]]:
+            arrays[split], checksum = _mapped(folder / f"{split}.npy")
+            if [list(arrays[split].shape), checksum] != [meta["shapes"][split], meta["sha256"][split]]:
                 raise ValueError(f"{split}.npy has other pixels than were written")
-            arrays[split] = np.load(folder / f"{split}.npy", mmap_mode="r", allow_pickle=False)
-        return Dataset(train=arrays["train"], test=arrays["test"], source=meta["source"], sha256=meta["sha256"])
+        return Dataset(train=arrays["train"], test=arrays["test"], source=str(meta["source"]), sha256=meta["sha256"])
     except PermissionError as error:
         raise DataError(f"image cache '{folder}': {error.strerror}; set TFCOLLAPSE_CACHE to one of your own") from None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _DamagedError(line_of(error)) from None
+
+
+def _meta(folder: pathlib.Path) -> Any:
+    """Return what meta.json says. Raises OSError or ValueError."""
+    with open_regular(folder / "meta.json") as file:
+        try:
+            return json.loads(file.read())
+        except RecursionError:
+            raise ValueError("meta.json is nested too deeply") from None
 
 
 def write(entry: Entry, source: str, splits: Mapping[str, Split]) -> None:
@@ -226,15 +233,18 @@ def _decode(
     return shape, checksum.hexdigest()
 
 
-def _header_and_sha256(path: pathlib.Path) -> tuple[tuple[int, ...], str]:
-    """Return the shape that a .npy file states, and the sha256 of its pixels alone.
+def _mapped(path: pathlib.Path) -> tuple[np.ndarray, str]:
+    """Map a .npy file of `_decode`, and return it with the sha256 of its pixels alone. Raises OSError or ValueError.
 
-    The bytes of a header may differ with the version of NumPy.
+    The bytes of a header may differ with the version of NumPy. What it says must not.
     """
-    with path.open("rb") as file:
-        shape, _, length = header_of(file)
-        file.seek(length)
-        return shape, hashlib.file_digest(file, "sha256").hexdigest()
+    with open_regular(path) as file:
+        header = header_of(file)
+        file.seek(header.length)
+        checksum = hashlib.file_digest(file, "sha256").hexdigest()
+        if header.dtype != np.uint8 or header.fortran_order:
+            raise ValueError(f"{path.name} says that it is not uint8 in C order")
+        return np.memmap(file, np.uint8, "r", header.length, header.shape), checksum
 
 
 def _sweep(entry: Entry) -> None:
@@ -252,7 +262,7 @@ def _sweep(entry: Entry) -> None:
 def _is_older(folder: pathlib.Path, entry: Entry) -> bool:
     """Return whether a directory holds what the origin of `entry` held before, or was written by an earlier version."""
     try:
-        meta = json.loads((folder / "meta.json").read_text())
+        meta = _meta(folder)
         return "origin" not in meta or (meta["origin"] == entry.origin and meta["content"] != entry.content)
     except (OSError, ValueError, KeyError, TypeError):
         return False

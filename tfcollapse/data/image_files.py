@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 import pathlib
 from collections.abc import Iterator
 from typing import Any
@@ -33,7 +34,7 @@ def digest(name: str) -> str:
     """
     ArrayFile(name)  # which refuses what is no regular file
     try:
-        with pathlib.Path(name).expanduser().open("rb") as file:
+        with pathlib.Path(os.path.expanduser(name)).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()[:12]
     except OSError as error:
         raise DataError(f"data.name '{name}': {error.strerror or error}: expected a .npy or .npz file") from None

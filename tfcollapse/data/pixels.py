@@ -17,6 +17,8 @@ _MOST_BITS = 16
 _LEAST_BYTE = 32
 """A data set of floats above 1 is taken as one of 0 to 255 where it has a number of at least this much."""
 _CHANNELS = (1, 3, 4)
+_HAIR = 1e-6
+"""How far floats may be outside their range, as a share of it: rounding in float32. They become 0 and 255."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +85,11 @@ def survey(splits: Mapping[str, Split], said: str) -> Pixels:
 
 
 def _top(dtype: np.dtype[Any], low: float, high: float, said: str) -> int:
-    received = f"received {dtype} from {low:g} to {high:g}"
+    received = f"received {dtype} from {low:.9g} to {high:.9g}"
     if dtype.kind == "f":
-        if low >= 0 and high <= 1:
+        if low >= -_HAIR and high <= 1 + _HAIR:
             return 1
-        if low >= 0 and _LEAST_BYTE <= high <= 255:
+        if low >= -255 * _HAIR and _LEAST_BYTE <= high <= 255 * (1 + _HAIR):
             return 255
         raise DataError(f"{said}: expected floats from 0 to 1, or from 0 to 255, {received}: scale them to [0, 1]")
     if low < 0 or high >= 1 << _MOST_BITS:

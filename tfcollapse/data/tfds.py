@@ -10,6 +10,7 @@ import logging
 import mmap
 import os
 import pathlib
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -34,8 +35,12 @@ def tfds_directory(data_dir: str | os.PathLike[str] | None) -> pathlib.Path:
     named = data_dir or os.environ.get("TFDS_DATA_DIR")
     if not named:
         return pathlib.Path("~/tensorflow_datasets").expanduser()
-    path = pathlib.Path(named).expanduser()
-    if not path.is_dir() or not os.access(path, os.R_OK | os.X_OK):
+    path = pathlib.Path(os.path.expanduser(named))
+    try:
+        readable = path.is_dir() and os.access(path, os.R_OK | os.X_OK)
+    except (OSError, ValueError):  # no file can have such a name
+        readable = False
+    if not readable:
         raise DataError(
             f"data directory '{path}': expected a readable directory; create it, or name another with "
             "--data-dir or TFDS_DATA_DIR"
@@ -49,9 +54,14 @@ def prepared_directory(name: str, data_dir: str | os.PathLike[str] | None) -> pa
     TFDS is not imported for this.
 
     Raises:
-      DataError: the directory of TFDS cannot be read, or several configs of the dataset are prepared and `name` is that
-        of none.
+      DataError: the name is neither NAME nor NAME/CONFIG, the directory of TFDS cannot be read, or several configs of
+        the dataset are prepared and `name` is that of none.
     """
+    if not re.fullmatch(r"\w[\w.-]{0,99}(/\w[\w.-]{0,99})?", name):
+        raise DataError(
+            f"dataset name '{name}': expected one such as cifar10 or imagenet_resized/64x64, or a .npy or .npz file of "
+            "images"
+        )
     root, safe = tfds_directory(data_dir), glob.escape(name)
     try:
         versions = [path.parent for path in root.glob(f"{safe}/*/dataset_info.json")]

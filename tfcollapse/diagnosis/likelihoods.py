@@ -20,7 +20,7 @@ import numpy as np
 from scipy.special import expit
 
 from tfcollapse.config.annotations import arguments_checked
-from tfcollapse.errors import ConfigError
+from tfcollapse.errors import ConfigError, shown
 
 _LEAST = 1e-7
 """Means are kept this far from the ends of their range, where a logarithm is infinite."""
@@ -117,9 +117,10 @@ def negative_binomial(theta: float | np.ndarray) -> Likelihood:
     Raises:
       ConfigError: theta is not > 0.
     """
-    theta = np.asarray(theta, np.float64)
-    if not (np.isfinite(theta).all() and (theta > 0).all()):
-        raise ConfigError(f"theta: expected numbers > 0, received {theta}")
+    given = np.asarray(theta)
+    if given.dtype.kind not in "iuf" or not given.size or not (np.isfinite(given) & (given > 0)).all():
+        raise ConfigError(f"theta: expected numbers > 0, received {shown(theta)}")
+    theta = given.astype(np.float64)
 
     def negative_log_likelihood(x: np.ndarray, mean: np.ndarray) -> np.ndarray:
         mean = _above_zero(mean)

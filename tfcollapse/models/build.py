@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.config.declaration import Run
+from tfcollapse.errors import ConfigError
 from tfcollapse.models import networks
 from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.models.memory import TRAINING_COPIES, check_fits
@@ -11,7 +12,17 @@ from tfcollapse.models.memory import TRAINING_COPIES, check_fits
 
 @arguments_checked
 def build(run: Run, image_shape: tuple[int, int, int]) -> Autoencoder:
-    """Build the untrained model that `run` declares. Raises ConfigError where training it would not fit into memory."""
+    """Build the untrained model that `run` declares.
+
+    Args:
+      run: the declaration.
+      image_shape: (height, width, channels) of its images, each > 0.
+
+    Raises:
+      ConfigError: a size is 0, or training the model would not fit into memory.
+    """
+    if min(image_shape) < 1:
+        raise ConfigError(f"build: image_shape: expected sizes > 0, such as (28, 28, 1), received {image_shape}")
     check_fits("network", lambda: _build(run, image_shape), TRAINING_COPIES)
     return _build(run, image_shape)
 

@@ -24,16 +24,18 @@ def read(path: str | os.PathLike[str]) -> Any:
       RunError: the file is missing, damaged, of a layer that Keras does not know, holds code, or is far larger inside.
     """
     config: Any = None
+    if not os.fspath(path):
+        raise RunError("model '': expected the path of a .keras file")
     try:
         with checked_archive(pathlib.Path(path)) as archive:
             text = archive.read(CONFIG)
             config = _parsed(text)
             check_weights(archive)
         # Keras changes the configuration that it is given.
-        check_fits(f"model '{path}'", lambda: keras.saving.deserialize_keras_object(_parsed(text), safe_mode=True))
+        check_fits("network", lambda: keras.saving.deserialize_keras_object(_parsed(text), safe_mode=True))
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except ConfigError as error:
-        raise RunError(str(error)) from None
+        raise RunError(f"model '{path}': {error}") from None
     except RunError:
         raise
     except RecursionError:

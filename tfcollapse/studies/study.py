@@ -56,6 +56,7 @@ class Study:
             if column not in COLUMNS.values() or isinstance(self.tells_apart, str):
                 raise ConfigError(unknown("column in a tuple Study.tells_apart", self.tells_apart, COLUMNS.values()))
 
+    @arguments_checked
     def runs(self, preset: str, seeds: int = 1) -> list[Run]:
         """Return the runs of a preset for seeds 0 to `seeds` - 1. Raises ConfigError."""
         if preset not in self.presets:

@@ -95,7 +95,9 @@ def _parsed(devices: str | int | None) -> tuple[str, ...] | int | None:
         return int(devices)
     names = tuple(name.strip().upper() for name in devices.split(","))
     if not all(re.fullmatch(r"(CPU|GPU):\d{1,3}", name) for name in names) or len(set(names)) < len(names):
-        raise ConfigError(f"--devices: expected a number, or names such as GPU:0,GPU:1, received '{devices}'")
+        raise ConfigError(
+            f"--devices: expected a number from 1 to 999999, or names such as GPU:0,GPU:1, received '{devices}'"
+        )
     return names
 
 
