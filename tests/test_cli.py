@@ -22,7 +22,7 @@ SMOKE = ["sweep", "fig1_left", "--preset", "smoke"]
         (["sweep", "fig1_lefft"], "unknown study 'fig1_lefft': did you mean 'fig1_left'?"),
         (["sweep", "nowhere.py"], "study file 'nowhere.py': there is no such file"),
         (["sweep", "fig1_left", "--preset", "quik"], "unknown preset 'quik': did you mean 'quick'?"),
-        ([*SMOKE, "--seeds", "0"], "--seeds: expected >= 1, received 0"),
+        ([*SMOKE, "--seeds", "0"], "--seeds: expected 1 to 10,000, received 0"),
         ([*SMOKE, "--steps", "0"], "--steps: expected >= 1, received 0"),
         ([*SMOKE, "--jobs", "0"], "--jobs: expected 'auto' or a whole number >= 1, received '0'"),
         ([*SMOKE, "--jobs", "many"], "--jobs: expected 'auto' or a whole number >= 1, received 'many'"),

@@ -88,6 +88,7 @@ def test_defaults_are_the_papers():
         (lambda: Objective(gamma_start=1e-39), "Objective.gamma_start: expected .* float32 holds"),
         (lambda: Data(train=-(10**5000)), "Data.train: expected >= 1, received int with a number of thousands of"),
         (lambda: Data(train=10**5000), "Data.train: expected <= 1"),
+        (lambda: Data(name="mine\udcff.npy"), "Data.name: expected a text in UTF-8, in which records are written, rec"),
         (lambda: Data(channels=10**9), "Data.channels: expected <= 16384"),
         (lambda: Data(resize=(10**5000,) * 2), "Data.resize: expected 2 whole numbers from 1 to 16384, such as"),
         (lambda: Objective(gamma_start=10**5000), "Objective.gamma_start: expected float, received int with"),

@@ -273,7 +273,20 @@ def test_missing_things_say_what_to_do(tmp_path):
         data.load(Data(name="fashion_mnist"), data_dir="/nowhere")
     with pytest.raises(DataError, match="unknown dataset 'fashion_mnits': .*did you mean 'fashion_mnist"):
         data.load(Data(name="fashion_mnits"), data_dir=tmp_path)
-    for name in ("", ".", "..", "mnist/.", "../../etc", "a/b/c", "a b", "fashion*", "/etc", "x" * 5_000):
+    for name in (
+        "",
+        ".",
+        "..",
+        "mnist/.",
+        "../../etc",
+        "a/b/c",
+        "-x",
+        "mnist/3.0.1",
+        "a b",
+        "fashion*",
+        "/etc",
+        "x" * 5_000,
+    ):
         for look_up in (data.load, data.expected_shape):
             with pytest.raises(
                 DataError, match=r"^dataset name '.*': expected one such as cifar10 or imagenet_resized/64"

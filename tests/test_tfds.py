@@ -1,5 +1,6 @@
 """Data sets of every kind that TFDS has, prepared by TFDS itself from a small builder."""
 
+import json
 import logging
 import os
 import shutil
@@ -175,6 +176,17 @@ def test_a_fifo_in_a_prepared_dataset_is_refused_and_not_waited_for(mine, name):
     (mine / "validated" / "1.0.0" / name).unlink()
     os.mkfifo(mine / "validated" / "1.0.0" / name)
     with pytest.raises(DataError, match=f"cannot be read .*{name} is no regular file"):
+        load(Data(name="validated"), data_dir=mine)
+
+
+@pytest.mark.parametrize("count", [-5, 99_999_999_999_999])
+def test_a_dataset_that_claims_images_that_cannot_be_is_said_to_be_damaged(mine, count):
+    path = mine / "validated" / "1.0.0" / "dataset_info.json"
+    info = json.loads(path.read_text())
+    for split in info["splits"]:
+        split["shardLengths"] = [str(count)]
+    path.write_text(json.dumps(info))
+    with pytest.raises(DataError, match=rf"cannot be read \(ValueError: split .* claims {count} images in \d+ bytes\)"):
         load(Data(name="validated"), data_dir=mine)
 
 

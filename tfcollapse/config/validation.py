@@ -60,6 +60,8 @@ def _check_fields(declared: Any) -> None:
         name = f"{type(declared).__name__}.{f.name}"
         value = checked(name, getattr(declared, f.name), hints[f.name])
         object.__setattr__(declared, f.name, value)
+        if isinstance(value, str) and not _is_utf8(value):
+            raise ConfigError(f"{name}: expected a text in UTF-8, in which records are written, received {value!a}")
         least, above = f.metadata.get("least"), f.metadata.get("above")
         if value is not None and least is not None and value < least:
             raise ConfigError(f"{name}: expected >= {least}, received {shown(value)}")
@@ -73,6 +75,14 @@ def _check_fields(declared: Any) -> None:
                 f"{name}: expected 0 or a size from {_FLOAT32[0]:.2g} to {_FLOAT32[1]:.2g}, which float32 holds, "
                 f"received {value}"
             )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which stands for a byte of a file's name
+        return False
+    return True
 
 
 def construct(cls: Any, values: Any, where: str) -> Any:

@@ -54,13 +54,13 @@ def prepared_directory(name: str, data_dir: str | os.PathLike[str] | None) -> pa
     TFDS is not imported for this.
 
     Raises:
-      DataError: the name is neither NAME nor NAME/CONFIG, the directory of TFDS cannot be read, or several configs of
+      DataError: the name is not NAME or NAME/CONFIG, the directory of TFDS cannot be read, or several configs of
         the dataset are prepared and `name` is that of none.
     """
-    if not re.fullmatch(r"\w[\w.-]{0,99}(/\w[\w.-]{0,99})?", name):
+    if not re.fullmatch(r"\w[\w.-]{0,99}(/(?!\d+\.\d+\.\d+$)\w[\w.-]{0,99})?", name):
         raise DataError(
-            f"dataset name '{name}': expected one such as cifar10 or imagenet_resized/64x64, or a .npy or .npz file of "
-            "images"
+            f"dataset name '{name}': expected one such as cifar10 or imagenet_resized/64x64, without a version, or a "
+            ".npy or .npz file of images"
         )
     root, safe = tfds_directory(data_dir), glob.escape(name)
     try:
@@ -234,6 +234,10 @@ def splits(directory: pathlib.Path, name: str, feature: str) -> tuple[dict[str, 
 
         builder = tensorflow_datasets.builder_from_directory(directory)
         counts = {split: int(info.num_examples) for split, info in builder.info.splits.items() if info.num_examples}
+        size = sum(path.stat().st_size for path in directory.iterdir())
+        for split, count in counts.items():
+            if not 0 < count <= size:  # a record has a byte or more
+                raise ValueError(f"split {split} claims {count} images in {size} bytes")
     source = f"{name} {builder.info.version}" + ("" if feature == "image" else f", feature '{feature}'")
     if "train" not in counts:
         raise DataError(
