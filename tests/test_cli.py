@@ -48,7 +48,7 @@ SMOKE = ["sweep", "fig1_left", "--preset", "smoke"]
         (["describe", "--image-shape", "28x28"], "--image-shape: expected H,W,C such as 28,28,1"),
         (["data", "prepare"], "expected the name of a dataset"),
         (["data", "list", "--data-dir", "/nowhere"], "data directory '/nowhere'"),
-        (["figure", "fig1_left", "--out", "nowhere"], "table 'nowhere/fig1_left.csv': No such file or directory"),
+        (["figure", "fig1_left", "--out", "nowhere"], "'nowhere': there is no such directory"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2_and_writes_nothing(arguments, message, tmp_path, capfd, monkeypatch):

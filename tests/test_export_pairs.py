@@ -182,6 +182,12 @@ def _conditional():
         (lambda: (3, _decoder()), {}, "expected a Keras model, a torch module or a function, received int"),
         (lambda: _three_outputs()[0], {"output": "image"}, "output: expected one of mean, logits, log_mean"),
         (lambda: _three_outputs()[0], {"metadata": {"a": object()}}, "metadata: expected what JSON can hold"),
+        (lambda: _three_outputs()[0], {"metadata": {"a": float("nan")}}, "metadata: expected what JSON can hold"),
+        (
+            lambda: _three_outputs()[0],
+            {"metadata": {"tfcollapse": 1}},
+            "metadata: expected names that .* received .'tfc",
+        ),
         (lambda: (Module().encode,), {}, r"expected a tfcollapse.Autoencoder or \(encoder, decoder\), received tuple"),
     ],
 )

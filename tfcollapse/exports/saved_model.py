@@ -55,7 +55,7 @@ def export(
         second output is the log variance unless its name says otherwise, and the decoder's output is the mean.
       input_type: the type of the examples that a SavedModel takes: float32 as the model was trained, images in [0, 1];
         or uint8, which it divides by 255.
-      metadata: facts to keep beside the model's own gamma and objective.
+      metadata: facts to keep beside the model's own, such as gamma and objective, under names that those do not have.
       force: whether to replace an earlier export at `path`.
 
     Returns:
@@ -69,12 +69,16 @@ def export(
     target, said = pathlib.Path(path), _text(metadata or {})
     check_target(target, force)
     functions = _functions(model, target, examples, spread, joined, output)
+    facts = _facts(functions, input_type)
+    taken = sorted(facts.keys() & said)
+    if taken:
+        raise ConfigError(f"export: metadata: expected names that the model's own facts do not have, received {taken}")
     with replacing_export(target, force) as partial:
         if isinstance(model, Autoencoder) and target.suffix == ".keras":
             in_a_fresh_process = _write_keras(model, partial)
             reloaded = (reload if in_a_fresh_process else reload_here)(functions, partial, "float32")
         else:
-            _write(functions, partial, input_type, {**_facts(functions, input_type), **said})
+            _write(functions, partial, input_type, {**said, **facts})
             reloaded = reload(functions, partial, input_type)
     return {"path": str(target), **reloaded}
 
@@ -128,7 +132,7 @@ def _functions(model: Any, target: pathlib.Path, examples: Any, spread: Any, joi
 def _text(metadata: dict[str, Any]) -> dict[str, Any]:
     """Return metadata that JSON can hold. Raises ConfigError."""
     try:
-        return json.loads(json.dumps(metadata))
+        return json.loads(json.dumps(metadata, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as error:
         raise ConfigError(f"export: metadata: expected what JSON can hold, received {error}") from None
 
