@@ -205,3 +205,19 @@ def test_version_is_the_package_s(capsys):
     assert ended.value.code == 0
     assert capsys.readouterr().out.strip() == tfcollapse.__version__
     assert f"## {tfcollapse.__version__}" in pathlib.Path(__file__).parent.parent.joinpath("CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGTERM)", 143),
+        ("raise SystemExit(7)", 2),
+    ],
+)
+def test_sigterm_while_a_study_is_loaded_keeps_its_status_and_an_exit_of_the_study_is_one_line(line, status, tmp_path):
+    study = tmp_path / "mine.py"
+    study.write_text(line)
+    ended = command("sweep", str(study), "--list", "--out", str(tmp_path / "out"))
+    assert ended.returncode == status
+    assert ended.stderr.count("\n") == 1
+    assert ("mine.py', line 1: SystemExit: 7" in ended.stderr) == (status == 2)

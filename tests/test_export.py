@@ -225,6 +225,24 @@ def test_a_run_that_has_not_finished_and_a_full_disk_are_one_line(run_directory,
         export("model", tmp_path / "vae")
 
 
+@pytest.mark.parametrize(("received", "status"), [(1.0, 0), (1.0 + 1e-7, 0), (1.1, 1), (np.nan, 1), (np.inf, 1)])
+def test_an_answer_that_differs_or_is_nan_is_refused(received, status, tmp_path, capsys):
+    np.savez(tmp_path / "inputs.npz", x=np.zeros(3))
+    np.savez(tmp_path / "expected.npz", first=np.ones(3), second=np.ones(3))
+    answers = {"first": np.array([received, 1, 1]), "second": np.ones(3)}
+    assert reload_check.main("export", tmp_path, lambda *_: (answers, {})) == status
+    assert ("first: differs by" in capsys.readouterr().err) == bool(status)
+
+
+@pytest.mark.parametrize("name", ["vae", "vae.keras"])
+def test_a_model_that_answers_nan_is_not_exported(name, tmp_path):
+    model = build(tiny(), (28, 28, 1))
+    model.decoder.weights[-1].assign(np.full(model.decoder.weights[-1].shape, np.nan))
+    with pytest.raises(ConfigError, match="export: expected finite answers of the model, received NaN or infinity in"):
+        export(model, tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_check_itself_imports_nothing_of_ours():
     source = pathlib.Path(reload_check.__file__).read_text()
     assert "import tfcollapse" not in source

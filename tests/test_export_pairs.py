@@ -11,7 +11,7 @@ from processes import ROOT, python
 
 import tfcollapse
 from tfcollapse.cli.main import main
-from tfcollapse.errors import ConfigError
+from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.exports.pair import of_pair
 from tfcollapse.exports.target import METADATA
 
@@ -194,6 +194,13 @@ def _conditional():
 def test_a_pair_that_cannot_be_exported_is_one_line(make, options, message, tmp_path):
     with pytest.raises(ConfigError, match=message):
         tfcollapse.export(make(), tmp_path / "pair", **options)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_reload_that_takes_too_long_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr("tfcollapse.exports.reload._SECONDS", 0.01)
+    with pytest.raises(RunError, match="expected an answer of the fresh process within 0.01 s, received none"):
+        tfcollapse.export(_three_outputs()[0], tmp_path / "pair")
     assert not list(tmp_path.iterdir())
 
 

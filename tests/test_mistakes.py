@@ -52,6 +52,10 @@ DEEP = "[" * 50_000
         ("sweep fig1_left --list --seeds 1000000000", "--seeds: expected 1 to 10,000, received 1000000000"),
         ("sweep nowhere.py --list", "study file 'nowhere.py': there is no such file"),
         ("sweep fifo.py --list", "study file 'fifo.py': expected a file"),
+        *(
+            (f"diagnose empty --{option}", "expected a run's directory or --encoder and --decoder, received both")
+            for option in ("gamma 0", "logged 0", "loss=", "output=", "encoder=", "joined", "gamma-learned")
+        ),
         ("report nowhere", "'nowhere': there is no such directory"),
         ("report notes", "'notes': expected a directory, received a regular file"),
         ("report empty", "expected the table of a study or run directories"),

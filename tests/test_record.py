@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from examples import tiny
+from examples import table_row, tiny
 from processes import ROOT
 
 from tfcollapse.errors import RunError
@@ -105,3 +105,22 @@ def test_the_environment_names_what_a_result_must_name():
     assert "pytest" in provenance.environment(["pytest", "no-such-package"])["versions"]
     assert f"of {os.cpu_count()} cores" in facts["machine"]
     assert facts["extra"] == 1
+
+
+@pytest.mark.parametrize(
+    "session",
+    [
+        {"commit": "abc", "machine": "\ud800", "versions": {}},
+        {"commit": "\udcff", "machine": "here", "versions": {}},
+        {"commit": "abc", "machine": "here", "versions": {"\ud800": "1"}},
+        {"commit": "abc", "machine": "here", "versions": {"numpy": "\ud800"}},
+    ],
+)
+def test_a_text_that_utf_8_cannot_write_is_refused_where_it_is_read(session, tmp_path):
+    directory = _directory(tmp_path)
+    with directory.open():
+        directory.write_json("environment.json", session)
+    with pytest.raises(RunError, match="environment.json': expected (a text|names) in UTF-8"):
+        table.tidy_row(directory)
+    with pytest.raises(RunError, match="expected a text in UTF-8 in column reason"):
+        table.typed_row(table_row(reason="\ud800"), "row 1", "mend it")

@@ -42,6 +42,11 @@ class DeclaredStudy(NamedTuple):
         return self.out / f"{self.name}.csv"
 
 
+def given(value: object) -> bool:
+    """Return whether an option was given a value, which may be 0 or the empty text, or is a flag that is set."""
+    return value is not None and value is not False
+
+
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add --set."""
     parser.add_argument(

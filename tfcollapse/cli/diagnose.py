@@ -8,7 +8,7 @@ import pathlib
 import sys
 from typing import TYPE_CHECKING
 
-from tfcollapse.cli.arguments import add_data_dir, images_count
+from tfcollapse.cli.arguments import add_data_dir, given, images_count
 from tfcollapse.cli.python_file import named_model
 from tfcollapse.errors import ConfigError, RunError
 
@@ -108,7 +108,7 @@ _OF_FILES = (
 
 def _check_that_a_run_is_alone(parsed: argparse.Namespace) -> None:
     """Refuse what a run of ours knows by itself. Raises ConfigError."""
-    beside = [f"--{name.replace('_', '-')}" for name in _OF_FILES if getattr(parsed, name)]
+    beside = [f"--{name.replace('_', '-')}" for name in _OF_FILES if given(getattr(parsed, name))]
     if beside or parsed.beta != 1:
         raise ConfigError(
             f"diagnose: expected a run's directory or --encoder and --decoder, received both: leave "

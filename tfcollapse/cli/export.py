@@ -6,7 +6,7 @@ import argparse
 import pathlib
 from typing import Any
 
-from tfcollapse.cli.arguments import add_data_dir
+from tfcollapse.cli.arguments import add_data_dir, given
 from tfcollapse.cli.diagnose import named_data
 from tfcollapse.cli.python_file import named_model
 from tfcollapse.errors import ConfigError
@@ -75,7 +75,7 @@ def _export_pair(parsed: argparse.Namespace, target: pathlib.Path) -> dict[str, 
 
 def _check_that_a_run_is_alone(parsed: argparse.Namespace) -> None:
     """Refuse what belongs to a pair. Raises ConfigError."""
-    beside = [f"--{name}" for name in ("data", "spread", "joined", "output") if getattr(parsed, name)]
+    beside = [f"--{name}" for name in ("data", "spread", "joined", "output") if given(getattr(parsed, name))]
     if beside or parsed.run.endswith(".keras") or ".py:" in parsed.run:
         raise ConfigError(
             f"export: expected a run's directory, or ENCODER and --decoder, received {parsed.run}"

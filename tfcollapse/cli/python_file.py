@@ -6,7 +6,7 @@ import importlib.util
 import pathlib
 from typing import Any
 
-from tfcollapse.errors import ConfigError, RunError
+from tfcollapse.errors import ConfigError, RunError, Terminated
 
 
 def function_in_file(option: str, reference: str) -> Any:
@@ -31,7 +31,9 @@ def function_in_file(option: str, reference: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # the user's own file may raise anything
+    except Terminated:  # this process received SIGTERM
+        raise
+    except (Exception, SystemExit) as error:  # the user's own file may raise anything
         line = (str(error).strip().splitlines() or [""])[0][:160]
         raise ConfigError(f"{option}: '{path}' cannot be imported: {type(error).__name__}: {line}") from error
     if not callable(getattr(module, function, None)):

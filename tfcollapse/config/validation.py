@@ -60,7 +60,7 @@ def _check_fields(declared: Any) -> None:
         name = f"{type(declared).__name__}.{f.name}"
         value = checked(name, getattr(declared, f.name), hints[f.name])
         object.__setattr__(declared, f.name, value)
-        if isinstance(value, str) and not _is_utf8(value):
+        if isinstance(value, str) and not is_utf8(value):
             raise ConfigError(f"{name}: expected a text in UTF-8, in which records are written, received {value!a}")
         least, above = f.metadata.get("least"), f.metadata.get("above")
         if value is not None and least is not None and value < least:
@@ -77,7 +77,8 @@ def _check_fields(declared: Any) -> None:
             )
 
 
-def _is_utf8(text: str) -> bool:
+def is_utf8(text: str) -> bool:
+    """Return whether UTF-8, in which every record is written, can write a text."""
     try:
         text.encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which stands for a byte of a file's name

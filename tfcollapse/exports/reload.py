@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfcollapse
-from tfcollapse.errors import RunError
+from tfcollapse.errors import DivergedError, RunError
 from tfcollapse.exports import reload_check, signatures
 from tfcollapse.exports.functions import Functions
 from tfcollapse.records.run_directory import Row
@@ -41,20 +41,27 @@ def reload(model: Functions, path: pathlib.Path, input_type: str) -> Row:
       "signatures" and "largest_difference", and how many modules of this package the process imported.
 
     Raises:
-      RunError: it does not answer as `model` does.
+      DivergedError: `model` itself answers numbers that are not finite.
+      RunError: the reloaded model does not answer as `model` does, or not in time.
     """
     script, packages = (signatures, [tfcollapse]) if path.suffix == ".keras" else (reload_check, [])
     places = [str(pathlib.Path(package.__file__).resolve().parents[1]) for package in (np, tf, keras, *packages)]
     with tempfile.TemporaryDirectory() as folder:
         _write(folder, model, input_type)
-        process = subprocess.run(
-            [sys.executable, "-I", "-c", _START, json.dumps(places), script.__file__, str(path.resolve()), folder],
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            env=_environment(),
-            cwd=folder,
-        )
+        try:
+            process = subprocess.run(
+                [sys.executable, "-I", "-c", _START, json.dumps(places), script.__file__, str(path.resolve()), folder],
+                capture_output=True,
+                text=True,
+                timeout=_SECONDS,
+                env=_environment(),
+                cwd=folder,
+            )
+        except subprocess.TimeoutExpired:
+            raise RunError(
+                f"export: expected an answer of the fresh process within {_SECONDS} s, received none: export again "
+                "when the machine is less busy"
+            ) from None
     return _said(process.returncode, process.stdout, process.stderr)
 
 
@@ -68,10 +75,17 @@ def reload_here(model: Functions, path: pathlib.Path, input_type: str) -> Row:
 
 
 def _write(folder: str, model: Functions, input_type: str) -> None:
-    """Write the inputs, and the answers that are expected, for `reload_check`."""
+    """Write the inputs, and the answers that are expected, for `reload_check`. Raises DivergedError."""
     inputs = signatures.inputs(model, input_type)
     np.savez(f"{folder}/inputs.npz", **inputs)
-    np.savez(f"{folder}/expected.npz", **signatures.answers(model, inputs, input_type))
+    answers = signatures.answers(model, inputs, input_type)
+    for name, values in answers.items():
+        if not np.isfinite(values).all():
+            raise DivergedError(
+                f"export: expected finite answers of the model, received NaN or infinity in {name}: the model has "
+                "diverged, or its weights are damaged"
+            )
+    np.savez(f"{folder}/expected.npz", **answers)
 
 
 def _said(status: int, out: str, errors: str) -> Row:

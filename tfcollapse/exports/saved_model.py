@@ -62,7 +62,7 @@ def export(
       "path"; "signatures" with their inputs and outputs; and "largest_difference" from the answers of this process.
 
     Raises:
-      ConfigError: something stands at the path already, or a model that cannot be exported.
+      ConfigError: something stands at the path already, a model that cannot be exported, or such metadata.
       RunError: the path cannot be written, or the reloaded model gives other answers.
     """
     need_tensorflow("export")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tfcollapse.config.validation import is_utf8
 from tfcollapse.errors import RunError
 
 Schema = Any
@@ -15,17 +16,17 @@ Schema = Any
 
   float        a number up to LARGEST, so neither NaN nor infinite; a bool is none
   int          a whole number up to LARGEST; a bool is none
-  str, bool    a text; True or False
+  str, bool    a text that UTF-8 can write; True or False
   None         null
   (S, T)       one of several
   [S]          a list whose values are all S
-  {...: S}     an object whose values are all S, whatever their names
+  {...: S}     an object whose values are all S, whatever their names, which are texts that UTF-8 can write
   {"a": S}     an object that has this name, and may have others; "a?" may be left out
   Such         what a schema says, and a condition
   Any          any value
 """
 
-_NAMES = {float: "a number", int: "a whole number", str: "a text", bool: "true or false", None: "null"}
+_NAMES = {float: "a number", int: "a whole number", str: "a text in UTF-8", bool: "true or false", None: "null"}
 
 
 LARGEST = 1e100
@@ -126,6 +127,8 @@ def _check_object(value: Any, schema: Mapping[Any, Schema], place: tuple[str, ..
     for key, of in schema.items():
         names = list(value) if key is ... else [key.removesuffix("?")]
         for name in names:
+            if not is_utf8(name):
+                raise _Mismatch(place, "names in UTF-8", name)
             if name in value:
                 _check(value[name], of, (*place, name))
             elif not key.endswith("?"):
@@ -137,6 +140,8 @@ def _is(value: Any, kind: type | None) -> bool:
         return value is None
     if kind is float or kind is int:
         return type(value) in (int, kind) and abs(value) <= LARGEST
+    if kind is str:
+        return isinstance(value, str) and is_utf8(value)
     return type(value) is kind
 
 

@@ -214,7 +214,13 @@ _READ: dict[type, Callable[[str], Any]] = {
     list: json.loads,
 }
 """How a cell's text is read, by the type of its column."""
-_KINDS = {str: "a text", int: "a whole number", float: "a number", bool: "True or False", list: "a list of numbers"}
+_KINDS = {
+    str: "a text in UTF-8",
+    int: "a whole number",
+    float: "a number",
+    bool: "True or False",
+    list: "a list of numbers",
+}
 """What a message calls a value of each type."""
 
 

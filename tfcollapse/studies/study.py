@@ -20,7 +20,7 @@ from tfcollapse.claims.judging import of_trained
 from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.config.declaration import Objective, Run
 from tfcollapse.config.overrides import grid, replace
-from tfcollapse.errors import ConfigError, unknown
+from tfcollapse.errors import ConfigError, Terminated, unknown
 from tfcollapse.records.columns import COLUMNS, OF_A_VAE
 from tfcollapse.records.trained import marked
 
@@ -134,6 +134,8 @@ def load_study(name: str) -> Study:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
+    except Terminated:  # this process received SIGTERM
+        raise
     except (Exception, SystemExit) as error:  # a declaration is the user's own code
         raise ConfigError(f"study file '{path}'{_line(error, path)}: {type(error).__name__}: {error}") from error
     study = getattr(module, "STUDY", None)
