@@ -65,7 +65,7 @@ def test_nested_too_deeply_is_one_line(tmp_path):
             {"training.log_every": 1 << 30, "training.evaluate_every": 1 << 30, "training.checkpoint_every": 1 << 30},
             "received 17179869184 images: lower training.log_every",
         ),
-        ({"data.resize": (1 << 30, 4)}, "at most 16384"),
+        ({"data.resize": (1 << 30, 4)}, "expected 2 whole numbers from 1 to 16384"),
     ],
 )
 def test_sizes_are_refused_before_anything_is_allocated(changes, message, tmp_path):
