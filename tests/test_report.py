@@ -2,6 +2,8 @@
 
 import html.parser
 import json
+import os
+import re
 import shutil
 
 import numpy as np
@@ -113,7 +115,7 @@ def test_half_a_diagnosis_is_one_line(swept, tmp_path, capsys, verdict):
     shutil.copytree(swept, copy)
     (found,) = copy.glob("runs/*/diagnosis.json")
     found.write_text(json.dumps({"verdict": verdict}))
-    assert main(["report", str(copy), "-o", str(tmp_path / "r.html")]) == 2
+    assert main(["report", str(copy), "-o", str(tmp_path / "r.html")]) == 1
     said = capsys.readouterr().err
     assert "diagnosis.json': expected a" in said
     assert said.endswith("again\n")
@@ -150,10 +152,60 @@ def test_numbers_that_are_none_in_a_run_s_metrics_are_one_line(swept, tmp_path, 
     shutil.copytree(swept, copy)
     metrics = next(copy.glob("runs/*/metrics.csv"))
     metrics.write_text(metrics.read_text().replace(",", ",x", 40))
-    assert main(["report", str(copy), "-o", str(tmp_path / "r.html")]) == 2
+    (metrics.parent / "result.json").unlink()  # which names the sha256 of what it was made from
+    assert main(["report", str(copy), "-o", str(tmp_path / "r.html")]) == 1
     said = capsys.readouterr().err
     assert "metrics.csv': expected numbers, as a run writes them" in said
     assert said.count("\n") == 1
+
+
+def _of_another_run(file):
+    other = next(path for path in file.parents[1].glob("*/result.json") if path != file)
+    file.write_text(other.read_text())
+
+
+def _replaced(make):
+    return lambda file: (file.unlink(), make(file))
+
+
+DAMAGE = {
+    "text": lambda file: file.write_text("hello"),
+    "empty object": lambda file: file.write_text("{}"),
+    "another run's": _of_another_run,
+    "link": _replaced(lambda file: file.symlink_to("config.json")),
+    "fifo": _replaced(os.mkfifo),
+    "directory": _replaced(os.mkdir),
+}
+
+
+@pytest.mark.parametrize(
+    ("damage", "table"),
+    [
+        ("text", True),
+        ("another run's", False),
+        *(
+            pytest.param(damage, True, marks=pytest.mark.slow)
+            for damage in ("empty object", "link", "fifo", "directory")
+        ),
+    ],
+)
+def test_a_damaged_result_costs_one_run(damage, table, swept, tmp_path, capsys):
+    shutil.copytree(swept, tmp_path, dirs_exist_ok=True)
+    if not table:
+        (tmp_path / "fig1_left.csv").unlink()
+    file, *others = sorted(tmp_path.glob("runs/*/result.json"))
+    DAMAGE[damage](file)
+    assert main(["report", str(tmp_path), "-o", str(tmp_path / "page.html")]) == 1
+    said = capsys.readouterr()
+    assert re.fullmatch(r"tfcollapse: left out: [^\n]+\n", said.err)
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("<details") == len(others)
+    assert "Left out, since their records are damaged" in page
+    list_ = ["sweep", "fig1_left", "--preset", "smoke", "--only", "network.depth=1", "--set", "training.jit=off"]
+    assert main([*list_, "--out", str(tmp_path), "--list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    states = {line.split()[-1]: line.split()[1] for line in lines[:-1]}
+    assert states == {path.parent.name: "damaged" if path == file else "finished" for path in (file, *others)}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import sys
 
 from tfcollapse.cli.arguments import add_own_studies
 
@@ -20,9 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(parsed: argparse.Namespace) -> int:
-    """Write the HTML page of a sweep's directory. Raises UserError."""
+    """Write the HTML page of a sweep's directory, and name the damaged runs that it leaves out. Raises UserError."""
     from tfcollapse.records.files import existing_directory
     from tfcollapse.reports.sweep_page import report
 
-    print(f"wrote {report(existing_directory(parsed.directory), pathlib.Path(parsed.output), parsed.studies)}")
-    return 0
+    damaged: list[str] = []
+    directory, output = existing_directory(parsed.directory), pathlib.Path(parsed.output)
+    print(f"wrote {report(directory, output, parsed.studies, damaged.append)}")
+    for text in damaged:
+        print(f"tfcollapse: left out: {text}", file=sys.stderr)
+    return 1 if damaged else 0

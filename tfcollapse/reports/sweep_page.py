@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tfcollapse.config.declaration import Run
@@ -54,7 +54,12 @@ _LONGEST = 8
 """The longest list that a page shows whole."""
 
 
-def report(directory: pathlib.Path, output: pathlib.Path, studies: Sequence[str] = ()) -> pathlib.Path:
+def report(
+    directory: pathlib.Path,
+    output: pathlib.Path,
+    studies: Sequence[str] = (),
+    warn: Callable[[str], None] = lambda text: None,
+) -> pathlib.Path:
     """Write the page of a sweep's directory, and return its path.
 
     Args:
@@ -62,9 +67,10 @@ def report(directory: pathlib.Path, output: pathlib.Path, studies: Sequence[str]
         `tfcollapse diagnose RUN_DIR` left there.
       output: the page, one file.
       studies: files that declare studies of the user's own, beside the installed ones. They are executed.
+      warn: called with one line for each run whose record is damaged. The page leaves it out, and says so.
 
     Raises:
-      RunError: nothing to report on, a damaged file, a disk that cannot be written.
+      RunError: nothing to report on, a damaged table, no record that is whole, a disk that cannot be written.
     """
     declared = declarations(studies)
     tables = [(name, read_table(directory / f"{name}.csv")) for name in sorted(declared) if _table(directory, name)]
@@ -74,15 +80,35 @@ def report(directory: pathlib.Path, output: pathlib.Path, studies: Sequence[str]
             f"'{directory}': expected the table of a study or run directories, found neither (--study "
             "FILE.py names a study of your own)"
         )
+    whole, damaged = _read(runs)
+    if not tables and not whole:
+        raise RunError(damaged[0])
+    for text in damaged:
+        warn(text)
     if not tables:
-        tables = [("", [tidy_row(RunDirectory(path, read_config(path))) for path in runs.values()])]
+        tables = [("", [row for row, _ in whole.values()])]
+    runs = {name: runs[name] for name in whole}
     title = f"tfcollapse: {directory.resolve().name}"
     blocks: list[Block] = [Heading(1, title)]
     for name, rows in tables:
         blocks += _study(load_study(declared[name]) if name else None, rows, runs)
+    if damaged:
+        blocks += [Paragraph("Left out, since their records are damaged:"), Listing("\n".join(damaged))]
     if runs:
-        blocks += [Heading(2, "Runs", "runs"), *(_run(path) for path in runs.values())]
+        blocks += [Heading(2, "Runs", "runs"), *(details for _, details in whole.values())]
     return write_html(output, title, blocks, Link("to the runs", "#runs") if runs else None)
+
+
+def _read(runs: Mapping[str, pathlib.Path]) -> tuple[dict[str, tuple[Row, Details]], list[str]]:
+    """Return the row and the section of each run, by its name; and for each damaged run what is wrong with it."""
+    whole: dict[str, tuple[Row, Details]] = {}
+    damaged = []
+    for name, path in runs.items():
+        try:
+            whole[name] = tidy_row(RunDirectory(path, read_config(path))), _run(path)
+        except RunError as error:
+            damaged.append(str(error))
+    return whole, damaged
 
 
 def _table(directory: pathlib.Path, name: str) -> bool:

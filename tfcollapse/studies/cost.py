@@ -10,6 +10,7 @@ import numpy as np
 
 from tfcollapse.config.architectures.architecture import Shape
 from tfcollapse.config.declaration import Run
+from tfcollapse.errors import RunError
 from tfcollapse.records.run_directory import RunDirectory
 
 _MATRIX = 1_536
@@ -53,8 +54,11 @@ def flops_per_step(run: Run, shape: Shape) -> float:
 
 
 def _measured(directory: RunDirectory) -> tuple[int, float]:
-    """Return the steps done and the seconds they took; zeros before the first."""
-    last = directory.last_metrics
+    """Return the steps done and the seconds they took; zeros before the first, and for a damaged record."""
+    try:
+        last = directory.last_metrics
+    except RunError:
+        return 0, 0.0
     return (int(last["step"]), float(last["seconds"])) if last else (0, 0.0)
 
 

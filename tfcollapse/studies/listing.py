@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from tfcollapse.config.declaration import Run
 from tfcollapse.data.dataset import expected_shape
+from tfcollapse.errors import RunError
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.studies.cost import seconds_left
 from tfcollapse.studies.display import duration
@@ -17,6 +18,8 @@ from tfcollapse.training.checkpoint import steps
 def lines(runs: Sequence[Run], out: pathlib.Path, data_dir: str | os.PathLike[str] | None) -> list[str]:
     """Return a line for each run, with index, state, time still needed and id, and then a line with the sum.
 
+    The state of a run whose record cannot be read is "damaged".
+
     No image is read.
 
     Args:
@@ -25,15 +28,15 @@ def lines(runs: Sequence[Run], out: pathlib.Path, data_dir: str | os.PathLike[st
       data_dir: the directory of TFDS, or None.
 
     Raises:
-      UserError: a record or `data_dir` cannot be read.
+      UserError: `data_dir` cannot be read.
     """
     directories = [RunDirectory(out / run.run_id, run) for run in runs]
     shapes = {run.data: expected_shape(run.data, data_dir) for run in runs}
     times = seconds_left(runs, directories, [shapes[run.data] for run in runs])
-    rows = zip(range(len(runs)), directories, times, runs, strict=True)
+    rows = zip(range(len(runs)), map(_state, directories), directories, times, runs, strict=True)
     text = [
-        f"{index:4d}  {_state(directory):16}  {_time(directory, seconds):>9}  {run.run_id}"
-        for index, directory, seconds, run in rows
+        f"{index:4d}  {state:16}  {'-' if state == 'damaged' else _time(directory, seconds):>9}  {run.run_id}"
+        for index, state, directory, seconds, run in rows
     ]
     estimates = [seconds for seconds in times if seconds is not None]
     missing = len(times) - len(estimates)
@@ -46,9 +49,12 @@ def lines(runs: Sequence[Run], out: pathlib.Path, data_dir: str | os.PathLike[st
 
 
 def _state(directory: RunDirectory) -> str:
+    try:
+        _, reached = directory.last_metrics, steps(directory.checkpoints)
+    except RunError:
+        return "damaged"
     if directory.state is not None:
         return directory.state
-    reached = steps(directory.checkpoints)
     return f"at step {reached[-1]}" if reached else "not begun"
 
 
