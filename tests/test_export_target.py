@@ -100,7 +100,7 @@ def test_what_is_not_an_export_of_ours_is_never_replaced(make, tmp_path):
     assert (_beside(target), target.lstat()) == before
 
 
-@pytest.mark.parametrize("name", ["", "..", ".", "a\0b", "\udcff", "x" * 300])
+@pytest.mark.parametrize("name", ["", "..", ".", "a\0b", "\udcff", "x" * 300, "x.h5", "x.KERAS", ".keras"])
 def test_a_target_that_cannot_be_is_one_line(name, tmp_path):
     with pytest.raises((ConfigError, RunError)):
         check_target(tmp_path / name, force=True)
@@ -118,6 +118,16 @@ def test_an_earlier_export_is_replaced_in_one_step_or_stays(tmp_path):
         assert _text(target) == "one"
     assert _text(target) == "two"
     assert _beside(target) == ["vae"]
+
+
+def test_a_message_names_the_target_and_not_the_folder_beside_it(tmp_path):
+    said = []
+    try:
+        with replacing_export(tmp_path / "vae.keras", force=False) as partial:
+            raise RunError(f"model '{partial}': expected another")
+    except RunError as error:
+        said.append(str(error))
+    assert said == [f"model '{tmp_path / 'vae.keras'}': expected another"]
 
 
 def test_what_appears_at_the_target_meanwhile_is_not_replaced(tmp_path):

@@ -70,7 +70,10 @@ def reload_here(model: Functions, path: pathlib.Path, input_type: str) -> Row:
     said, errors = io.StringIO(), io.StringIO()
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(said), contextlib.redirect_stderr(errors):
         _write(folder, model, input_type)
-        status = reload_check.main(str(path), folder, signatures.of_keras_file)
+        try:
+            status = reload_check.main(str(path), folder, signatures.of_keras_file)
+        except RunError as error:
+            raise RunError(f"export: the model that was written cannot be read again: {error}") from None
     return _said(status, said.getvalue(), errors.getvalue())
 
 

@@ -28,6 +28,9 @@ _SAVED_MODEL = re.compile(
 )
 """What is in a SavedModel of ours."""
 
+_OF_A_FILE = re.compile(r".*\.(keras|h5|hdf5)", re.IGNORECASE | re.DOTALL)
+"""The names that Keras' users give files."""
+
 _BEFORE = "before"
 """The name of the earlier export while it is moved away."""
 
@@ -57,6 +60,8 @@ def replacing_export(target: pathlib.Path, force: bool) -> Iterator[pathlib.Path
             check_target(target, force)  # it may have changed meanwhile
             _move(folder / target.name, target, folder / _BEFORE)
             _to_disk(target.parent, deep=False)
+    except RunError as error:  # it names the file that was written, and nobody knows that folder
+        raise RunError(str(error).replace(f"{folder.name}/", "")) from None
     except tf.errors.OpError as error:  # TensorFlow reports a full disk in this way
         reason = str(error.message).splitlines()[0].rpartition("; ")[2].partition(" [Op")[0][:200]
         raise RunError(f"'{target}': {reason}: free space, or choose another target") from None
@@ -69,6 +74,8 @@ def check_target(target: pathlib.Path, force: bool) -> None:
     """Check that an export may be put at `target`, after what killed exports left is gone. Raises ConfigError."""
     if not target.name or target.name == "..":
         raise ConfigError(f"export target '{target}': expected a new directory, or FILE.keras")
+    if _OF_A_FILE.fullmatch(target.name) and target.suffix != ".keras":
+        raise ConfigError(f"export target '{target}': expected FILE.keras, or a name of a directory, received neither")
     check_name(target)
     with disk_errors(target):
         _sweep(target)
