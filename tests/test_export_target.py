@@ -9,9 +9,13 @@ import zipfile
 
 import keras
 import pytest
+from examples import tiny
 
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.exports.target import METADATA, check_target, replacing_export
+from tfcollapse.models import keras_file
+from tfcollapse.models.autoencoder import load_model
+from tfcollapse.models.build import build
 
 
 def _export(target, text="one", metadata=None):
@@ -29,6 +33,12 @@ def _text(target):
 
 def _beside(target):
     return sorted(path.name for path in target.parent.iterdir())
+
+
+def _written(target):
+    """Which file stands there, and when it was written; not when it was read."""
+    found = target.lstat()
+    return found.st_ino, found.st_mode, found.st_size, found.st_mtime_ns
 
 
 def _foreign_saved_model(target):
@@ -75,7 +85,20 @@ def _archive_that_only_says_so(target):
         archive.writestr("thesis.txt", "tfcollapse>Autoencoder")
 
 
+def _model(target, *, compiled):
+    model = build(tiny(), (28, 28, 1))
+    if compiled:
+        model.compile("adam")
+    model.save(target.with_suffix(".keras"))
+    target.with_suffix(".keras").rename(target)
+
+
+def _checkpoint_of_a_training(target):
+    _model(target, compiled=True)
+
+
 FOREIGN = [
+    _checkpoint_of_a_training,
     _foreign_saved_model,
     _bare_saved_model,
     _with_a_thesis,
@@ -93,11 +116,11 @@ FOREIGN = [
 def test_what_is_not_an_export_of_ours_is_never_replaced(make, tmp_path):
     target = tmp_path / "mine"
     make(target)
-    before = _beside(target), target.lstat()
+    before = _beside(target), _written(target)
     for force in (False, True):
         with pytest.raises(ConfigError, match="replaces an earlier export, and this is none" if force else "exists"):
             check_target(target, force)
-    assert (_beside(target), target.lstat()) == before
+    assert (_beside(target), _written(target)) == before
 
 
 @pytest.mark.parametrize("name", ["", "..", ".", "a\0b", "\udcff", "x" * 300, "x.h5", "x.KERAS", ".keras"])
@@ -118,6 +141,16 @@ def test_an_earlier_export_is_replaced_in_one_step_or_stays(tmp_path):
         assert _text(target) == "one"
     assert _text(target) == "two"
     assert _beside(target) == ["vae"]
+
+
+def test_an_export_of_a_compiled_model_says_that_it_is_one(tmp_path):
+    target = tmp_path / "vae.keras"
+    _model(target, compiled=False)  # as an earlier version wrote it
+    check_target(target, force=True)
+    _model(target, compiled=True)
+    keras_file.mark_as_export(target)
+    check_target(target, force=True)
+    assert load_model(target).latent_dim == 6
 
 
 def test_a_message_names_the_target_and_not_the_folder_beside_it(tmp_path):

@@ -162,6 +162,7 @@ def _write_keras(model: Autoencoder, path: pathlib.Path) -> bool:
             f"it with @keras.saving.register_keras_serializable(){_NEEDS_NONE}"
         )
     model.save(path)
+    keras_file.mark_as_export(path)
     return keras_file.foreign_class(config) is None
 
 

@@ -93,8 +93,7 @@ def _not_ours(target: pathlib.Path) -> str | None:
     if target.is_symlink():
         return "a symlink"
     if target.is_file():
-        ours = keras_file.registered_name(target) == "tfcollapse>Autoencoder"
-        return None if ours else "it holds no tfcollapse.Autoencoder"
+        return None if keras_file.is_export(target) else "it holds no exported tfcollapse.Autoencoder"
     if not target.is_dir():
         return "neither a file nor a directory"
     inside = [pathlib.Path(root) / name for root, *names in os.walk(target) for name in (*names[0], *names[1])]

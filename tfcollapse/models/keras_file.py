@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import textwrap
+import zipfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -59,13 +60,25 @@ def _parsed(text: bytes) -> Any:
     return config
 
 
-def registered_name(path: pathlib.Path) -> str | None:
-    """Return the registered name of the class of the model in a .keras file; None where it is no such file."""
+_EXPORTED = b"exported by tfcollapse"
+"""The comment of the archive of an export."""
+
+
+def mark_as_export(path: pathlib.Path) -> None:
+    """Say in a .keras file that it is an export. Keras reads it as before."""
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = _EXPORTED
+
+
+def is_export(path: pathlib.Path) -> bool:
+    """Say whether a file is an export of an Autoencoder. One of an earlier version has no mark, and is not compiled."""
     try:
         with checked_archive(path) as archive:
-            return json.loads(archive.read(CONFIG))["registered_name"]
+            config = json.loads(archive.read(CONFIG))
+            ours = config["registered_name"] == "tfcollapse>Autoencoder"
+            return ours and (archive.comment == _EXPORTED or not config.get("compile_config"))
     except Exception:  # noqa: BLE001 - a file of any kind
-        return None
+        return False
 
 
 def unknown_class(config: Any) -> str | None:

@@ -99,9 +99,9 @@ def report(
     return write_html(output, title, blocks, Link("to the runs", "#runs") if runs else None)
 
 
-def _read(runs: Mapping[str, pathlib.Path]) -> tuple[dict[str, tuple[Row, Details]], list[str]]:
+def _read(runs: Mapping[str, pathlib.Path]) -> tuple[dict[str, tuple[dict[str, Any], Details]], list[str]]:
     """Return the row and the section of each run, by its name; and for each damaged run what is wrong with it."""
-    whole: dict[str, tuple[Row, Details]] = {}
+    whole: dict[str, tuple[dict[str, Any], Details]] = {}
     damaged = []
     for name, path in runs.items():
         try:
