@@ -22,6 +22,7 @@ NO_ARGUMENTS = {
     "UserError",
 }
 OF_ANY_KIND = {
+    "export": {"model", "examples"},
     "diagnose": {"encoder", "decoder", "data"},
     "export": {"model", "examples"},
     "blame_build": {"data"},

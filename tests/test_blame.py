@@ -436,7 +436,7 @@ SMALL = ["--data", "images.npy", "--set", "training.steps=10"]
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--build", "nowhere.py:build"], "expected FILE.py:FUNCTION"),
+        (["--build", "nowhere.py:build"], "--build 'nowhere.py': there is no such file"),
         (["--build", "theirs.py"], "expected FILE.py:FUNCTION"),
         (["--build", "raises.py:build"], "--build: 'raises.py' cannot be imported: ZeroDivisionError"),
         (["--set", "objective.kind=ae"], "received an AE"),

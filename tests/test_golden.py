@@ -137,6 +137,7 @@ def test_a_finished_run_is_read_and_not_trained_again(path, tmp_path):
     assert {name: now[name] for name in row} == row
 
 
+@pytest.mark.filterwarnings("ignore:.* began on 2 threads")  # these tests have one
 def test_a_run_that_was_stopped_goes_on_to_the_pinned_numbers(tmp_path):
     """And so does the whole run: the program that the rest of it was compiled to trains it, too."""
     shutil.copytree(STOPPED, tmp_path / "a" / STOPPED.name)

@@ -86,3 +86,9 @@ def test_depth_shrinks_both_and_he_s_start_does_not():
 def test_plain_functions_have_no_layers(chain):
     with pytest.raises(ConfigError, match="decoder: expected a Keras model"):
         layer_gains(chain[0], lambda z: z, np.zeros((4, 1)))
+
+
+def test_parts_that_do_not_fit_are_one_line(chain):
+    other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    with pytest.raises(ConfigError, match=r"decoder: expected to take \(.*\), received ValueError: "):
+        layer_gains(chain[0], other, np.ones((4, 1)))

@@ -271,6 +271,12 @@ def test_bad_input_is_refused_at_once(images, given, message):
         CollapseMonitor(lambda x: (x, x), None, images, **given)
 
 
+@pytest.mark.parametrize("encoder", [True, None, "3", b"x", 1j])
+def test_what_is_no_encoder_is_refused_at_once(images, encoder):
+    with pytest.raises(ConfigError, match="encoder: expected a model, received"):
+        CollapseMonitor(encoder, None, images)
+
+
 def test_data_in_the_place_of_the_decoder_are_refused_at_once(images):
     with pytest.raises(ConfigError, match="received ndarray: the order is encoder, decoder, data"):
         CollapseMonitor(lambda x: (x, x), images, lambda z: z)

@@ -9,7 +9,7 @@ import pytest
 import tfcollapse as tc
 from tfcollapse.diagnosis.adapter.model_adapter import ModelAdapter
 from tfcollapse.diagnosis.adapter.spread import recognised_spread
-from tfcollapse.errors import ConfigError
+from tfcollapse.errors import ConfigError, DivergedError
 
 IMAGES = np.random.default_rng(0).uniform(size=(40, 4, 6, 3)).astype(np.float32)
 MEAN = np.random.default_rng(1).normal(size=(40, 2)).astype(np.float32)
@@ -38,6 +38,7 @@ class Posterior:
     [
         ((MEAN, LOG_VARIANCE), {}, "log_variance", False),
         ([MEAN, LOG_VARIANCE], {}, "log_variance", False),
+        ([[MEAN, LOG_VARIANCE]], {}, "log_variance", False),
         ((MEAN, LOG_VARIANCE, MEAN + 1), {}, "log_variance", False),
         ({"z_log_var": LOG_VARIANCE, "z_mean": MEAN, "z": MEAN}, {}, "log_variance", False),
         ({"mu": MEAN, "logvar": LOG_VARIANCE}, {}, "log_variance", False),
@@ -89,6 +90,12 @@ def test_a_sample_in_the_place_of_the_mean_is_refused():
     random = np.random.default_rng(0)
     with pytest.raises(ConfigError, match=r"may be the sample z \(then give encoder=lambda x: model\(x\)\[1:\]\)"):
         ModelAdapter(lambda x: (MEAN + random.normal(size=MEAN.shape), MEAN, LOG_VARIANCE), decoder, IMAGES)
+
+
+@pytest.mark.parametrize("spread", ["log_variance", "log_sigma"])
+def test_the_encoder_is_named_where_its_variance_overflows(spread):
+    with pytest.raises(DivergedError, match=f"encoder's {spread}: expected a log variance .* received one of 2"):
+        adapter((MEAN, np.full_like(MEAN, 200 if spread == "log_variance" else 100)), spread=spread).encode(IMAGES)
 
 
 def test_half_precision_is_widened():

@@ -91,11 +91,11 @@ class CollapseMonitor(keras.callbacks.Callback):
             raise ConfigError(f"threshold, budget: expected numbers > 0, received {threshold} and {budget}")
         if output not in LINKS:
             raise ConfigError(f"output: expected one of {', '.join(LINKS)}, received {output!r}")
-        if not (decoder is None or callable(decoder)):
-            kind = type(decoder).__name__
-            raise ConfigError(
-                f"decoder: expected a model or None, received {kind}: the order is encoder, decoder, data"
-            )
+        for name, model, wanted in (("encoder", encoder, "a model"), ("decoder", decoder, "a model or None")):
+            if not (callable(model) or (name == "decoder" and model is None)):
+                raise ConfigError(
+                    f"{name}: expected {wanted}, received {type(model).__name__}: the order is encoder, decoder, data"
+                )
         self.threshold, self.budget, self.seconds = threshold, budget, 0.0
         examples = read_examples(data, _EXAMPLES)
         self._examples = examples.as_float(examples.array)

@@ -64,8 +64,9 @@ class Autoencoder(ImageModel):
     `fit(images)`, alone or under a `tf.distribute` strategy; see `tfcollapse.models.fit.ImageModel`.
 
     Args:
-      encoder: images [batch, h, w, c] to mean [batch, latent], or to (mean, log_variance) for a VAE. A third output,
-        such as the encoder's own sample, is ignored. A dictionary with names of both is taken too.
+      encoder: images [batch, h, w, c], or other data [batch, ...], to mean [batch, latent], or to (mean, log_variance)
+        for a VAE. A third output, such as the encoder's own sample, is ignored. A dictionary with names of both is
+        taken too.
       decoder: [batch, latent] to [batch, h, w, c].
       objective: the declaration; a plain dict of its fields is taken too.
       image_shape, latent_dim: needed where neither the networks' attributes of those names nor their inputs say.
@@ -83,21 +84,19 @@ class Autoencoder(ImageModel):
 
     def __init__(
         self,
-        encoder: keras.Model,
-        decoder: keras.Model,
+        encoder: keras.Layer,
+        decoder: keras.Layer,
         objective: Objective | dict[str, Any] | None = None,
         *,
-        image_shape: tuple[int, int, int] | None = None,
+        image_shape: tuple[int, ...] | None = None,
         latent_dim: int | None = None,
         seed: int = 0,
         value_range: Range | None = (0.0, 1.0),
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        contract.check_part("encoder", encoder)
-        contract.check_part("decoder", decoder)
-        self.encoder, self.decoder, self.seed = encoder, decoder, contract.checked_seed(seed)
-        self.objective = contract.checked_objective(objective)
+        self.encoder, self.decoder, self.seed = encoder, decoder, seed
+        self.objective = objective if isinstance(objective, Objective) else Objective(**(objective or {}))
         self.image_shape = contract.image_shape_of(encoder, decoder, image_shape)
         self.latent_dim = contract.latent_dim_of(encoder, decoder, latent_dim)
         self.value_range = contract.checked_range(value_range)
@@ -112,6 +111,10 @@ class Autoencoder(ImageModel):
                 trainable=self.objective.gamma == "learned",
             )
         self(keras.KerasTensor((None, *self.image_shape)))  # builds the model; Keras' `export` wants it called
+        for layer in list(self._flatten_layers()):
+            if not layer.trainable:  # as its configuration says; what is inside was made afterwards, and does not know
+                layer.trainable = True  # an assignment of the value that is there already would do nothing
+                layer.trainable = False
 
     def build(self, input_shape: Any) -> None:
         # A symbolic call builds any layer, and gives the shapes of what it returns.

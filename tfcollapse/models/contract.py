@@ -8,10 +8,9 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfcollapse.config.declaration import Objective
 from tfcollapse.errors import ConfigError
 from tfcollapse.models.fit_inputs import Range, written
-from tfcollapse.models.outputs import encoder_outputs
+from tfcollapse.models.outputs import encoder_outputs, unwrapped
 
 _LEAST = 1e-12
 _LOG_VARIANCE: dict[str | None, Callable[[Any], Any]] = {
@@ -39,7 +38,10 @@ def moments(outputs: Any, variational: bool, latent_dim: int) -> tuple[Any, Any]
     Raises:
       ConfigError: something else.
     """
+    outputs = unwrapped(outputs)
     parts = list(outputs) if isinstance(outputs, (tuple, list)) else [outputs]
+    if outputs is None or not parts:
+        raise ConfigError("encoder: expected (mean, log_variance), or a mean for an AE, received no output")
     if not variational and not isinstance(outputs, Mapping):
         return _latent("a mean", parts[0], latent_dim), None
     if len(parts) == 1 and hasattr(parts[0], "shape"):
@@ -90,28 +92,6 @@ def image(outputs: Any, image_shape: tuple[int, ...]) -> Any:
 def _shape(values: Any) -> tuple[int | None, ...] | None:
     """Return a tensor's shape, with None for a size that is not known; None where not even the rank is."""
     return None if getattr(values.shape, "rank", 0) is None else tuple(values.shape)
-
-
-def check_part(name: str, part: Any) -> None:
-    """Check that an encoder or a decoder is one. Raises ConfigError."""
-    if not isinstance(part, keras.Layer):
-        raise ConfigError(f"{name}: expected a Keras model or layer, received {type(part).__name__}")
-
-
-def checked_objective(objective: Any) -> Objective:
-    """Return the declaration of an objective, of which a dict of its fields is one too. Raises ConfigError."""
-    if objective is None or isinstance(objective, Mapping):
-        return Objective(**(objective or {}))
-    if not isinstance(objective, Objective):
-        raise ConfigError(f"objective: expected an Objective, or a dict of its fields, received {objective!r}")
-    return objective
-
-
-def checked_seed(seed: Any) -> int:
-    """Return the seed of the noise. Raises ConfigError."""
-    if not hasattr(seed, "__index__") or isinstance(seed, bool):
-        raise ConfigError(f"seed: expected a whole number, received {seed!r}")
-    return int(seed)
 
 
 def checked_range(value_range: Any) -> Range | None:

@@ -81,6 +81,8 @@ class ImageModel(keras.Model):
         **options: Any,
     ) -> None:
         """Compile as Keras does. Raises ConfigError where a loss or metrics are given."""
+        if optimizer is None:
+            raise ConfigError("compile: expected an optimizer, such as 'adam', received None")
         for name, value in (("loss", loss), ("metrics", metrics or weighted_metrics), ("loss_weights", loss_weights)):
             if value is not None:
                 raise ConfigError(

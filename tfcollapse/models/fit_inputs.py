@@ -93,6 +93,8 @@ def check_call(method: str, call: dict[str, Any], shape: tuple[int, ...], value_
     validation = call.get("validation_data")
     if validation is not None:
         x, *others = keras.utils.unpack_x_y_sample_weight(validation)
+        if others[1] is not None:
+            raise ConfigError(f"{method}: expected no sample weights in validation_data, as every image counts once")
         x = checked("validation_data", x, others[0], shape, value_range)
         call["validation_data"] = (x, *others) if isinstance(validation, (tuple, list)) else x
 
@@ -117,7 +119,9 @@ def checked(method: str, x: Any, y: Any, shape: tuple[int, ...], value_range: Ra
         _check(method, _array(x), y, shape, value_range)
     elif type(x).__name__ != "DistributedDataset":  # its batches lie on several devices
         first, x = _first_batch(method, x)
-        images, targets, _ = keras.utils.unpack_x_y_sample_weight(first)
+        images, targets, weights = keras.utils.unpack_x_y_sample_weight(first)
+        if weights is not None:
+            raise ConfigError(f"{method}: expected no sample weights, as every image counts once: leave them out")
         if not _is_array(images):
             raise ConfigError(f"{method}: expected batches of images, received batches of {type(images).__name__}")
         _check(method, _array(images), targets, shape, value_range)

@@ -82,15 +82,16 @@ def encoder_outputs(outputs: Any, joined: bool) -> Chosen:
     Raises:
       ConfigError: something else.
     """
+    outputs = unwrapped(outputs)
     if isinstance(outputs, Mapping):
         return _by_names("encoder", outputs)
     if _is_distribution(outputs):
         return _of_distribution(outputs)
-    parts = list(outputs) if isinstance(outputs, (tuple, list)) else [outputs]
-    if len(parts) == 1:
-        if _is_distribution(parts[0]):
-            return _of_distribution(parts[0])
-        return _halves(parts[0], joined)
+    if not isinstance(outputs, (tuple, list)):
+        return _halves(outputs, joined)
+    parts = list(outputs)
+    if not parts:
+        raise ConfigError("encoder: expected (mean, log_variance), received no output")
     if joined:
         raise ConfigError(f"encoder: expected one output of (n, 2 latent), as joined=True says, received {len(parts)}")
     if len(parts) > 3:
@@ -99,6 +100,13 @@ def encoder_outputs(outputs: Any, joined: bool) -> Chosen:
             "encoder=lambda x: model(x)[:2]"
         )
     return Chosen(parts[0], parts[1])
+
+
+def unwrapped(outputs: Any) -> Any:
+    """Return what is in a list of one thing, however deep; anything else as it is."""
+    while isinstance(outputs, (tuple, list)) and len(outputs) == 1:
+        (outputs,) = outputs
+    return outputs
 
 
 def decoder_outputs(outputs: Any) -> Chosen:

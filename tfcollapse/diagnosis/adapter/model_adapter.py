@@ -19,6 +19,8 @@ from tfcollapse.models.outputs import SPREADS, Chosen, decoder_outputs, encoder_
 
 BLOCK = 1_024
 """The most examples that an encoder or a decoder is called with."""
+_LARGEST_LOG_VARIANCE = 88.0
+"""From 88.7 on the variance is infinite in float32, and z with it; the decoder would seem to be at fault."""
 Vjp = tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]
 
 
@@ -115,6 +117,12 @@ class ModelAdapter:
                 "spread='log_variance' or 'log_sigma'"
             )
         log_variance = SPREADS[self.spread].log_variance(spread)
+        if log_variance.max() > _LARGEST_LOG_VARIANCE:
+            raise DivergedError(
+                f"encoder's {self.spread}: expected a log variance that float32 holds the exponential of, below "
+                f"{_LARGEST_LOG_VARIANCE:g}, received one of {log_variance.max():.4g}: the model has diverged, or this "
+                "output is none (spread= says what it is)"
+            )
         return Encoded(examples, mean.reshape(len(mean), -1), log_variance.reshape(len(mean), -1))
 
     def recognise_spread(self, examples: np.ndarray) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -62,10 +63,12 @@ def layer_gains(encoder: Any, decoder: Any, images: Any) -> list[LayerGain]:
     x = tf.constant(examples.as_float(examples.array))
     with tf.GradientTape() as tape:
         with _recorded_outputs(encoder) as of_encoder:
-            encoded = encoder(x)
+            encoded = _called("encoder", encoder, x)
         mean = encoder_outputs(encoded, joined=False).mean if isinstance(encoded, (tuple, list, dict)) else encoded
         with _recorded_outputs(decoder) as of_decoder:
-            decoded = decoder_outputs(decoder(mean)).mean
+            decoded = decoder_outputs(_called("decoder", decoder, mean)).mean
+        if math.prod(decoded.shape) != math.prod(x.shape):
+            raise ConfigError(f"decoder: expected examples of {tuple(x.shape)}, received {tuple(decoded.shape)}")
         loss = tf.reduce_sum(tf.square(tf.reshape(decoded, [len(examples), -1]) - tf.reshape(x, [len(examples), -1])))
     outputs = [("encoder", *pair) for pair in of_encoder] + [("decoder", *pair) for pair in of_decoder]
     gradients = tape.gradient(loss, [output for _, _, output in outputs])
@@ -74,6 +77,17 @@ def layer_gains(encoder: Any, decoder: Any, images: Any) -> list[LayerGain]:
         for (part, name, output), gradient in zip(outputs, gradients, strict=True)
         if gradient is not None  # the head of the log variance does not lead to the error
     ]
+
+
+def _called(name: str, model: keras.Model, inputs: Any) -> Any:
+    """Call a model. Raises ConfigError where it fails."""
+    try:
+        return model(inputs)
+    except Exception as error:
+        line = (str(error).strip().splitlines() or [""])[0][:160]
+        raise ConfigError(
+            f"{name}: expected to take {tuple(inputs.shape)}, received {type(error).__name__}: {line}"
+        ) from error
 
 
 def _norm(gradient: np.ndarray) -> float:
