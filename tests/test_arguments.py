@@ -22,7 +22,6 @@ NO_ARGUMENTS = {
     "UserError",
 }
 OF_ANY_KIND = {
-    "export": {"model", "examples"},
     "diagnose": {"encoder", "decoder", "data"},
     "export": {"model", "examples"},
     "blame_build": {"data"},
