@@ -277,7 +277,7 @@ def test_the_command_prints_json_alone_in_a_process_of_its_own(tmp_path):
     ("arguments", "message"),
     [
         (["equations"], "equations: expected --table CSV"),
-        (["equations", "--table", "nowhere.csv"], "table 'nowhere.csv'"),
+        (["equations", "--table", "nowhere.csv"], "'nowhere.csv': there is no such file"),
         (["prop4", "--images", "0"], "--images: expected >= 1, received 0"),
         (["prop4", "--seed", "-1"], "--seed: expected >= 0, received -1"),
         (["affine", "--data", "fashion_mnits"], "unknown dataset 'fashion_mnits'"),

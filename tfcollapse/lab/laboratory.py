@@ -93,7 +93,9 @@ def run_section(name: str, options: Options, command: str) -> dict[str, Any]:
     started, facts = time.monotonic(), environment(command=command)
     section = _section(name, options)
     provenance = {key: facts[key] for key in ("command", "numerics", "commit", "machine", "python")}
-    provenance["numerics"] = section.settings.get("the table's version of the numbers", provenance["numerics"])
+    of_table = section.settings.get("the table's version of the numbers")
+    if of_table is not None:  # several versions, or none that is known, are none
+        provenance["numerics"] = int(of_table) if of_table.isdecimal() else None
     provenance["versions"] = " ".join(f"{package} {version}" for package, version in facts["versions"].items())
     provenance["seconds"] = round(time.monotonic() - started, 1)
     return dataclasses.asdict(section) | {"made": provenance}

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from tfcollapse.config.declaration import Run
 from tfcollapse.data.dataset import expected_shape
 from tfcollapse.errors import RunError
+from tfcollapse.records.files import kind
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.studies.cost import seconds_left
 from tfcollapse.studies.display import duration
@@ -28,8 +29,9 @@ def lines(runs: Sequence[Run], out: pathlib.Path, data_dir: str | os.PathLike[st
       data_dir: the directory of TFDS, or None.
 
     Raises:
-      UserError: `data_dir` cannot be read.
+      UserError: `out` or `data_dir` cannot be read.
     """
+    kind(out, follow=True)  # a place that cannot be looked at holds no damaged runs
     directories = [RunDirectory(out / run.run_id, run) for run in runs]
     shapes = {run.data: expected_shape(run.data, data_dir) for run in runs}
     times = seconds_left(runs, directories, [shapes[run.data] for run in runs])
