@@ -176,19 +176,24 @@ class RunDirectory:
                 with disk_errors(self.path), open_regular(self.path / name) as file:
                     os.fsync(file.fileno())
 
-    def write_result(self, result: Row, images: str) -> None:
+    def write_result(self, result: Row, images: str) -> Row:
         """Write result.json, with the identity of the run and the sha256 of the files that belong to it.
 
         Args:
           result: the numbers.
           images: the digest of the run's images.
 
+        Returns:
+          What was written.
+
         Raises:
           RunError: the disk cannot be written.
         """
         names = [name for name in (*TABLES, MODEL) if files.kind(self.path / name) is not None]
         sums = {name: files.sha256(self.path / name) for name in names}
-        self.write_json("result.json", result | {KEY: identity(self.run, images), "sha256": sums})
+        record = result | {KEY: identity(self.run, images), "sha256": sums}
+        self.write_json("result.json", record)
+        return record
 
     @property
     def result(self) -> Row | None:

@@ -156,8 +156,7 @@ class Session:
             result = self._failed(self.failure) if self.failure else self._finished()
         except NonFiniteError as error:
             result = self._failed(error)
-        self.directory.write_result(result, self.dataset.digest)
-        return result
+        return self.directory.write_result(result, self.dataset.digest)
 
     def release_engine(self) -> None:
         """Give the engine to the next run that it can train. The session ends with this."""
