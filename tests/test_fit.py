@@ -353,7 +353,8 @@ for gamma, warmup in itertools.product(("learned", "fixed", "optimal"), ("none",
         length = {} if warmup == "none" else {"warmup_steps": 5}
         settings = {"kind": "vae", "gamma": gamma, "gamma_start": 0.5, "warmup": warmup}
         cases[f"{gamma} {warmup}"] = settings | length, dense
-cases["batch norm"] = {"kind": "ae"}, Network(architecture="residual", depth=1, latent_dim=3, base_channels=4, batch_norm=True)
+residual = Network(architecture="residual", depth=1, latent_dim=3, base_channels=4, batch_norm=True)
+cases["batch norm"] = {"kind": "ae"}, residual
 for name, (settings, network) in cases.items():
     (alone, logs), (shared, others) = steps(one, settings, network), steps(two, settings, network)
     scale = max(np.abs(moved).max() for moved in alone)
