@@ -13,7 +13,8 @@ from tfcollapse.diagnosis.run_diagnosis import DIAGNOSIS, diagnose_run, diagnose
 from tfcollapse.errors import RunError
 from tfcollapse.records import files
 from tfcollapse.records.files import open_regular, read_json, replacing
-from tfcollapse.records.run_directory import RunDirectory, copy_record, read_config
+from tfcollapse.records.run_directory import RunDirectory, read_config
+from tfcollapse.records.run_files import copy_record
 from tfcollapse.records.table import tidy_row
 from tfcollapse.reports.curves import curves
 from tfcollapse.training import checkpoint

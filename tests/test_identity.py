@@ -12,7 +12,8 @@ from tfcollapse.diagnosis.run_diagnosis import DIAGNOSIS, diagnose_run
 from tfcollapse.errors import RunError
 from tfcollapse.records.files import read_json
 from tfcollapse.records.identity import KEY, identity, mixed_images
-from tfcollapse.records.run_directory import RunDirectory, copy_record
+from tfcollapse.records.run_directory import RunDirectory
+from tfcollapse.records.run_files import copy_record
 from tfcollapse.records.table import tidy_row
 from tfcollapse.reports.curves import curves
 from tfcollapse.studies.sweep import tidy_rows

@@ -91,4 +91,4 @@ def test_plain_functions_have_no_layers(chain):
 def test_parts_that_do_not_fit_are_one_line(chain):
     other = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
     with pytest.raises(ConfigError, match=r"decoder: expected to take \(.*\), received ValueError: "):
-        layer_gains(chain[0], other, np.ones((4, 1)))
+        layer_gains(chain[0], other, np.random.default_rng(0).uniform(size=(4, 1)))

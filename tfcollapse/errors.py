@@ -82,6 +82,12 @@ def shown(value: object) -> str:
         return f"{type(value).__name__} with a number of thousands of digits"
 
 
+def line_of(error: BaseException) -> str:
+    """Return an error as one line: its type, and up to 160 characters of its message's first line."""
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0][:160]}" if text else type(error).__name__
+
+
 def _cut(text: str, most: int) -> str:
     """Return a text of at most `most` characters: its start and its end, where it is longer."""
     half = (most - 3) // 2

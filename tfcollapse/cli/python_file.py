@@ -6,7 +6,7 @@ import importlib.util
 import pathlib
 from typing import Any
 
-from tfcollapse.errors import ConfigError, RunError, Terminated
+from tfcollapse.errors import ConfigError, RunError, Terminated, line_of
 
 
 def function_in_file(option: str, reference: str) -> Any:
@@ -34,8 +34,7 @@ def function_in_file(option: str, reference: str) -> Any:
     except Terminated:  # this process received SIGTERM
         raise
     except (Exception, SystemExit) as error:  # the user's own file may raise anything
-        line = (str(error).strip().splitlines() or [""])[0][:160]
-        raise ConfigError(f"{option}: '{path}' cannot be imported: {type(error).__name__}: {line}") from error
+        raise ConfigError(f"{option}: '{path}' cannot be imported: {line_of(error)}") from error
     if not callable(getattr(module, function, None)):
         raise ConfigError(f"{option}: '{path}' has no function '{function}'")
     return getattr(module, function)

@@ -23,8 +23,7 @@ from tfcollapse.data.array_files import header_of, open_regular
 from tfcollapse.data.pixels import Pixels, survey
 from tfcollapse.data.preparation import Preparation
 from tfcollapse.data.splits import Split
-from tfcollapse.data.tfds import line_of
-from tfcollapse.errors import DataError
+from tfcollapse.errors import DataError, line_of
 
 _FORMAT = 2
 """The version of what a directory of the cache holds, a part of its name."""

@@ -20,7 +20,7 @@ import numpy as np
 
 from tfcollapse.backend import import_tensorflow
 from tfcollapse.data.splits import HELD_OUT, Split, cut
-from tfcollapse.errors import DataError
+from tfcollapse.errors import DataError, line_of
 
 MINI = "fashion_mnist_mini"
 """The name of the dataset that the package carries."""
@@ -180,12 +180,6 @@ def prepared_names(data_dir: str | os.PathLike[str] | None) -> list[str]:
     root = tfds_directory(data_dir)
     descriptions = [*root.glob("*/*/dataset_info.json"), *root.glob("*/*/*/dataset_info.json")]
     return [MINI, *sorted({str(path.parent.parent.relative_to(root)) for path in descriptions})]
-
-
-def line_of(error: BaseException) -> str:
-    """Return an error as one line: its type, and up to 160 characters of its message's first line."""
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0][:160]}" if text else type(error).__name__
 
 
 @contextlib.contextmanager

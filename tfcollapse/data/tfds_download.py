@@ -8,8 +8,8 @@ import pathlib
 from typing import Any
 
 from tfcollapse.backend import import_tensorflow
-from tfcollapse.data.tfds import MINI, line_of, quiet, tfds_directory
-from tfcollapse.errors import DataError
+from tfcollapse.data.tfds import MINI, quiet, tfds_directory
+from tfcollapse.errors import DataError, line_of
 
 _INSTRUCTIONS = 800
 """The characters that are shown of a builder's instructions."""

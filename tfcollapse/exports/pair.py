@@ -11,7 +11,7 @@ import tensorflow as tf
 from tfcollapse.diagnosis.adapter.frameworks import KerasModel, Part, PlainFunction, part
 from tfcollapse.diagnosis.adapter.model_adapter import BLOCK, ModelAdapter
 from tfcollapse.diagnosis.examples import read_examples
-from tfcollapse.errors import ConfigError
+from tfcollapse.errors import ConfigError, line_of
 from tfcollapse.exports.functions import Functions, Tensors
 from tfcollapse.models.contract import log_variance_of
 from tfcollapse.models.outputs import decoder_outputs, encoder_outputs
@@ -143,8 +143,7 @@ def _check_traced(name: str, function: Any, *arrays: np.ndarray) -> None:
     except ConfigError:
         raise
     except Exception as error:  # noqa: BLE001 - a user's own code may raise anything
-        line = (str(error).strip().splitlines() or [""])[0][:160]
         raise ConfigError(
             f"export: {name}: expected a function of TensorFlow's or Keras' operations for any number of examples, "
-            f"received one that cannot be traced: {type(error).__name__}: {line}"
+            f"received one that cannot be traced: {line_of(error)}"
         ) from None

@@ -14,7 +14,6 @@ import contextlib
 import csv
 import dataclasses
 import fcntl
-import gzip
 import json
 import os
 import pathlib
@@ -26,18 +25,10 @@ from typing import IO, Any
 from tfcollapse.config.declaration import Run
 from tfcollapse.errors import ConfigError, RunError
 from tfcollapse.records import files
-from tfcollapse.records.files import (
-    JSON_BYTES,
-    disk_errors,
-    existing_directory,
-    kind,
-    open_regular,
-    read_json,
-    replacing,
-)
+from tfcollapse.records.files import JSON_BYTES, disk_errors, existing_directory, open_regular, read_json, replacing
 from tfcollapse.records.identity import KEY, check_identity, identity
 from tfcollapse.records.metrics import read_metrics
-from tfcollapse.records.run_files import MODEL, TABLES, as_text, check_content, foreign, table_bytes
+from tfcollapse.records.run_files import MODEL, TABLES, as_text, check_content, foreign
 from tfcollapse.records.schema import ENVIRONMENT, RESULT, check
 
 Row = dict[str, Any]
@@ -108,7 +99,7 @@ class RunDirectory:
     def await_release(self, seconds: float) -> None:
         """Wait until no process holds the lock, so long at most. `open` says so where one still does."""
         end = time.monotonic() + seconds
-        with contextlib.suppress(OSError), (self.path / "lock").open("rb") as lock:
+        with contextlib.suppress(OSError, RunError), open_regular(self.path / "lock") as lock:
             while time.monotonic() < end:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -272,7 +263,7 @@ def read_config(path: pathlib.Path) -> Run:
       RunError: the directory has no config.json, or not one that a run writes. The message names run directories below.
     """
     existing_directory(path)
-    if kind(path / "config.json") is None:
+    if files.kind(path / "config.json") is None:
         raise RunError(f"'{path}' is not a run's directory: {_below(path)}")
     try:
         with open_regular(path / "config.json") as file:
@@ -294,24 +285,3 @@ def runs_below(directory: pathlib.Path) -> dict[str, pathlib.Path]:
     """Return the directories of the runs of a sweep, by their names: those in `directory`/runs and in `directory`."""
     paths = [path.parent for folder in ("runs/*", "*") for path in directory.glob(f"{folder}/config.json")]
     return {path.name: path for path in sorted(paths, key=lambda path: path.name)}
-
-
-def copy_record(source: pathlib.Path, target: pathlib.Path) -> None:
-    """Copy what lasts of the run directory `source` to `target`: all but the weights and the checkpoints.
-
-    The CSV files are packed as .csv.gz, without a time stamp, so that equal records are equal files.
-
-    Raises:
-      RunError: a file of `source` cannot be read or is not the run's, or the disk cannot be written.
-    """
-    contents = {f"{name}.gz": table_bytes(source, name) for name in TABLES}
-    packed = {name: gzip.compress(content, mtime=0) for name, content in contents.items() if content is not None}
-    for name in ("config.json", "environment.json", "result.json"):
-        with open_regular(source / name) as file:
-            packed[name] = file.read(JSON_BYTES)
-    with disk_errors(target):
-        target.mkdir(parents=True, exist_ok=True)
-    files.check_directory(target)
-    for name, content in packed.items():  # a run that failed in its first steps has no CSV files
-        with replacing(target / name) as partial:
-            partial.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Read the large files of a run's directory, and tell whether they are those that its result was made with."""
+"""Read and copy the files of a run's directory, and tell whether they are those that its result was made with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import IO
 
 from tfcollapse.errors import RunError
 from tfcollapse.records import files
-from tfcollapse.records.files import open_regular, read_json
+from tfcollapse.records.files import JSON_BYTES, disk_errors, open_regular, read_json, replacing
 
 MODEL = "model.keras"
 """The name of the trained model's file."""
@@ -88,3 +88,24 @@ def check_content(path: pathlib.Path, name: str, received: str) -> None:
             f"'{path / name}' is not this run's: expected the sha256 {str(expected)[:12]} that its result.json names, "
             f"received {received[:12]}: restore it, or delete both, and train the run again"
         )
+
+
+def copy_record(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Copy what lasts of the run directory `source` to `target`: all but the weights and the checkpoints.
+
+    The CSV files are packed as .csv.gz, without a time stamp, so that equal records are equal files.
+
+    Raises:
+      RunError: a file of `source` cannot be read or is not the run's, or the disk cannot be written.
+    """
+    contents = {f"{name}.gz": table_bytes(source, name) for name in TABLES}
+    packed = {name: gzip.compress(content, mtime=0) for name, content in contents.items() if content is not None}
+    for name in ("config.json", "environment.json", "result.json"):
+        with open_regular(source / name) as file:
+            packed[name] = file.read(JSON_BYTES)
+    with disk_errors(target):
+        target.mkdir(parents=True, exist_ok=True)
+    files.check_directory(target)
+    for name, content in packed.items():  # a run that failed in its first steps has no CSV files
+        with replacing(target / name) as partial:
+            partial.write_bytes(content)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from tfcollapse.config.declaration import Run
 from tfcollapse.errors import ConfigError, RunError
-from tfcollapse.records.run_directory import Row, RunDirectory, copy_record
+from tfcollapse.records.run_directory import Row, RunDirectory
+from tfcollapse.records.run_files import copy_record
 from tfcollapse.records.table import check_same_sweep, tidy_row, write_table
 
 

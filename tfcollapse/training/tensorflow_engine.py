@@ -11,6 +11,7 @@ import tensorflow as tf
 from tfcollapse.config.declaration import Network, Training
 from tfcollapse.errors import ConfigError
 from tfcollapse.models.autoencoder import Autoencoder
+from tfcollapse.models.replicas import total
 from tfcollapse.training.engine import METRICS, Engine, as_float
 from tfcollapse.training.precision import synchronise
 
@@ -123,7 +124,7 @@ class TensorFlowEngine(Engine):
             compute = tf.function(compute, jit_compile=True)
         rate = tf.cast(self.optimizer.learning_rate, tf.float32)
         gradients, sums, gamma, kl_weight = compute(as_float(images[i]), noise[i])
-        means = self._over_replicas(sums) / self.training.batch
+        means = total(sums) / self.training.batch
         self.optimizer.apply(self._all_or_none(gradients), self.model.trainable_variables)
         return tf.concat([means, tf.stack([gamma, kl_weight, rate])], axis=0)
 
@@ -136,7 +137,7 @@ class TensorFlowEngine(Engine):
         self, images: tf.Tensor, noise: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor]:
         def batch_mean(values: tf.Tensor) -> tf.Tensor:
-            return self._over_replicas(tf.reduce_sum(values)) / self.training.batch
+            return total(tf.reduce_sum(values)) / self.training.batch
 
         with tf.GradientTape() as tape:
             terms = self.model.loss_terms(images, noise, self.optimizer.iterations, batch_mean=batch_mean)
@@ -146,11 +147,6 @@ class TensorFlowEngine(Engine):
         sums = tf.stack([tf.reduce_sum(values) for values in (terms.loss, errors, terms.kl)])
         scalars = [tf.cast(value, tf.float32) for value in (terms.gamma, terms.kl_weight)]
         return tape.gradient(loss, self.model.trainable_variables), sums, *scalars
-
-    def _over_replicas(self, values: tf.Tensor) -> tf.Tensor:
-        if self.replicas == 1:
-            return values
-        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
 
     def _all_or_none(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
         """Return the gradients, or NaN in all replicas where float16 overflows for the whole batch: all skip the step.
@@ -162,7 +158,7 @@ class TensorFlowEngine(Engine):
             return gradients
         fits = []
         for gradient, variable in zip(gradients, self.model.trainable_variables, strict=True):
-            whole = self._over_replicas(gradient)
+            whole = total(gradient)
             in_half = variable is not self.model.log_gamma
             fits.append(tf.reduce_all(tf.math.is_finite(tf.cast(whole, tf.float16) if in_half else whole)))
         return [tf.where(tf.reduce_all(fits), gradient, np.nan) for gradient in gradients]

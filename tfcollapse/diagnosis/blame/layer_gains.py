@@ -12,7 +12,7 @@ import numpy as np
 
 from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.diagnosis.examples import read_examples
-from tfcollapse.errors import ConfigError
+from tfcollapse.errors import ConfigError, line_of
 from tfcollapse.metrics.layer_signal import signal
 from tfcollapse.models.outputs import decoder_outputs, encoder_outputs
 
@@ -84,10 +84,7 @@ def _called(name: str, model: keras.Model, inputs: Any) -> Any:
     try:
         return model(inputs)
     except Exception as error:
-        line = (str(error).strip().splitlines() or [""])[0][:160]
-        raise ConfigError(
-            f"{name}: expected to take {tuple(inputs.shape)}, received {type(error).__name__}: {line}"
-        ) from error
+        raise ConfigError(f"{name}: expected to take {tuple(inputs.shape)}, received {line_of(error)}") from error
 
 
 def _norm(gradient: np.ndarray) -> float:

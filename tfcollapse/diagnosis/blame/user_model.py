@@ -15,7 +15,7 @@ from tfcollapse.data.memory_mapped import blocks
 from tfcollapse.diagnosis.adapter.model_adapter import ModelAdapter
 from tfcollapse.diagnosis.blame.arms import HE
 from tfcollapse.diagnosis.blame.layer_gains import leaves
-from tfcollapse.errors import ConfigError
+from tfcollapse.errors import ConfigError, line_of
 from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.models.outputs import encoder_outputs
 
@@ -115,9 +115,8 @@ def _built(build: Build, seed: int, option: str) -> tuple[Any, Any]:
     try:
         parts = build(seed)
     except Exception as error:  # a user's own code may raise anything
-        line = (str(error).strip().splitlines() or [""])[0][:160]
         raise ConfigError(
-            f"{option}: expected two Keras models from the seed {seed}, received {type(error).__name__}: {line}"
+            f"{option}: expected two Keras models from the seed {seed}, received {line_of(error)}"
         ) from error
     if not isinstance(parts, (tuple, list)) or len(parts) != 2:
         what = f"{len(parts)} objects" if isinstance(parts, (tuple, list)) else type(parts).__name__
