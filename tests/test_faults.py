@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import numpy as np
+import psutil
 import pytest
 import soak
 from examples import tiny
@@ -141,6 +142,10 @@ with stopping.command_signals(ends_process=True):
         [soak.sys.executable, "-c", code], cwd=soak.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     process.stdout.readline()
+    main_thread, waits = psutil.Process(process.pid), 0
+    while waits < 5:  # a signal before it waits would find Python's handler
+        time.sleep(0.05)
+        waits = waits + 1 if main_thread.status() == psutil.STATUS_SLEEPING else 0
     process.send_signal(number)
     process.communicate(timeout=60)
     assert process.returncode == status
