@@ -5,6 +5,7 @@ import shlex
 import matplotlib.colors
 import pytest
 from examples import table_row
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from processes import ROOT, python
 
 from tfcollapse import figures
@@ -114,6 +115,32 @@ def test_reference_lines_stand_at_the_table_s_values():
     axes = figures.depth_figure(rows(PAPER)).axes[0]
     levels = {line.get_ydata()[0] for line in axes.lines if len(line.get_ydata()) == 2}
     assert levels == {0.087, 0.0103}
+
+
+def _hollow(axes):
+    """The places of hollow markers in a panel."""
+    return {x for line in axes.lines if line.get_markerfacecolor() == "white" for x in line.get_xdata()}
+
+
+def test_networks_that_were_not_trained_are_hollow():
+    errors, units = figures.depth_figure(rows(PAPER | {"AE": {1: 0.010, 2: 0.008, 4: 0.0860}})).axes
+    assert _hollow(errors) == {4}
+    assert not _hollow(units)
+    assert not _hollow(figures.depth_figure(rows(PAPER)).axes[0])
+
+
+@pytest.mark.parametrize("name", study_names())
+def test_labels_and_legends_cover_no_data(name):
+    """Of every committed table: what is written in a panel stands outside of its axes."""
+    table = ROOT / "results" / f"{name}.csv"
+    if not table.exists():
+        pytest.skip("no such table is committed")
+    figure = load_study(name).draw(read_table(table))
+    FigureCanvasAgg(figure).draw()
+    for axes in figure.axes:
+        assert axes.get_legend() is None
+        written = [text.get_window_extent() for text in axes.texts if text.get_text() != "z"]  # which names a layer
+        assert not any(axes.get_window_extent().shrunk(0.99, 0.99).overlaps(box) for box in written)
 
 
 def test_lines_are_told_apart_without_colour():

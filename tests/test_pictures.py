@@ -4,6 +4,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 from examples import tiny
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from tfcollapse import load_model
 from tfcollapse.cli import main as cli
@@ -11,6 +12,7 @@ from tfcollapse.config.declaration import Data, Objective, Run
 from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import load
 from tfcollapse.errors import ConfigError, RunError
+from tfcollapse.figures.pictures import Line, picture_figure
 from tfcollapse.studies.pictures import COUNT, pictures
 from tfcollapse.training.trainer import train
 
@@ -51,6 +53,17 @@ STUDY = Study(title="t", presets={"smoke": [tiny()]}, draw=depth_figure, claims=
     assert cli.main(["sweep", *arguments, "--index", "0"]) == 0
     assert cli.main(["pictures", *arguments]) == 0
     assert matplotlib.image.imread(tmp_path / "one-pictures.png").std() > 0.05
+
+
+def test_long_labels_are_not_cut_off():
+    images = np.zeros((COUNT, 28, 28, 1))
+    figure = picture_figure(
+        [Line("VAE + KL warm-up, depth 10, he_normal, gamma optimal", images)] * 3, "one line\nanother"
+    )
+    FigureCanvasAgg(figure).draw()
+    boxes = [axes.yaxis.label.get_window_extent() for axes in figure.axes]
+    assert min(box.x0 for box in boxes) >= 0
+    assert min(box.x0 for box in boxes) < 0.1 * figure.bbox.width  # nor is the space wasted
 
 
 def test_images_whose_licence_forbids_it_are_not_shown(tmp_path):

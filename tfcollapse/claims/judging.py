@@ -9,24 +9,10 @@ from typing import Any
 
 from tfcollapse.claims.claim import Claim
 from tfcollapse.records.gaps import gamma_gaps
-from tfcollapse.records.statistics import Rows, by, cells, family, mean_and_sd
+from tfcollapse.records.statistics import Mean, Rows, by, cells, family
 from tfcollapse.records.trained import marked, not_trained
 
 SUPPORTED, PARTLY, CONTRADICTED, NOT_TESTED = "supported", "partly supported", "contradicted", "not tested"
-
-
-class Mean(float):
-    """A mean over seeds. As text it is followed by the standard deviation over seeds, where there are several."""
-
-    def __new__(cls, values: Sequence[float]) -> Mean:
-        return super().__new__(cls, mean_and_sd(values)[0])
-
-    def __init__(self, values: Sequence[float]):
-        self.sd = mean_and_sd(values)[1] if len(values) > 1 else None
-
-    def __format__(self, form: str) -> str:
-        text = super().__format__(form)
-        return text if self.sd is None else f"{text} +- {self.sd:{form if form.endswith('%') else '.2g'}}"
 
 
 def of_trained(claims: Callable[[Rows], list[Claim]]) -> Callable[[Rows], list[Claim]]:

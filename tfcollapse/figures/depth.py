@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from tfcollapse.figures.style import OTHER, STYLES, depth_label, finish, line, plain_log, reference_lines, units_axis
+from tfcollapse.figures.style import (
+    OTHER,
+    STYLES,
+    depth_label,
+    finish,
+    legend,
+    line,
+    plain_log,
+    reference_lines,
+    units_axis,
+    untrained_at,
+)
 from tfcollapse.records.statistics import Rows, by, family
+from tfcollapse.records.trained import marked
 
 
 def depth_figure(rows: Rows) -> Figure:
@@ -16,18 +28,19 @@ def depth_figure(rows: Rows) -> Figure:
     Args:
       rows: the rows of a sweep over depths, at least one; errors are squared errors per pixel on the training set.
     """
-    figure = Figure(figsize=(9.6, 4.6), layout="constrained")
+    rows = marked(rows)
+    figure = Figure(figsize=(10.4, 4.6), layout="constrained")
     errors, units = figure.subplots(1, 2, width_ratios=(3, 2))
     for objective in dict.fromkeys(row["objective"] for row in rows):
         chosen = [row for row in rows if row["objective"] == objective]
-        style = STYLES.get(family(chosen[0]), OTHER)
-        line(errors, by(chosen, "depth", "train_error"), objective, style)
+        style, untrained = STYLES.get(family(chosen[0]), OTHER), untrained_at(chosen, "depth")
+        line(errors, by(chosen, "depth", "train_error"), objective, style, untrained)
         if objective != "AE":
-            line(units, by(chosen, "depth", "active_units"), objective, style)
+            line(units, by(chosen, "depth", "active_units"), objective, style, untrained)
     reference_lines(errors, rows)
     plain_log(errors)
     errors.set_ylabel("squared error per pixel, training set")
-    errors.legend(fontsize=8, frameon=False, loc="best")
+    legend(figure, errors)
     units_axis(units, rows)
     for axes in (errors, units):
         axes.set_xlabel(depth_label(rows))

@@ -5,8 +5,19 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfcollapse.figures.style import OTHER, SERIES, finish, line, plain_log, reference_lines, units_axis
+from tfcollapse.figures.style import (
+    OTHER,
+    SERIES,
+    finish,
+    legend,
+    line,
+    plain_log,
+    reference_lines,
+    units_axis,
+    untrained_at,
+)
 from tfcollapse.records.statistics import Rows, by
+from tfcollapse.records.trained import marked, not_trained
 
 
 def gamma_figure(rows: Rows) -> Figure:
@@ -19,6 +30,7 @@ def gamma_figure(rows: Rows) -> Figure:
       rows: the rows of a sweep over depths and gamma, at least one; errors are squared errors per pixel on the training
         set.
     """
+    rows = marked(rows)
     figure = Figure(figsize=(10.4, 4.8), layout="constrained")
     units, errors = figure.subplots(1, 2)
     # A fixed gamma stands at its declared value on the x axis, so that a missing run keeps its place.
@@ -30,7 +42,8 @@ def gamma_figure(rows: Rows) -> Figure:
         for i, depth in enumerate(sorted({row["depth"] for row in rows})):
             style = SERIES[i] if i < len(SERIES) else OTHER
             chosen = [row for row in fixed if row["depth"] == depth]
-            line(axes, by(chosen, "gamma", measure), f"depth {depth}, gamma fixed", style)
+            label, untrained = f"depth {depth}, gamma fixed", untrained_at(chosen, "gamma")
+            line(axes, by(chosen, "gamma", measure), label, style, untrained)
             free = [row for row in rows if row["depth"] == depth and row["gamma_mode"] != "fixed"]
             _free(axes, free, measure, depth, style["color"])
         prediction = {gamma: values[:1] for gamma, values in by(fixed, "gamma", affine).items()}
@@ -41,22 +54,19 @@ def gamma_figure(rows: Rows) -> Figure:
     reference_lines(errors, rows)
     plain_log(errors)
     errors.set_ylabel("squared error per pixel, training set")
-    errors.legend(fontsize=8, edgecolor="none", framealpha=0.9, loc="best")
+    legend(figure, errors)
     return finish(figure, [(units, "Active units"), (errors, "Reconstruction error, eq. (8)")], rows)
 
 
 def _free(axes: Axes, rows: Rows, measure: str, depth: int, colour: str) -> None:
     names = {"learned": "learned", "optimal": "in closed form"}
+    out = not_trained(rows)
     for mode, marker in (("learned", "*"), ("optimal", "P")):
-        points = [(row["gamma"], row[measure]) for row in rows if row["gamma_mode"] == mode and row["gamma"]]
-        if points:
-            label = f"depth {depth}, gamma {names[mode]}"
-            axes.plot(
-                *zip(*points, strict=True),
-                marker,
-                color=colour,
-                markersize=10,
-                markeredgecolor="white",
-                label=label,
-                zorder=3,
-            )
+        chosen = [row for row in rows if row["gamma_mode"] == mode and row["gamma"]]
+        look = {"color": colour, "markersize": 10, "linestyle": "none", "marker": marker, "zorder": 3}
+        for hollow in (False, True):
+            points = [(row["gamma"], row[measure]) for row in chosen if (row in out) == hollow]
+            if points:
+                edge = {"markerfacecolor": "white"} if hollow else {"markeredgecolor": "white"}
+                label = "_" if hollow else f"depth {depth}, gamma {names[mode]}"
+                axes.plot(*zip(*points, strict=True), label=label, **look, **edge)

@@ -7,8 +7,19 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfcollapse.figures.style import OTHER, SERIES, depth_label, finish, line, plain_log, reference_lines
+from tfcollapse.figures.style import (
+    OTHER,
+    SERIES,
+    depth_label,
+    finish,
+    legend,
+    line,
+    plain_log,
+    reference_lines,
+    untrained_at,
+)
 from tfcollapse.records.statistics import Rows, by
+from tfcollapse.records.trained import marked
 
 
 def initialisation_figure(rows: Rows) -> Figure:
@@ -20,6 +31,7 @@ def initialisation_figure(rows: Rows) -> Figure:
     Args:
       rows: the rows of AEs at several depths, at least one; errors are squared errors per pixel on the training set.
     """
+    rows = marked(rows)
     figure = Figure(figsize=(10.4, 4.6), layout="constrained")
     errors, signals = figure.subplots(1, 2)
     starts = dict.fromkeys(row["initializer"] for row in rows)
@@ -28,13 +40,13 @@ def initialisation_figure(rows: Rows) -> Figure:
     }
     for start, style in styles.items():
         chosen = [row for row in rows if row["initializer"] == start]
-        line(errors, by(chosen, "depth", "train_error"), start, style)
+        line(errors, by(chosen, "depth", "train_error"), start, style, untrained_at(chosen, "depth"))
         _signal(signals, chosen, start, style)
     reference_lines(errors, rows)
     plain_log(errors)
     errors.set(xlabel=depth_label(rows), ylabel="squared error per pixel, training set")
     errors.set_xticks(sorted({row["depth"] for row in rows}))
-    errors.legend(fontsize=8, frameon=False, loc="best")
+    legend(figure, errors)
     plain_log(signals)
     deepest = max(row["depth"] for row in rows)
     signals.set(xlabel="layer, from the first hidden one to the pixels", ylabel="standard deviation over images")

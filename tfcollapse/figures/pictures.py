@@ -37,7 +37,9 @@ def picture_figure(lines: Sequence[Line], caption: str) -> Figure:
     count, height, width = lines[0].images.shape[:3]
     side = 0.42
     wide, high = columns * count * side * width / height, len(lines) * side
-    figure = Figure(figsize=(wide + 2.2, high + 0.9), layout="constrained")
+    labels = 0.075 * max(len(line.label) for line in lines)  # inches, of 8 points text
+    rows_of_text = 1 + caption.count("\n")
+    figure = Figure(figsize=(wide + labels + 0.2, high + 0.35 + 0.16 * rows_of_text), layout="compressed")
     figure.get_layout_engine().set(w_pad=0.04, h_pad=0.02, wspace=0.0, hspace=0.0)  # type: ignore[union-attr, call-arg]
     grid = figure.subplots(len(lines), columns, squeeze=False)
     for axes, line in zip(grid, lines, strict=True):

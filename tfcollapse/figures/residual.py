@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from tfcollapse.figures.style import OTHER, SERIES, finish, line
+from tfcollapse.figures.style import OTHER, SERIES, finish, legend, line
 from tfcollapse.records.statistics import Row, Rows, mean_and_sd
+from tfcollapse.records.trained import marked, not_trained
 
 BASE = (1, 2)
 """(b, c) of the cell by whose error every error of the same dataset is divided."""
@@ -20,6 +21,7 @@ def residual_figure(rows: Rows) -> Figure:
     Args:
       rows: the rows of residual AEs at several (b, c), at least one.
     """
+    rows = marked(rows)
     figure = Figure(figsize=(10.4, 4.6), layout="constrained")
     mean, separate = figure.subplots(1, 2, sharey=True)
     cells = relative_errors(rows)
@@ -27,19 +29,19 @@ def residual_figure(rows: Rows) -> Figure:
     for i, blocks in enumerate(sorted({b for b, _ in cells})):
         style = SERIES[i] if i < len(SERIES) else OTHER
         ratios = {c: over_datasets(cell, datasets) for (b, c), cell in cells.items() if b == blocks}
-        line(mean, ratios, f"b = {blocks}", style)
+        untrained = {(row["block_depth"], dataset_name(row)) for row in not_trained(rows) if row["depth"] == blocks}
+        line(mean, ratios, f"blocks a scale: {blocks}", style, {c for c, _ in untrained})
         for dataset, marker in zip(datasets, "osD^vP*X", strict=False):
             chosen = {c: [cell[dataset]] if dataset in cell else [] for (b, c), cell in cells.items() if b == blocks}
-            # This legend explains the markers. Lines and colours are those of the left panel.
-            label = dataset if i == 0 else "_"
-            line(separate, chosen, label, style | {"marker": marker, "linewidth": 0.9})
+            # The legend explains the markers. Lines and colours are those of the left panel.
+            label, own = dataset if i == 0 else "_", {c for c, name in untrained if name == dataset}
+            line(separate, chosen, label, style | {"marker": marker, "linewidth": 0.9}, own)
     for axes in (mean, separate):
         axes.axhline(1.0, color="#999999", linewidth=0.8)
         axes.set_xlabel("convolutions in a residual block (c)")
         axes.set_xticks(sorted({c for _, c in cells}))
     mean.set_ylabel("error / error of the (b, c) = (1, 2) network")
-    mean.legend(fontsize=8, frameon=False, loc="best", title="blocks a scale")
-    separate.legend(fontsize=8, frameon=False, loc="best", title="lines as at the left")
+    legend(figure, mean, separate)
     panels = [(mean, f"Mean over {len(datasets)} datasets, bars: sd over datasets"), (separate, "Each dataset")]
     return finish(figure, panels, rows, bars="one sd over datasets")
 

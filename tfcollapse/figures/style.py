@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -60,7 +60,9 @@ def _untrained(rows: Rows) -> str:
     out = not_trained(rows)
     unknown = ", or that is not known" if any(row.get("mean_predictor_error") is None for row in out) else ""
     return (
-        f"\nnot trained (error not below {TRAINED:.0%} of the mean predictor's{unknown}): {cells(out)}" if out else ""
+        f"\nhollow: not trained (error not below {TRAINED:.0%} of the mean predictor's{unknown}): {cells(out)}"
+        if out
+        else ""
     )
 
 
@@ -142,7 +144,13 @@ def _picture(stem: pathlib.Path, kind: str) -> pathlib.Path:
     return stem.with_name(f"{stem.name}.{kind}")
 
 
-def line(axes: Axes, points: Mapping[Any, Sequence[float]], label: str, style: Mapping[str, Any]) -> None:
+def line(
+    axes: Axes,
+    points: Mapping[Any, Sequence[float]],
+    label: str,
+    style: Mapping[str, Any],
+    untrained: Container[Any] = (),
+) -> None:
     """Draw means as a line, with standard deviations as bars.
 
     The mean of an empty cell is nan, so the line is interrupted there.
@@ -152,8 +160,13 @@ def line(axes: Axes, points: Mapping[Any, Sequence[float]], label: str, style: M
       points: the values over seeds, or over datasets, at each place on the x axis.
       label: the line's name in the legend.
       style: colour, marker and dashes.
+      untrained: the places whose networks were not trained (`untrained_at`). Their markers are hollow.
     """
     summaries = [mean_and_sd(values) for values in points.values()]
+    hollow = [(place, mean) for place, (mean, _) in zip(points, summaries, strict=True) if place in untrained]
+    if hollow:
+        marker = {"marker": style["marker"], "color": style["color"], "markersize": 5, "zorder": 4}
+        axes.plot(*zip(*hollow, strict=True), linestyle="none", markerfacecolor="white", **marker)
     axes.errorbar(
         list(points),
         [mean for mean, _ in summaries],
@@ -164,9 +177,27 @@ def line(axes: Axes, points: Mapping[Any, Sequence[float]], label: str, style: M
     )
 
 
+def untrained_at(rows: Rows, column: str) -> set[Any]:
+    """Return the values of `column` at which a network was not trained.
+
+    Args:
+      rows: rows that `records.trained.marked` has judged within their whole table.
+      column: the one that stands on the x axis.
+    """
+    return {row[column] for row in not_trained(rows)}
+
+
+def legend(figure: Figure, *panels: Axes) -> None:
+    """Write one legend above all panels, where it covers no data. A label that stands in two panels is written once."""
+    handles = {
+        label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(handles.values(), handles, loc="outside upper left", ncols=4, fontsize=8, frameon=False)
+
+
 def reference_lines(axes: Axes, rows: Rows) -> None:
     """Draw the errors of the mean predictor and of PCA as horizontal lines, where the table has them."""
-    for measure, name in (("mean_predictor_error", "mean predictor: z ignored"), ("pca_error", "PCA, {} components")):
+    for measure, name in (("mean_predictor_error", "mean predictor"), ("pca_error", "PCA of {}")):
         # The values are rounded, because machines differ in the last bits of an eigenvalue.
         levels = sorted({float(f"{row[measure]:.6g}") for row in rows if row.get(measure) is not None})
         for value in levels:
@@ -175,10 +206,9 @@ def reference_lines(axes: Axes, rows: Rows) -> None:
 
 
 def note(axes: Axes, text: str, height: float) -> None:
-    """Write `text` above the horizontal line at `height`, at the right edge of the panel."""
-    place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
-    behind = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5}
-    axes.annotate(text, (1, height), fontsize=8, bbox=behind, **place)
+    """Write `text` to the right of the panel, where it covers no data, at the height of a horizontal line."""
+    place: dict[str, Any] = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points", "va": "center"}
+    axes.annotate(text.replace(" ", "\n", 1), (1, height), (3, 0), fontsize=8, **place)
 
 
 def plain_log(axes: Axes) -> None:

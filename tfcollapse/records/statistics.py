@@ -47,6 +47,20 @@ def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else 0.0
 
 
+class Mean(float):
+    """A mean over seeds. As text it is followed by the standard deviation over seeds, where there are several."""
+
+    def __new__(cls, values: Sequence[float]) -> Mean:
+        return super().__new__(cls, mean_and_sd(values)[0])
+
+    def __init__(self, values: Sequence[float]):
+        self.sd = mean_and_sd(values)[1] if len(values) > 1 else None
+
+    def __format__(self, form: str) -> str:
+        text = super().__format__(form)
+        return text if self.sd is None else f"{text} +- {self.sd:{form if form.endswith('%') else '.2g'}}"
+
+
 def by(rows: Rows, key: str, measure: str) -> dict[Any, list[float]]:
     """Return the values of the column `measure` for each value of the column `key`, in ascending order of the latter.
 
