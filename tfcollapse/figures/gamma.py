@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -63,10 +65,10 @@ def _free(axes: Axes, rows: Rows, measure: str, depth: int, colour: str) -> None
     out = not_trained(rows)
     for mode, marker in (("learned", "*"), ("optimal", "P")):
         chosen = [row for row in rows if row["gamma_mode"] == mode and row["gamma"]]
-        look = {"color": colour, "markersize": 10, "linestyle": "none", "marker": marker, "zorder": 3}
+        look: dict[str, Any] = {"color": colour, "markersize": 10, "linestyle": "none", "marker": marker, "zorder": 3}
         for hollow in (False, True):
             points = [(row["gamma"], row[measure]) for row in chosen if (row in out) == hollow]
             if points:
-                edge = {"markerfacecolor": "white"} if hollow else {"markeredgecolor": "white"}
+                edge: dict[str, Any] = {"markerfacecolor": "white"} if hollow else {"markeredgecolor": "white"}
                 label = "_" if hollow else f"depth {depth}, gamma {names[mode]}"
                 axes.plot(*zip(*points, strict=True), label=label, **look, **edge)
