@@ -1,4 +1,5 @@
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -10,13 +11,13 @@ from scipy.stats import norm
 from tfcollapse.theory import basin, gradient_flow
 from tfcollapse.theory.basin import (
     barrier_bound,
-    certified_radius,
     completed,
     escape_radius,
     mountain_pass,
     partial_minimum,
     relative_energy,
 )
+from tfcollapse.theory.certified_radius import _log_excess, certified_radius
 from tfcollapse.theory.gradient_flow import COLLAPSED, PARTIAL, RECONSTRUCTED, basin_map
 from tfcollapse.theory.local_minimum import PAPER_DATA, SoftThresholdVAE, collapsed, energy, gradient, hessian
 
@@ -99,20 +100,22 @@ def test_no_point_within_the_certified_radius_is_lower_whatever_the_data(seed, s
         assert energy(other, data, alpha) >= base - 1e-10
 
 
-def inequality(radius: float, alpha: float, data: np.ndarray) -> float:
+SHARES = [(w, s) for w in (0.05, 0.3, 0.6, 0.8, 0.9, 1.0) for s in (-1.0, -0.5, 0.0, 0.5, 1.0)]
+
+
+def inequality(radius: float, alpha: float, data: np.ndarray, places=SHARES) -> float:
     """The least of log(2 gamma-bar (1 - eta) sigma^2 G / (d x^2 T^2)) over |W| and sigma, with G by quadrature."""
     centred = np.abs(data - data.mean(axis=0))
     gamma_bar, least = np.square(centred).mean(), math.inf
     eta = 2 * centred.mean() * radius**2 / gamma_bar
     eta *= 2 * norm.cdf(-(alpha - radius**2) / (radius * (1 + radius)))
-    for width in radius * np.array([0.05, 0.3, 0.6, 0.8, 0.9, 1.0]):
-        for sigma in 1 + radius * np.array([-1.0, -0.5, 0.0, 0.5, 1.0]):
-            h = alpha / (width * sigma)
-            scaled = quad(lambda t, h=h: t**2 * math.exp(-h * t - t * t / 2), 0, np.inf, epsabs=0)[0]
-            log_excess = math.log(scaled) + norm.logpdf(h)  # E[((eps - h)_+)^2]
-            log_passes = math.log(2) + norm.logcdf(-(alpha - width * radius) / (width * sigma))
-            gain = math.log(data.shape[1] * centred.max() ** 2) + 2 * log_passes
-            least = min(least, math.log(2 * gamma_bar * (1 - eta) * sigma**2) + log_excess - gain)
+    for width, sigma in radius * np.array(places) + [0, 1]:
+        h = alpha / (width * sigma)
+        scaled = quad(lambda t, h=h: t**2 * math.exp(-h * t - t * t / 2), 0, np.inf, epsabs=0)[0]
+        log_excess = math.log(scaled) + norm.logpdf(h)  # E[((eps - h)_+)^2]
+        log_passes = math.log(2) + norm.logcdf(-(alpha - width * radius) / (width * sigma))
+        gain = math.log(data.shape[1] * centred.max() ** 2) + 2 * log_passes
+        least = min(least, math.log(2 * gamma_bar * (1 - eta) * sigma**2) + log_excess - gain)
     return least
 
 
@@ -124,14 +127,30 @@ def test_the_certified_radius_is_where_its_inequality_ends(alpha):
         assert inequality(1.001 * radius, alpha, data) < 0
 
 
-@pytest.mark.parametrize("h", [0.01, 0.5, 3.0, 10.0, 29.9, 30.1, 300.0])
+@given(SEEDS, st.floats(0.005, 4))
+@settings(max_examples=20)
+def test_the_inequality_holds_between_the_ends_of_the_cells_too(seed, alpha):
+    random = np.random.default_rng(seed)
+    data = random.standard_normal((4, random.integers(1, 4))) * random.uniform(0.2, 3)
+    places = np.column_stack([random.uniform(0.02, 1, 20), random.uniform(-1, 1, 20)])
+    assert inequality(certified_radius(alpha, data), alpha, data, places) > 0
+
+
+def test_fewer_cells_prove_a_smaller_radius_never_a_larger(monkeypatch):
+    """Each cell is bounded by its worse end. A bound taken at the other end would gain with the width of the cells."""
+    proved = []
+    for cells in (4, 40, 400):
+        monkeypatch.setattr(sys.modules["tfcollapse.theory.certified_radius"], "_CELLS", cells)
+        proved.append([certified_radius(alpha) for alpha in (0.02, 0.3, 2.0)])
+    assert (np.diff(proved, axis=0) > 0).all()
+    assert np.min(proved) > 0
+
+
+@pytest.mark.parametrize("h", [0.01, 0.5, 3.0, 10.0, 14.99, 15.01, 300.0])
 def test_the_excess_over_a_threshold_is_bounded_closely_from_below(h):
     scaled = quad(lambda t: t**2 * math.exp(-h * t - t * t / 2), 0, 60 / max(h, 1), epsabs=0)[0]
     exact = math.log(scaled) + norm.logpdf(h)
-    found = float(basin._log_excess(np.array(h)))
-    assert found <= exact + 1e-8
-    # The series leaves out 45 / h^4: at h = 30 a share of 6e-5.
-    assert found >= exact - (1e-8 if h < 30 else 46 / h**4 + 1e-8)
+    assert exact - 2e-8 < float(_log_excess(np.array(h))) < exact + 1e-10
 
 
 SKEWED = np.array([[0.4, 2.0], [-1.0, -0.5], [0.3, 0.1]])

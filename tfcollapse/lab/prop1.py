@@ -8,6 +8,7 @@ import numpy as np
 
 from tfcollapse.lab.section import Section
 from tfcollapse.theory import basin, gradient_flow, local_minimum
+from tfcollapse.theory.certified_radius import certified_radius
 from tfcollapse.theory.checks import Check, at_least, at_most, equal, true
 from tfcollapse.theory.local_minimum import PAPER_DATA
 
@@ -112,7 +113,7 @@ def _jointly(seed: int, curves: dict[str, Any]) -> list[Check]:
 
     One radius is proved to hold no lower energy. A search finds lower energy at another, larger one.
     """
-    proved = [basin.certified_radius(alpha) for alpha in _ALPHAS]
+    proved = [certified_radius(alpha) for alpha in _ALPHAS]
     escape = [basin.escape_radius(alpha) for alpha in _ALPHAS]
     curves["radius"] = {"alpha": list(_ALPHAS), "proved": proved, "found": escape}
     random, worst, least = np.random.default_rng(seed), np.inf, np.inf
@@ -120,7 +121,7 @@ def _jointly(seed: int, curves: dict[str, Any]) -> list[Check]:
         n, d = random.integers(2, 7), random.integers(2, 5)
         data = random.standard_normal((n, d)) * random.uniform(0.2, 3.0, d)
         alpha = float(random.uniform(0.05, 2.0))
-        radius = basin.certified_radius(alpha, data)
+        radius = certified_radius(alpha, data)
         least = min(least, radius)
         for _ in range(20):
             inside = radius * random.uniform(-1, 1, d + 2 * n)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.optimize
-from scipy.special import erfcx, log_ndtr
 
 from tfcollapse.errors import ConfigError
 from tfcollapse.theory import arguments
@@ -23,7 +22,6 @@ from tfcollapse.theory.local_minimum import PAPER_DATA, SoftThresholdVAE, collap
 FOLD = 1.16
 """The largest alpha at which the symmetric slice has a pass out of (7)."""
 
-_GRID, _SIGMAS = 300, 21
 _LOWER = -1e-10
 """An energy counts as lower than that of (7) where F is below this value, two orders of magnitude above round-off."""
 
@@ -67,67 +65,12 @@ def relative_energy(
     return value, np.concatenate([slope.weights.ravel(), slope.mean.ravel(), (slope.sigma * vae.sigma).ravel()])
 
 
-def certified_radius(alpha: float, data: np.ndarray = PAPER_DATA) -> float:
-    """Return a radius r within which (7) is PROVABLY lowest, jointly in all parameters.
-
-    This is the step that Appendix B leaves out. No point with |W_j| <= r, |mu_i| <= r and |sigma_ik - 1| <= r has a
-    lower energy than (7) on `data`, whatever b and gamma.
-
-    A unit that sends a mean gains at most 2 |x| |W| |mu| T with T = P(|u| > alpha). It costs mu^2 / d, and the noise
-    that it lets through: Var pi(u) >= 2 W^2 sigma^2 G with G = E[((eps - h)_+)^2] and h = alpha / (|W| sigma). As
-    quadratics in mu, these leave no gain where d x^2 T^2 <= 2 gamma-bar (1 - eta) sigma^2 G. T^2 falls like exp(-h^2)
-    and G like exp(-h^2 / 2), so such a radius exists for every alpha > 0 and for any data set. The condition is checked
-    on a grid over |W| and sigma.
-
-    Args:
-      alpha: the threshold, >= 0.
-      data: [n, d].
-
-    Returns:
-      r; 0 where alpha is 0.
-
-    Raises:
-      ConfigError: alpha < 0, or unusable data.
-    """
-    data = arguments.points("data", data)
-    if arguments.non_negative("alpha", alpha) == 0:
-        return 0.0
-    centred = np.abs(data - data.mean(axis=0))
-    low, high = 0.0, 0.999
-    for _ in range(40):
-        middle = (low + high) / 2
-        low, high = (middle, high) if _certifies(middle, alpha, centred) else (low, middle)
-    return low
-
-
-def _certifies(radius: float, alpha: float, centred: np.ndarray) -> bool:
-    gamma_bar, d = np.square(centred).mean(), centred.shape[1]
-    width = radius * np.geomspace(1e-3, 1.0, _GRID)[:, None]
-    sigma = np.linspace(1 - radius, 1 + radius, _SIGMAS)
-    scale = width * sigma
-    log_passes = np.log(2) + log_ndtr(-(alpha - width * radius) / scale)
-    eta = 2 * centred.mean() / gamma_bar * radius**2 * np.exp(log_passes.max())
-    if eta >= 1:
-        return False
-    gain = np.log(d * centred.max() ** 2) + 2 * log_passes
-    cost = np.log(2 * gamma_bar * (1 - eta)) + 2 * np.log(sigma) + _log_excess(alpha / scale)
-    return bool((gain <= cost).all())
-
-
-def _log_excess(h: np.ndarray) -> np.ndarray:
-    """Return a close lower bound on log E[((eps - h)_+)^2] = log((1 + h^2) Q(h) - h phi(h)) for h > 0."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        exact = np.log((1 + h**2) * 0.5 * erfcx(h / np.sqrt(2)) - h / np.sqrt(2 * np.pi))
-    series = np.log(2 / np.sqrt(2 * np.pi)) - 3 * np.log(h) + np.log1p(-np.minimum(6 / h**2, 0.9))
-    return np.where(h < 30, exact, series) - h**2 / 2
-
-
 def escape_radius(alpha: float, data: np.ndarray = PAPER_DATA, starts: int = 4, seed: int = 0) -> float:
     """Return the smallest radius r within which a search finds an energy below that of (7).
 
     The search is over |W_j|, |mu_i|, |sigma_i - 1| <= r, for one latent. Descents start at random points and at corners
-    of this box, and r is bisected. The result is an upper bound on the radius of the basin, as `certified_radius` is a
-    lower bound.
+    of this box, and r is bisected. The result is an upper bound on the radius of the basin; `certified_radius`
+    is a lower bound.
 
     Args:
       alpha: the threshold, >= 0.
