@@ -167,8 +167,9 @@ def test_runs_that_differ_in_epsilon_alone_are_judged_drawn_and_listed_apart(tmp
     study = load_study("fig1_left")
     assert {apart: len(part) for apart, part in study.parts(rows).items()} == {"epsilon 1e-08": 6, "epsilon 1e-16": 6}
     page = markdown(report.page("fig1_left", study, rows))
-    assert "| epsilon 1e-08: the AE's error first falls with depth, then rises | **supported** |" in page
-    assert "| epsilon 1e-16: the AE's error first falls with depth, then rises | **contradicted** |" in page
+    judged = "the AE's error first falls with depth, then rises | **too close to call** at 250,000 steps | by depth"
+    assert f"| epsilon 1e-08: {judged} 1: 0.01000, 2: 0.00900, 10: 0.02000" in page
+    assert f"| epsilon 1e-16: {judged} 1: 0.01000, 2: 0.00800, 10: 0.00700" in page
     assert "| AE | 10 | 1e-16 | 1 | 0.007 |" in page
     write_table(tmp_path / "fig1_left.csv", rows)
     assert main(["figure", "fig1_left", "--out", str(tmp_path)]) == 0

@@ -9,8 +9,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from processes import ROOT, python
 
 from tfcollapse import figures
-from tfcollapse.claims import depth_claims
-from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED
 from tfcollapse.cli import arguments
 from tfcollapse.cli import main as cli
 from tfcollapse.figures import style
@@ -53,43 +51,6 @@ PAPER = {
     "VAE": {1: 0.014, 2: 0.012, 4: 0.015},
     "VAE + KL warm-up": {1: 0.012, 2: 0.010, 4: 0.012},
 }
-
-
-def _verdicts(table):
-    return [claim.verdict for claim in depth_claims(table)]
-
-
-def test_claims_follow_the_table():
-    assert _verdicts(rows(PAPER)) == [SUPPORTED] * 7
-    falling = PAPER | {"AE": {1: 0.010, 2: 0.008, 4: 0.007}}
-    assert _verdicts(rows(falling))[:2] == [CONTRADICTED, CONTRADICTED]
-    rising = PAPER | {"AE": {1: 0.007, 2: 0.008, 4: 0.009}}
-    assert _verdicts(rows(rising))[0] == CONTRADICTED
-    below = PAPER | {"VAE": {1: 0.0099, 2: 0.012, 4: 0.015}}
-    assert _verdicts(rows(below))[2:5] == [CONTRADICTED, CONTRADICTED, CONTRADICTED]
-    beyond = PAPER | {"VAE + KL warm-up": {1: 0.012, 2: 0.0121, 4: 0.012}}
-    assert _verdicts(rows(beyond))[2:5] == [SUPPORTED, CONTRADICTED, SUPPORTED]
-    bumpy = PAPER | {"AE": {1: 0.010, 2: 0.008, 4: 0.009, 6: 0.0085}}
-    assert _verdicts(rows(bumpy))[0] == PARTLY
-    gap = PAPER | {"VAE": {1: 0.014, 2: None, 4: 0.015}}
-    assert _verdicts(rows(gap))[2] == PARTLY
-    table = rows(PAPER)
-    for row in table:
-        row["sigma_above_0.9"] = {1: 0.1, 2: 0.3, 4: 0.2}[row["depth"]]
-    assert depth_claims(table)[6].verdict == PARTLY
-
-
-def test_claims_without_their_runs_are_not_tested():
-    assert _verdicts(rows({"AE": {1: None, 2: None, 4: None}})) == [NOT_TESTED] * 7
-    optimal = depth_claims(rows(PAPER, gamma_mode="optimal"))[5]
-    assert (optimal.verdict, optimal.evidence) == (NOT_TESTED, "gamma was set by eq. (10) itself")
-
-
-def test_equation_10_is_contradicted_by_a_gamma_that_lags():
-    table = rows(PAPER)
-    table[-1]["gamma"] *= 1.2
-    assert depth_claims(table)[5].verdict == CONTRADICTED
-    assert "+20.00%" in depth_claims(table)[5].evidence
 
 
 def test_a_missing_cell_is_missing_and_the_line_breaks():

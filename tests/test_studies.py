@@ -7,7 +7,7 @@ from examples import table_row
 from real_data import real_data
 
 from tfcollapse.claims import depth_claims, gamma_claims, initialisation_claims, residual_claims, sigma_claims
-from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED
+from tfcollapse.claims.claim import MEASURED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, TOO_CLOSE
 from tfcollapse.cli import main as cli
 from tfcollapse.figures import depth_figure, gamma_figure, initialisation_figure, residual_figure, sigma_figure
 from tfcollapse.figures.residual import relative_errors
@@ -64,17 +64,23 @@ def test_a_cell_that_lacks_a_dataset_is_missing_and_not_a_mean_over_fewer():
     assert math.isnan(drawn["b = 2"].get_ydata()[1])
     no_base = {**TWO, "svhn": TWO["svhn"] | {(1, 2): None}}
     assert {name for cell in relative_errors(residual_rows(no_base)).values() for name in cell} == {"cifar10"}
-    assert [claim.verdict for claim in residual_claims(residual_rows(no_base))] == [NOT_TESTED] * 3
+    assert [claim.verdict for claim in residual_claims(residual_rows(no_base))] == [NOT_RUN] * 3
 
 
 def test_residual_claims_follow_the_table():
-    assert [claim.verdict for claim in residual_claims(residual_rows(TWO))] == [SUPPORTED] * 3
-    falling = {"svhn": {(1, 2): 0.04, (1, 3): 0.03, (2, 2): 0.02, (2, 3): 0.01}}
-    assert [claim.verdict for claim in residual_claims(residual_rows(falling))] == [CONTRADICTED] * 3
-    mixed = {"svhn": {(1, 2): 0.04, (1, 3): 0.05, (2, 2): 0.03, (2, 3): 0.02}}
-    claims = residual_claims(residual_rows(mixed))
-    # (1, 3) is above the shallowest, and yet the deepest, (2, 3), is not.
-    assert [claim.verdict for claim in claims] == [PARTLY, CONTRADICTED, CONTRADICTED]
+    def verdicts(factors):
+        """Of four data sets whose cells are these multiples of the first, up to 3%."""
+        table = {
+            f"data{i}": {cell: 0.01 * (i + 1) * factor * (1 + 0.01 * i) for cell, factor in factors.items()}
+            for i in range(4)
+        }
+        table["data0"][1, 2] *= 1.02
+        return [claim.verdict for claim in residual_claims(residual_rows(table))]
+
+    assert verdicts({(1, 2): 1.0, (1, 3): 1.2, (2, 2): 1.3, (2, 3): 1.5}) == [REPRODUCED] * 3
+    assert verdicts({(1, 2): 1.0, (1, 3): 0.8, (2, 2): 0.7, (2, 3): 0.5}) == [NOT_REPRODUCED] * 3
+    # Three convolutions are worse in one block, and better in two.
+    assert verdicts({(1, 2): 1.0, (1, 3): 1.2, (2, 2): 0.8, (2, 3): 0.6}) == [TOO_CLOSE, NOT_REPRODUCED, NOT_REPRODUCED]
 
 
 def test_the_caption_says_what_was_narrowed():
@@ -126,11 +132,14 @@ def test_each_panel_shows_its_histogram_share_and_units():
 
 
 def test_sigma_claims_follow_the_table():
-    assert [claim.verdict for claim in sigma_claims(sigma_rows({2: 0.1, 4: 0.5, 5: 0.9}))][:2] == [SUPPORTED] * 2
-    assert [claim.verdict for claim in sigma_claims(sigma_rows({2: 0.9, 4: 0.5, 5: 0.1}))][1] == CONTRADICTED
-    shrinking = [row | {"train_error": 0.1 / row["depth"]} for row in sigma_rows({2: 0.1, 5: 0.2})]
-    assert sigma_claims(shrinking)[0].verdict == CONTRADICTED
-    assert [claim.verdict for claim in sigma_claims(sigma_rows({2: 0.1}))] == [NOT_TESTED] * 3
+    def verdicts(shares, seeds=2):
+        rows = [{**row, "seed": seed} for row in sigma_rows(shares) for seed in range(seeds)]
+        return [claim.verdict for claim in sigma_claims(rows)]
+
+    assert verdicts({2: 0.1, 4: 0.5, 5: 0.9}) == [REPRODUCED, REPRODUCED, NOT_RUN]
+    assert verdicts({2: 0.9, 4: 0.5, 5: 0.1})[1] == NOT_REPRODUCED
+    assert verdicts({2: 0.1, 4: 0.5, 5: 0.9}, seeds=1) == [TOO_CLOSE, TOO_CLOSE, NOT_RUN]  # one order of six
+    assert verdicts({2: 0.1}) == [NOT_RUN] * 3
 
 
 def gamma_rows(units, affine, mode="fixed"):
@@ -157,21 +166,22 @@ AFFINE = {0.1: 60, 1.0: 20, 10.0: 2}
 
 def test_gamma_claims_follow_the_table():
     rows = gamma_rows({2: {0.1: 60, 1.0: 18, 10.0: 0}, 4: {0.1: 30, 1.0: 4, 10.0: 0}}, AFFINE)
-    assert [claim.verdict for claim in gamma_claims(rows)] == [SUPPORTED, SUPPORTED, SUPPORTED, PARTLY, NOT_TESTED]
-    rising = gamma_rows({2: {0.1: 10, 1.0: 18, 10.0: 30}}, AFFINE)
+    assert [claim.verdict for claim in gamma_claims(rows)] == [*[REPRODUCED] * 3, NOT_REPRODUCED, NOT_RUN]
+    rising = gamma_rows({2: {0.1: 10, 1.0: 18, 10.0: 30}, 4: {0.1: 9, 1.0: 17, 10.0: 30}}, AFFINE)
     verdicts = [claim.verdict for claim in gamma_claims(rising)]
-    assert verdicts == [CONTRADICTED, SUPPORTED, NOT_TESTED, CONTRADICTED, NOT_TESTED]
+    assert verdicts == [NOT_REPRODUCED, REPRODUCED, NOT_RUN, NOT_REPRODUCED, NOT_RUN]
 
 
 def test_units_that_stay_all_active_are_no_support_for_pruning():
-    flat = gamma_claims(gamma_rows({2: {0.1: 64, 1.0: 64, 10.0: 64}}, AFFINE))
-    assert flat[0].verdict == CONTRADICTED
-    assert flat[-1].evidence == "no run that learns gamma finished"
+    flat = gamma_claims(gamma_rows(dict.fromkeys((2, 4), {0.1: 64, 1.0: 64, 10.0: 64}), AFFINE))
+    assert flat[0].verdict == TOO_CLOSE
+    assert flat[-1].evidence == "no run learns gamma"
 
 
 def test_vaes_of_a_fixed_gamma_are_judged_and_drawn_as_vaes():
-    fixed = [row | {"objective": "VAE (gamma 0.01)", "gamma_mode": "fixed"} for row in sigma_rows({2: 0.1, 4: 0.5})]
-    assert [claim.verdict for claim in sigma_claims(fixed)] == [SUPPORTED, SUPPORTED, NOT_TESTED]
+    free = sigma_rows({2: 0.1, 4: 0.5})
+    fixed = [row | {"objective": "VAE (gamma 0.01)", "gamma_mode": "fixed"} for row in free]
+    assert sigma_claims(fixed)[:2] == sigma_claims(free)[:2]
     (drawn,) = depth_figure(fixed).axes[0].containers
     assert drawn.lines[0].get_marker() == STYLES["VAE"]["marker"]
 
@@ -221,10 +231,11 @@ def initialisation_rows(errors):
 STARTS = {"glorot_uniform": {1: 0.009, 2: 0.008, 4: 0.02}, "he_normal": {1: 0.009, 2: 0.008, 4: 0.007}}
 
 
-def test_initialisation_claims_judge_each_start_by_itself():
+def test_initialisation_claims_judge_the_shape_from_each_start_and_why_deep_aes_are_bad():
     claims = initialisation_claims(initialisation_rows(STARTS))
-    assert [claim.verdict for claim in claims] == [SUPPORTED, SUPPORTED, CONTRADICTED, CONTRADICTED, NOT_TESTED]
+    assert [claim.verdict for claim in claims] == [TOO_CLOSE, TOO_CLOSE, NOT_REPRODUCED, MEASURED]
     assert "glorot_uniform" in claims[0].text
+    assert "a He start: -32.0%, so the cause is the start" in claims[2].evidence
     assert f"4: {2.0**-9:.2g}" in claims[-1].evidence
 
 

@@ -4,7 +4,7 @@ import pytest
 from examples import table_row
 
 from tfcollapse.claims import depth_claims, gamma_claims, initialisation_claims, residual_claims, sigma_claims
-from tfcollapse.claims.judging import CONTRADICTED, NOT_TESTED, PARTLY, SUPPORTED
+from tfcollapse.claims.claim import MEASURED, NOT_REPRODUCED, NOT_RUN, NOT_TRAINED, REPRODUCED
 from tfcollapse.figures import depth_figure
 from tfcollapse.records.trained import TRAINED, not_trained, trained
 from tfcollapse.reports import study_page as report
@@ -48,57 +48,56 @@ def test_a_rise_made_of_untrained_networks_is_no_rise():
     # What results/fig1_middle.csv once had: a fall, then networks that had not begun.
     claims = depth_claims(table((0.043, 0.038, 0.040, 0.0797, 0.0824), (0.044, 0.039, 0.045, 0.0785, 0.0729)))
     said = verdicts(claims)
-    assert said["the AE's error first falls with depth, then rises"] == NOT_TESTED
-    assert said["deeper VAEs have more sigma_z near 1 (the paper shows it on CelebA, Figure 2)"] == NOT_TESTED
-    assert said["the VAE's error is above the AE's at every depth"] == PARTLY
-    assert said["eq. (8): each AE's error is at most that of its VAE"] == PARTLY
-    assert "not trained at depth 4, 5" in claims[0].evidence
-    assert all("left out as not trained: AE depth 4, 5; VAE depth 4, 5" in claim.evidence for claim in claims)
+    assert said["the AE's error first falls with depth, then rises"] == NOT_TRAINED
+    assert said["deeper VAEs have more sigma_z near 1 (the paper shows it on CelebA, Figure 2)"] == NOT_TRAINED
+    assert said["the VAE's error is above the AE's at every depth"] == NOT_TRAINED
+    assert said["eq. (8): each AE's error is at most that of its VAE"] == NOT_TRAINED
+    assert "not trained: AE depth 4, 5; 3 of 5 runs are there" in claims[0].evidence
+    assert all("not trained: " in claim.evidence for claim in claims)
 
 
 def test_an_untrained_pair_neither_breaks_nor_supports_equation_8():
     (claim,) = [c for c in depth_claims(table((0.01, 0.08), (0.02, 0.05))) if "eq. (8)" in c.text]
-    assert (claim.verdict, claim.evidence.split(";")[0]) == (PARTLY, "1 of 1 pairs hold")
+    assert (claim.verdict, claim.evidence.split(";")[0]) == (NOT_TRAINED, "so far 1 of 1 pairs hold")
     (claim,) = [c for c in depth_claims(table((0.08, 0.09), (0.07, 0.08))) if "eq. (8)" in c.text]
-    assert claim.verdict == NOT_TESTED
+    assert claim.verdict == NOT_TRAINED
+    (claim,) = [c for c in depth_claims(table((0.02, 0.08), (0.01, 0.05))) if "eq. (8)" in c.text]
+    assert claim.verdict == NOT_REPRODUCED  # by the pair that was trained
 
 
 def test_sigma_near_1_before_training_is_the_start_and_no_finding():
     start = {"sigma_above_0.9": 1.0, "active_units": 0}
     rows = [row("VAE", 2, 0.03), row("VAE", 4, 1.03 * MEAN, **start), row("VAE", 5, 1.19 * MEAN, **start)]
-    assert [claim.verdict for claim in sigma_claims(rows)] == [NOT_TESTED] * 3
-    gone_on = [row("VAE", t, 0.03 + 0.001 * t, **{"sigma_above_0.9": 0.1 * t}) for t in (2, 4, 5)]
-    assert [claim.verdict for claim in sigma_claims(gone_on)][:2] == [SUPPORTED] * 2
+    assert [claim.verdict for claim in sigma_claims(rows)] == [NOT_TRAINED, NOT_TRAINED, NOT_RUN]
+    gone_on = [
+        row("VAE", t, 0.03 + 0.001 * t, seed=s, **{"sigma_above_0.9": 0.1 * t}) for t in (2, 4, 5) for s in (0, 1)
+    ]
+    assert [claim.verdict for claim in sigma_claims(gone_on)][:2] == [REPRODUCED] * 2
 
 
 def test_a_deep_network_that_was_not_trained_is_not_called_stuck():
     rows = [row("AE", d, e, architecture="dense", base_channels=None) for d, e in ((1, 0.009), (2, 0.008), (10, MEAN))]
     said = verdicts(initialisation_claims(rows))
-    assert set(said.values()) == {NOT_TESTED}
+    assert set(said.values()) == {NOT_TRAINED, MEASURED}
 
 
 def test_a_cell_with_one_untrained_seed_is_no_mean_over_the_others():
-    rows = [row("AE", d, e, seed=s) for d, e in ((1, 0.03), (2, 0.02), (3, 0.04)) for s in (0, 1)]
-    assert depth_claims(rows)[0].verdict == SUPPORTED
+    rows = [row("AE", d, e, seed=s) for d, e in ((1, 0.03), (2, 0.02), (3, 0.04)) for s in (0, 1, 2)]
+    assert depth_claims(rows)[0].verdict == REPRODUCED
     rows[-1] |= {"train_error": MEAN}
-    assert depth_claims(rows)[0].verdict == NOT_TESTED
+    assert depth_claims(rows)[0].verdict == NOT_TRAINED
 
 
-def test_residual_series_end_where_their_deepest_cell_was_trained():
-    def cells(errors):
-        return [
+def test_residual_claims_wait_for_cells_that_were_not_trained():
+    cells = {(1, 2): 0.04, (1, 3): 0.03, (2, 2): 0.03, (2, 3): 0.11}
+    claims = residual_claims(
+        [
             row("AE", b, e, block_depth=c, architecture="residual", dataset="svhn 1.0.0", mean_predictor_error=0.1)
-            for (b, c), e in errors.items()
+            for (b, c), e in cells.items()
         ]
-
-    falling = {(1, 2): 0.04, (1, 3): 0.03, (2, 2): 0.03, (2, 3): 0.02}
-    assert [claim.verdict for claim in residual_claims(cells(falling))] == [CONTRADICTED] * 3
-    claims = residual_claims(cells(falling | {(2, 3): 0.11}))
-    # c = 3 of b = 2, and b = 2 of c = 3, are the deepest of their series, and could rise; the other two fall.
-    assert [claim.verdict for claim in claims] == [NOT_TESTED] * 3
-    risen = residual_claims(cells({(1, 2): 0.03, (1, 3): 0.04, (2, 2): 0.04, (2, 3): 0.11}))
-    assert [claim.verdict for claim in risen] == [PARTLY, PARTLY, NOT_TESTED]
-    assert "left out as not trained: AE on svhn, (b, c) (2, 3)" in claims[0].evidence
+    )
+    assert [claim.verdict for claim in claims] == [NOT_TRAINED] * 3
+    assert "not trained: AE on svhn, (b, c) (2, 3)" in claims[0].evidence
 
 
 def gammas(errors):
@@ -111,28 +110,30 @@ def gammas(errors):
 def test_a_mean_predictor_that_gamma_alone_has_made_is_a_collapse():
     pruned = gammas({0.1: (0.02, 40), 1.0: (0.03, 10), 30.0: (1.002 * MEAN, 0)})
     assert not_trained(pruned) == []
-    assert gamma_claims(pruned)[2].verdict == SUPPORTED  # Proposition 2
+    assert gamma_claims(pruned)[2].verdict == REPRODUCED  # Proposition 2
     never = gammas({0.1: (1.001 * MEAN, 0), 30.0: (1.002 * MEAN, 0)})
     assert len(not_trained(never)) == 2
-    assert {claim.verdict for claim in gamma_claims(never)} == {NOT_TESTED}
+    assert {claim.verdict for claim in gamma_claims(never)} == {NOT_TRAINED, NOT_RUN}
     lost = gammas({0.1: (0.02, 40), 30.0: (1.2 * MEAN, 0)})  # it has not even found the mean
     assert [each["gamma_start"] for each in not_trained(lost)] == [30.0]
     stuck = gammas({0.1: (0.02, 40), 0.3: (1.002 * MEAN, 0), 1.0: (0.03, 20), 30.0: (0.05, 3)})
     assert [each["gamma_start"] for each in not_trained(stuck)] == [0.3]  # a larger gamma keeps units
-    assert gamma_claims(stuck)[2].verdict == NOT_TESTED
+    assert gamma_claims(stuck)[2].verdict == NOT_TRAINED
     other = [row | {"beta": 50.0 if row["gamma_start"] > 1 else 1.0} for row in pruned]
     assert [each["gamma_start"] for each in not_trained(other)] == [30.0]  # beta may have done it
     reversed_ = gammas({0.1: (1.002 * MEAN, 0), 30.0: (0.02, 40)})  # a smaller gamma prunes less, not more
     assert [each["gamma_start"] for each in not_trained(reversed_)] == [0.1]
 
 
-def test_gamma_claims_on_a_part_of_the_grid_are_supported_in_part():
+def test_gamma_claims_on_a_part_of_the_grid_wait_for_the_rest():
     rows = gammas({0.1: (0.02, 40), 1.0: (0.03, 10), 30.0: (1.002 * MEAN, 0)})
-    assert [claim.verdict for claim in gamma_claims(rows)][:4] == [SUPPORTED] * 4
+    rows += [row | {"depth": 3} for row in rows]
+    assert [claim.verdict for claim in gamma_claims(rows)][:4] == [REPRODUCED] * 4
     absent = rows[0] | {"run_id": "absent", "depth": 4, "status": "unfinished"}
     absent |= dict.fromkeys(("train_error", "active_units", "affine_active_units", "gamma"))
-    assert [claim.verdict for claim in gamma_claims([*rows, absent])][:4] == [PARTLY] * 4
-    assert "1 of 4 runs have no number" in gamma_claims([*rows, absent])[0].evidence
+    claims = gamma_claims([*rows, absent])
+    assert [claim.verdict for claim in claims][:4] == [NOT_RUN] * 4
+    assert "not run: VAE depth 4; 6 of 7 runs are there" in claims[0].evidence
 
 
 def test_what_is_decided_over_a_whole_table_holds_in_its_parts():
@@ -177,4 +178,5 @@ def test_a_shape_needs_every_depth_of_the_table(depth):
     rows = table((0.043, 0.038, 0.05), ())
     rows[depth - 1] |= {"status": "unfinished", "train_error": None}
     claim = depth_claims(rows)[0]
-    assert (claim.verdict, claim.evidence.split(";")[0]) == (NOT_TESTED, f"not finished at depth {depth}")
+    assert claim.verdict == NOT_RUN
+    assert f"; not run: AE depth {depth}; 2 of 3 runs are there" in claim.evidence

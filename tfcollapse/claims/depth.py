@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from typing import Any
 
-from tfcollapse.claims.claim import Claim
-from tfcollapse.claims.judging import (
-    CONTRADICTED,
-    NOT_TESTED,
-    PARTLY,
-    SUPPORTED,
-    above_pca,
-    as_far_as_there,
-    collapse_with_depth,
-    equation_10,
-    errors,
-    falls_then_rises,
-    of_trained,
-    rising,
-)
+from tfcollapse.claims.capacity import stuck
+from tfcollapse.claims.claim import NOT_RUN, Claim, verdict_of
+from tfcollapse.claims.comparison import compare
+from tfcollapse.claims.completeness import as_far_as_there, of_family, of_trained
+from tfcollapse.claims.judging import collapse_with_depth, equation_10, falls_then_rises, judge_order
 from tfcollapse.config.architectures import ARCHITECTURES
 from tfcollapse.records import gaps
 from tfcollapse.records.statistics import Rows
@@ -29,24 +19,21 @@ from tfcollapse.theory.bootstrap import bootstrap
 def depth_claims(rows: Rows) -> list[Claim]:
     """Judge section 6 on Figure 1, eq. (8) and eq. (10).
 
-    The errors are squared errors per pixel on the training set. Errors by depth are means over seeds; eq. (8) is judged
-    for each pair of AE and VAE. The comparison with PCA is a check of ours. It is made for fully connected networks
-    only.
+    The errors are squared errors per pixel on the training set. The comparison with PCA is a check of ours. It is made
+    for fully connected networks only.
 
     Args:
       rows: the rows of a sweep over depths, at least one.
     """
-    ae, vae, warm = (errors(rows, name) for name in ("AE", "VAE", "VAE + KL warm-up"))
-    depths = sorted({row["depth"] for row in rows})
+    ae, vae, warm = (of_family(rows, name) for name in ("AE", "VAE", "VAE + KL warm-up"))
     linear = all(ARCHITECTURES[row["architecture"]].fully_connected for row in rows)  # they can represent PCA
     return [
         falls_then_rises(rows),
-        *([above_pca(rows)] if linear else []),
-        _ordered("the VAE's error is above the AE's at every depth", [("AE", ae), ("VAE", vae)], depths),
-        _ordered(
+        *([stuck(rows)] if linear else []),
+        judge_order("the VAE's error is above the AE's at every depth", {"AE": ae, "VAE": vae}),
+        judge_order(
             "with KL warm-up the VAE's error is between the AE's and the plain VAE's",
-            [("AE", ae), ("warm-up", warm), ("VAE", vae)],
-            depths,
+            {"AE": ae, "warm-up": warm, "VAE": vae},
         ),
         _equation_8(rows),
         equation_10(rows),
@@ -54,44 +41,26 @@ def depth_claims(rows: Rows) -> list[Claim]:
     ]
 
 
-def _ordered(text: str, series: list[tuple[str, Mapping[int, float]]], wanted: Sequence[int]) -> Claim:
-    """Judge whether the error of each series is above that of the series before it, at every depth in `wanted`.
-
-    Args:
-      text: what the paper says.
-      series: names and errors by depth, in the order of rising error.
-      wanted: the depths of the table.
-    """
-    depths = [depth for depth in wanted if all(depth in errors for _, errors in series)]
-    if not depths:
-        return Claim(text, NOT_TESTED, "no depth has all of its runs, finished and trained")
-    errors_at = {
-        depth: f"depth {depth}: " + ", ".join(f"{name} {errors[depth]:.5f}" for name, errors in series)
-        for depth in depths
-    }
-    broken = [depth for depth in depths if not rising([errors[depth] for _, errors in series])]
-    if broken:
-        said = "; ".join(errors_at[depth] for depth in broken)
-        return Claim(text, CONTRADICTED, f"not at {len(broken)} of {len(depths)} depths ({said})")
-    evidence = f"at {len(depths)} of {len(wanted)} depths ({'; '.join(errors_at.values())})"
-    return Claim(text, SUPPORTED if len(depths) == len(wanted) else PARTLY, evidence)
-
-
 def _equation_8(rows: Rows) -> Claim:
     text = "eq. (8): each AE's error is at most that of its VAE"
     pairs = gaps.pairs(rows)
     if not pairs:
-        return Claim(text, NOT_TESTED, "no trained AE has a trained VAE beside it")
+        return as_far_as_there(Claim(text, NOT_RUN, "no AE has a VAE beside it"), rows)
+    cells: dict[tuple[str, int], list[tuple[Any, Any]]] = {}
+    for ae, vae in pairs:
+        cells.setdefault((vae["objective"], vae["depth"]), []).append((ae["train_error"], vae["train_error"]))
+    found = {cell: compare(*reversed(list(zip(*errors, strict=True)))) for cell, errors in cells.items()}
     broken = [
-        f"depth {vae['depth']} seed {vae['seed']} ({vae['objective']}): "
-        f"{ae['train_error']:.5f} > {vae['train_error']:.5f}"
-        for ae, vae in pairs
-        if ae["train_error"] > vae["train_error"]
+        f"{name} depth {depth}: {found[name, depth]} of the AE's"
+        for name, depth in found
+        if found[name, depth].sign < 1
     ]
-    smallest = min(vae["train_error"] / ae["train_error"] for ae, vae in pairs)
-    evidence = f"{len(pairs) - len(broken)} of {len(pairs)} pairs hold; smallest ratio VAE / AE {smallest:.3f}"
+    ratios = [gap.relative + 1 for gap in gaps.error_gaps(rows)]
+    evidence = (
+        f"{sum(ratio >= 1 for ratio in ratios)} of {len(pairs)} pairs hold; smallest ratio VAE / AE {min(ratios):.3f}"
+    )
     if len(pairs) > 1:
-        mean = bootstrap([gap.relative for gap in gaps.error_gaps(rows)])
-        evidence += f", mean {mean.value + 1:.3f} (95% {mean.low + 1:.3f} to {mean.high + 1:.3f} over these pairs)"
-    claim = Claim(text, CONTRADICTED if broken else SUPPORTED, "; ".join([evidence, *broken]))
+        mean = bootstrap(ratios)
+        evidence += f", mean {mean.value:.3f} (95% {mean.low:.3f} to {mean.high:.3f} over these pairs)"
+    claim = Claim(text, verdict_of(one.sign for one in found.values()), "; ".join([evidence, *broken]))
     return as_far_as_there(claim, rows)

@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from tfcollapse.claims.claim import Claim
-from tfcollapse.claims.judging import NOT_TESTED, above_pca, falls_then_rises, of_trained
-from tfcollapse.records.statistics import Rows
+from tfcollapse.claims.capacity import stuck
+from tfcollapse.claims.claim import MEASURED, Claim
+from tfcollapse.claims.completeness import of_trained
+from tfcollapse.claims.judging import falls_then_rises
+from tfcollapse.config.declaration import Training
+from tfcollapse.records.statistics import Row, Rows
 
 
 @of_trained
 def initialisation_claims(rows: Rows) -> list[Claim]:
-    """Judge for each start the shape of Figure 1 (left) and the comparison with PCA, then report the output's signal.
+    """Judge for each start the shape of Figure 1 (left), and whether deep AEs are stuck; report the output's signal.
 
     The signal is the standard deviation over images of the output of the untrained network.
 
     Args:
-      rows: the rows of AEs at several depths, from one or more initialisers, at least one.
+      rows: the rows of AEs at several depths, from one or more initialisers and with one or more values of Adam's
+        epsilon, at least one.
     """
-    claims = []
-    for start in dict.fromkeys(row["initializer"] for row in rows):
-        chosen = [row for row in rows if row["initializer"] == start]
-        claims.append(falls_then_rises(chosen, f"from the {start} start the AE's error"))
-        claims.append(above_pca(chosen, f"from the {start} start, deep AEs"))
-    return [*claims, _signal(rows)]
+    arms: dict[str, list[Row]] = {}
+    for row in rows:
+        epsilon = row.get("epsilon")
+        small = "" if epsilon in (None, Training().epsilon) else f" with epsilon {epsilon:g}"
+        arms.setdefault(f"from the {row['initializer']} start{small}", []).append(row)
+    shapes = [falls_then_rises(chosen, f"{arm} the AE's error") for arm, chosen in arms.items()]
+    return [*shapes, stuck(rows), _signal(rows)]
 
 
 def _signal(rows: Rows) -> Claim:
-    text = "the start: standard deviation over images of the untrained output (ours, a measurement and no claim)"
+    text = "the start: standard deviation over images of the untrained output (ours)"
     parts = []
     for start in dict.fromkeys(row["initializer"] for row in rows):
         signals = {
@@ -34,4 +39,4 @@ def _signal(rows: Rows) -> Claim:
             if row["initializer"] == start and row.get("decoder_signal")
         }
         parts.append(f"{start} by depth {', '.join(signals.values()) or 'none'}")
-    return Claim(text, NOT_TESTED, "; ".join(parts))
+    return Claim(text, MEASURED, "; ".join(parts))

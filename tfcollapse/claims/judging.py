@@ -1,104 +1,108 @@
-"""Judge what several studies have in common. Each judgement is computed from rows or errors alone."""
+"""Judge what several studies have in common: trends, orders of errors, and eq. (10)."""
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
-from tfcollapse.claims.claim import Claim
+import numpy as np
+
+from tfcollapse.claims.claim import NOT_REPRODUCED, NOT_RUN, REPRODUCED, Claim, verdict_of
+from tfcollapse.claims.comparison import NOISE, compare
+from tfcollapse.claims.completeness import as_far_as_there, listed, means, missing, of_family
+from tfcollapse.claims.trend import SIGNIFICANCE, Shape, Trend, rank_test
 from tfcollapse.records.gaps import gamma_gaps
-from tfcollapse.records.statistics import Mean, Rows, by, cells, family
-from tfcollapse.records.trained import marked, not_trained
-
-SUPPORTED, PARTLY, CONTRADICTED, NOT_TESTED = "supported", "partly supported", "contradicted", "not tested"
+from tfcollapse.records.labels import label
+from tfcollapse.records.statistics import Row, Rows, by, mean_and_sd
 
 
-def of_trained(claims: Callable[[Rows], list[Claim]]) -> Callable[[Rows], list[Claim]]:
-    """Return `claims` restricted to trained networks.
+def judge_trend(
+    text: str,
+    rows: Rows,
+    column: str,
+    measure: str,
+    shape: Shape,
+    *,
+    blocks: Sequence[str] = ("seed",),
+    evidence: str = "",
+) -> Claim:
+    """Judge whether a measure has a shape over an ordered column, by `rank_test`.
 
-    The numbers of networks that were not trained are withheld from `claims`, and the evidence of each claim names these
-    networks. A function that is already restricted is returned unchanged.
-
-    Args:
-      claims: a function from the rows of a whole table to judged claims.
-    """
-    if getattr(claims, "of_trained", False):
-        return claims
-
-    @functools.wraps(claims)
-    def judged(rows: Rows) -> list[Claim]:
-        rows = marked(rows)
-        out = not_trained(rows)
-        if not out:
-            return claims(rows)
-        judged_claims = claims([_without_numbers(row) if row in out else row for row in rows])
-        note = f"left out as not trained: {cells(out)}"
-        return [dataclasses.replace(claim, evidence=f"{claim.evidence}; {note}") for claim in judged_claims]
-
-    judged.of_trained = True  # type: ignore[attr-defined]
-    return judged
-
-
-def as_far_as_there(claim: Claim, rows: Rows) -> Claim:
-    """Return `claim`, weakened to "partly supported" where some of its rows have no error.
+    In one block, values that all lie within 1% are too close to call. Of a fall followed by a rise, both must be beyond
+    the noise as `compare` says, because the rank test can owe its significance to one of the two.
 
     Args:
-      claim: a claim that was judged on those of `rows` that have an error; only "supported" is weakened.
-      rows: all rows that the claim is about.
+      text: what the paper says.
+      rows: the rows that the claim is about. All of them must have an error.
+      column, measure: the names of the columns.
+      shape: what `measure` does as `column` grows.
+      blocks: the columns whose values set the blocks apart. A block that lacks a value of `column` is left out.
+      evidence: the values as text; by default their means over all blocks.
     """
-    without = [row for row in rows if row.get("train_error") is None]
-    if not without or claim.verdict != SUPPORTED:
-        return claim
-    evidence = f"{claim.evidence}; {len(without)} of {len(rows)} runs have no number"
-    return Claim(claim.text, PARTLY, evidence)
+    evidence = evidence or f"by {label(column)} {listed(means(rows, column, measure))}"
+    if not rows or missing(rows):
+        return as_far_as_there(Claim(text, NOT_RUN, evidence), rows)
+    places, values = _blocks(rows, column, measure, blocks)
+    least = 3 if shape == "falls, then rises" else 2
+    if len(places) < least or not len(values):
+        return Claim(text, NOT_RUN, f"{evidence}; there are fewer than {least} values of {label(column)} in one block")
+    trend = rank_test(values, shape)
+    flat = len(values) == 1 and np.ptp(values) < NOISE * np.abs(values).max()
+    signs = [0 if flat else trend.sign]
+    if shape == "falls, then rises":
+        turn = trend.turn
+        evidence += f"; lowest at {label(column)} {places[turn]:g}"
+        samples = values.T.tolist()
+        ends = {places[end]: compare(samples[end], samples[turn]) for end in (0, -1) if places[end] != places[turn]}
+        evidence += "".join(f"; {place:g} against it {comparison}" for place, comparison in ends.items())
+        signs += [comparison.sign for comparison in ends.values() if trend.sign == 1]
+    return Claim(text, verdict_of(signs), f"{evidence}; {_tested(trend, values)}")
 
 
-_NUMBERS = ("train_error", "test_error", "train_error_at_mean", "gamma", "active_units", "kl", "sigma_above_0.9")
+def _blocks(rows: Rows, column: str, measure: str, names: Sequence[str]) -> tuple[list[Any], np.ndarray]:
+    """Return the values of `column`, and the measure as [blocks, values]: means where a cell has several rows."""
+    places = sorted({row[column] for row in rows})
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row.get(name) for name in names), []).append(row)
+    table = [[mean_and_sd(values)[0] for values in by(group, column, measure).values()] for group in groups.values()]
+    whole = [line for line in table if len(line) == len(places) and not np.isnan(line).any()]
+    return places, np.array(whole, float).reshape(-1, len(places))
 
 
-def _without_numbers(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {**row, **dict.fromkeys(_NUMBERS), "status": "not trained"}
+def _tested(trend: Trend, values: np.ndarray) -> str:
+    count, places = values.shape
+    text = f"rank test p = {trend.p:.2g} over {count} block{'s' if count > 1 else ''} of {places}"
+    return text if trend.least <= SIGNIFICANCE else f"{text}, in which no order reaches {SIGNIFICANCE:.0%}"
 
 
-def means(rows: Rows, key: str, measure: str) -> dict[Any, Mean]:
-    """Return the mean over seeds of the column `measure` for each value of the column `key`, in ascending order.
+def judge_order(text: str, series: Mapping[str, Rows], column: str = "depth", measure: str = "train_error") -> Claim:
+    """Judge whether each series lies above the one before it, beyond the noise, at every value of a column.
 
-    A value is left out where it has no measure, or where one of its seeds was not trained. In the latter case the mean
-    of the other seeds would be a mean over a selection.
+    A value of the column counts where all of its runs are there.
+
+    Args:
+      text: what the paper says.
+      series: the rows of each series by its name, in the order of rising values.
+      column, measure: the names of the columns.
     """
-    chosen = {row[key] for row in rows if row["status"] == "not trained"}
-    return {value: Mean(values) for value, values in by(rows, key, measure).items() if values and value not in chosen}
-
-
-def missing(rows: Rows, key: str = "depth") -> str:
-    """Return which values of the column `key` have no mean error, and why, as text.
-
-    The text is empty where every value has a mean error.
-    """
-    why: dict[str, list[str]] = {}
-    numbers = means(rows, key, "train_error")
-    for value in sorted({row[key] for row in rows} - set(numbers)):
-        states = {row["status"] for row in rows if row[key] == value}
-        state = next((state for state in ("not trained", "failed") if state in states), "not finished")
-        why.setdefault(state, []).append(str(value))
-    return "; ".join(f"{reason} at {key} {', '.join(values)}" for reason, values in why.items())
-
-
-def of_family(rows: Rows, objective: str) -> Rows:
-    """Return the rows of one objective, whatever their gamma: AE, VAE or VAE + KL warm-up."""
-    return [row for row in rows if family(row) == objective]
-
-
-def errors(rows: Rows, objective: str) -> dict[int, Mean]:
-    """Return the training errors of one objective by depth: squared errors per pixel, means over seeds."""
-    return means(of_family(rows, objective), "depth", "train_error")
-
-
-def listed(errors: Mapping[int, float]) -> str:
-    """Return errors by depth as text."""
-    return ", ".join(f"{depth}: {error:.5f}" for depth, error in errors.items())
+    rows = [row for chosen in series.values() for row in chosen]
+    places = sorted({row[column] for row in rows})
+    signs, parts = [], []
+    for place in places:
+        there = {name: [row for row in chosen if row[column] == place] for name, chosen in series.items()}
+        if not all(there.values()) or any(row.get(measure) is None for chosen in there.values() for row in chosen):
+            continue
+        cells = {name: [row[measure] for row in chosen] for name, chosen in there.items()}
+        comparisons = [compare(above, below) for below, above in pairwise(cells.values())]
+        signs.append(min(comparison.sign for comparison in comparisons))
+        names = list(series)
+        said = [f"{names[0]} {np.mean(cells[names[0]]):.5f}"]
+        said += [f"{n} {np.mean(cells[n]):.5f}, {c}" for n, c in zip(names[1:], comparisons, strict=True)]
+        parts.append(f"{column} {place}: {'; '.join(said)}")
+    evidence = f"holds at {signs.count(1)} of {len(places)} values of {label(column)} ({' | '.join(parts) or 'none'})"
+    return as_far_as_there(Claim(text, verdict_of(signs), evidence), rows)
 
 
 def falls_then_rises(rows: Rows, whose: str = "the AE's error") -> Claim:
@@ -109,65 +113,23 @@ def falls_then_rises(rows: Rows, whose: str = "the AE's error") -> Claim:
       whose: the beginning of the claim's text.
     """
     text = f"{whose} first falls with depth, then rises"
-    error_by_depth, gaps = errors(rows, "AE"), missing(of_family(rows, "AE"))
-    if len(error_by_depth) < 3 and not gaps:
-        return Claim(text, NOT_TESTED, "fewer than three depths finished")
-    if gaps:
-        return Claim(text, NOT_TESTED, f"{gaps}; by depth {listed(error_by_depth) or 'none'}")
-    values = list(error_by_depth.values())
-    best = values.index(min(values))
-    monotone = rising(values[best:]) and rising(values[best::-1])
-    evidence = f"lowest at depth {list(error_by_depth)[best]}; by depth {listed(error_by_depth)}"
-    if best in (0, len(values) - 1):
-        return Claim(text, CONTRADICTED, evidence)
-    return Claim(text, SUPPORTED if monotone else PARTLY, evidence if monotone else f"{evidence}, not monotone")
-
-
-def above_pca(rows: Rows, whose: str = "deep AEs") -> Claim:
-    """Judge whether deep AEs are stuck and not short of capacity: whether the deepest AE's error is above PCA's.
-
-    The check is ours. It holds for fully connected networks only: each of them can represent a linear map, because two
-    ReLU units carry one signed coordinate.
-
-    Args:
-      rows: the rows of AEs and of other objectives, which are ignored.
-      whose: the beginning of the claim's text.
-    """
-    text = f"{whose} are stuck, not short of capacity (the check, PCA, is ours: every depth can represent it)"
-    ae = of_family(rows, "AE")
-    error_by_depth = errors(rows, "AE")
-    floors = [row["pca_error"] for row in rows if row.get("pca_error") is not None]
-    if not floors or not error_by_depth:
-        return Claim(text, NOT_TESTED, missing(ae) or "no AE finished")
-    above = [str(depth) for depth, error in error_by_depth.items() if error > floors[0]]
-    evidence = (
-        f"PCA {floors[0]:.5f}; AE above it at depth {', '.join(above) or 'none'}, by depth {listed(error_by_depth)}"
-    )
-    deepest = max(row["depth"] for row in ae)
-    if deepest not in error_by_depth:
-        return Claim(text, NOT_TESTED, f"{missing(ae)}; {evidence}")
-    return Claim(text, SUPPORTED if str(deepest) in above else CONTRADICTED, evidence)
-
-
-def rising(values: Sequence[float]) -> bool:
-    """Return whether `values` never fall."""
-    return all(a <= b for a, b in zip(values, values[1:], strict=False))
+    return judge_trend(text, of_family(rows, "AE"), "depth", "train_error", "falls, then rises")
 
 
 def equation_10(rows: Rows) -> Claim:
     """Judge eq. (10): whether every learned gamma equals its VAE's reconstruction error, within 5%."""
     text = "eq. (10): the learned gamma equals the VAE's reconstruction error"
-    vaes = [row for row in rows if row["objective"] != "AE"]
-    done = [row for row in vaes if row.get("gamma") is not None]
-    gaps = [gap.relative for gap in gamma_gaps(done)]
+    learned = [row for row in rows if row.get("gamma_mode") == "learned"]
+    gaps = [gap.relative for gap in gamma_gaps(learned)]
+    if not learned:
+        optimal = any(row.get("gamma_mode") == "optimal" for row in rows)
+        return Claim(text, NOT_RUN, "gamma was set by eq. (10) itself" if optimal else "no run learns gamma")
     if not gaps:
-        modes = {row["gamma_mode"] for row in done}
-        optimal = "gamma was set by eq. (10) itself" if modes == {"optimal"} else "no run that learns gamma finished"
-        return Claim(text, NOT_TESTED, optimal if done else "no VAE finished and was trained")
+        return as_far_as_there(Claim(text, NOT_RUN, ""), learned)
     worst = max(gaps, key=abs)
-    verdict = SUPPORTED if abs(worst) < 0.05 else CONTRADICTED
+    verdict = REPRODUCED if abs(worst) < 0.05 else NOT_REPRODUCED
     evidence = f"largest relative gap {worst:+.2%} over {len(gaps)} runs (5% taken as equal)"
-    return as_far_as_there(Claim(text, verdict, evidence), [row for row in vaes if row["gamma_mode"] == "learned"])
+    return as_far_as_there(Claim(text, verdict, evidence), learned)
 
 
 def collapse_with_depth(rows: Rows) -> Claim:
@@ -175,24 +137,6 @@ def collapse_with_depth(rows: Rows) -> Claim:
     text = "deeper VAEs have more sigma_z near 1 (the paper shows it on CelebA, Figure 2)"
     chosen = of_family(rows, "VAE")
     shares, units = (means(chosen, "depth", name) for name in ("sigma_above_0.9", "active_units"))
-    parts = {depth: f"{depth}: {share:.1%}, {units[depth]:.4g} active" for depth, share in shares.items()}
-    return grows(text, chosen, shares, f"share of sigma_z > 0.9 by depth {', '.join(parts.values()) or 'none'}")
-
-
-def grows(text: str, rows: Rows, values_by_depth: Mapping[int, float], evidence: str) -> Claim:
-    """Judge whether a value grows with depth: it is larger at the deepest network, and never falls on the way there.
-
-    Args:
-      text: what the paper says.
-      rows: the rows that the values come from.
-      values_by_depth: the values, in ascending order of depth.
-      evidence: the values as text.
-    """
-    gaps = missing(rows)
-    if gaps:
-        return Claim(text, NOT_TESTED, f"{gaps}; {evidence}")
-    if len(values_by_depth) < 2:
-        return Claim(text, NOT_TESTED, "fewer than two depths finished")
-    values = list(values_by_depth.values())
-    verdict = CONTRADICTED if values[-1] <= values[0] else SUPPORTED if rising(values) else PARTLY
-    return Claim(text, verdict, evidence)
+    parts = [f"{depth}: {share:.1%}, {units[depth]:.4g} active" for depth, share in shares.items()]
+    evidence = f"share of sigma_z > 0.9 by depth {', '.join(parts) or 'none'}"
+    return judge_trend(text, chosen, "depth", "sigma_above_0.9", "rises", evidence=evidence)

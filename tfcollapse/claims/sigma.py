@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tfcollapse.claims.claim import Claim
-from tfcollapse.claims.judging import collapse_with_depth, equation_10, errors, grows, listed, of_family, of_trained
+from tfcollapse.claims.completeness import of_family, of_trained
+from tfcollapse.claims.judging import collapse_with_depth, equation_10, judge_trend
 from tfcollapse.records.statistics import Rows
 
 
@@ -14,10 +15,8 @@ def sigma_claims(rows: Rows) -> list[Claim]:
     Args:
       rows: the rows of VAEs at several depths, at least one.
     """
-    error_by_depth = errors(rows, "VAE")
-    evidence = f"by depth {listed(error_by_depth) or 'none'}"
     return [
-        grows("the VAE's error grows with depth", of_family(rows, "VAE"), error_by_depth, evidence),
+        judge_trend("the VAE's error grows with depth", of_family(rows, "VAE"), "depth", "train_error", "rises"),
         collapse_with_depth(rows),
         equation_10(rows),
     ]

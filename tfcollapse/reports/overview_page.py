@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tfcollapse.claims import judging
+from tfcollapse.claims.claim import NOT_RUN
 from tfcollapse.config.declaration import NUMERICS
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.numerics import older
@@ -14,6 +14,7 @@ from tfcollapse.records.statistics import PAPER_STEPS
 from tfcollapse.records.table import complete, read_table
 from tfcollapse.reports import bench_page, theory_page
 from tfcollapse.reports.blocks import Block, Code, Content, Heading, Link, Paragraph, Strong, Table, joined
+from tfcollapse.reports.claims_table import steps, verdict
 from tfcollapse.reports.markdown import write_markdown
 from tfcollapse.studies.study import declarations, judge, load_study
 
@@ -21,14 +22,6 @@ StudyTable = tuple[pathlib.Path, list[dict[str, Any]]]
 """A study's table: where it lies, and its rows."""
 Line = tuple[Content, ...]
 """A row of this page's tables."""
-
-PLAIN = {
-    judging.SUPPORTED: "reproduced",
-    judging.PARTLY: "partly reproduced",
-    judging.CONTRADICTED: "not reproduced",
-    judging.NOT_TESTED: "not tested",
-}
-"""A claim's verdict in plain words."""
 
 _INTRODUCTION = (
     " writes this page from the tables and records below that directory. A verdict is on training of the length in its "
@@ -77,11 +70,9 @@ def _tables(tables: Sequence[StudyTable], out: pathlib.Path, declared: Mapping[s
             reason = f"made with version {older(rows)} of the numbers, not {NUMERICS}: to be made again"
             yield (page, study.title, Strong("not counted"), reason, *facts)
             continue
-        short = max(row["steps"] for row in rows) < PAPER_STEPS
         for number, claim in enumerate(claims):
-            length = f" in {facts[1]} steps" if short and claim.verdict != judging.NOT_TESTED else ""
-            verdict = (Strong(PLAIN[claim.verdict]), length)
-            yield (page, claim.text, verdict, claim.evidence, *(facts if number == 0 else ("",) * len(facts)))
+            beside = facts if number == 0 else ("",) * len(facts)
+            yield (page, claim.text, verdict(claim, rows), claim.evidence, *beside)
 
 
 def _facts(rows: Sequence[dict[str, Any]]) -> Line:
@@ -92,7 +83,7 @@ def _facts(rows: Sequence[dict[str, Any]]) -> Line:
     missing = "" if len(done) == len(rows) else f", {len(rows) - len(done)} of {len(rows)} runs missing"
     return (
         str(len({row["seed"] for row in done})),
-        f"{max(row['steps'] for row in rows):,}",
+        steps(rows),
         ", ".join(data),
         f"{machines}; {sum(row['seconds'] for row in done) / 3600:.2f} h over {len(done)} runs{missing}",
         joined([Code(command) for command in dict.fromkeys(str(row["command"]) for row in rows)], " "),
@@ -108,13 +99,14 @@ def _not_run(tables: Sequence[StudyTable], declared: Mapping[str, str]) -> Itera
         runs = study.presets.get("paper", ())  # a study of the user's own may have none
         missing = sum(run.run_id not in finished for run in runs)
         if missing:
+            length = f"{max(run.training.steps for run in runs):,}"
             yield (
                 name,
                 f"{study.title}, at the paper's length",
-                Strong("not run" if missing == len(runs) else "not all run"),
-                f"{missing} of {len(runs)} runs are not trained",
+                (Strong(NOT_RUN), f" at {length} steps"),
+                f"{len(runs) - missing} of {len(runs)} runs are there",
                 "0",
-                f"{max(run.training.steps for run in runs):,}",
+                length,
                 ", ".join(dict.fromkeys(run.data.name for run in runs)),
                 "-",
                 Code(f"tfcollapse sweep {declared[name]} --preset paper --seeds 3"),

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import pathlib
 import re
-from collections.abc import Sequence
 from typing import Any
 
 from matplotlib.figure import Figure as Drawing
 
-from tfcollapse.claims.claim import Claim
 from tfcollapse.figures.style import caption, check_pictures, save
 from tfcollapse.records.statistics import PAPER_STEPS, Row, Rows
 from tfcollapse.records.table import complete, read_table
-from tfcollapse.reports.blocks import Block, Code, Content, Figure, Heading, Link, Paragraph, Strong, Table, joined
+from tfcollapse.reports.blocks import Block, Code, Content, Figure, Heading, Link, Paragraph, Table, joined
 from tfcollapse.reports.cells_table import cells_table
+from tfcollapse.reports.claims_table import claims_table
 from tfcollapse.reports.markdown import check_page, write_markdown
 from tfcollapse.reports.provenance_table import distinct, older_notice, provenance_table
 from tfcollapse.studies.study import Study, judge
@@ -69,18 +68,12 @@ def page(name: str, study: Study, rows: Rows) -> list[Block]:
         Heading(2, "How it was made"),
         _provenance(rows),
         Heading(2, "What it says of the paper's claims"),
-        claims_table(judge(study, rows)),
+        claims_table(judge(study, rows), rows),
         *_limits(rows),
         Heading(2, "Obtained"),
         cells_table(rows),
         Paragraph(("Every number of every run is in ", Link(table, table), ".")),
     ]
-
-
-def claims_table(claims: Sequence[Claim]) -> Table:
-    """Return the paper's claims with the verdict on each."""
-    rows = [(claim.text, Strong(claim.verdict), claim.evidence) for claim in claims]
-    return Table(("the paper says", "this run", "evidence"), rows)
 
 
 def what_was_run(rows: Rows) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from tfcollapse.claims.claim import Claim
-from tfcollapse.claims.judging import of_trained
+from tfcollapse.claims.completeness import of_trained
 from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.config.declaration import Objective, Run
 from tfcollapse.config.overrides import grid, replace

@@ -1,0 +1,103 @@
+"""Judge why a deep AE's error is high: it is stuck, or slow, or its start or the optimiser is at fault."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tfcollapse.claims.claim import NOT_REPRODUCED, NOT_RUN, NOT_TRAINED, REPRODUCED, TOO_CLOSE, Claim, Verdict
+from tfcollapse.claims.comparison import NOISE, compare
+from tfcollapse.claims.completeness import as_far_as_there, listed, means, of_family
+from tfcollapse.config.declaration import Network, Training
+from tfcollapse.records.statistics import Row, Rows
+
+_CAUSES = {"a He start": "the start", "a smaller epsilon": "the optimiser", "twice the budget": "slow training"}
+"""What each change of the training shows as the cause, where it takes a deep AE's error down to PCA's."""
+
+
+def stuck(rows: Rows) -> Claim:
+    """Judge whether the deepest AE is stuck, and neither short of capacity, nor slow, nor badly started.
+
+    The check is ours. It holds for fully connected networks only: each of them can represent PCA, because two ReLU
+    units carry one signed coordinate. The plain AE has the paper's start and epsilon, and the shortest budget of the
+    table. It is stuck where its error is above PCA's beyond the noise, no longer falls, and stays above PCA's from a He
+    start, with a smaller epsilon of Adam, and in twice the budget. One of these that takes the error below PCA's shows
+    the cause, and the AE is not stuck. Where one of these was not run, the verdict waits for it.
+
+    Args:
+      rows: the rows of AEs and of other objectives, which are ignored.
+    """
+    text = "deep AEs are stuck, not short of capacity (the check, PCA, is ours: every depth can represent it)"
+    ae = of_family(rows, "AE")
+    steps = min((row["steps"] for row in ae if _change(row) == ""), default=0)
+    plain = [row for row in ae if _change(row) == "" and row["steps"] == steps]
+    floor = next((row["pca_error"] for row in rows if row.get("pca_error") is not None), None)
+    if not plain or floor is None:
+        return as_far_as_there(Claim(text, NOT_RUN, "no AE has the paper's start and PCA beside it"), plain)
+    evidence = f"PCA {floor:.5f}; AE by depth {listed(means(plain, 'depth', 'train_error'))}"
+    deepest = max(row["depth"] for row in plain)
+    alone = [row for row in plain if row["depth"] == deepest]
+    if any(row.get("train_error") is None for row in alone):
+        return as_far_as_there(Claim(text, NOT_RUN, evidence), alone)
+    against = compare([row["train_error"] for row in alone], floor)
+    evidence += f"; the deepest against PCA {against}"
+    if against.sign < 1:
+        return Claim(text, NOT_REPRODUCED if against.sign else TOO_CLOSE, evidence)
+    others = [row for row in ae if row["depth"] == deepest and row not in alone]
+    verdict, why = _why(alone, others, floor)
+    return Claim(text, verdict, f"{evidence}; {why}")
+
+
+def _change(row: Row) -> str | None:
+    """Return what sets an AE's start and optimiser apart from the paper's: "" for nothing, None for more or else."""
+    epsilon = row.get("epsilon") or Training().epsilon
+    if row["initializer"] == Network().initializer:
+        return "" if epsilon == Training().epsilon else "a smaller epsilon" if epsilon < Training().epsilon else None
+    return "a He start" if row["initializer"].startswith("he_") and epsilon == Training().epsilon else None
+
+
+def _why(plain: Rows, others: Rows, floor: float) -> tuple[Verdict, str]:
+    """Return the verdict on plain AEs above PCA, and what `others`, of the same depth, say of each possible cause."""
+    steps = plain[0]["steps"]
+    arms = {name: [row for row in others if _change(row) == name and row["steps"] == steps] for name in _CAUSES}
+    arms["twice the budget"] = [row for row in others if _change(row) == "" and row["steps"] >= 2 * steps]
+    signs: list[int] = []
+    said: list[str] = []
+    waits: list[Verdict] = []
+    for name, cause in _CAUSES.items():
+        errors = [row["train_error"] for row in arms[name] if row.get("train_error") is not None]
+        if not errors or len(errors) < len(arms[name]):
+            waits.append(NOT_TRAINED if any(row["status"] == NOT_TRAINED for row in arms[name]) else NOT_RUN)
+            said.append(f"{name}: {waits[-1]}")
+            continue
+        found = compare(errors, floor)
+        signs.append(found.sign)
+        said.append(f"{name}: {found}" + (f", so the cause is {cause}" if found.sign < 0 else ""))
+    falls, slope = _falling(arms["twice the budget"] or plain)
+    if falls is None or falls > 0:
+        waits.append(NOT_RUN)
+    verdict = (
+        NOT_REPRODUCED if -1 in signs else waits[0] if waits else TOO_CLOSE if 0 in [*signs, falls] else REPRODUCED
+    )
+    return verdict, "; ".join([*said, slope])
+
+
+def _falling(rows: Rows) -> tuple[int | None, str]:
+    """Return whether the error of a cell still falls at its end, and that as text.
+
+    Returns:
+      1 where it falls by 1% or more in the last tenth of the steps, beyond its 95% noise; -1 where it falls by less
+      than 1% beyond that noise; 0 where the noise hides it; None where it was not recorded.
+    """
+    slopes = [(row["late_fall"], row["late_fall_error"]) for row in rows if row.get("late_fall") is not None]
+    if len(slopes) < len(rows):
+        return None, "whether it still falls was not recorded"
+    falls, errors = zip(*slopes, strict=True)
+    fall, noise = float(np.mean(falls)), 1.96 * math.hypot(*errors) / len(errors)
+    state = -1 if fall + noise < NOISE else 1 if fall >= NOISE and fall > noise else 0
+    word = {1: "still falling", 0: "perhaps still falling", -1: "no longer falling"}[state]
+    return (
+        state,
+        f"{word} ({fall:+.2%} +- {noise:.2%} in the last tenth of {max(row['steps'] for row in rows):,} steps)",
+    )

@@ -1,0 +1,83 @@
+"""Compare a sample with another one or with a constant, and say whether their difference is beyond the noise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+NOISE = 0.01
+"""The relative difference below which single runs, which show no noise of their own, are too close to call."""
+
+_LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far the mean of a sample lies from its reference.
+
+    Attributes:
+      relative: the difference of the means, as a share of the reference.
+      low, high: the 95% interval of `relative`; nan where one of the sides is a single run.
+      sign: 1 where the sample is above its reference beyond the noise, -1 where it is below, 0 inside the noise.
+    """
+
+    relative: float
+    low: float
+    high: float
+    sign: int
+
+    def __str__(self) -> str:
+        text = f"{self.relative:+.1%}"
+        return text if math.isnan(self.low) else f"{text} (95% {self.low:+.1%} to {self.high:+.1%})"
+
+
+def compare(sample: Sequence[float], reference: Sequence[float] | float) -> Comparison:
+    """Compare a sample with another sample, or with a constant that has no noise.
+
+    Several seeds show their noise: the difference counts where Welch's 95% interval excludes 0 (against a constant,
+    Student's). The seeds are not paired. The same seed draws other weights for a network of another depth, and two
+    seeds, which leave one degree of freedom to pairs, leave about two to Welch. A single run shows no noise: there the
+    difference counts from `NOISE` on.
+
+    Args:
+      sample: the values, one for each seed, at least one.
+      reference: the values that they are compared with, at least one, or a constant.
+    """
+    mean = float(np.mean(sample))
+    against = float(np.mean(reference))
+    constant = np.ndim(reference) == 0
+    difference = mean - against
+    if len(sample) < 2 or (not constant and np.size(reference) < 2):
+        low = high = math.nan
+        counts = abs(difference) >= NOISE * abs(against)
+    else:
+        low, high = (difference, difference) if _equal(sample, reference) else _interval(sample, reference)
+        counts = low > 0 or high < 0
+    return Comparison(
+        relative=_share(difference, against),
+        low=_share(low, against),
+        high=_share(high, against),
+        sign=int(np.sign(difference)) if counts else 0,
+    )
+
+
+def _interval(sample: Sequence[float], reference: Sequence[float] | float) -> tuple[float, float]:
+    """Return the 95% interval of the difference of the means."""
+    if np.ndim(reference) == 0:
+        found = stats.ttest_1samp(sample, 0.0).confidence_interval(_LEVEL)
+        return float(found.low - reference), float(found.high - reference)
+    found = stats.ttest_ind(sample, reference, equal_var=False).confidence_interval(_LEVEL)
+    return float(found.low), float(found.high)
+
+
+def _equal(*samples: Sequence[float] | float) -> bool:
+    """Return whether each sample holds equal values up to rounding, so that it has no noise to estimate."""
+    return all(np.ptp(sample) <= 1e-12 * np.abs(sample).max() for sample in map(np.atleast_1d, samples))
+
+
+def _share(value: float, of: float) -> float:
+    return value / abs(of) if of else value * math.inf if value else 0.0

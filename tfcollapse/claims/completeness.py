@@ -1,0 +1,99 @@
+"""Restrict claims to the runs that are there and to networks that were trained, and name those that are missing."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from tfcollapse.claims.claim import NOT_REPRODUCED, NOT_RUN, NOT_TRAINED, Claim
+from tfcollapse.records.statistics import Mean, Rows, by, cells, family
+from tfcollapse.records.trained import marked, not_trained
+
+
+def of_trained(claims: Callable[[Rows], list[Claim]]) -> Callable[[Rows], list[Claim]]:
+    """Return `claims` restricted to trained networks.
+
+    The numbers of networks that were not trained are withheld from `claims`, and the status of these rows is "not
+    trained". The evidence of each claim names these networks. A function that is already restricted is returned
+    unchanged.
+
+    Args:
+      claims: a function from the rows of a whole table to judged claims.
+    """
+    if getattr(claims, "of_trained", False):
+        return claims
+
+    @functools.wraps(claims)
+    def judged(rows: Rows) -> list[Claim]:
+        rows = marked(rows)
+        out = not_trained(rows)
+        if not out:
+            return claims(rows)
+        note = f"left out as not trained: {cells(out)}"
+        return [
+            claim if NOT_TRAINED in claim.evidence else dataclasses.replace(claim, evidence=f"{claim.evidence}; {note}")
+            for claim in claims([_without_numbers(row) if row in out else row for row in rows])
+        ]
+
+    judged.of_trained = True  # type: ignore[attr-defined]
+    return judged
+
+
+_NUMBERS = ("train_error", "test_error", "train_error_at_mean", "gamma", "active_units", "kl", "sigma_above_0.9")
+
+
+def _without_numbers(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**row, **dict.fromkeys(_NUMBERS), "status": NOT_TRAINED}
+
+
+def missing(rows: Rows) -> str:
+    """Return which of `rows` have no error and why, and how many have one, as text; empty where all have one."""
+    out: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row.get("train_error") is None:
+            state = row["status"] if row["status"] in (NOT_TRAINED, "failed") else NOT_RUN
+            out.setdefault(state, []).append(row)
+    if not out:
+        return ""
+    there = len(rows) - sum(map(len, out.values()))
+    named = [f"{state}: {cells(out[state])}" for state in (NOT_TRAINED, "failed", NOT_RUN) if state in out]
+    return "; ".join([*named, f"{there} of {len(rows)} runs are there"])
+
+
+def as_far_as_there(claim: Claim, rows: Rows) -> Claim:
+    """Return `claim` with the verdict "not trained" or "not run" where it needs runs that have no error.
+
+    "not reproduced" stands: what one run contradicts, another cannot mend. The evidence names what is missing.
+
+    Args:
+      claim: a claim that must hold for all of `rows`, judged on those that have an error.
+      rows: all rows that the claim is about.
+    """
+    gaps = missing(rows)
+    if not gaps:
+        return claim
+    waits = NOT_TRAINED if any(row["status"] == NOT_TRAINED for row in rows) else NOT_RUN
+    verdict = claim.verdict if claim.verdict == NOT_REPRODUCED else waits
+    return Claim(claim.text, verdict, "; ".join([*([f"so far {claim.evidence}"] if claim.evidence else []), gaps]))
+
+
+def means(rows: Rows, key: str, measure: str) -> dict[Any, Mean]:
+    """Return the mean over seeds of the column `measure` for each value of the column `key`, in ascending order.
+
+    A value is left out where it has no measure, or where one of its seeds was not trained. In the latter case the mean
+    of the other seeds would be a mean over a selection.
+    """
+    chosen = {row[key] for row in rows if row["status"] == NOT_TRAINED}
+    return {value: Mean(values) for value, values in by(rows, key, measure).items() if values and value not in chosen}
+
+
+def of_family(rows: Rows, objective: str) -> Rows:
+    """Return the rows of one objective, whatever their gamma: AE, VAE or VAE + KL warm-up."""
+    return [row for row in rows if family(row) == objective]
+
+
+def listed(values: Mapping[Any, float], form: str = ".5f") -> str:
+    """Return values by the value of a column as text."""
+    return ", ".join(f"{key:g}: {value:{form}}" for key, value in values.items()) or "none"
