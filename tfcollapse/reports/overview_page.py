@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from tfcollapse.claims.claim import NOT_RUN
@@ -46,9 +46,7 @@ def write(out: pathlib.Path, studies: Sequence[str] = ()) -> pathlib.Path:
       RunError: one of them cannot be read.
     """
     declared = declarations(studies)
-    paths = (path for path in out.rglob("*.csv") if path.stem in declared)
-    ordered = sorted(paths, key=lambda path: (path.stem, len(path.parts), path))
-    tables = [(path, read_table(path)) for path in ordered]
+    tables = [(path, read_table(path)) for path in tables_below(out, declared)]
     beside = [*_theory(out), *_speed(out)]
     if not tables and not beside:
         raise ConfigError(f"overview '{out}': expected tables or records below it, such as fig1_left.csv, found none")
@@ -56,6 +54,17 @@ def write(out: pathlib.Path, studies: Sequence[str] = ()) -> pathlib.Path:
     introduction = Paragraph((Code(f"tfcollapse overview {out}"), _INTRODUCTION))
     blocks = [Heading(1, "Results"), introduction, Table(_HEADER, lines), *beside]
     return write_markdown(out / "README.md", blocks, earlier="\n`tfcollapse overview ")
+
+
+def tables_below(out: pathlib.Path, declared: Collection[str]) -> list[pathlib.Path]:
+    """Return the tables of the studies named in `declared` that lie in `out` or below it, study after study."""
+    paths = (path for path in out.rglob("*.csv") if path.stem in declared)
+    return sorted(paths, key=lambda path: (path.stem, len(path.parts), path))
+
+
+def folders(out: pathlib.Path) -> list[pathlib.Path]:
+    """Return `out` and the directories in it: the places of findings and bench records."""
+    return [out, *sorted(path for path in out.iterdir() if path.is_dir())]
 
 
 def _tables(tables: Sequence[StudyTable], out: pathlib.Path, declared: Mapping[str, str]) -> Iterator[Line]:
@@ -116,7 +125,7 @@ def _not_run(tables: Sequence[StudyTable], declared: Mapping[str, str]) -> Itera
 def _theory(out: pathlib.Path) -> list[Block]:
     """Return the part on the theory lab; no block where there are no findings."""
     lines: list[Line] = []
-    for folder in _folders(out):
+    for folder in folders(out):
         page = (folder / "theory.md").relative_to(out).as_posix()
         for findings in theory_page.read_findings(folder):
             made = findings["made"]
@@ -135,7 +144,7 @@ def _theory(out: pathlib.Path) -> list[Block]:
 def _speed(out: pathlib.Path) -> list[Block]:
     """Return the part on speed; no block where there are no records with a target."""
     lines: list[Line] = []
-    for path in (path for folder in _folders(out) for path in sorted(folder.glob("bench-*.json"))):
+    for path in (path for folder in folders(out) for path in sorted(folder.glob("bench-*.json"))):
         record = bench_page.read(path)
         page = (path.parent / "bench.md").relative_to(out).as_posix()
         where = f"{record['environment']['machine']}, {record['device']}"
@@ -145,8 +154,3 @@ def _speed(out: pathlib.Path) -> list[Block]:
         return []
     header = ("case", "against", "target", "measured", "hardware", "command")
     return [Heading(2, "Speed against its targets"), Table(header, lines)]
-
-
-def _folders(out: pathlib.Path) -> list[pathlib.Path]:
-    """Return the directory and those in it."""
-    return [out, *sorted(path for path in out.iterdir() if path.is_dir())]
