@@ -13,6 +13,7 @@ from tfcollapse.cli.main import main
 from tfcollapse.config.declaration import Data, Network, Run
 from tfcollapse.diagnosis.run_diagnosis import diagnose_run
 from tfcollapse.errors import RunError
+from tfcollapse.records.run_directory import runs_below
 from tfcollapse.records.table import read_table
 from tfcollapse.reports.sweep_page import report
 
@@ -222,6 +223,13 @@ def test_a_directory_without_a_sweep_is_refused_in_one_line(tmp_path, capsys, ma
     assert main(["report", str(tmp_path), "-o", str(tmp_path / "report.html")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert not (tmp_path / "report.html").exists()
+
+
+def test_runs_are_in_numeric_order(tmp_path):
+    for depth in (10, 2, 1):
+        (tmp_path / f"dense-{depth}-vae").mkdir()
+        (tmp_path / f"dense-{depth}-vae" / "config.json").touch()
+    assert list(runs_below(tmp_path)) == ["dense-1-vae", "dense-2-vae", "dense-10-vae"]
 
 
 def test_a_directory_of_runs_without_a_table_will_do(swept, tmp_path):

@@ -18,6 +18,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any
@@ -282,6 +283,13 @@ def _below(path: pathlib.Path) -> str:
 
 
 def runs_below(directory: pathlib.Path) -> dict[str, pathlib.Path]:
-    """Return the directories of the runs of a sweep, by their names: those in `directory`/runs and in `directory`."""
+    """Return the directories of the runs of a sweep, by their names: those in `directory`/runs and in `directory`.
+
+    Numbers in names are in numeric order: depth 2 stands before depth 10.
+    """
     paths = [path.parent for folder in ("runs/*", "*") for path in directory.glob(f"{folder}/config.json")]
-    return {path.name: path for path in sorted(paths, key=lambda path: path.name)}
+    return {path.name: path for path in sorted(paths, key=lambda path: _with_numbers(path.name))}
+
+
+def _with_numbers(name: str) -> list[str | int]:
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", name)]
