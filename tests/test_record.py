@@ -1,15 +1,19 @@
+import gzip
 import importlib.util
 import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from examples import table_row, tiny
 from processes import ROOT
 
+from tfcollapse.config.declaration import Objective
 from tfcollapse.errors import RunError
 from tfcollapse.records import provenance, table
 from tfcollapse.records import run_directory as record
+from tfcollapse.records.metrics import late_fall
 from tfcollapse.records.run_directory import RunDirectory
 
 
@@ -96,6 +100,45 @@ def test_a_damaged_json_is_one_clear_line(content, tmp_path):
 def test_an_unfinished_run_has_a_row_that_says_so(tmp_path):
     row = table.tidy_row(_directory(tmp_path))
     assert (row["status"], row["train_error"], row["depth"]) == ("unfinished", None, 2)
+
+
+def test_the_late_fall_is_the_slope_of_the_last_tenth_with_its_noise():
+    def rows(late, noise=0.0, count=200):
+        """An error that falls fast, and by the share `late` over its last tenth."""
+        random = np.random.default_rng(0)
+        places = np.linspace(1 / count, 1, count)
+        errors = 0.01 * np.where(places > 0.9, 1 - late * 10 * (places - 0.9), 20 - 20 * places)
+        return [
+            {"step": 10_000 * place, "reconstruction_error": error * (1 + noise * random.normal())}
+            for place, error in zip(places, errors, strict=True)
+        ]
+
+    fall, noise = late_fall(rows(0.04))
+    assert fall == pytest.approx(0.04, rel=0.03)  # of the mean of the last tenth
+    assert noise < 1e-9
+    fall, noise = late_fall(rows(0.04, noise=0.02))
+    assert noise == pytest.approx(0.02 * 12**0.5 / 20**0.5, rel=0.4)  # of the slope through 20 places
+    assert abs(fall - 0.04) < 3 * noise
+    assert late_fall(rows(-0.04))[0] < 0
+    assert late_fall(rows(0.04, count=80)) is None  # eight rows do not tell
+    assert late_fall([]) is None
+
+
+def test_a_finished_run_has_its_late_fall_in_the_table_whatever_its_sign(tmp_path):
+    directory = _directory(tmp_path, tiny(objective=Objective(kind="ae")))
+    lines = ["step,reconstruction_error", *(f"{step},{0.05 + step / 1e5}" for step in range(1, 101))]
+    split = {"images": 9, "reconstruction_error": 0.05}
+    with directory.open():
+        (directory.path / "metrics.csv.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+        assert table.tidy_row(directory)["late_fall"] is None  # the run has not ended
+        directory.write_json("environment.json", {"commit": "abc", "machine": "here", "versions": {}})
+        result = {"status": "finished", "train": split, "test": split, "image_shape": [28, 28, 1], "seconds": 1.0}
+        directory.write_json("result.json", result)
+    table.write_table(tmp_path / "t.csv", [table.tidy_row(directory)])
+    (row,) = table.read_table(tmp_path / "t.csv")
+    assert row["late_fall"] == pytest.approx(-1e-4 / 0.050955)
+    with pytest.raises(RunError, match="expected a number >= 0 in column late_fall_error"):
+        table.typed_row(row | {"late_fall_error": -0.1}, "row 1", "mend it")
 
 
 def test_the_environment_names_what_a_result_must_name():

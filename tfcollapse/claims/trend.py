@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -62,20 +63,27 @@ def rank_test(blocks: np.ndarray, shape: Shape) -> Trend:
     if shape == "falls":
         return rank_test(-blocks, "rises")
     count = blocks.shape[1]
+    ranks = stats.rankdata(blocks, axis=1)
     statistic = _pages_l if shape == "rises" else _best_share
-    ideal = np.tile(np.arange(count), (len(blocks), 1))
-    p, opposite, least = (_p(statistic, values) for values in (blocks, -blocks, ideal))
+    p, opposite, least = _p(statistic, ranks), _p(statistic, -ranks), _least(statistic, *blocks.shape)
     if shape == "rises":
         return Trend(p, opposite, least, 0)
-    turn = int(_shares(*blocks).argmax())
+    turn = int(_shares(*ranks).argmax())
     if turn in (0, count - 1):
-        p, opposite = 1.0, _p(_pages_l, blocks if turn == 0 else -blocks)
+        p, opposite = 1.0, _p(_pages_l, ranks if turn == 0 else -ranks)
     return Trend(p, opposite, least, turn)
 
 
-def _p(statistic: Callable[..., Any], blocks: np.ndarray) -> float:
+@functools.cache
+def _least(statistic: Callable[..., Any], blocks: int, places: int) -> float:
+    """Return the p of values that show the shape of `statistic` in every block, which is the smallest."""
+    return _p(statistic, np.tile(np.arange(places), (blocks, 1)))
+
+
+def _p(statistic: Callable[..., Any], ranks: np.ndarray) -> float:
+    """Return the share of orders within the blocks that have `statistic` at least as large as these ranks have it."""
     result = stats.permutation_test(
-        tuple(blocks),
+        tuple(ranks),
         statistic,
         permutation_type="pairings",
         vectorized=True,
@@ -87,20 +95,20 @@ def _p(statistic: Callable[..., Any], blocks: np.ndarray) -> float:
     return float(result.pvalue)
 
 
-def _pages_l(*blocks: np.ndarray, axis: int = -1) -> np.ndarray:
+def _pages_l(*ranks: np.ndarray, axis: int = -1) -> np.ndarray:
     """Return Page's L of blocks [..., places]."""
-    ranks = sum(stats.rankdata(block, axis=axis) for block in blocks)
-    return np.moveaxis(np.asarray(ranks), axis, -1) @ np.arange(1, np.shape(ranks)[axis] + 1)
+    summed = np.moveaxis(sum(ranks, np.zeros(())), axis, -1)
+    return summed @ np.arange(1, summed.shape[-1] + 1)
 
 
-def _best_share(*blocks: np.ndarray, axis: int = -1) -> np.ndarray:
+def _best_share(*ranks: np.ndarray, axis: int = -1) -> np.ndarray:
     """Return the share of pairs that fall before, and rise after, the best turning point."""
-    return _shares(*(np.moveaxis(block, axis, -1) for block in blocks)).max(axis=-1)
+    return _shares(*(np.moveaxis(block, axis, -1) for block in ranks)).max(axis=-1)
 
 
-def _shares(*blocks: np.ndarray) -> np.ndarray:
+def _shares(*ranks: np.ndarray) -> np.ndarray:
     """Return, for each turning point, the mean sign of the pairs that the shape orders: 1 where all lie as it says."""
-    signs = np.mean([np.sign(block[..., None, :] - block[..., :, None]) for block in blocks], axis=0)
+    signs = np.mean([np.sign(block[..., None, :] - block[..., :, None]) for block in ranks], axis=0)
     places = np.arange(signs.shape[-1])
     first, second, turn = places[:, None], places[None, :], places[:, None, None]
     before, after = (first < second) & (second <= turn), (first < second) & (first >= turn)

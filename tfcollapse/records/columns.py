@@ -36,6 +36,8 @@ MEASURED: dict[str, type] = {
     "train_error": float,
     "test_error": float,
     "train_error_at_mean": float,
+    "late_fall": float,
+    "late_fall_error": float,
     "gamma": float,
     "active_units": int,
     "kl": float,
@@ -52,7 +54,14 @@ MEASURED: dict[str, type] = {
     "seconds": float,
     "steps_per_second": float,
 }
-"""The columns of what a run obtained, and their types. Errors are per pixel; KL and ELBO are in nats per image."""
+"""The columns of what a run obtained, and their types. Errors are per pixel; KL and ELBO are in nats per image.
+
+`late_fall` is the share by which the error fell over the last tenth of the steps, and `late_fall_error` its standard
+error (`records.metrics.late_fall`).
+"""
+
+SIGNED = ("negative_elbo", "late_fall")
+"""The columns of numbers that may be negative."""
 
 _ENDED = {"run_id": str, "status": str}
 """The columns that identify a run and say how it ended."""

@@ -6,6 +6,9 @@ import csv
 import io
 import math
 import pathlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
 
 from tfcollapse.errors import RunError
 from tfcollapse.records.run_files import table_bytes
@@ -31,6 +34,32 @@ def read_metrics(path: pathlib.Path) -> list[dict[str, float]]:
         return [{name: _number(value) for name, value in row.items()} for row in rows]
     except (ValueError, csv.Error) as error:
         raise RunError(f"'{path}': expected numbers, as a run writes them: {error}: restore or remove it") from None
+
+
+_LEAST_ROWS = 10
+"""The fewest rows to which `late_fall` fits a line: of fewer the noise is not known."""
+
+
+def late_fall(rows: Sequence[Mapping[str, float]]) -> tuple[float, float] | None:
+    """Return by which share the reconstruction error fell over the last tenth of a run's steps, and the standard error.
+
+    A line is fitted to the errors of the training batches. Its fall is divided by their mean. A negative fall is a
+    rise. The error is taken for VAEs too: their loss has no zero that a share could refer to.
+
+    Args:
+      rows: the rows of metrics.csv of the whole run, in order of steps.
+
+    Returns:
+      None where fewer than ten rows lie in the last tenth of the steps.
+    """
+    last = rows[-1]["step"] if rows else 0.0
+    late = [row for row in rows if row["step"] > 0.9 * last and "reconstruction_error" in row]
+    if len(late) < _LEAST_ROWS:
+        return None
+    steps, errors = (np.array([row[name] for row in late]) for name in ("step", "reconstruction_error"))
+    (slope, _), covariance = np.polyfit(steps / last, errors, 1, cov=True)
+    scale = 0.1 / errors.mean()
+    return float(-slope * scale), float(np.sqrt(covariance[0, 0]) * scale)
 
 
 def _number(text: str) -> float:

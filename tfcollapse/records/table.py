@@ -13,9 +13,18 @@ from typing import Any
 
 from tfcollapse.config.declaration import Run
 from tfcollapse.errors import RunError
-from tfcollapse.records.columns import CHOICES, NEVER_EMPTY, OF_A_FINISHED_RUN, OF_A_FINISHED_VAE, SCHEMA, declared
+from tfcollapse.records.columns import (
+    CHOICES,
+    NEVER_EMPTY,
+    OF_A_FINISHED_RUN,
+    OF_A_FINISHED_VAE,
+    SCHEMA,
+    SIGNED,
+    declared,
+)
 from tfcollapse.records.files import disk_errors, open_regular, replacing
 from tfcollapse.records.identity import KEY, check_identity
+from tfcollapse.records.metrics import late_fall, read_metrics
 from tfcollapse.records.numerics import numerics_of
 from tfcollapse.records.run_directory import Row, RunDirectory
 from tfcollapse.records.schema import fits
@@ -45,7 +54,7 @@ def _tidy(directory: RunDirectory, result: Row, sessions: list[Row]) -> Row:
         "status": result["status"],
         **declared(directory.run),
         **({"numerics": numerics_of(sessions[-1])} if sessions else {}),
-        **_measured(directory.run, result),
+        **_measured(directory, result),
         "commit": _each(session["commit"] for session in sessions),
         "machine": _each(session["machine"] for session in sessions),
         "versions": _each(" ".join(f"{k} {v}" for k, v in session["versions"].items()) for session in sessions),
@@ -53,8 +62,10 @@ def _tidy(directory: RunDirectory, result: Row, sessions: list[Row]) -> Row:
     }
 
 
-def _measured(run: Run, result: Row) -> Row:
+def _measured(directory: RunDirectory, result: Row) -> Row:
+    run = directory.run
     train, test, signal = (result.get(name, {}) for name in ("train", "test", "signal"))
+    fall = late_fall(read_metrics(directory.path / "metrics.csv")) if result["status"] == "finished" else None
     return {
         "dataset": result.get("source", run.data.name),
         "image_shape": "x".join(str(size) for size in result.get("image_shape", ())),
@@ -64,6 +75,8 @@ def _measured(run: Run, result: Row) -> Row:
         "train_error": train.get("reconstruction_error"),
         "test_error": test.get("reconstruction_error"),
         "train_error_at_mean": train.get("reconstruction_error_at_mean"),
+        "late_fall": fall and fall[0],
+        "late_fall_error": fall and fall[1],
         "gamma": result.get("gamma"),
         "active_units": train.get("active_units") if run.objective.kind == "vae" else None,
         "kl": train.get("kl"),
@@ -188,7 +201,7 @@ def typed_row(row: Row, where: str, advice: str) -> Row:
             expected = f"one of {', '.join(CHOICES[name])}"
         elif (value is None and name in needed) or not fits(value, (None, [float] if kind is list else kind)):
             expected = _KINDS[kind]
-        elif kind in (int, float) and value is not None and value < 0 and name != "negative_elbo":
+        elif kind in (int, float) and value is not None and value < 0 and name not in SIGNED:
             expected = f"{_KINDS[kind]} >= 0"
         else:
             continue
