@@ -172,13 +172,31 @@ STAYS = [*deep(0.014, HE), *deep(0.013, EPSILON), *deep(0.015, LONG)]
         ([*PLAIN, *STAYS[:2], *deep(0.015, LONG | {"late_fall_error": 0.05})], TOO_CLOSE, "perhaps still falling"),
         ([*PLAIN, *STAYS[:2], *deep(0.015, LONG | {"late_fall": None})], NOT_RUN, "was not recorded"),
         ([*PLAIN, *STAYS[1:], *deep(0.0104, HE)], TOO_CLOSE, "a He start: +1.0%"),
-        ([*PLAIN[:2], *deep(0.0103, LEVEL)], TOO_CLOSE, "the deepest against PCA +0.0%"),
-        ([*PLAIN[:2], *deep(0.009, LEVEL)], NOT_REPRODUCED, "the deepest against PCA -12.6%"),
+        ([*PLAIN[:2], *deep(0.0103, LEVEL)], TOO_CLOSE, "depth 10 against PCA +0.0%"),
+        ([*PLAIN[:2], *deep(0.009, LEVEL)], NOT_REPRODUCED, "depth 10 against PCA -12.6%"),
     ],
 )
 def test_stuck_is_told_from_slow_and_from_a_bad_start_by_what_was_run(rows, verdict, words):
     claim = stuck(rows)
     assert (claim.verdict, words in claim.evidence) == (verdict, True), claim.evidence
+
+
+def test_stuck_is_asked_where_most_of_the_arms_were_run():
+    deeper = [*aes({20: 0.03}, epsilon=1e-8, **LEVEL), *aes({20: 0.005}, **HE)]
+    claim = stuck([*PLAIN, *STAYS, *deeper])
+    assert (claim.verdict, "; depth 10 against PCA" in claim.evidence) == (REPRODUCED, True)
+    assert stuck([*PLAIN, *deeper]).verdict == NOT_REPRODUCED
+
+
+def test_depths_with_small_gammas_alone_are_no_gaps_of_the_gamma_study():
+    whole = [
+        row | {"gamma_mode": "fixed", "gamma_start": gamma, "active_units": units, "affine_active_units": units}
+        for gamma, units, error in ((0.01, 60, 0.01), (1.0, 20, 0.02), (10.0, 0, 0.08))
+        for row in vaes({2: error, 4: error})
+    ]
+    small = [row | {"depth": 10, "active_units": 0} for row in whole if row["gamma_start"] == 0.01]
+    assert gamma_claims([*whole, *small]) == gamma_claims(whole)
+    assert [claim.verdict for claim in gamma_claims(whole)][:4] == [REPRODUCED] * 4
 
 
 def test_a_start_from_which_the_deep_network_was_not_trained_shows_no_cause():

@@ -129,7 +129,7 @@ def test_gamma_claims_on_a_part_of_the_grid_wait_for_the_rest():
     rows = gammas({0.1: (0.02, 40), 1.0: (0.03, 10), 30.0: (1.002 * MEAN, 0)})
     rows += [row | {"depth": 3} for row in rows]
     assert [claim.verdict for claim in gamma_claims(rows)][:4] == [REPRODUCED] * 4
-    absent = rows[0] | {"run_id": "absent", "depth": 4, "status": "unfinished"}
+    absent = rows[2] | {"run_id": "absent", "depth": 4, "status": "unfinished"}
     absent |= dict.fromkeys(("train_error", "active_units", "affine_active_units", "gamma"))
     claims = gamma_claims([*rows, absent])
     assert [claim.verdict for claim in claims][:4] == [NOT_RUN] * 4

@@ -17,11 +17,12 @@ _CAUSES = {"a He start": "the start", "a smaller epsilon": "the optimiser", "twi
 
 
 def stuck(rows: Rows) -> Claim:
-    """Judge whether the deepest AE is stuck, and neither short of capacity, nor slow, nor badly started.
+    """Judge whether a deep AE is stuck, and neither short of capacity, nor slow, nor badly started.
 
     The check is ours. It holds for fully connected networks only: each of them can represent PCA, because two ReLU
     units carry one signed coordinate. The plain AE has the paper's start and epsilon, and the shortest budget of the
-    table. It is stuck where its error is above PCA's beyond the noise, no longer falls, and stays above PCA's from a He
+    table. Its depth is the one at which most of the other arms were declared, and the deepest of these. It is stuck
+    where its error is above PCA's beyond the noise, no longer falls, and stays above PCA's from a He
     start, with a smaller epsilon of Adam, and in twice the budget. One of these that takes the error below PCA's shows
     the cause, and the AE is not stuck. Where one of these was not run, the verdict waits for it.
 
@@ -36,17 +37,28 @@ def stuck(rows: Rows) -> Claim:
     if not plain or floor is None:
         return as_far_as_there(Claim(text, NOT_RUN, "no AE has the paper's start and PCA beside it"), plain)
     evidence = f"PCA {floor:.5f}; AE by depth {listed(means(plain, 'depth', 'train_error'))}"
-    deepest = max(row["depth"] for row in plain)
-    alone = [row for row in plain if row["depth"] == deepest]
+    depth = max((row["depth"] for row in plain), key=lambda depth: (len(_arms(ae, depth, steps)), depth))
+    alone = [row for row in plain if row["depth"] == depth]
     if any(row.get("train_error") is None for row in alone):
         return as_far_as_there(Claim(text, NOT_RUN, evidence), alone)
     against = compare([row["train_error"] for row in alone], floor)
-    evidence += f"; the deepest against PCA {against}"
+    evidence += f"; depth {depth} against PCA {against}"
     if against.sign < 1:
         return Claim(text, NOT_REPRODUCED if against.sign else TOO_CLOSE, evidence)
-    others = [row for row in ae if row["depth"] == deepest and row not in alone]
-    verdict, why = _why(alone, others, floor)
+    verdict, why = _why(alone, _arms(ae, depth, steps), floor)
     return Claim(text, verdict, f"{evidence}; {why}")
+
+
+def _arms(ae: Rows, depth: int, steps: int) -> dict[str, list[Row]]:
+    """Return the AEs of one depth whose training differs from the plain one of `steps` steps in one thing, by which."""
+    arms: dict[str, list[Row]] = {}
+    for row in ae:
+        change = _change(row)
+        if row["depth"] == depth and row["steps"] == steps and change:
+            arms.setdefault(change, []).append(row)
+        elif row["depth"] == depth and row["steps"] >= 2 * steps and change == "":
+            arms.setdefault("twice the budget", []).append(row)
+    return arms
 
 
 def _change(row: Row) -> str | None:
@@ -57,24 +69,22 @@ def _change(row: Row) -> str | None:
     return "a He start" if row["initializer"].startswith("he_") and epsilon == Training().epsilon else None
 
 
-def _why(plain: Rows, others: Rows, floor: float) -> tuple[Verdict, str]:
-    """Return the verdict on plain AEs above PCA, and what `others`, of the same depth, say of each possible cause."""
-    steps = plain[0]["steps"]
-    arms = {name: [row for row in others if _change(row) == name and row["steps"] == steps] for name in _CAUSES}
-    arms["twice the budget"] = [row for row in others if _change(row) == "" and row["steps"] >= 2 * steps]
+def _why(plain: Rows, arms: dict[str, list[Row]], floor: float) -> tuple[Verdict, str]:
+    """Return the verdict on plain AEs above PCA, and what it owes to each of the other arms."""
     signs: list[int] = []
     said: list[str] = []
     waits: list[Verdict] = []
     for name, cause in _CAUSES.items():
-        errors = [row["train_error"] for row in arms[name] if row.get("train_error") is not None]
-        if not errors or len(errors) < len(arms[name]):
-            waits.append(NOT_TRAINED if any(row["status"] == NOT_TRAINED for row in arms[name]) else NOT_RUN)
+        arm = arms.get(name, [])
+        errors = [row["train_error"] for row in arm if row.get("train_error") is not None]
+        if not errors or len(errors) < len(arm):
+            waits.append(NOT_TRAINED if any(row["status"] == NOT_TRAINED for row in arm) else NOT_RUN)
             said.append(f"{name}: {waits[-1]}")
             continue
         found = compare(errors, floor)
         signs.append(found.sign)
         said.append(f"{name}: {found}" + (f", so the cause is {cause}" if found.sign < 0 else ""))
-    falls, slope = _falling(arms["twice the budget"] or plain)
+    falls, slope = _falling(arms.get("twice the budget", plain))
     if falls is None or falls > 0:
         waits.append(NOT_RUN)
     verdict = (

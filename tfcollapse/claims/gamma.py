@@ -21,7 +21,7 @@ def gamma_claims(rows: Rows) -> list[Claim]:
     Args:
       rows: the rows of a sweep over depths and fixed values of gamma, at least one.
     """
-    fixed = [row for row in rows if row["gamma_mode"] == "fixed"]
+    fixed = _with_large_gamma([row for row in rows if row["gamma_mode"] == "fixed"])
     units = _by_depth(fixed, "active_units")
     return [
         _trend(
@@ -34,6 +34,13 @@ def gamma_claims(rows: Rows) -> list[Claim]:
         as_far_as_there(_affine(units, _by_depth(fixed, "affine_active_units"), rows[0]["latent_dim"]), fixed),
         equation_10(rows),
     ]
+
+
+def _with_large_gamma(rows: Rows) -> Rows:
+    """Return the rows of the depths that have the largest gamma of the table. Others have small ones alone."""
+    largest = max((row["gamma_start"] for row in rows), default=None)
+    depths = {row["depth"] for row in rows if row["gamma_start"] == largest}
+    return [row for row in rows if row["depth"] in depths]
 
 
 def _by_depth(rows: Rows, measure: str) -> dict[int, Mapping[float, float]]:
