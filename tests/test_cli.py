@@ -68,7 +68,7 @@ def test_the_same_from_a_real_shell(tmp_path):
     assert answer.returncode == 2
     assert answer.stdout == ""
     assert answer.stderr == (
-        "tfcollapse: unknown preset 'quik': did you mean 'quick'? expected one of paper, quick, smoke\n"
+        "tfcollapse: unknown preset 'quik': did you mean 'quick'? expected one of paper, standing, quick, smoke\n"
     )
     assert command("sweeep").returncode == 2
     assert command().returncode == 2

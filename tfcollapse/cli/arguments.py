@@ -93,10 +93,10 @@ def add_devices(parser: argparse.ArgumentParser) -> None:
 def add_study(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that name a study, its preset, its directory and its runs."""
     parser.add_argument("study", help="the name of an installed study, or the path of a declaration (runs/mine.py)")
-    parser.add_argument("--preset", default="quick", help="paper, quick or smoke (default: quick)")
+    parser.add_argument("--preset", default="quick", help="paper, standing, quick or smoke (default: quick)")
     parser.add_argument("--out", help="the directory of table, figure and runs (default: out/STUDY-PRESET)")
     parser.add_argument(
-        "--seeds", type=int, default=1, metavar="K", help="train seeds 0 to K-1 of every run (default: 1)"
+        "--seeds", type=int, metavar="K", help="train seeds 0 to K-1 of every run (default: the study's own, mostly 1)"
     )
     parser.add_argument(
         "--only",

@@ -7,7 +7,16 @@ from tfcollapse.figures.blame import blame_figure
 from tfcollapse.figures.depth import depth_figure
 from tfcollapse.figures.gamma import gamma_figure
 from tfcollapse.figures.initialisation import initialisation_figure
+from tfcollapse.figures.reach import reach_figure
 from tfcollapse.figures.residual import residual_figure
 from tfcollapse.figures.sigma import sigma_figure
 
-__all__ = ["blame_figure", "depth_figure", "gamma_figure", "initialisation_figure", "residual_figure", "sigma_figure"]
+__all__ = [
+    "blame_figure",
+    "depth_figure",
+    "gamma_figure",
+    "initialisation_figure",
+    "reach_figure",
+    "residual_figure",
+    "sigma_figure",
+]

@@ -25,8 +25,8 @@ from tfcollapse.records.trained import marked, not_trained
 def gamma_figure(rows: Rows) -> Figure:
     """Draw active units and error against gamma, with one line for each depth.
 
-    A further line shows what the affine VAE has at the same gamma. Single markers show where a gamma ended that was
-    learned or set in closed form.
+    A further line shows what the affine VAE has at the same gamma. Single markers, in the colour of their depth, show
+    where a gamma ended that was learned or set in closed form.
 
     Args:
       rows: the rows of a sweep over depths and gamma, at least one; errors are squared errors per pixel on the training
@@ -47,7 +47,7 @@ def gamma_figure(rows: Rows) -> Figure:
             label, untrained = f"depth {depth}, gamma fixed", untrained_at(chosen, "gamma")
             line(axes, by(chosen, "gamma", measure), label, style, untrained)
             free = [row for row in rows if row["depth"] == depth and row["gamma_mode"] != "fixed"]
-            _free(axes, free, measure, depth, style["color"])
+            _free(axes, free, measure, style["color"], labelled=i == 0)
         prediction = {gamma: values[:1] for gamma, values in by(fixed, "gamma", affine).items()}
         line(axes, prediction, "affine VAE at the same gamma", OTHER)
         axes.set_xscale("log")
@@ -60,7 +60,7 @@ def gamma_figure(rows: Rows) -> Figure:
     return finish(figure, [(units, "Active units"), (errors, "Reconstruction error, eq. (8)")], rows)
 
 
-def _free(axes: Axes, rows: Rows, measure: str, depth: int, colour: str) -> None:
+def _free(axes: Axes, rows: Rows, measure: str, colour: str, *, labelled: bool) -> None:
     names = {"learned": "learned", "optimal": "in closed form"}
     out = not_trained(rows)
     for mode, marker in (("learned", "*"), ("optimal", "P")):
@@ -70,5 +70,5 @@ def _free(axes: Axes, rows: Rows, measure: str, depth: int, colour: str) -> None
             points = [(row["gamma"], row[measure]) for row in chosen if (row in out) == hollow]
             if points:
                 edge: dict[str, Any] = {"markerfacecolor": "white"} if hollow else {"markeredgecolor": "white"}
-                label = "_" if hollow else f"depth {depth}, gamma {names[mode]}"
+                label = f"gamma {names[mode]}" if labelled and not hollow else "_"
                 axes.plot(*zip(*points, strict=True), label=label, **look, **edge)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -22,8 +22,9 @@ SERIES: tuple[dict[str, Any], ...] = (
     {"color": "#1b1b1b", "marker": "o", "linestyle": "-"},
     {"color": "#b2182b", "marker": "s", "linestyle": "--"},
     {"color": "#6fa3d8", "marker": "^", "linestyle": "-."},
+    {"color": "#20793f", "marker": "v", "linestyle": (0, (6, 1, 1, 1, 1, 1))},
 )
-STYLES = dict(zip(("AE", "VAE", "VAE + KL warm-up"), SERIES, strict=True))
+STYLES = dict(zip(("AE", "VAE", "VAE + KL warm-up", "VAE + gamma warm-up"), SERIES, strict=True))
 OTHER: dict[str, Any] = {"color": "#777777", "marker": "D", "linestyle": ":"}
 
 
@@ -211,19 +212,20 @@ def note(axes: Axes, text: str, height: float) -> None:
     axes.annotate(text.replace(" ", "\n", 1), (1, height), (3, 0), fontsize=8, **place)
 
 
-def plain_log(axes: Axes) -> None:
-    """Make the y axis logarithmic, with plain numbers such as 0.02 beside its ticks.
+def plain_log(axes: Axes, name: Literal["x", "y"] = "y") -> None:
+    """Make an axis logarithmic, with plain numbers such as 0.02 beside its ticks.
 
     Where the axis spans three decades or more, numbers stand beside the powers of ten alone.
     """
 
     def between(value: float, _: int) -> str:
-        low, high = axes.get_ylim()
+        low, high = axis.get_view_interval()
         return f"{value:g}" if high / low < 1e3 and f"{value:e}"[0] in "235" else ""
 
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.yaxis.set_minor_formatter(FuncFormatter(between))
+    axis = {"x": axes.xaxis, "y": axes.yaxis}[name]
+    axes.set(**{f"{name}scale": "log"})
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(FuncFormatter(between))
 
 
 def finish(figure: Figure, panels: Iterable[tuple[Axes, str]], rows: Rows, bars: str | None = None) -> Figure:

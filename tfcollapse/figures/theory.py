@@ -163,7 +163,7 @@ def prop2_figure(findings: Findings) -> Figure:
     conditions.loglog(relu["sigma"], relu["curvature"], **SERIES[1])
     conditions.set(xlabel="sigma_z", ylabel="second derivative of f at the kink")
     shrunk = curves["shrinkage"]
-    for (name, counts), style in zip(shrunk["kept"].items(), SERIES, strict=True):
+    for (name, counts), style in zip(shrunk["kept"].items(), SERIES, strict=False):
         pruning.plot(shrunk["gamma"], counts, label=name, **{**style, "markersize": 3})
     pruning.set_xscale("log")
     pruning.set(xlabel="gamma", ylabel="coefficients that are not 0")

@@ -7,6 +7,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tfcollapse.config.declaration import Run
+
+_DEFAULT = Run()
+
 Row = Mapping[str, Any]
 """One row of a table: values by column (`records.columns.SCHEMA`)."""
 Rows = Sequence[Row]
@@ -18,12 +22,11 @@ PAPER_STEPS = 250_000
 def cells(rows: Rows) -> str:
     """Return the names of the cells of a table in which `rows` stand, as text such as `AE depth 4, 5; VAE depth 4`.
 
-    A cell of residual networks is named by its dataset and (b, c). An initialiser other than the default is named too.
+    A cell of residual networks is named by its dataset and (b, c). A start other than the default is named too.
     """
     places: dict[str, dict[str, None]] = {}
     for row in rows:
-        start = row.get("initializer") or "glorot_uniform"
-        whose = row["objective"] + ("" if start == "glorot_uniform" else f" ({start})")
+        whose = row["objective"] + ("" if start(row) == _DEFAULT.network.initializer else f" ({start(row)})")
         place = str(row["depth"])
         if row.get("block_depth"):
             whose += f" on {row['dataset'].split()[0]}, (b, c)"
@@ -33,8 +36,30 @@ def cells(rows: Rows) -> str:
 
 
 def family(row: Row) -> str:
-    """Return the objective of a row without its gamma: AE, VAE or VAE + KL warm-up."""
+    """Return the objective of a row without its gamma: AE, VAE, VAE + KL warm-up or VAE + gamma warm-up."""
     return row["objective"].split(" (")[0]
+
+
+def start(row: Row) -> str:
+    """Return how the training of a row began: its initialiser, and Adam's epsilon where it is not the default."""
+    name = str(row.get("initializer") or _DEFAULT.network.initializer)
+    epsilon = row.get("epsilon") or _DEFAULT.training.epsilon
+    return name if epsilon == _DEFAULT.training.epsilon else f"{name}, epsilon {epsilon:g}"
+
+
+def arms(rows: Rows) -> dict[str, list[Row]]:
+    """Group rows by `start`, and by their steps where some have more than the fewest, which then stand in the name."""
+    fewest = min((row["steps"] for row in rows), default=0)
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        name = start(row) if row["steps"] == fewest else f"{start(row)}, {row['steps']:,} steps"
+        groups.setdefault(name, []).append(row)
+    return groups
+
+
+def measured(rows: Rows, measure: str) -> list[float]:
+    """Return the values of the column `measure` that there are."""
+    return [row[measure] for row in rows if row.get(measure) is not None]
 
 
 def mean_and_sd(values: Sequence[float]) -> tuple[float, float]:
@@ -67,6 +92,4 @@ def by(rows: Rows, key: str, measure: str) -> dict[Any, list[float]]:
     Rows without a measure, such as those of unfinished runs, are left out. A list is empty where no row has a measure.
     """
     keys = sorted({row[key] for row in rows})
-    return {
-        value: [row[measure] for row in rows if row[key] == value and row.get(measure) is not None] for value in keys
-    }
+    return {value: measured([row for row in rows if row[key] == value], measure) for value in keys}

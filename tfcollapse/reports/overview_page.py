@@ -105,7 +105,7 @@ def _not_run(tables: Sequence[StudyTable], declared: Mapping[str, str]) -> Itera
     finished = {row["run_id"] for row in rows if row["status"] == "finished" and not older([row])}
     for name in sorted(declared):
         study = load_study(declared[name])
-        runs = study.presets.get("paper", ())  # a study of the user's own may have none
+        runs = study.runs("paper") if "paper" in study.presets else []  # a study of the user's own may have none
         missing = sum(run.run_id not in finished for run in runs)
         if missing:
             length = f"{max(run.training.steps for run in runs):,}"
@@ -118,7 +118,7 @@ def _not_run(tables: Sequence[StudyTable], declared: Mapping[str, str]) -> Itera
                 length,
                 ", ".join(dict.fromkeys(run.data.name for run in runs)),
                 "-",
-                Code(f"tfcollapse sweep {declared[name]} --preset paper --seeds 3"),
+                Code(f"tfcollapse sweep {declared[name]} --preset paper --seeds {max(3, study.seeds)}"),
             )
 
 

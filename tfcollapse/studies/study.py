@@ -38,6 +38,7 @@ class Study:
     Attributes:
       title: the title of the figure and the page.
       presets: the runs of each preset, with seed 0.
+      seeds: the number of seeds of every run, where the sweep names none.
       draw: a function from table rows to a matplotlib Figure.
       claims: a function from table rows to the paper's claims, judged.
       tells_apart: the columns of declared fields that `draw` and `claims` tell apart. Runs that differ in another
@@ -49,6 +50,7 @@ class Study:
     draw: Callable[[Rows], Any]
     claims: Callable[[Rows], list[Claim]]
     tells_apart: Sequence[str] = ("objective", "warmup", "depth")
+    seeds: int = 1
 
     def __post_init__(self) -> None:
         """Check that the columns exist. Raises ConfigError."""
@@ -57,10 +59,11 @@ class Study:
                 raise ConfigError(unknown("column in a tuple Study.tells_apart", self.tells_apart, COLUMNS.values()))
 
     @arguments_checked
-    def runs(self, preset: str, seeds: int = 1) -> list[Run]:
-        """Return the runs of a preset for seeds 0 to `seeds` - 1. Raises ConfigError."""
+    def runs(self, preset: str, seeds: int | None = None) -> list[Run]:
+        """Return the runs of a preset for seeds 0 to `seeds` - 1; None takes the study's number. Raises ConfigError."""
         if preset not in self.presets:
             raise ConfigError(unknown("preset", preset, self.presets))
+        seeds = self.seeds if seeds is None else seeds
         if not 1 <= seeds <= MOST_SEEDS:
             raise ConfigError(f"--seeds: expected 1 to {MOST_SEEDS:,}, received {seeds}")
         return [replace(run, {"seed": seed}) for run in self.presets[preset] for seed in range(seeds)]

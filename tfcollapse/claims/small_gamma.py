@@ -1,0 +1,60 @@
+"""Judge small fixed values of gamma at the depths where a learned gamma collapses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tfcollapse.claims.claim import NOT_RUN, Claim
+from tfcollapse.claims.comparison import compare
+from tfcollapse.claims.completeness import as_far_as_there, listed, means
+from tfcollapse.claims.remedy import Remedy, judge_no_remedy
+from tfcollapse.records.statistics import Rows, by, measured
+
+
+def small_gamma_claims(rows: Rows) -> list[Claim]:
+    """Judge section 7, point 3: "explicitly forcing gamma to be small does not fix this problem".
+
+    The deepest VAEs must have collapsed where gamma is learned (in closed form, where none is learned): they have fewer
+    active units than the shallowest ones. A fixed gamma is small where it is below the learned one. The deepest VAEs at
+    each small gamma are compared with the shallowest ones at the same gamma. The problem is read in both ways that the
+    text allows: the error, and the collapse of units.
+
+    Args:
+      rows: the rows of VAEs at several depths, with fixed values of gamma and others; at least one.
+    """
+    deepest, shallowest = (choose(row["depth"] for row in rows) for choose in (max, min))
+    at_deepest = f"at depth {deepest} a small fixed gamma does not bring"
+    error = f"{at_deepest} the error down to that of depth {shallowest} (section 7, point 3)"
+    units = f"{at_deepest} back as many units as depth {shallowest} has (section 7, point 3)"
+    mode = "learned" if any(row["gamma_mode"] == "learned" for row in rows) else "optimal"
+    free = [row for row in rows if row["gamma_mode"] == mode and row["depth"] in (deepest, shallowest)]
+    deep = [row for row in free if row["depth"] == deepest]
+    units_by_depth = by(free, "depth", "active_units")
+    if len(units_by_depth) < 2 or not all(units_by_depth.values()) or _kept(units_by_depth, deepest, shallowest):
+        said = listed(means(free, "depth", "active_units"), ".4g")
+        evidence = f"no collapse to mend: with gamma {mode} the active units by depth are {said}"
+        return [as_far_as_there(Claim(text, NOT_RUN, evidence), free) for text in (error, units)]
+    remedies = _remedies(rows, deepest, shallowest, float(np.mean(measured(deep, "gamma"))))
+    return [
+        judge_no_remedy(error, deep, remedies, "train_error"),
+        judge_no_remedy(units, deep, remedies, "active_units"),
+    ]
+
+
+def _kept(units_by_depth: Mapping[int, list[float]], deepest: int, shallowest: int) -> bool:
+    return compare(units_by_depth[deepest], units_by_depth[shallowest]).sign > -1
+
+
+def _remedies(rows: Rows, deepest: int, shallowest: int, learned: float) -> dict[str, Remedy]:
+    """Return for each fixed gamma of the deepest VAEs below the learned one the runs of both depths at it."""
+    small = [row for row in rows if row["gamma_mode"] == "fixed" and row["gamma_start"] < learned]
+    cells = {
+        gamma: [
+            [row for row in small if (row["depth"], row["gamma_start"]) == (depth, gamma)]
+            for depth in (deepest, shallowest)
+        ]
+        for gamma in sorted({row["gamma_start"] for row in small if row["depth"] == deepest})
+    }
+    return {f"gamma {gamma:g}": Remedy(treated, sound) for gamma, (treated, sound) in cells.items()}

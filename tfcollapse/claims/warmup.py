@@ -1,0 +1,39 @@
+"""Judge the warm-up study: does a warm-up of the KL weight, or of gamma, mend deep VAEs?"""
+
+from __future__ import annotations
+
+from tfcollapse.claims.claim import Claim
+from tfcollapse.claims.completeness import of_family, of_trained
+from tfcollapse.claims.remedy import Remedy, judge_no_remedy
+from tfcollapse.records.statistics import Rows
+
+_KINDS = {"KL weight": "VAE + KL warm-up", "gamma": "VAE + gamma warm-up"}
+
+
+@of_trained
+def warmup_claims(rows: Rows) -> list[Claim]:
+    """Judge section 5.2 on KL warm-up at the deepest networks of a table.
+
+    However small gamma is at any time, the VAE's error is not likely to be below the AE's, and the trajectory may lead
+    to a collapsed posterior all the same. A VAE counts as collapsed where it has fewer active units than the shallowest
+    one with the same warm-up.
+
+    Args:
+      rows: the rows of AEs, VAEs, and VAEs with one or both kinds of warm-up, at several depths, at least one.
+    """
+    deepest, shallowest = (choose(row["depth"] for row in rows) for choose in (max, min))
+    deep, shallow = ([row for row in rows if row["depth"] == depth] for depth in (deepest, shallowest))
+    warm = {kind: of_family(deep, name) for kind, name in _KINDS.items()}
+    against_ae = {kind: Remedy(treated, of_family(deep, "AE")) for kind, treated in warm.items()}
+    against_shallow = {kind: Remedy(treated, of_family(shallow, _KINDS[kind])) for kind, treated in warm.items()}
+    plain = of_family(deep, "VAE")
+    where = f"at depth {deepest} warm-up does not bring the VAE"
+    return [
+        judge_no_remedy(f"{where}'s error down to the AE's (section 5.2)", plain, against_ae, "train_error"),
+        judge_no_remedy(
+            f"{where} back as many units as depth {shallowest} has (section 5.2)",
+            plain,
+            against_shallow,
+            "active_units",
+        ),
+    ]
