@@ -60,10 +60,10 @@ def test_what_has_not_been_trained_at_the_papers_length_is_not_run(tmp_path):
     missing = {
         line.split(" | ")[0].strip("| "): line for line in found if "at the paper's length | **not run**" in line
     }
-    assert set(missing) == {"fig1_middle", "fig1_right", "fig2", "fig3", "gamma", "initialisation"}
+    assert set(missing) == {"fig1_middle", "fig1_right", "fig2", "fig3", "gamma", "initialisation", "reach", "warmup"}
     assert "| **not run** at 250,000 steps | 0 of 3 runs are there |" in missing["fig2"]
     # Runs that a study shares with another one count for both.
-    assert "2 of 18 runs are there" in missing["gamma"]
+    assert "4 of 28 runs are there" in missing["gamma"]
     assert any("`tfcollapse sweep fig2 --preset paper --seeds 3`" in line for line in found)
     assert any(line.startswith("| [fig1_left](elsewhere/fig1_left.md)") for line in found)
     (tmp_path / "elsewhere" / "fig1_left.csv").unlink()

@@ -51,8 +51,8 @@ def test_each_dataset_is_divided_by_its_own_shallowest_cell_then_averaged():
     assert cells[2, 3] == pytest.approx({"svhn": 3.0, "cifar10": 2.0})
     axes = residual_figure(residual_rows(TWO)).axes[0]
     drawn = {container.get_label(): container for container in axes.containers}
-    assert list(drawn["b = 2"].lines[0].get_ydata()) == pytest.approx([1.5, 2.5])
-    low, high = drawn["b = 2"].lines[2][0].get_segments()[1][:, 1]
+    assert list(drawn["blocks a scale: 2"].lines[0].get_ydata()) == pytest.approx([1.5, 2.5])
+    low, high = drawn["blocks a scale: 2"].lines[2][0].get_segments()[1][:, 1]
     assert high - low == pytest.approx(2 * math.sqrt(0.5))  # one sd of (3, 2) to either side
 
 
@@ -60,8 +60,8 @@ def test_a_cell_that_lacks_a_dataset_is_missing_and_not_a_mean_over_fewer():
     broken = {**TWO, "svhn": TWO["svhn"] | {(2, 3): None}}
     axes = residual_figure(residual_rows(broken)).axes[0]
     drawn = {container.get_label(): container.lines[0] for container in axes.containers}
-    assert drawn["b = 2"].get_ydata()[0] == pytest.approx(1.5)
-    assert math.isnan(drawn["b = 2"].get_ydata()[1])
+    assert drawn["blocks a scale: 2"].get_ydata()[0] == pytest.approx(1.5)
+    assert math.isnan(drawn["blocks a scale: 2"].get_ydata()[1])
     no_base = {**TWO, "svhn": TWO["svhn"] | {(1, 2): None}}
     assert {name for cell in relative_errors(residual_rows(no_base)).values() for name in cell} == {"cifar10"}
     assert [claim.verdict for claim in residual_claims(residual_rows(no_base))] == [NOT_RUN] * 3
@@ -124,11 +124,11 @@ def test_each_panel_shows_its_histogram_share_and_units():
     for axes, share, units in zip(figure.axes, (0.25, 0.75), (48, 16), strict=True):
         values = axes.patches[0].get_data().values
         assert (values[0], values[-1]) == pytest.approx((1 - share, share))
-        (text,) = (text.get_text() for text in axes.texts)
+        text = axes.get_title(loc="left")
         assert f"sigma_z > 0.9: {share:.1%}" in text
         assert f"active units: {units} of 64" in text
     missing = [row | {"sigma_histogram": None} if row["depth"] == 4 else row for row in sigma_rows({2: 0.2, 4: 0.7})]
-    assert sigma_figure(missing).axes[1].texts[0].get_text() == "missing"
+    assert sigma_figure(missing).axes[1].get_title(loc="left").endswith("missing")
 
 
 def test_sigma_claims_follow_the_table():

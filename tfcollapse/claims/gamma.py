@@ -64,9 +64,6 @@ def _trend(text: str, rows: Rows, measure: str, shape: Shape) -> Claim:
 
 def _complete_collapse(units: dict[int, Mapping[float, float]]) -> Claim:
     text = "all latents collapse at some finite gamma (Proposition 2)"
-    # A depth whose values of gamma end below those of another depth says nothing.
-    largest = max((max(values) for values in units.values()), default=0.0)
-    units = {depth: values for depth, values in units.items() if max(values) == largest}
     # A gamma counts only if no unit is active there or at any larger one. A unit that is active at a larger gamma
     # shows that something else went wrong at the smaller one.
     first = {

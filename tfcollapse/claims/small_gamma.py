@@ -34,7 +34,11 @@ def small_gamma_claims(rows: Rows) -> list[Claim]:
     units_by_depth = by(free, "depth", "active_units")
     if len(units_by_depth) < 2 or not all(units_by_depth.values()) or _kept(units_by_depth, deepest, shallowest):
         said = listed(means(free, "depth", "active_units"), ".4g")
-        evidence = f"no collapse to mend: with gamma {mode} the active units by depth are {said}"
+        evidence = (
+            f"no collapse to mend: with gamma {mode} the active units by depth are {said}"
+            if deep
+            else "no VAE learns gamma there"
+        )
         return [as_far_as_there(Claim(text, NOT_RUN, evidence), free) for text in (error, units)]
     remedies = _remedies(rows, deepest, shallowest, float(np.mean(measured(deep, "gamma"))))
     return [
