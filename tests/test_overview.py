@@ -41,7 +41,10 @@ def lines(folder):
 def test_a_claim_has_its_verdict_seeds_and_standard_deviation_in_plain_words(tmp_path):
     table(tmp_path / "fig1_left.csv", seeds=(0, 1))
     falls, *_ = [line for line in lines(tmp_path) if line.startswith("| [fig1_left]")]
-    assert "| the AE's error first falls with depth, then rises | **reproduced** at 250,000 steps |" in falls
+    assert (
+        "| the AE's error first falls with depth, then rises | **reproduced** at 250,000 steps | nothing | by depth"
+        in falls
+    )
     assert "by depth 1: 0.01005 +- 7.1e-05," in falls
     assert "lowest at depth 4; " in falls
     assert "| 2 | 250,000 | fashion_mnist 3.0.1 (60,000) | here; 0.10 h over 36 runs | `tfcollapse sweep" in falls
@@ -50,7 +53,10 @@ def test_a_claim_has_its_verdict_seeds_and_standard_deviation_in_plain_words(tmp
 def test_what_the_table_contradicts_is_not_reproduced_and_a_short_run_says_how_short(tmp_path):
     table(tmp_path / "fig1_left.csv", steps=500, ae=(0.06, 0.05, 0.04, 0.03, 0.02, 0.01))
     text = "\n".join(lines(tmp_path))
-    assert "first falls with depth, then rises | **not reproduced** at 500 steps |" in text
+    assert (
+        "first falls with depth, then rises | **not reproduced** at 500 steps | 500 steps where the paper has 250,000 |"
+        in text
+    )
     assert "**reproduced** at 250,000" not in text
 
 
@@ -61,7 +67,7 @@ def test_what_has_not_been_trained_at_the_papers_length_is_not_run(tmp_path):
         line.split(" | ")[0].strip("| "): line for line in found if "at the paper's length | **not run**" in line
     }
     assert set(missing) == {"fig1_middle", "fig1_right", "fig2", "fig3", "gamma", "initialisation", "reach", "warmup"}
-    assert "| **not run** at 250,000 steps | 0 of 3 runs are there |" in missing["fig2"]
+    assert "| **not run** at 250,000 steps | - | 0 of 3 runs are there |" in missing["fig2"]
     # Runs that a study shares with another one count for both.
     assert "4 of 28 runs are there" in missing["gamma"]
     assert any("`tfcollapse sweep fig2 --preset paper --seeds 3`" in line for line in found)

@@ -13,6 +13,7 @@ from tfcollapse.figures import depth_figure, gamma_figure, initialisation_figure
 from tfcollapse.figures.residual import relative_errors
 from tfcollapse.figures.style import STYLES, caption
 from tfcollapse.metrics.posterior import SIGMA_BINS
+from tfcollapse.records.narrowing import narrowing
 from tfcollapse.records.table import read_table, write_table
 from tfcollapse.reports import study_page as report
 from tfcollapse.reports.markdown import markdown
@@ -89,6 +90,33 @@ def test_the_caption_says_what_was_narrowed():
     assert "svhn 1.0.0: 60,000 training images, cifar10 1.0.0: 60,000 training images" in text
     full = [row | {"base_channels": 64} for row in residual_rows(TWO)]
     assert "channels" not in caption(full)
+
+
+def test_every_way_in_which_a_study_is_narrowed_is_said():
+    assert narrowing([table_row(train_error=0.01)]) == "nothing"
+    assert narrowing([table_row(status="failed")]) == "no finished run"
+    learned = {"objective": "VAE", "gamma_mode": "learned", "gamma_start": 1.0}
+    assert narrowing([table_row(**learned)]) == "nothing"
+    assert narrowing([table_row(**learned | {"gamma_start": 0.01})]) == "gamma learned from 0.01"
+    narrow = {
+        "objective": "VAE",
+        "gamma_mode": "optimal",
+        "architecture": "convolutional",
+        "base_channels": 8,
+        "dataset": "celeb_a 2.1.0",
+        "image_shape": "32x32x3",
+        "train_images": 3600,
+        "steps": 1000,
+    }
+    assert narrowing([table_row(**narrow)]) == (
+        "8 channels at 32x32 where the paper has 64; images 32x32x3 where the paper has 64x64; "
+        "3,600 of the 162,770 training images of celeb_a; gamma in closed form (eq. (10)) on each batch instead of "
+        "learned: a learned log gamma moves at most 0.0002 a step; 1,000 steps where the paper has 250,000"
+    )
+    assert narrowing([table_row(dataset="tiny_imagenet 1.0.0")]) == "tiny_imagenet is no data set of the paper"
+    assert narrowing([table_row(first_train=500, train_images=500)]) == (
+        "500 of the 60,000 training images of fashion_mnist"
+    )
 
 
 def test_the_caption_says_what_was_narrowed_of_each_architecture():

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from tfcollapse.config.architectures import ARCHITECTURES
-from tfcollapse.config.declaration import Network
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.files import check_replaceable, replacing
-from tfcollapse.records.statistics import PAPER_STEPS, Rows, cells, mean_and_sd
+from tfcollapse.records.narrowing import each, gamma, networks
+from tfcollapse.records.statistics import Rows, cells, mean_and_sd
 from tfcollapse.records.trained import TRAINED, not_trained
 
 # Every series has its own marker and dashes, so that a print in black and white tells the series apart.
@@ -49,12 +49,12 @@ def caption(rows: Rows, bars: str = "") -> str:
     apart = "\n" if len(data) > 1 else "; "
     text = (
         f"{', '.join(f'{name}: {count:,} training images' for name, count in data)}{apart}"
-        f"{_join(row['steps'] for row in done)} steps of batch {first['batch']}; "
+        f"{each(row['steps'] for row in done)} steps of batch {first['batch']}; "
         f"{seeds} seed{'s' if seeds > 1 else ''}{f', bars: {bars}' if bars else ''}"
     )
     if len(done) < len(rows):
         text += f"; {len(rows) - len(done)} of {len(rows)} runs missing"
-    return text + _narrowing(done) + _gamma(done) + _untrained(done)
+    return text + _narrowing(done) + _untrained(done)
 
 
 def _untrained(rows: Rows) -> str:
@@ -68,35 +68,11 @@ def _untrained(rows: Rows) -> str:
 
 
 def _narrowing(rows: Rows) -> str:
-    """Return which networks are narrower or wider than the paper's, as text; an empty text where none is."""
-    sentences = []
-    for spec in (ARCHITECTURES[name] for name in dict.fromkeys(row["architecture"] for row in rows)):
-        paper = getattr(Network(), spec.size_field)
-        of_it = [row for row in rows if row["architecture"] == spec.name]
-        sizes = sorted({row[spec.size_field] for row in of_it if row.get(spec.size_field)} - {paper})
-        if sizes:
-            shapes = _join(row["image_shape"] for row in of_it)
-            sentences.append(f"\n{_join(sizes)} {spec.size_label} where the paper has {paper}; images {shapes}")
-    return "".join(dict.fromkeys(sentences))
-
-
-def _gamma(rows: Rows) -> str:
-    modes = {row["gamma_mode"] for row in rows if row["gamma_mode"]}
-    starts = _join(row["gamma_start"] for row in rows if row["gamma_mode"] == "learned")
-    said = {
-        "fixed": "gamma fixed",
-        "learned": f"gamma learned from {starts}",
-        "optimal": "gamma in closed form (eq. (10)) on each batch",
-    }
-    text = "\n" + "; ".join(said[mode] for mode in said if mode in modes) if modes else ""
-    betas = {row.get("beta") for row in rows} - {None, 1.0}
-    if betas:
-        text += f"; beta {_join(sorted(betas))}"
-    if "optimal" in modes and "learned" not in modes:
-        text += f" instead of learned: a learned log gamma moves at most {rows[0]['learning_rate']:g} a step"
-    if "learned" in modes and any(row["steps"] < PAPER_STEPS for row in rows):
-        text += f" (fewer steps than the paper's {PAPER_STEPS:,})"
-    return text
+    """Return which networks are narrower or wider than the paper's, and how gamma was set, as lines of text."""
+    sizes = networks(rows)
+    images = [f"images {each(row['image_shape'] for row in rows)}"] if sizes else []
+    lines = ["; ".join([*sizes, *images]), gamma(rows)]
+    return "".join(f"\n{line}" for line in lines if line)
 
 
 def write(figure: Figure, path: pathlib.Path) -> None:
@@ -259,7 +235,3 @@ def units_axis(axes: Axes, rows: Rows) -> None:
     axes.axhline(latent, color="#999999", linewidth=0.8)
     note(axes, f"all {latent}", latent)
     axes.set_ylim(0, latent * 1.12)
-
-
-def _join(values: Iterable[Any]) -> str:
-    return " / ".join(f"{value:,}" if isinstance(value, int) else str(value) for value in dict.fromkeys(values))

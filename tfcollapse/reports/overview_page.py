@@ -9,6 +9,7 @@ from typing import Any
 from tfcollapse.claims.claim import NOT_RUN
 from tfcollapse.config.declaration import NUMERICS
 from tfcollapse.errors import ConfigError
+from tfcollapse.records.narrowing import narrowing
 from tfcollapse.records.numerics import older
 from tfcollapse.records.statistics import PAPER_STEPS
 from tfcollapse.records.table import complete, read_table
@@ -24,14 +25,17 @@ Line = tuple[Content, ...]
 """A row of this page's tables."""
 
 _INTRODUCTION = (
-    " writes this page from the tables and records below that directory. A verdict is on training of the length in its "
-    "row, and on the data in its row, with the number of training images in brackets. Where the training is shorter "
-    f"than the paper's {PAPER_STEPS:,} steps, the verdict does not judge the paper's own result. A network whose error "
-    "is not clearly below that of an image of means was not trained, and supports no claim. A table of another version "
-    "of the numbers is not counted. Several seeds stand as mean +- standard deviation. One seed has no error bar. An "
+    " writes this page from the tables and records below that directory. A verdict is on training of the length that "
+    "stands beside it, on the data in its row, with the number of training images in brackets, and on networks that "
+    f"are narrowed as its row says. Where the training is shorter than the paper's {PAPER_STEPS:,} steps, the verdict "
+    "does not judge the paper's own result. The verdicts are: reproduced; not reproduced; too close to call, where the "
+    "noise hides the answer; not trained, where a network that the claim needs has an error that is not clearly below "
+    "that of an image of means; not run, where a run that the claim needs is not there. A trend is judged by a rank "
+    "test at 5%, a difference by its 95% interval over seeds, and for one seed by 1%. A table of another version of "
+    "the numbers is not counted. Several seeds stand as mean +- standard deviation. One seed has no error bar. An "
     "empty cell stands for what the row above says."
 )
-_HEADER = ("figure", "claim", "verdict", "obtained", "seeds", "steps", "data", "hardware, time", "command")
+_HEADER = ("figure", "claim", "verdict", "narrowed", "obtained", "seeds", "steps", "data", "hardware, time", "command")
 
 
 def write(out: pathlib.Path, studies: Sequence[str] = ()) -> pathlib.Path:
@@ -77,11 +81,11 @@ def _tables(tables: Sequence[StudyTable], out: pathlib.Path, declared: Mapping[s
         facts = _facts(rows)
         if older(rows):
             reason = f"made with version {older(rows)} of the numbers, not {NUMERICS}: to be made again"
-            yield (page, study.title, Strong("not counted"), reason, *facts)
+            yield (page, study.title, Strong("not counted"), narrowing(rows), reason, *facts)
             continue
         for number, claim in enumerate(claims):
             beside = facts if number == 0 else ("",) * len(facts)
-            yield (page, claim.text, verdict(claim, rows), claim.evidence, *beside)
+            yield (page, claim.text, verdict(claim, rows), narrowing(rows), claim.evidence, *beside)
 
 
 def _facts(rows: Sequence[dict[str, Any]]) -> Line:
@@ -113,6 +117,7 @@ def _not_run(tables: Sequence[StudyTable], declared: Mapping[str, str]) -> Itera
                 name,
                 f"{study.title}, at the paper's length",
                 (Strong(NOT_RUN), f" at {length} steps"),
+                "-",
                 f"{len(runs) - missing} of {len(runs)} runs are there",
                 "0",
                 length,

@@ -9,6 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure as Drawing
 
 from tfcollapse.figures.style import caption, check_pictures, save
+from tfcollapse.records.narrowing import narrowing
 from tfcollapse.records.statistics import PAPER_STEPS, Row, Rows
 from tfcollapse.records.table import complete, read_table
 from tfcollapse.reports.blocks import Block, Code, Content, Figure, Heading, Link, Paragraph, Table, joined
@@ -112,6 +113,7 @@ def _provenance(rows: Rows) -> Table:
         {
             "data": distinct(data),
             "steps": distinct(steps),
+            "narrowed": narrowing(rows),
             "KL warm-up": distinct(f"over {row['warmup_steps']} steps" for row in ran if row.get("warmup_steps")),
             "seeds": distinct(row["seed"] for row in rows),
             "training time": f"{seconds / 3600:.2f} hours, summed over {len(ran)} runs",

@@ -1,0 +1,101 @@
+"""Say in what the runs of a table differ from the paper's: networks, images, gamma and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from tfcollapse.config.architectures import ARCHITECTURES
+from tfcollapse.config.declaration import Network, Objective
+from tfcollapse.records.statistics import PAPER_STEPS, Rows
+
+_PAPER_DATA = {
+    "fashion_mnist": (60_000, 28),
+    "cifar10": (50_000, 32),
+    "cifar100": (50_000, 32),
+    "svhn_cropped": (73_257, 32),
+    "celeb_a": (162_770, 64),
+    "imagenet_resized/64x64": (1_281_167, 64),
+}
+"""The data sets of the paper: the training images, and the side of an image in pixels."""
+
+
+def narrowing(rows: Rows) -> str:
+    """Return in what the finished runs of a table differ from the paper's, as text; "nothing" where they do not.
+
+    Args:
+      rows: the rows of a whole table.
+    """
+    done = [row for row in rows if row["status"] == "finished"]
+    if not done:
+        return "no finished run"
+    default = {"learned", None} >= {row["gamma_mode"] for row in done} and not _starts(done) - {Objective().gamma_start}
+    facts = [*networks(done), *_sides(done), *_subsets(done), *([] if default else [gamma(done)]), *_steps(done)]
+    return "; ".join(facts) or "nothing"
+
+
+def networks(rows: Rows) -> list[str]:
+    """Return which networks are narrower or wider than the paper's: one text for each kind of size."""
+    texts = []
+    for spec in (ARCHITECTURES[name] for name in dict.fromkeys(row["architecture"] for row in rows)):
+        paper = getattr(Network(), spec.size_field)
+        of_it = [row for row in rows if row["architecture"] == spec.name]
+        sizes = sorted({row[spec.size_field] for row in of_it if row.get(spec.size_field)} - {paper})
+        if sizes:
+            texts.append(f"{each(sizes)} {spec.size_label} where the paper has {paper}")
+    return list(dict.fromkeys(texts))
+
+
+def gamma(rows: Rows) -> str:
+    """Return how gamma was set, as text; empty where no run has a gamma."""
+    modes = {row["gamma_mode"] for row in rows if row["gamma_mode"]}
+    said = {
+        "fixed": "gamma fixed",
+        "learned": f"gamma learned from {each(sorted(_starts(rows)))}",
+        "optimal": "gamma in closed form (eq. (10)) on each batch",
+    }
+    text = "; ".join(said[mode] for mode in said if mode in modes)
+    betas = {row.get("beta") for row in rows} - {None, 1.0}
+    if betas:
+        text += f"; beta {each(sorted(betas))}"
+    if "optimal" in modes and "learned" not in modes:
+        text += f" instead of learned: a learned log gamma moves at most {rows[0]['learning_rate']:g} a step"
+    return text
+
+
+def each(values: Iterable[Any]) -> str:
+    """Return different values as text, separated by slashes."""
+    return " / ".join(f"{value:,}" if isinstance(value, int) else str(value) for value in dict.fromkeys(values))
+
+
+def _starts(rows: Rows) -> set[float]:
+    return {row["gamma_start"] for row in rows if row["gamma_mode"] == "learned"}
+
+
+def _sides(rows: Rows) -> list[str]:
+    texts = []
+    for name, shape in dict.fromkeys((_name(row["dataset"]), row.get("image_shape")) for row in rows):
+        _, side = _PAPER_DATA.get(name, (0, None))
+        if shape and side and not shape.startswith(f"{side}x{side}"):
+            texts.append(f"images {shape} where the paper has {side}x{side}")
+    return list(dict.fromkeys(texts))
+
+
+def _subsets(rows: Rows) -> list[str]:
+    texts = []
+    for name, count in dict.fromkeys((_name(row["dataset"]), row["train_images"]) for row in rows):
+        paper, _ = _PAPER_DATA.get(name, (None, 0))
+        if paper is None:
+            texts.append(f"{name} is no data set of the paper")
+        elif count < paper:
+            texts.append(f"{count:,} of the {paper:,} training images of {name}")
+    return texts
+
+
+def _name(dataset: str) -> str:
+    return dataset.split()[0]  # without its version
+
+
+def _steps(rows: Rows) -> list[str]:
+    short = sorted({row["steps"] for row in rows if row["steps"] < PAPER_STEPS})
+    return [f"{each(short)} steps where the paper has {PAPER_STEPS:,}"] if short else []
