@@ -134,7 +134,7 @@ def test_the_words_for_what_is_missing():
     ae, vae = aes({1: 0.010, 2: 0.008}), vaes({1: 0.012, 2: 0.010})
     order = judge_order("above", {"AE": ae, "VAE": vae})
     assert order.verdict == REPRODUCED
-    assert "depth 1: AE 0.01000; VAE 0.01200, +20.0%" in order.evidence
+    assert "depth 1: AE 0.01000, VAE 0.01200 (+20.0%)" in order.evidence
     vae[1] |= {"status": "unfinished", "train_error": None}
     order = judge_order("above", {"AE": ae, "VAE": vae})
     assert (order.verdict, order.evidence.split(" (")[0]) == (NOT_RUN, "so far holds at 1 of 2 values of depth")
@@ -165,13 +165,18 @@ STAYS = [*deep(0.014, HE), *deep(0.013, EPSILON), *deep(0.015, LONG)]
         ([*PLAIN, *STAYS], REPRODUCED, "no longer falling"),
         (PLAIN, NOT_RUN, "a He start: not run; a smaller epsilon: not run; twice the budget: not run"),
         ([*PLAIN, *STAYS[:2]], NOT_RUN, "twice the budget: not run"),
-        ([*PLAIN, *deep(0.009, HE)], NOT_REPRODUCED, "a He start: -12.6%, so the cause is the start"),
+        (
+            [*PLAIN, *deep(0.009, HE)],
+            NOT_REPRODUCED,
+            "a He start leaves -12.6%, less than half, so the cause is the start",
+        ),
         ([*PLAIN, *STAYS[:1], *deep(0.009, EPSILON)], NOT_REPRODUCED, "so the cause is the optimiser"),
         ([*PLAIN, *deep(0.009, LONG)], NOT_REPRODUCED, "so the cause is slow training"),
         ([*PLAIN, *STAYS[:2], *deep(0.015, LONG | {"late_fall": 0.05})], NOT_RUN, "still falling (+5.00%"),
         ([*PLAIN, *STAYS[:2], *deep(0.015, LONG | {"late_fall_error": 0.05})], TOO_CLOSE, "perhaps still falling"),
         ([*PLAIN, *STAYS[:2], *deep(0.015, LONG | {"late_fall": None})], NOT_RUN, "was not recorded"),
-        ([*PLAIN, *STAYS[1:], *deep(0.0104, HE)], TOO_CLOSE, "a He start: +1.0%"),
+        ([*PLAIN, *STAYS[1:], *deep(0.0127, HE)], TOO_CLOSE, "a He start leaves +23.3%;"),
+        ([*PLAIN, *STAYS[1:], *deep(0.0120, HE)], NOT_REPRODUCED, "a He start leaves +16.5%, less than half"),
         ([*PLAIN[:2], *deep(0.0103, LEVEL)], TOO_CLOSE, "depth 10 against PCA +0.0%"),
         ([*PLAIN[:2], *deep(0.009, LEVEL)], NOT_REPRODUCED, "depth 10 against PCA -12.6%"),
     ],

@@ -263,7 +263,7 @@ def test_initialisation_claims_judge_the_shape_from_each_start_and_why_deep_aes_
     claims = initialisation_claims(initialisation_rows(STARTS))
     assert [claim.verdict for claim in claims] == [TOO_CLOSE, TOO_CLOSE, NOT_REPRODUCED, MEASURED]
     assert "glorot_uniform" in claims[0].text
-    assert "a He start: -32.0%, so the cause is the start" in claims[2].evidence
+    assert "a He start leaves -32.0%, less than half, so the cause is the start" in claims[2].evidence
     assert f"4: {2.0**-9:.2g}" in claims[-1].evidence
 
 

@@ -10,10 +10,11 @@ from tfcollapse.claims.claim import NOT_REPRODUCED, NOT_RUN, NOT_TRAINED, REPROD
 from tfcollapse.claims.comparison import NOISE, compare
 from tfcollapse.claims.completeness import as_far_as_there, listed, means, of_family
 from tfcollapse.config.declaration import Network, Training
+from tfcollapse.diagnosis.blame.verdict import SHARE
 from tfcollapse.records.statistics import Row, Rows
 
 _CAUSES = {"a He start": "the start", "a smaller epsilon": "the optimiser", "twice the budget": "slow training"}
-"""What each change of the training shows as the cause, where it takes a deep AE's error down to PCA's."""
+"""What each change of the training shows as the cause, where it takes away most of a deep AE's error above PCA's."""
 
 
 def stuck(rows: Rows) -> Claim:
@@ -22,9 +23,9 @@ def stuck(rows: Rows) -> Claim:
     The check is ours. It holds for fully connected networks only: each of them can represent PCA, because two ReLU
     units carry one signed coordinate. The plain AE has the paper's start and epsilon, and the shortest budget of the
     table. Its depth is the one at which most of the other arms were declared, and the deepest of these. It is stuck
-    where its error is above PCA's beyond the noise, no longer falls, and stays above PCA's from a He
-    start, with a smaller epsilon of Adam, and in twice the budget. One of these that takes the error below PCA's shows
-    the cause, and the AE is not stuck. Where one of these was not run, the verdict waits for it.
+    where its error is above PCA's beyond the noise and no longer falls, and where a He start, a smaller epsilon of Adam,
+    and twice the budget each leave more than half of the excess over PCA. One of these that leaves less shows the
+    cause, and the AE is not stuck. Where one of these was not run, the verdict waits for it.
 
     Args:
       rows: the rows of AEs and of other objectives, which are ignored.
@@ -71,6 +72,7 @@ def _change(row: Row) -> str | None:
 
 def _why(plain: Rows, arms: dict[str, list[Row]], floor: float) -> tuple[Verdict, str]:
     """Return the verdict on plain AEs above PCA, and what it owes to each of the other arms."""
+    relieved = floor + SHARE * (float(np.mean([row["train_error"] for row in plain])) - floor)
     signs: list[int] = []
     said: list[str] = []
     waits: list[Verdict] = []
@@ -81,9 +83,9 @@ def _why(plain: Rows, arms: dict[str, list[Row]], floor: float) -> tuple[Verdict
             waits.append(NOT_TRAINED if any(row["status"] == NOT_TRAINED for row in arm) else NOT_RUN)
             said.append(f"{name}: {waits[-1]}")
             continue
-        found = compare(errors, floor)
-        signs.append(found.sign)
-        said.append(f"{name}: {found}" + (f", so the cause is {cause}" if found.sign < 0 else ""))
+        signs.append(compare(errors, relieved).sign)
+        half = f", less than half, so the cause is {cause}" if signs[-1] < 0 else ""
+        said.append(f"{name} leaves {compare(errors, floor)}{half}")
     falls, slope = _falling(arms.get("twice the budget", plain))
     if falls is None or falls > 0:
         waits.append(NOT_RUN)

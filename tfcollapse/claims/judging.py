@@ -97,11 +97,11 @@ def judge_order(text: str, series: Mapping[str, Rows], column: str = "depth", me
         cells = {name: [row[measure] for row in chosen] for name, chosen in there.items()}
         comparisons = [compare(above, below) for below, above in pairwise(cells.values())]
         signs.append(min(comparison.sign for comparison in comparisons))
-        names = list(series)
-        said = [f"{names[0]} {np.mean(cells[names[0]]):.5f}"]
-        said += [f"{n} {np.mean(cells[n]):.5f}, {c}" for n, c in zip(names[1:], comparisons, strict=True)]
-        parts.append(f"{column} {place}: {'; '.join(said)}")
-    evidence = f"holds at {signs.count(1)} of {len(places)} values of {label(column)} ({' | '.join(parts) or 'none'})"
+        first, *others = cells
+        said = [f"{first} {np.mean(cells[first]):.5f}"]
+        said += [f"{name} {np.mean(cells[name]):.5f} ({one})" for name, one in zip(others, comparisons, strict=True)]
+        parts.append(f"{column} {place}: {', '.join(said)}")
+    evidence = f"holds at {signs.count(1)} of {len(places)} values of {label(column)} ({'; '.join(parts) or 'none'})"
     return as_far_as_there(Claim(text, verdict_of(signs), evidence), rows)
 
 
