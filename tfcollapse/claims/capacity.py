@@ -23,9 +23,9 @@ def stuck(rows: Rows) -> Claim:
     The check is ours. It holds for fully connected networks only: each of them can represent PCA, because two ReLU
     units carry one signed coordinate. The plain AE has the paper's start and epsilon, and the shortest budget of the
     table. Its depth is the one at which most of the other arms were declared, and the deepest of these. It is stuck
-    where its error is above PCA's beyond the noise and no longer falls, and where a He start, a smaller epsilon of Adam,
-    and twice the budget each leave more than half of the excess over PCA. One of these that leaves less shows the
-    cause, and the AE is not stuck. Where one of these was not run, the verdict waits for it.
+    where its error is above PCA's beyond the noise and no longer falls, and where a He start, a smaller epsilon of
+    Adam, and twice the budget each leave more than half of the excess over PCA. One of these that leaves less shows
+    the cause, and the AE is not stuck. Where one of these was not run, the verdict waits for it.
 
     Args:
       rows: the rows of AEs and of other objectives, which are ignored.
@@ -64,10 +64,10 @@ def _arms(ae: Rows, depth: int, steps: int) -> dict[str, list[Row]]:
 
 def _change(row: Row) -> str | None:
     """Return what sets an AE's start and optimiser apart from the paper's: "" for nothing, None for more or else."""
-    epsilon = row.get("epsilon") or Training().epsilon
-    if row["initializer"] == Network().initializer:
+    epsilon, initializer = row.get("epsilon") or Training().epsilon, row.get("initializer") or Network().initializer
+    if initializer == Network().initializer:
         return "" if epsilon == Training().epsilon else "a smaller epsilon" if epsilon < Training().epsilon else None
-    return "a He start" if row["initializer"].startswith("he_") and epsilon == Training().epsilon else None
+    return "a He start" if initializer.startswith("he_") and epsilon == Training().epsilon else None
 
 
 def _why(plain: Rows, arms: dict[str, list[Row]], floor: float) -> tuple[Verdict, str]:
