@@ -15,7 +15,7 @@ from tfcollapse.cli.main import main
 def test_a_damaged_record_is_a_page_or_one_line(seed, tmp_path, capfd):
     choose = random.Random(seed)
     shutil.copytree(ROOT / "tests" / "golden" / "finished", tmp_path / "runs", ignore=lambda *_: ["diagnosis.json"])
-    shutil.copy(ROOT / "results" / "fig1_left.csv", tmp_path)
+    shutil.copy(ROOT / "results" / "paper" / "fig1_left.csv", tmp_path)
     shutil.copy(ROOT / "results" / "bench-jax.json", tmp_path)
     (tmp_path / "theory").mkdir()
     for path in (ROOT / "results" / "theory").glob("*.json"):

@@ -124,7 +124,7 @@ def test_the_committed_pages_are_what_the_records_give_without_tensorflow(tmp_pa
     answer = python(OVERVIEW, str(made), "--redraw")
     assert answer.returncode == 0, answer.stderr
     pages = sorted(path.relative_to(made) for path in made.rglob("*.md"))
-    assert {str(page) for page in pages} >= {"README.md", "bench.md", "theory/theory.md", "fig1_left.md"}
+    assert {str(page) for page in pages} >= {"README.md", "bench.md", "theory/theory.md", "paper/fig1_left.md"}
     for page in pages:
         text = (made / page).read_text().replace(str(made), "results")
         assert text == (committed / page).read_text(), page

@@ -52,7 +52,7 @@ def section_names(wanted: str, table: str | None) -> list[str]:
       ConfigError: "equations" is wanted without a table.
     """
     if wanted == "equations" and table is None:
-        raise ConfigError("equations: expected --table CSV, the table of a sweep, such as results/fig1_left.csv")
+        raise ConfigError("equations: expected --table CSV, the table of a sweep, such as out/fig1_left.csv")
     if wanted != "all":
         return [wanted]
     return ["affine", "prop1", "prop2", "prop4", *(["equations"] if table else [])]
