@@ -57,7 +57,7 @@ STUDY = Study(
         "smoke": _cells(
             _OPTIMAL,
             (1, 3),
-            (1, 3),
+            (3,),
             data=Data(name="fashion_mnist_mini", train=256, test=64),
             network=Network(width=32, latent_dim=8),
             training=_SMOKE,

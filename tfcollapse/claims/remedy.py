@@ -58,8 +58,10 @@ def judge_no_remedy(
         if _worse(without, goal, measure) == 1:
             signs.append(_worse(with_it, goal, measure) or min(_worse(with_it, without, measure), 0))
         parts.append(f"{name}: {_mean(with_it)} (without {_mean(without)}, sound {_mean(goal)})")
-    nothing = "" if signs else "; nothing to mend: without a remedy the deep networks are not worse than the sound ones"
-    return as_far_as_there(Claim(text, verdict_of(signs), f"{label(measure)} {'; '.join(parts)}{nothing}"), needed)
+    if parts and not signs:
+        parts.append("nothing to mend: without a remedy the deep networks are not worse than the sound ones")
+    evidence = f"{label(measure)} {'; '.join(parts)}" if parts else ""
+    return as_far_as_there(Claim(text, verdict_of(signs), evidence), needed)
 
 
 def _worse(these: list[float], than: list[float], measure: str) -> int:
