@@ -60,6 +60,14 @@ def test_what_the_table_contradicts_is_not_reproduced_and_a_short_run_says_how_s
     assert "**reproduced** at 250,000" not in text
 
 
+def test_untrained_networks_give_no_verdict_and_are_counted(tmp_path):
+    table(tmp_path / "fig1_left.csv", ae=(0.01, 0.009, 0.008, 0.01, 0.012, 0.086))
+    falls, *_ = [line for line in lines(tmp_path) if line.startswith("| [fig1_left]")]
+    assert "then rises | **not trained** at 250,000 steps |" in falls
+    assert "not trained: AE depth 10; 5 of 6 runs are there and trained" in falls
+    assert "over 18 runs, 3 not trained |" in falls
+
+
 def test_what_has_not_been_trained_at_the_papers_length_is_not_run(tmp_path):
     table(tmp_path / "elsewhere" / "fig1_left.csv")
     found = lines(tmp_path)

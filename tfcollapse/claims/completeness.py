@@ -59,7 +59,8 @@ def missing(rows: Rows) -> str:
         return ""
     there = len(rows) - sum(map(len, out.values()))
     named = [f"{state}: {cells(out[state])}" for state in (NOT_TRAINED, "failed", NOT_RUN) if state in out]
-    return "; ".join([*named, f"{there} of {len(rows)} runs are there"])
+    trained = " and trained" if NOT_TRAINED in out else ""
+    return "; ".join([*named, f"{there} of {len(rows)} runs are there{trained}"])
 
 
 def as_far_as_there(claim: Claim, rows: Rows) -> Claim:
@@ -76,7 +77,8 @@ def as_far_as_there(claim: Claim, rows: Rows) -> Claim:
         return claim
     waits = NOT_TRAINED if any(row["status"] == NOT_TRAINED for row in rows) else NOT_RUN
     verdict = claim.verdict if claim.verdict == NOT_REPRODUCED else waits
-    return Claim(claim.text, verdict, "; ".join([*([f"so far {claim.evidence}"] if claim.evidence else []), gaps]))
+    so_far = [f"so far {claim.evidence}"] if any(row.get("train_error") is not None for row in rows) else []
+    return Claim(claim.text, verdict, "; ".join([*so_far, gaps]))
 
 
 def means(rows: Rows, key: str, measure: str) -> dict[Any, Mean]:

@@ -58,8 +58,6 @@ def gamma(rows: Rows) -> str:
     betas = {row.get("beta") for row in rows} - {None, 1.0}
     if betas:
         text += f"; beta {each(sorted(betas))}"
-    if "optimal" in modes and "learned" not in modes:
-        text += f" instead of learned: a learned log gamma moves at most {rows[0]['learning_rate']:g} a step"
     return text
 
 
@@ -93,7 +91,9 @@ def _subsets(rows: Rows) -> list[str]:
 
 
 def _name(dataset: str) -> str:
-    return dataset.split()[0]  # without its version
+    """Return the name of a data set without its version; that of the whole for the images that the package carries."""
+    name = dataset.split()[0]
+    return "fashion_mnist" if name == "fashion_mnist_mini" else name
 
 
 def _steps(rows: Rows) -> list[str]:

@@ -13,6 +13,7 @@ from tfcollapse.records.narrowing import narrowing
 from tfcollapse.records.numerics import older
 from tfcollapse.records.statistics import PAPER_STEPS
 from tfcollapse.records.table import complete, read_table
+from tfcollapse.records.trained import not_trained
 from tfcollapse.reports import bench_page, theory_page
 from tfcollapse.reports.blocks import Block, Code, Content, Heading, Link, Paragraph, Strong, Table, joined
 from tfcollapse.reports.claims_table import steps, verdict
@@ -94,11 +95,13 @@ def _facts(rows: Sequence[dict[str, Any]]) -> Line:
     data = dict.fromkeys(f"{row['dataset']} ({row['train_images']:,})" for row in done)
     machines = ", ".join(dict.fromkeys(row["machine"] for row in done))
     missing = "" if len(done) == len(rows) else f", {len(rows) - len(done)} of {len(rows)} runs missing"
+    untrained = len(not_trained(rows))
     return (
         str(len({row["seed"] for row in done})),
         steps(rows),
         ", ".join(data),
-        f"{machines}; {sum(row['seconds'] for row in done) / 3600:.2f} h over {len(done)} runs{missing}",
+        f"{machines}; {sum(row['seconds'] for row in done) / 3600:.2f} h over {len(done)} runs{missing}"
+        + (f", {untrained} not trained" if untrained else ""),
         joined([Code(command) for command in dict.fromkeys(str(row["command"]) for row in rows)], " "),
     )
 
