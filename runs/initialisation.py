@@ -18,7 +18,8 @@ What to expect: if the start alone makes the error rise with depth, the rise is 
 it rise, it is gone with 1e-12.
 
 The preset `paper` learns gamma from 1; the others set it in closed form (eq. (10)). `standing` has 10,000 steps on all
-of Fashion-MNIST, `quick` 800 steps on 6,000 images.
+of Fashion-MNIST, `quick` 800 steps on 6,000 images. `--list` estimates 1.5 hours for `standing`, 43 hours a seed for
+`paper` and 8 minutes for `quick`, on two idle cores with a matrix product at 195 GFLOP/s.
 """
 
 from tfcollapse import Data, Network, Objective, Run, Study, Training, claims, figures, grid

@@ -10,7 +10,8 @@ epsilon at once.
 What to expect: the curve of depth 10 lies to the right of that of depth 2. An epsilon that every shallow AE reaches is
 then reached by no deep one. The 12 seeds are the study's own number; `--seeds` sets another.
 
-`standing` has 10,000 steps on all of Fashion-MNIST, `quick` 800 steps on 6,000 images.
+`standing` has 10,000 steps on all of Fashion-MNIST, `quick` 800 steps on 6,000 images. `--list` estimates 1.5 hours for
+`standing`, 38 hours for `paper` and 8 minutes for `quick`, on two idle cores with a matrix product at 195 GFLOP/s.
 """
 
 from tfcollapse import Data, Network, Objective, Run, Study, Training, claims, figures, grid

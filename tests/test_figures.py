@@ -150,6 +150,8 @@ def test_every_declaration_expands_to_unique_runs():
     for name in study_names():
         study = load_study(name)
         assert list(study.presets) == ["paper", "standing", "quick", "smoke"]
+        lengths = [max(run.training.steps for run in runs) for runs in study.presets.values()]
+        assert lengths == sorted(set(lengths), reverse=True)
         for preset in study.presets:
             ids = [run.run_id for run in study.runs(preset, seeds=2)]
             assert len(ids) == len(set(ids)) == 2 * len(study.presets[preset])

@@ -69,6 +69,13 @@ def test_every_architecture_has_a_label_of_its_depth():
     assert all(spec.depth_label for spec in ARCHITECTURES.values())
 
 
+def test_a_sweep_has_the_study_s_own_number_of_seeds_where_none_is_asked_for():
+    reach = load_study("reach")
+    assert {run.seed for run in reach.runs("smoke")} == set(range(12))
+    assert {run.seed for run in reach.runs("smoke", 2)} == {0, 1}
+    assert {run.seed for run in load_study("fig2").runs("smoke")} == {0}
+
+
 def test_the_smoke_sweep_of_one_data_set_cut_twice_has_two_columns_of_cells(tmp_path):
     runs = load_study("fig1_right").runs("smoke")
     rows = [tidy_row(RunDirectory(tmp_path / run.run_id, run)) for run in runs]

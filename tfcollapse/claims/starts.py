@@ -39,7 +39,7 @@ def units_return(rows: Rows) -> list[Claim]:
         if error.sign < 0:
             signs.append(compare(units[arm], units[plain]).sign)
         parts.append(f"{arm}: AE's error {error}, {np.mean(units[arm]):.4g} units against {np.mean(units[plain]):.4g}")
-    nothing = "" if signs else "; no start lowers the AE's error"
+    nothing = "; no start lowers the AE's error" if parts and not signs else ""
     evidence = f"at depth {deepest}, against {plain}: {'; '.join(parts) or 'none'}{nothing}"
     return [
         as_far_as_there(Claim(text, verdict_of(signs), evidence), [row for each in groups.values() for row in each])

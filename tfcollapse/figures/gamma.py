@@ -47,7 +47,7 @@ def gamma_figure(rows: Rows) -> Figure:
             label, untrained = f"depth {depth}, gamma fixed", untrained_at(chosen, "gamma")
             line(axes, by(chosen, "gamma", measure), label, style, untrained)
             free = [row for row in rows if row["depth"] == depth and row["gamma_mode"] != "fixed"]
-            _free(axes, free, measure, style["color"], labelled=i == 0)
+            _free(axes, free, measure, style["color"])
         prediction = {gamma: values[:1] for gamma, values in by(fixed, "gamma", affine).items()}
         line(axes, prediction, "affine VAE at the same gamma", OTHER)
         axes.set_xscale("log")
@@ -60,15 +60,16 @@ def gamma_figure(rows: Rows) -> Figure:
     return finish(figure, [(units, "Active units"), (errors, "Reconstruction error, eq. (8)")], rows)
 
 
-def _free(axes: Axes, rows: Rows, measure: str, colour: str, *, labelled: bool) -> None:
+def _free(axes: Axes, rows: Rows, measure: str, colour: str) -> None:
     names = {"learned": "learned", "optimal": "in closed form"}
     out = not_trained(rows)
     for mode, marker in (("learned", "*"), ("optimal", "P")):
         chosen = [row for row in rows if row["gamma_mode"] == mode and row["gamma"]]
         look: dict[str, Any] = {"color": colour, "markersize": 10, "linestyle": "none", "marker": marker, "zorder": 3}
+        look["clip_on"] = False  # a marker at no unit is drawn whole
         for hollow in (False, True):
             points = [(row["gamma"], row[measure]) for row in chosen if (row in out) == hollow]
             if points:
                 edge: dict[str, Any] = {"markerfacecolor": "white"} if hollow else {"markeredgecolor": "white"}
-                label = f"gamma {names[mode]}" if labelled and not hollow else "_"
+                label = f"gamma {names[mode]}"  # the legend shows one of the depths
                 axes.plot(*zip(*points, strict=True), label=label, **look, **edge)
