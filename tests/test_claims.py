@@ -135,6 +135,7 @@ def test_the_words_for_what_is_missing():
     order = judge_order("above", {"AE": ae, "VAE": vae})
     assert order.verdict == REPRODUCED
     assert "depth 1: AE 0.01000, VAE 0.01200 (+20.0%)" in order.evidence
+    assert judge_order("above", {"AE": ae, "VAE": vae[:1]}).verdict == NOT_RUN  # depth 2 has no VAE
     vae[1] |= {"status": "unfinished", "train_error": None}
     order = judge_order("above", {"AE": ae, "VAE": vae})
     assert (order.verdict, order.evidence.split(" (")[0]) == (NOT_RUN, "so far holds at 1 of 2 values of depth")

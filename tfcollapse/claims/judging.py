@@ -51,12 +51,12 @@ def judge_trend(
     flat = len(values) == 1 and np.ptp(values) < NOISE * np.abs(values).max()
     signs = [0 if flat else trend.sign]
     if shape == "falls, then rises":
-        turn = trend.turn
-        evidence += f"; lowest at {label(column)} {places[turn]:g}"
-        samples = values.T.tolist()
-        ends = {places[end]: compare(samples[end], samples[turn]) for end in (0, -1) if places[end] != places[turn]}
-        evidence += "".join(f"; {place:g} against it {comparison}" for place, comparison in ends.items())
-        signs += [comparison.sign for comparison in ends.values() if trend.sign == 1]
+        samples = dict(zip(places, values.T.tolist(), strict=True))
+        turn = places[trend.turn]
+        arms = {end: compare(samples[end], samples[turn]) for end in (places[0], places[-1]) if end != turn}
+        evidence += f"; lowest at {label(column)} {turn:g}"
+        evidence += "".join(f"; {label(column)} {end:g} lies {arm} above it" for end, arm in arms.items())
+        signs += [arm.sign for arm in arms.values() if trend.sign == 1]
     return Claim(text, verdict_of(signs), f"{evidence}; {_tested(trend, values)}")
 
 
@@ -73,14 +73,15 @@ def _blocks(rows: Rows, column: str, measure: str, names: Sequence[str]) -> tupl
 
 def _tested(trend: Trend, values: np.ndarray) -> str:
     count, places = values.shape
-    text = f"rank test p = {trend.p:.2g} over {count} block{'s' if count > 1 else ''} of {places}"
+    text = f"rank test p = {trend.p:.2g} ({trend.opposite:.2g} for the opposite) over {count} "
+    text += f"block{'s' if count > 1 else ''} of {places}"
     return text if trend.least <= SIGNIFICANCE else f"{text}, in which no order reaches {SIGNIFICANCE:.0%}"
 
 
 def judge_order(text: str, series: Mapping[str, Rows], column: str = "depth", measure: str = "train_error") -> Claim:
     """Judge whether each series lies above the one before it, beyond the noise, at every value of a column.
 
-    A value of the column counts where all of its runs are there.
+    A value of the column counts where all of its runs are there. The verdict waits for the others.
 
     Args:
       text: what the paper says.
@@ -102,7 +103,10 @@ def judge_order(text: str, series: Mapping[str, Rows], column: str = "depth", me
         said += [f"{name} {np.mean(cells[name]):.5f} ({one})" for name, one in zip(others, comparisons, strict=True)]
         parts.append(f"{column} {place}: {', '.join(said)}")
     evidence = f"holds at {signs.count(1)} of {len(places)} values of {label(column)} ({'; '.join(parts) or 'none'})"
-    return as_far_as_there(Claim(text, verdict_of(signs), evidence), rows)
+    verdict = verdict_of(signs)
+    if len(signs) < len(places) and verdict != NOT_REPRODUCED:
+        verdict = NOT_RUN
+    return as_far_as_there(Claim(text, verdict, evidence), rows)
 
 
 def falls_then_rises(rows: Rows, whose: str = "the AE's error") -> Claim:
