@@ -193,3 +193,12 @@ def test_committed_tables_are_of_declared_runs():
     for table in TABLES:
         assert "runs" not in table.relative_to(ROOT / "results").parts
         assert_rows_are_declared(table)
+
+
+def test_a_caption_stands_within_its_figure():
+    errors = dict.fromkeys(range(1, 60, 3), 0.087)
+    figure = figures.depth_figure(rows(dict.fromkeys(PAPER, errors)))
+    figure.draw_without_rendering()
+    (text,) = [text for text in figure.texts if "hollow" in text.get_text()]
+    assert figure.bbox.x0 < text.get_window_extent().x0
+    assert text.get_window_extent().x1 < figure.bbox.x1

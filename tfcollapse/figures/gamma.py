@@ -66,7 +66,6 @@ def _free(axes: Axes, rows: Rows, measure: str, colour: str) -> None:
     for mode, marker in (("learned", "*"), ("optimal", "P")):
         chosen = [row for row in rows if row["gamma_mode"] == mode and row["gamma"]]
         look: dict[str, Any] = {"color": colour, "markersize": 10, "linestyle": "none", "marker": marker, "zorder": 3}
-        look["clip_on"] = False  # a marker at no unit is drawn whole
         for hollow in (False, True):
             points = [(row["gamma"], row[measure]) for row in chosen if (row in out) == hollow]
             if points:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import textwrap
 from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -26,6 +27,9 @@ SERIES: tuple[dict[str, Any], ...] = (
 )
 STYLES = dict(zip(("AE", "VAE", "VAE + KL warm-up", "VAE + gamma warm-up"), SERIES, strict=True))
 OTHER: dict[str, Any] = {"color": "#777777", "marker": "D", "linestyle": ":"}
+
+_PER_INCH = 15
+"""The number of characters of a caption that an inch holds at its font size."""
 
 
 def depth_label(rows: Rows) -> str:
@@ -227,7 +231,9 @@ def dress(figure: Figure, panels: Iterable[tuple[Axes, str]], text: str) -> Figu
         axes.set_title(title, loc="left", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(axis="y", which="major", color="#dddddd", linewidth=0.6)
-    figure.supxlabel(text, fontsize=8, color="#333333")
+    width = int(figure.get_figwidth() * _PER_INCH)
+    lines = (wrapped for line in text.splitlines() for wrapped in textwrap.wrap(line, width))
+    figure.supxlabel("\n".join(lines), fontsize=8, color="#333333")
     return figure
 
 
@@ -237,4 +243,4 @@ def units_axis(axes: Axes, rows: Rows) -> None:
     axes.set_ylabel("latent dimensions with Var[mean] > 0.01")
     axes.axhline(latent, color="#999999", linewidth=0.8)
     note(axes, f"all {latent}", latent)
-    axes.set_ylim(0, latent * 1.12)
+    axes.set_ylim(-0.03 * latent, latent * 1.12)  # a marker at no unit is drawn whole
