@@ -11,9 +11,12 @@ from tfcollapse.cli.main import main
 from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
 from tfcollapse.data.dataset import MINI, load
 from tfcollapse.lab import affine as affine_lab
-from tfcollapse.lab import laboratory, prop4
-from tfcollapse.lab.collapsed_unit import UnitHessian, collapse, unit_gradient
+from tfcollapse.lab import gamma_balance, laboratory, prop4
+from tfcollapse.lab.collapsed_unit import UnitHessian, collapse, set_unit, unit_gradient
+from tfcollapse.lab.containment import embed
 from tfcollapse.lab.float64 import in_float64
+from tfcollapse.lab.gamma_balance import collapse_all
+from tfcollapse.lab.killed_units import KILLED, NO_WAY_OUT, START, USED, killed_units, kinds
 from tfcollapse.lab.optimal_posterior import DecoderResponse
 from tfcollapse.models.build import build
 from tfcollapse.records import gaps
@@ -133,23 +136,168 @@ def test_the_unit_gradient_is_that_of_the_training_loss():
     assert unit_gradient(model, 2, images, 0.3, seed=5).decoder == pytest.approx(np.asarray(expected), rel=1e-9)
 
 
-def test_products_with_the_unit_hessian_are_differences_of_its_gradient():
-    import tensorflow as tf
-
-    hessian = UnitHessian(_vae(), 2, _images(6), gamma=0.2)
+@pytest.mark.parametrize("architecture", ["dense", "skip_dense"])
+def test_products_with_the_unit_hessian_are_differences_of_the_gradient(architecture):
+    network = Network(architecture=architecture, depth=2, width=16, latent_dim=4)
+    model, images = in_float64(build(Run(network=network), (6, 6, 1))), _images(6)
+    hessian = UnitHessian(model, 2, images, gamma=0.2)
     direction = np.random.default_rng(0).standard_normal(hessian.size)
-
-    def slope(at):
-        point = tf.constant(at)
-        with tf.GradientTape() as tape:
-            tape.watch(point)
-            energy = hessian._energy(point)
-        return tape.gradient(energy, point).numpy()
-
-    assert np.abs(slope(np.zeros(hessian.size))).max() < 1e-12
+    if architecture == "skip_dense":  # set_unit moves the columns of several layers by one number
+        direction[: hessian.sizes[0]] = 1.0
+    decoder, *heads = np.split(direction, np.cumsum(hessian.sizes)[:-1])
     step = 1e-5
-    difference = (slope(step * direction) - slope(-step * direction)) / (2 * step)
+
+    def slope(share):
+        parts = [share * part for part in heads]
+        set_unit(model, 2, share * (decoder if architecture == "dense" else 1.0), *parts)
+        return np.concatenate(unit_gradient(model, 2, images, 0.2))
+
+    assert np.abs(slope(0.0)).max() < 1e-12
+    difference = (slope(step) - slope(-step)) / (2 * step)
     assert hessian.product(direction) == pytest.approx(difference, abs=1e-6 * np.abs(difference).max())
+    along = hessian.along(direction)
+    assert along.mean == pytest.approx(direction @ hessian.product(direction), rel=1e-12)
+    assert along.of_images.shape == (6,)
+
+
+def test_the_critical_gamma_of_a_direction_is_where_its_best_rescaling_stops_to_fall():
+    model, images = in_float64(_vae()), _images(40)
+    hessian = UnitHessian(model, 2, images, gamma=1e-3)
+    direction = stationary.curvature(hessian.product, hessian.size).direction
+    critical = hessian.along(direction).critical_gamma
+    assert hessian.along(direction).mean < 0 < critical
+
+    scaled = []
+    for share in np.geomspace(1e-2, 1e2, 60):  # the decoder's part against the encoder's
+        moved = direction.copy()
+        moved[: hessian.sizes[0]] *= share
+        scaled.append(hessian.along(moved))
+    lowest = [min(along._replace(gamma=share * critical).mean for along in scaled) for share in (0.95, 1.05)]
+    assert lowest[0] < 0 < lowest[1]
+
+
+def test_units_that_are_collapsed_together_have_one_hessian():
+    model, images = in_float64(_vae()), _images(6)
+    for unit in (0, 2):
+        collapse(model, unit)
+    direction = np.random.default_rng(0).standard_normal(UnitHessian(model, 0, images).size)
+    products = [UnitHessian(model, units, images).product(direction) for units in (0, 2, (0, 2))]
+    assert products[0] == pytest.approx(products[1], rel=1e-12)
+    assert products[0] == pytest.approx(products[2], rel=1e-12)
+    alone = UnitHessian(in_float64(_vae()), 0, images).product(direction)
+    assert np.abs(alone - products[0]).max() > 1e-3 * np.abs(alone).max()
+
+
+def test_a_killed_unit_is_inactive_and_sends_nothing():
+    model, images = in_float64(_vae()), _images(50)
+    assert killed_units(model, images)[0] == []
+    collapse(model, 1)
+    assert killed_units(model, images)[0] == [1]
+    collapse(model, 1, mean_bias=0.2)  # 0.02 nats
+    units, kl = killed_units(model, images)
+    assert units == []
+    assert kl[1] == pytest.approx(0.02, rel=1e-9)
+    # at the prior, but its column adds noise to every reconstruction
+    set_unit(model, 1, 1.0, 0.0, 0.0, 0.0, 0.0)
+    assert killed_units(model, images)[0] == []
+
+
+def test_a_network_that_was_not_trained_has_no_killed_units_and_is_left_out():
+    run, images = Run(network=Network(depth=2, width=16, latent_dim=4)), _images(50)
+    rows = kinds(run, build(run, (6, 6, 1)), images[:25], images[25:])
+    assert [row["when"] for row in rows] == [START]
+
+
+def test_the_headline_counts_the_units_that_training_killed_alone():
+    def row(depth, when, unseen):
+        kind = stationary.SADDLE if unseen < 0 else NO_WAY_OUT
+        numbers = {
+            "lowest": -1.0,
+            "error": 0.01,
+            "unseen": unseen,
+            "unseen_error": 0.1,
+            "critical_gamma": 3.0,
+            "column": 0.2,
+        }
+        return {"depth": depth, "when": when, "kind": kind, "gamma": 0.5, **numbers}
+
+    rows = [row(1, START, -1.0), row(1, USED, -1.0), row(6, KILLED, -1.0), row(6, KILLED, 1.0), row(8, KILLED, -1.0)]
+    headline, room, columns, start, used = prop4._answers(rows)
+    assert headline.measured == "2 of 3 (6: 1 of 2; 8: 1 of 1)"
+    assert room.measured == "6: 6; 8: 6"
+    assert columns.measured == "6: 0.2; 8: 0.2"
+    assert (START in start.claim, USED in used.claim) == (True, True)
+    assert prop4._answers(rows[:2])[0].verdict == "does not apply"
+
+
+def test_at_full_collapse_gamma_moves_no_weight_but_decides_whether_there_is_a_way_out():
+    """Section 5.2 and section 4: an affine decoder's critical gamma is the data's largest eigenvalue."""
+    images = _images(200)
+    model = in_float64(_vae(depth=0))
+    collapse_all(model, images)
+    assert np.asarray(model.decode(np.ones((1, 4))))[0] == pytest.approx(images.mean(axis=0), abs=1e-12)
+    hessian = UnitHessian(model, range(4), images)
+    whole = np.array([hessian.product(row) for row in np.eye(hessian.size)])
+    top = affine.spectrum(images.reshape(200, -1)).eigenvalues[0]
+    critical = gamma_balance._critical_gamma(whole, hessian)
+    assert critical == pytest.approx(top, rel=1e-9)
+    assert gamma_balance._lowest(whole, hessian, 0.99 * top) < 0
+    assert gamma_balance._lowest(whole, hessian, 1.01 * top) > -1e-12
+    for gamma in (0.01 * top, top, 100 * top):
+        assert unit_gradient(model, 1, images, gamma).largest < 1e-12 / gamma
+        exact = UnitHessian(model, range(4), images, gamma)
+        assert gamma_balance._at(whole, hessian, gamma)[5] == pytest.approx(
+            exact.product(np.eye(exact.size)[5]), rel=1e-9
+        )
+
+
+@pytest.mark.parametrize("kind", ["ae", "vae"])
+@pytest.mark.parametrize(
+    ("small", "large"),
+    [
+        (Network(depth=1), Network(depth=6)),
+        (Network(depth=2, width=32), Network(depth=3, width=32)),
+        (
+            Network(architecture="skip_dense", depth=1, width=32, latent_dim=8),
+            Network(architecture="skip_dense", depth=4, width=32, latent_dim=8),
+        ),
+        (
+            Network(architecture="convolutional", depth=1, base_channels=4),
+            Network(architecture="convolutional", depth=4, base_channels=4),
+        ),
+        (
+            Network(architecture="residual", depth=1, block_depth=2, base_channels=2),
+            Network(architecture="residual", depth=2, block_depth=4, base_channels=2, shortcut="identity"),
+        ),
+    ],
+    ids=lambda network: f"{network.architecture}-{network.depth}",
+)
+def test_a_deeper_network_contains_the_shallower_one_exactly(small, large, kind):
+    shape, objective = ((6, 6, 1) if small.spec.fully_connected else (16, 16, 1)), Objective(kind=kind)
+    smaller, larger = (build(Run(network=network, objective=objective), shape) for network in (small, large))
+    random = np.random.default_rng(0)
+    for variable in smaller.trainable_variables:
+        variable.assign(variable + 0.1 * random.standard_normal(variable.shape))
+    embed(smaller, larger)
+    images, noise = _images(5, shape).astype(np.float32), random.standard_normal((5, smaller.latent_dim))
+    outputs = [np.asarray(model.reconstruct(images, noise.astype(np.float32))) for model in (smaller, larger)]
+    assert np.ptp(outputs[0]) > 0.1
+    assert (outputs[0] == outputs[1]).all()
+    if kind == "vae":
+        assert float(larger.gamma) == float(smaller.gamma) != 1.0
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "message"),
+    [
+        (Network(depth=2), Network(depth=1), "a deeper network than the one with the layers encoder_2"),
+        (Network(depth=1, width=8), Network(depth=2, width=16), "the same width or channels"),
+        (Network(depth=1, latent_dim=4), Network(depth=2), "the same width or channels"),
+    ],
+)
+def test_what_does_not_contain_it_is_refused(small, large, message):
+    with pytest.raises(ValueError, match=message):
+        embed(*(build(Run(network=network), (6, 6, 1)) for network in (small, large)))
 
 
 def test_the_affine_unit_is_a_saddle_exactly_below_its_top_residual_eigenvalue():

@@ -47,6 +47,18 @@ def test_section_4_the_spectrum_is_that_of_the_centred_covariance_not_of_x_x_tra
     assert affine.spectrum(data).eigenvalues == pytest.approx([3.0, 1.0, 0.5])
 
 
+def test_section_4_with_fewer_directions_than_latents_the_energy_has_no_minimum_over_gamma():
+    """Printed: for r < kappa the same conclusions apply. With d - r directions without data it falls like their log."""
+    data, full = of_spectrum([3.0, 1.0, 0.0, 0.0]), of_spectrum([3.0, 1.0, 0.4, 0.2])
+    gammas = np.geomspace(1e-2, 1e-6, 5)
+    energies = [affine.spectrum(data).energy(3, gamma) for gamma in gammas]
+    assert np.polyfit(np.log(gammas), energies, 1)[0] == pytest.approx(2.0, abs=1e-6)
+    assert np.diff([affine.spectrum(full).energy(3, gamma) for gamma in gammas]).min() > 0  # r >= kappa: it rises there
+    start = affine_energy.random_start(np.random.default_rng(1), data, 3)
+    reached = [affine_energy.minimise(data, start, gamma)[0] for gamma in (1e-2, 1e-3)]
+    assert reached[0] - reached[1] == pytest.approx(2 * math.log(10), rel=1e-3)
+
+
 def test_b1_the_energy_of_the_collapsed_solution_is_n_times_d_plus_kappa():
     """Printed: nd. The KL part of eq. (6) is n kappa at the prior, for |sigma|^2 - log |sigma^2| is kappa there."""
     n, d, latent = 2, 2, 1
@@ -67,6 +79,22 @@ def test_b2_the_bias_block_of_the_hessian_has_a_factor_of_n():
     assert block[0, 0] == pytest.approx(5 * (2 / 3.0), rel=1e-12)
     paper = local_minimum.hessian(local_minimum.collapsed(PAPER_DATA), PAPER_DATA, 1.0)[2:4, 2:4]
     assert paper.tolist() == [[4.0, 0.0], [0.0, 4.0]]  # n = 2, gamma = 1; printed: 2
+
+
+def test_b2_the_mixed_derivative_by_gamma_and_bias_is_minus_the_gradient_over_gamma():
+    """Printed: (2 / gamma^2) dL/db. The place is not (7), so dL/db is not zero. b is at 2 and 3, gamma at 4."""
+    random = np.random.default_rng(0)
+    data, gamma = random.standard_normal((4, 2)), 0.6
+    vae = SoftThresholdVAE(
+        random.standard_normal((2, 1)), np.array([0.3, -0.5]), gamma, random.standard_normal((4, 1)), np.ones((4, 1))
+    )
+    mixed, slope = local_minimum.hessian(vae, data, 0.4)[4, 2:4], local_minimum.gradient(vae, data, 0.4).bias
+    step = 1e-6
+    moved = [SoftThresholdVAE(vae.weights, vae.bias, gamma + sign * step, vae.mean, vae.sigma) for sign in (1, -1)]
+    up, down = (local_minimum.gradient(place, data, 0.4).bias for place in moved)
+    assert mixed == pytest.approx((up - down) / (2 * step), rel=1e-6)
+    assert mixed == pytest.approx(-slope / gamma, rel=1e-12)
+    assert np.abs(mixed - 2 / gamma**2 * slope).min() > 1
 
 
 @pytest.mark.parametrize("alpha", [0.1, 1.0])
@@ -143,8 +171,11 @@ def test_appendix_c_the_gradient_is_not_bounded_by_the_lipschitz_constant():
 
 
 @pytest.mark.parametrize("sigma", [0.4, 1.0, 2.5])
-def test_eqs_40_and_42_the_slopes_of_the_kl_by_sigma_and_by_the_weights_of_log_sigma_squared(sigma):
-    """(40) prints 1 - 1 / sigma for sigma - 1 / sigma, (42) 1 / (2 sigma) for sigma / 2, where log sigma^2 = w h."""
+def test_eqs_39_to_42_the_slopes_of_the_kl_by_sigma_and_by_the_weights_of_log_sigma_squared(sigma):
+    """(40) prints 1 - 1 / sigma for sigma - 1 / sigma, (42) 1 / (2 sigma) for sigma / 2, where log sigma^2 = w h.
+
+    (39) prints sigma^2 = exp(w), under which the slope by w would lack the h that (42) has.
+    """
 
     def kl(log_variance: float) -> float:
         return float(kl_per_dimension(np.array([[0.3]]), np.array([[log_variance]]))[0])
@@ -161,6 +192,7 @@ def test_eqs_40_and_42_the_slopes_of_the_kl_by_sigma_and_by_the_weights_of_log_s
     else:
         assert abs(printed[0] - by_sigma) > 0.1
         assert abs(printed[1] - by_w) > 0.1
+        assert abs(by_sigma * sigma / 2 - by_w) > 0.1
 
 
 def test_section_51_it_is_the_square_of_the_l2_norm_that_never_prunes():

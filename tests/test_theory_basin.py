@@ -14,6 +14,7 @@ from tfcollapse.theory.basin import (
     completed,
     escape_radius,
     mountain_pass,
+    partial_minima,
     partial_minimum,
     relative_energy,
 )
@@ -232,7 +233,11 @@ def test_the_second_minimum_is_a_minimum_that_sends_a_weak_signal():
     assert np.sign(output).tolist() == PAPER_DATA.tolist()
     assert np.abs(output) == pytest.approx(np.full((2, 2), 0.1852), abs=1e-4)  # of 1, the data
     assert vae.gamma == pytest.approx(0.8605, abs=1e-4)  # of gamma-bar 1
-    assert partial_minimum(1.03).height < 0 < partial_minimum(1.04).height  # above (7)'s from there on
+    minima = partial_minima()
+    assert (min(minima), max(minima)) == (0.66, 1.16)
+    assert minima[1.0] == found
+    assert minima[1.03].height < 0 < minima[1.04].height  # above (7)'s from there on
+    assert partial_minimum(1.04).height == pytest.approx(minima[1.04].height, rel=1e-9)
     # At the fold the pass and the minimum are about to merge.
     pair = mountain_pass(1.16), partial_minimum(1.16)
     assert pair[0].weight < pair[1].weight < pair[0].weight + 0.1
@@ -275,6 +280,7 @@ def test_the_flow_is_down_the_gradient_of_eq_6(w, mu, sigma, gamma, alpha):
         ("alpha", lambda: mountain_pass(0.0)),
         ("alpha.*1.16", lambda: mountain_pass(1.17)),
         ("alpha", lambda: partial_minimum(-1.0)),
+        ("step", lambda: partial_minima(0.0)),
         ("alpha", lambda: basin_map([1.0], [1.0], -1.0)),
         ("sigma", lambda: basin_map([1.0], [1.0], 1.0, sigma=0.0)),
         ("gamma", lambda: basin_map([1.0], [1.0], 1.0, gamma=-1.0)),

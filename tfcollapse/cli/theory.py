@@ -29,7 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--runs", metavar="DIR", help="prop4: take the trained dense VAEs of this directory, instead of short trainings"
     )
     parser.add_argument(
-        "--images", type=int, default=64, metavar="N", help="prop4: the number of images in each Hessian (default: 64)"
+        "--images",
+        type=int,
+        default=512,
+        metavar="N",
+        help="prop4: the number of images in each Hessian, and of unseen ones (default: 512)",
     )
     parser.add_argument("--table", metavar="CSV", help="equations: the table of a sweep")
     parser.add_argument("--seed", type=int, default=0, help="the seed of all draws (default: 0)")

@@ -12,7 +12,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from tfcollapse.figures.style import OTHER, SERIES, dress, plain_log
+from tfcollapse.figures.style import OTHER, SERIES, dress, legend, plain_log
 from tfcollapse.figures.theory_curves import ENDS
 
 Findings = Mapping[str, Any]
@@ -113,7 +113,7 @@ def prop1_figure(findings: Findings) -> Figure:
         titles.append((panel, f"Gradient flow, {name}"))
     seen = {end for ends in flow["ends"].values() for row in ends for end in row}
     patches = [Patch(facecolor=c, edgecolor="#555555", label=t) for end, (c, t) in _ENDS.items() if end in seen]
-    axes[0, 0].legend(handles=patches, fontsize=_FONT, loc="upper right", framealpha=0.95)
+    figure.legend(handles=patches, loc="outside upper left", ncols=len(patches), fontsize=_FONT, frameon=False)
     _basin(axes[1, 1], curves)
     path = curves["path"]
     for (alpha, energies), style in zip(path["energy"].items(), SERIES, strict=False):
@@ -158,7 +158,6 @@ def prop2_figure(findings: Findings) -> Figure:
         axes.set_xlabel("gamma, the decoder variance")
         for name, dashes in (("trained_gamma", ":"), ("gamma'", "--"), ("lambda_max", "-.")):
             axes.axvline(stairs[name], color="#777777", linestyle=dashes, linewidth=1, label=name.replace("_", " "))
-    steps.legend(fontsize=_FONT, edgecolor="none")
     relu = curves["conditions"]
     conditions.loglog(relu["sigma"], relu["curvature"], **SERIES[1])
     conditions.set(xlabel="sigma_z", ylabel="second derivative of f at the kink")
@@ -167,7 +166,8 @@ def prop2_figure(findings: Findings) -> Figure:
         pruning.plot(shrunk["gamma"], counts, label=name, **{**style, "markersize": 3})
     pruning.set_xscale("log")
     pruning.set(xlabel="gamma", ylabel="coefficients that are not 0")
-    pruning.legend(fontsize=_FONT, edgecolor="none")
+    pruning.legend(fontsize=_FONT, edgecolor="none", loc="center right")
+    legend(figure, steps)
     panels = [
         (steps, "A trained dense VAE: exact collapse"),
         (scales, "Its latents, scaled down one by one"),
@@ -178,34 +178,69 @@ def prop2_figure(findings: Findings) -> Figure:
 
 
 def prop4_figure(findings: Findings) -> Figure:
-    """Draw Proposition 4: the extreme eigenvalues of the Hessian restricted to a collapsed unit, against depth."""
-    figure = Figure(figsize=(10.4, 4.8), layout="constrained")
-    low, ratio = figure.subplots(1, 2)
-    rows = findings["curves"]["kinds"]
-    for when, style in zip(dict.fromkeys(row["when"] for row in rows), SERIES, strict=False):
-        chosen = [row for row in rows if row["when"] == when]
-        depths = [row["depth"] for row in chosen]
-        low.plot(depths, [row["lowest"] for row in chosen], label=when, **style)
-        ratio.plot(depths, [-row["lowest"] / row["highest"] for row in chosen], label=when, **style)
-        for axes, places in (
-            (low, [row["lowest"] for row in chosen]),
-            (ratio, [-row["lowest"] / row["highest"] for row in chosen]),
-        ):
-            hollow = [(d, y) for d, y, row in zip(depths, places, chosen, strict=True) if row["kind"] != "saddle"]
-            if hollow:
-                axes.plot(*zip(*hollow, strict=True), "o", markersize=11, markerfacecolor="none", color=style["color"])
-    low.set_yscale("symlog", linthresh=0.1)
-    low.axhline(0, color="#555555", linewidth=0.8)
-    low.set(ylabel="lowest eigenvalue (below 0: a way out)")
-    ratio.set(ylabel="- lowest / highest eigenvalue")
-    for axes in (low, ratio):
-        axes.set(xlabel="hidden layers in encoder and in decoder", xticks=sorted({row["depth"] for row in rows}))
-    low.legend(fontsize=_FONT, edgecolor="none")
-    panels = [
-        (low, "Is a collapsed unit stuck? A ring: no way out on unseen images"),
-        (ratio, "How much of a saddle it is"),
-    ]
-    return dress(figure, panels, _caption(findings))
+    """Draw Proposition 4: the curvature along a collapsed unit's way out, and the gamma that would close it, by depth.
+
+    A third panel shows what gamma changes where every unit is collapsed. Findings of an earlier version have the first
+    panel alone.
+    """
+    curves, titles = findings["curves"], []
+    panels = [_curvatures]
+    panels += [_room] if "critical_gamma" in curves["kinds"][0] else []
+    panels += [_gamma_balance] if "gamma" in curves else []
+    figure = Figure(figsize=(10.8, 4.8), layout="constrained")
+    for axes, draw in zip(np.ravel(figure.subplots(1, len(panels))), panels, strict=True):
+        titles.append((axes, draw(axes, curves)))
+    legend(figure, titles[0][0])
+    return dress(figure, titles, _caption(findings))
+
+
+def _curvatures(axes: Axes, curves: Mapping[str, Any]) -> str:
+    rows = curves["kinds"]
+    axes.set_yscale("symlog", linthresh=0.1)  # before there are points, whose margins it decides
+    _by_group(axes, rows, [row.get("unseen", row["lowest"]) for row in rows])
+    axes.axhline(0, color="#555555", linewidth=0.8)
+    axes.set(ylabel="curvature on unseen images, nats x 2")
+    return "Along the way out: below 0, a saddle"
+
+
+def _room(axes: Axes, curves: Mapping[str, Any]) -> str:
+    rows = [row for row in curves["kinds"] if row["critical_gamma"] > 0]
+    axes.set_yscale("log")
+    _by_group(axes, rows, [row["critical_gamma"] / row["gamma"] for row in rows])
+    axes.axhline(1, color="#555555", linewidth=0.8)
+    axes.set(ylabel="critical gamma / gamma, unseen images")
+    return "The gamma that closes it"
+
+
+def _by_group(axes: Axes, rows: list[Mapping[str, Any]], values: list[float]) -> None:
+    """Draw one marker a unit, beside those of the other groups; a hollow one has no way out on unseen images."""
+    groups = list(dict.fromkeys(row["when"] for row in rows))
+    depths = sorted({row["depth"] for row in rows})
+    for number, (group, style) in enumerate(zip(groups, SERIES, strict=False)):
+        marker: dict[str, Any] = {**style, "linestyle": "none", "markersize": 5}
+        for hollow in (False, True):
+            chosen = [
+                (depths.index(row["depth"]) + 0.22 * (number - 1), value)
+                for row, value in zip(rows, values, strict=True)
+                if row["when"] == group and (row["kind"] != "saddle") == hollow
+            ]
+            if chosen:
+                label = f"{group}{', no way out found' if hollow else ''}"
+                marker["markerfacecolor"] = "white" if hollow else style["color"]
+                axes.plot(*zip(*chosen, strict=True), label=label, **marker)
+    axes.set_xticks(range(len(depths)), [f"{depth:g}" for depth in depths])
+    axes.set(xlabel="hidden layers in encoder and in decoder", xlim=(-0.5, len(depths) - 0.5))
+
+
+def _gamma_balance(axes: Axes, curves: Mapping[str, Any]) -> str:
+    curve = curves["gamma"]
+    axes.set_xscale("log")
+    axes.set_yscale("symlog", linthresh=0.1)
+    axes.plot(curve["share"], curve["lowest"], **SERIES[0])
+    axes.axvline(curve["critical"], color="#777777", linestyle="--", linewidth=1)
+    axes.axhline(0, color="#555555", linewidth=0.8)
+    axes.set(xlabel="gamma / gamma-bar (dashed: critical)", ylabel="lowest eigenvalue of a unit's Hessian")
+    return "Every unit collapsed: all gradients are 0"
 
 
 def equations_figure(findings: Findings) -> Figure:
@@ -226,9 +261,8 @@ def equations_figure(findings: Findings) -> Figure:
             )
         axes.axhline(0, color="#555555", linewidth=0.8)
         axes.set(xlabel="depth", ylabel=title)
-        if rows:
-            axes.legend(fontsize=_FONT, edgecolor="none")
         panels.append((axes, "Eq. (8): at least 0" if name == "error" else "Eq. (10): 0"))
+    legend(figure, *(axes for axes, _ in panels))
     return dress(figure, panels, _caption(findings))
 
 

@@ -37,6 +37,11 @@ def _same_lengths(curve: Mapping[str, Any], x: str, y: str) -> bool:
     return {len(values) for values in curve[y].values()} == {len(curve[x])}
 
 
+def _alike(rows: list[Mapping[str, Any]]) -> bool:
+    names = ("unseen", "critical_gamma", "gamma")
+    return len({tuple(name in row for name in names) for row in rows}) == 1
+
+
 _END = Such(str, lambda end: end in ENDS, f"one of {', '.join(ENDS)}")
 _MAP = Such({"mean": _RISING, "weight": _RISING, "ends": {...: [[_END]]}}, _is_a_map, f"{MAPS} maps of one size")
 _PATHS = Such(
@@ -52,6 +57,7 @@ _KEPT = Such(
 _SCALES = Such([[float]], lambda rows: len({len(row) for row in rows}) == 1, "rows of one length")
 _LINES = dict.fromkeys(("trained_gamma", "gamma'", "lambda_max"), float)
 _KIND = {"depth": float, "when": str, "lowest": float, "highest": POSITIVE, "kind": str}
+_KIND |= {"unseen?": float, "critical_gamma?": float, "gamma?": POSITIVE}
 _GAPS = [{"objective": str, "depth": float, "gap": float}]
 
 CURVES: dict[str, Schema] = {
@@ -71,7 +77,10 @@ CURVES: dict[str, Schema] = {
         "conditions": columns("sigma", "curvature"),
         "shrinkage": _KEPT,
     },
-    "prop4": {"kinds": Such([_KIND], bool, "at least one row")},
+    "prop4": {
+        "kinds": Such([_KIND], _alike, "at least one row, and rows with the same names"),
+        "gamma?": columns("share", "lowest", critical=POSITIVE),
+    },
     "equations": {"error": _GAPS, "gamma": _GAPS},
 }
 """The schema of the curves of each section, by the section's name."""

@@ -36,7 +36,7 @@ class Options:
     data: str
     data_dir: str | None = None
     runs: str | None = None
-    images: int = 64
+    images: int = 512
     table: str | None = None
     seed: int = 0
 

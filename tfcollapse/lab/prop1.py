@@ -15,8 +15,8 @@ from tfcollapse.theory.local_minimum import PAPER_DATA
 READING = (
     "With a soft threshold in the decoder the collapsed solution (7) is a local minimum for every alpha > 0. The "
     "paper moves the weights alone; here all parameters move together, within a radius that is proved, for any data "
-    "set. The basin is shallow: its width grows like alpha, the barrier around it like alpha squared. Between alpha "
-    "0.65 and 1.16 a second bad minimum, half reconstructed, stands behind the first, and catches what leaves it."
+    "set. The basin is shallow: its width grows like alpha, the barrier around it like alpha squared. For alpha near 1 "
+    "a second bad minimum, half reconstructed, stands behind the first. Gradient flows that leave the first end there."
 )
 _ALPHAS = (0.01, 0.03, 0.1, 0.3, 1.0, 2.0)
 _WIDE = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.5, 2.0)
@@ -156,8 +156,11 @@ def _barriers(curves: dict[str, Any]) -> list[Check]:
     heights, widths = [saddle.height for saddle in passes], [saddle.weight for saddle in passes]
     curves["barrier"] = {"alpha": inside, "height": heights, "weight": widths, "bounded": bounded, "bound": bounds}
     small = [alpha <= 0.1 for alpha in inside]
-    at_one, behind = basin.mountain_pass(1.0), basin.partial_minimum(1.0)
+    minima = basin.partial_minima()
+    at_one, behind = basin.mountain_pass(1.0), minima[1.0]
     curves["partial"] = {"energy": behind.height, "weight": behind.weight, "mean": behind.mean, "sigma": behind.sigma}
+    curves["partial"]["alpha"] = [min(minima), max(minima)]
+    above = min((alpha for alpha, place in minima.items() if place.height > 0), default=None)
     return [
         equal("barrier height at alpha = 1 (known: about 0.023)", 0.023, at_one.height, absolute=0.0005),
         at_most("lower bound on the height of any way out, alpha = 1", at_one.height, bounds[4]),
@@ -176,6 +179,12 @@ def _barriers(curves: dict[str, Any]) -> list[Check]:
             f"{behind.negative} negative, gradient {behind.slope:.1e}, energy {behind.height:+.4f} against (7)'s, "
             f"W = {behind.weight:.3f}, mu = {behind.mean:.3f}, sigma = {behind.sigma:.3f}",
             behind.negative == 0 and behind.slope < 1e-10,
+        ),
+        true(
+            "the alphas that have this second minimum, in steps of 0.01 from 1",
+            "an interval around 1",
+            f"{min(minima):g} to {max(minima):g}; its energy is above (7)'s from {above:g} on",
+            min(minima) < 1 < max(minima),
         ),
     ]
 

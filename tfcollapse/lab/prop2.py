@@ -105,7 +105,9 @@ def _affine_routes(name: str, points: np.ndarray, latent: int) -> list[Check]:
             float(np.abs(collapsed.weights).max()),
             absolute=1e-12,
         ),
-        at_least(f"{name}: the sufficient value from (35), at the posterior of gamma'", direct, sufficient),
+        at_least(
+            f"{name}: the sufficient value from (35), at the posterior of gamma', over gamma'", 1, sufficient / direct
+        ),
         true(
             f"{name}: (35) implies its slope > 0 for every w, and the collapsed solution cheaper",
             "> 0, > 0",
@@ -173,8 +175,21 @@ def _staircase(decoder: DecoderResponse, gammas: list[float], curves: dict[str, 
             ", ".join(map(str, counts)),
             rising and counts[0] == 0 and counts[-1] == latents,
         ),
+        _complete_collapse(gammas, counts, latents, curves["lambda_max"]),
         at_most("those latents: largest |mu_z|", 1e-6, float(max(off))),
     ]
+
+
+def _complete_collapse(gammas: list[float], counts: list[int], latents: int, top: float) -> Check:
+    """Say between which two values of gamma the last latent collapses, in units of lambda_max of the images.
+
+    An affine decoder has collapsed at 1.
+    """
+    name = "gamma over lambda_max, between the two values where the last of them collapses (1 for an affine decoder)"
+    if counts[-1] < latents:
+        return true(name, "below the largest gamma", f"above {gammas[-1] / top:.3g}", False)
+    at = counts.index(latents)
+    return true(name, "finite", f"{gammas[max(at - 1, 0)] / top:.3g} to {gammas[at] / top:.3g}", True)
 
 
 def _conditions(curves: dict[str, Any]) -> list[Check]:

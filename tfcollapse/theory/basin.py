@@ -10,6 +10,7 @@ energies are those of eq. (6): nats times two, summed over data points.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,8 @@ from tfcollapse.theory.local_minimum import PAPER_DATA, SoftThresholdVAE, collap
 FOLD = 1.16
 """The largest alpha at which the symmetric slice has a pass out of (7)."""
 
+_PARTIAL_AT_ONE = (1.12, 0.5, float(np.log(0.87)))
+"""W, mu and log sigma near the second bad minimum at alpha = 1."""
 _LOWER = -1e-10
 """An energy counts as lower than that of (7) where F is below this value, two orders of magnitude above round-off."""
 
@@ -205,16 +208,38 @@ def mountain_pass(alpha: float) -> Pass:
 def partial_minimum(alpha: float = 1.0) -> Pass:
     """Return a second bad local minimum, which the paper does not mention.
 
-    There W sends a weak signal that is half reconstructed. The minimum exists for alpha between 0.65 and 1.16 on the
-    paper's two points. Its energy is above that of (7) from alpha = 1.03 on.
+    There W sends a weak signal that is half reconstructed, on the paper's two points. `partial_minima` tells for which
+    alpha it exists.
 
     Raises:
       ConfigError: alpha <= 0.
     """
     arguments.positive("alpha", alpha)
-    start = np.array([1.12, 0.5, np.log(0.87)])  # near the minimum at alpha = 1
-    found = scipy.optimize.root(lambda at: _slice(at, alpha)[1], start, tol=1e-13)
-    return _critical(found.x, alpha)
+    return _critical(_partial(alpha, _PARTIAL_AT_ONE), alpha)
+
+
+def partial_minima(step: float = 0.01) -> dict[float, Pass]:
+    """Return the second bad minimum by alpha, in steps from 1 both ways for as long as it is a minimum.
+
+    Raises:
+      ConfigError: step <= 0.
+    """
+    arguments.positive("step", step)
+    minima = {}
+    for sign in (-1, 1):
+        point = np.array(_PARTIAL_AT_ONE)
+        for count in range(int(1 / step)):
+            alpha = 1 + sign * count * step
+            point = _partial(alpha, point)
+            place = _critical(point, alpha)
+            if place.negative or place.slope > 1e-9 or place.mean < 0.05:  # a saddle, no root, or (7)
+                break
+            minima[round(alpha, 9)] = place
+    return dict(sorted(minima.items()))
+
+
+def _partial(alpha: float, start: Sequence[float] | np.ndarray) -> np.ndarray:
+    return scipy.optimize.root(lambda at: _slice(at, alpha)[1], start, tol=1e-13).x
 
 
 def _critical(point: np.ndarray, alpha: float) -> Pass:
