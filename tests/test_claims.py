@@ -176,6 +176,7 @@ STAYS = [*deep(0.014, HE), *deep(0.013, EPSILON), *deep(0.015, LONG)]
         ([*PLAIN, *STAYS[:2], *deep(0.015, LONG | {"late_fall": 0.05})], NOT_RUN, "still falling (+5.00%"),
         ([*PLAIN, *STAYS[:2], *deep(0.015, LONG | {"late_fall_error": 0.05})], TOO_CLOSE, "perhaps still falling"),
         ([*PLAIN, *STAYS[:2], *deep(0.015, LONG | {"late_fall": None})], NOT_RUN, "was not recorded"),
+        ([*PLAIN, *STAYS, *deep(0.009, LONG | {"steps": 10**6})], NOT_REPRODUCED, "so the cause is slow training"),
         ([*PLAIN, *STAYS[1:], *deep(0.0127, HE)], TOO_CLOSE, "a He start leaves +23.3%;"),
         ([*PLAIN, *STAYS[1:], *deep(0.0120, HE)], NOT_REPRODUCED, "a He start leaves +16.5%, less than half"),
         ([*PLAIN[:2], *deep(0.0103, LEVEL)], TOO_CLOSE, "depth 10 against PCA +0.0%"),

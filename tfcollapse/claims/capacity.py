@@ -51,14 +51,19 @@ def stuck(rows: Rows) -> Claim:
 
 
 def _arms(ae: Rows, depth: int, steps: int) -> dict[str, list[Row]]:
-    """Return the AEs of one depth whose training differs from the plain one of `steps` steps in one thing, by which."""
+    """Return the AEs of one depth whose training differs from the plain one of `steps` steps in one thing, by which.
+
+    Of several longer budgets the longest counts, from twice the plain one on.
+    """
     arms: dict[str, list[Row]] = {}
-    for row in ae:
+    here = [row for row in ae if row["depth"] == depth]
+    for row in here:
         change = _change(row)
-        if row["depth"] == depth and row["steps"] == steps and change:
+        if row["steps"] == steps and change:
             arms.setdefault(change, []).append(row)
-        elif row["depth"] == depth and row["steps"] >= 2 * steps and change == "":
-            arms.setdefault("twice the budget", []).append(row)
+    most = max((row["steps"] for row in here if _change(row) == ""), default=0)
+    if most >= 2 * steps:
+        arms["twice the budget"] = [row for row in here if _change(row) == "" and row["steps"] == most]
     return arms
 
 
