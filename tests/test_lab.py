@@ -168,7 +168,7 @@ def test_the_critical_gamma_of_a_direction_is_where_its_best_rescaling_stops_to_
     assert hessian.along(direction).mean < 0 < critical
 
     scaled = []
-    for share in np.geomspace(1e-2, 1e2, 60):  # the decoder's part against the encoder's
+    for share in np.geomspace(3e-2, 3e1, 40):  # the decoder's part against the encoder's
         moved = direction.copy()
         moved[: hessian.sizes[0]] *= share
         scaled.append(hessian.along(moved))
@@ -251,12 +251,10 @@ def test_at_full_collapse_gamma_moves_no_weight_but_decides_whether_there_is_a_w
         )
 
 
-@pytest.mark.parametrize("kind", ["ae", "vae"])
 @pytest.mark.parametrize(
     ("small", "large"),
     [
-        (Network(depth=1), Network(depth=6)),
-        (Network(depth=2, width=32), Network(depth=3, width=32)),
+        (Network(depth=2, width=64), Network(depth=6, width=64)),
         (
             Network(architecture="skip_dense", depth=1, width=32, latent_dim=8),
             Network(architecture="skip_dense", depth=4, width=32, latent_dim=8),
@@ -272,9 +270,9 @@ def test_at_full_collapse_gamma_moves_no_weight_but_decides_whether_there_is_a_w
     ],
     ids=lambda network: f"{network.architecture}-{network.depth}",
 )
-def test_a_deeper_network_contains_the_shallower_one_exactly(small, large, kind):
-    shape, objective = ((6, 6, 1) if small.spec.fully_connected else (16, 16, 1)), Objective(kind=kind)
-    smaller, larger = (build(Run(network=network, objective=objective), shape) for network in (small, large))
+def test_a_deeper_network_contains_the_shallower_one_exactly(small, large):
+    shape = (6, 6, 1) if small.spec.fully_connected else (16, 16, 1)
+    smaller, larger = (build(Run(network=network), shape) for network in (small, large))
     random = np.random.default_rng(0)
     for variable in smaller.trainable_variables:
         variable.assign(variable + 0.1 * random.standard_normal(variable.shape))
@@ -283,8 +281,7 @@ def test_a_deeper_network_contains_the_shallower_one_exactly(small, large, kind)
     outputs = [np.asarray(model.reconstruct(images, noise.astype(np.float32))) for model in (smaller, larger)]
     assert np.ptp(outputs[0]) > 0.1
     assert (outputs[0] == outputs[1]).all()
-    if kind == "vae":
-        assert float(larger.gamma) == float(smaller.gamma) != 1.0
+    assert float(larger.gamma) == float(smaller.gamma) != 1.0
 
 
 @pytest.mark.parametrize(

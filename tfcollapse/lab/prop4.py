@@ -29,10 +29,11 @@ READING = (
     "every unit that training killed is tested: its posterior is the prior but for 0.01 nats, and its z changes the "
     "reconstruction by at most 1% of what the most active unit's does. Its weights are set to zero. It counts as a "
     "saddle where the energy falls along one direction of them, by more than two standard errors, on images that did "
-    "not choose the direction. Where no such direction was found, nothing is proved. Units of untrained networks, and "
-    "units in use that are collapsed by hand, have lines of their own. Gamma does not move a collapsed unit (section "
-    "5.2), as all its derivatives are zero at any gamma; but it decides whether the point is a saddle. A deeper "
-    "network contains the shallower one exactly (section 6)."
+    "not choose the direction. Where no such direction was found, nothing is proved. Killed units of one network are "
+    "nearly alike, so their number is not one of independent cases. Units of untrained networks, and units in use that "
+    "are collapsed by hand, have lines of their own. Gamma does not move a collapsed unit (section 5.2), as all its "
+    "derivatives are zero at any gamma; but it decides whether the point is a saddle. A deeper network contains the "
+    "shallower one exactly (section 6)."
 )
 DEPTHS = (2, 6, 10)
 """The depths of the short trainings."""
