@@ -6,7 +6,7 @@ from examples import table_row
 from tfcollapse.claims import gamma_claims, initialisation_claims, reach_claims, warmup_claims
 from tfcollapse.claims.claim import NOT_REPRODUCED, NOT_RUN, NOT_TRAINED, REPRODUCED, TOO_CLOSE
 from tfcollapse.figures import initialisation_figure, reach_figure
-from tfcollapse.figures.reach import share_reaching
+from tfcollapse.records.statistics import share_reaching
 
 SHALLOW = {0.001: (0.008, 64), 0.003: (0.0085, 64), 0.01: (0.009, 64), "learned": (0.0095, 64)}
 """Errors and active units of VAEs of depth 2."""
@@ -166,6 +166,8 @@ def test_a_depth_with_an_untrained_seed_waits():
     errors = {2: spread(0.008), 10: [*spread(0.019, 11), 0.086]}
     (claim,) = reach_claims(seeds(errors))
     assert claim.verdict == NOT_TRAINED
+    shallow = {2: spread(0.019), 10: [*spread(0.008, 6), *[0.086] * 6]}
+    assert "depth 10: 50% (95% 21% to 79%)" in reach_claims(seeds(shallow))[0].evidence
     (axes,) = reach_figure(seeds(errors)).axes
     hollow = [line.get_xdata()[0] for line in axes.lines if line.get_markerfacecolor() == "white"]
     assert hollow == [0.086]

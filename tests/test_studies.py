@@ -10,10 +10,10 @@ from tfcollapse.claims import depth_claims, gamma_claims, initialisation_claims,
 from tfcollapse.claims.claim import MEASURED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, TOO_CLOSE
 from tfcollapse.cli import main as cli
 from tfcollapse.figures import depth_figure, gamma_figure, initialisation_figure, residual_figure, sigma_figure
-from tfcollapse.figures.residual import relative_errors
 from tfcollapse.figures.style import STYLES, caption
 from tfcollapse.metrics.posterior import SIGMA_BINS
 from tfcollapse.records.narrowing import narrowing
+from tfcollapse.records.relative_errors import relative_errors
 from tfcollapse.records.table import read_table, write_table
 from tfcollapse.reports import study_page as report
 from tfcollapse.reports.markdown import markdown

@@ -79,7 +79,7 @@ def test_a_sweep_has_the_study_s_own_number_of_seeds_where_none_is_asked_for():
 def test_the_smoke_sweep_of_one_data_set_cut_twice_has_two_columns_of_cells(tmp_path):
     runs = load_study("fig1_right").runs("smoke")
     rows = [tidy_row(RunDirectory(tmp_path / run.run_id, run)) for run in runs]
-    from tfcollapse.figures.residual import dataset_name
+    from tfcollapse.records.relative_errors import dataset_name
 
     assert {dataset_name(row) for row in rows} == {"fashion_mnist_mini [:96]", "fashion_mnist_mini [:128]"}
 

@@ -9,8 +9,7 @@ from scipy.stats import mannwhitneyu
 from tfcollapse.claims.claim import NOT_RUN, Claim, verdict_of
 from tfcollapse.claims.completeness import as_far_as_there, of_trained
 from tfcollapse.claims.trend import SIGNIFICANCE
-from tfcollapse.figures.reach import share_reaching
-from tfcollapse.records.statistics import Rows, by
+from tfcollapse.records.statistics import Rows, by, share_reaching
 
 _FEWEST = 4
 """The smallest number of seeds a depth with which the two-sided test can reach 5%: its least p is 2 of 70."""

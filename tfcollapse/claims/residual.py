@@ -6,7 +6,7 @@ from tfcollapse.claims.claim import NOT_RUN, Claim, verdict_of
 from tfcollapse.claims.comparison import compare
 from tfcollapse.claims.completeness import as_far_as_there, of_trained
 from tfcollapse.claims.judging import judge_trend
-from tfcollapse.figures.residual import BASE, dataset_name, over_datasets, relative_errors
+from tfcollapse.records.relative_errors import BASE, dataset_name, over_datasets, relative_errors
 from tfcollapse.records.statistics import Row, Rows, mean_and_sd
 
 

@@ -2,44 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from matplotlib.figure import Figure
-from scipy.stats import binomtest
 
 from tfcollapse.figures.style import OTHER, SERIES, caption, dress, legend, plain_log
-from tfcollapse.records.statistics import Rows
+from tfcollapse.records.statistics import Rows, share_reaching
 from tfcollapse.records.trained import marked
-
-
-class Share(NamedTuple):
-    """The share of seeds that reach an error, an estimate of Prob(S_epsilon) of eq. (9).
-
-    Attributes:
-      epsilon: the error, per pixel.
-      value: the share of seeds whose error is at most epsilon.
-      low, high: the 95% interval of the probability, Clopper and Pearson's, for this epsilon by itself.
-    """
-
-    epsilon: float
-    value: float
-    low: float
-    high: float
-
-
-def share_reaching(rows: Rows, epsilon: float) -> Share:
-    """Return the share of the runs that have ended whose training error is at most `epsilon`.
-
-    A run that failed has not reached it.
-
-    Args:
-      rows: the rows of one cell over seeds, at least one of which has ended.
-      epsilon: an error per pixel.
-    """
-    ended = [row for row in rows if row["status"] in ("finished", "failed")]
-    reached = sum(row["train_error"] <= epsilon for row in ended if row.get("train_error") is not None)
-    interval = binomtest(reached, len(ended)).proportion_ci(0.95, method="exact")
-    return Share(epsilon, reached / len(ended), float(interval.low), float(interval.high))
 
 
 def reach_figure(rows: Rows) -> Figure:

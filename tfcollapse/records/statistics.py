@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+from scipy.stats import binomtest
 
 from tfcollapse.config.declaration import Run
 
@@ -93,3 +95,33 @@ def by(rows: Rows, key: str, measure: str) -> dict[Any, list[float]]:
     """
     keys = sorted({row[key] for row in rows})
     return {value: measured([row for row in rows if row[key] == value], measure) for value in keys}
+
+
+class Share(NamedTuple):
+    """The share of seeds that reach an error, an estimate of Prob(S_epsilon) of eq. (9).
+
+    Attributes:
+      epsilon: the error, per pixel.
+      value: the share of seeds whose error is at most epsilon.
+      low, high: the 95% interval of the probability, Clopper and Pearson's, for this epsilon by itself.
+    """
+
+    epsilon: float
+    value: float
+    low: float
+    high: float
+
+
+def share_reaching(rows: Rows, epsilon: float) -> Share:
+    """Return the share of the runs that have ended whose training error is at most `epsilon`.
+
+    A run that failed has not reached it, nor has a network that was not trained and whose error is withheld.
+
+    Args:
+      rows: the rows of one cell over seeds, at least one of which has ended.
+      epsilon: an error per pixel.
+    """
+    ended = [row for row in rows if row["status"] != "unfinished"]
+    reached = sum(row["train_error"] <= epsilon for row in ended if row.get("train_error") is not None)
+    interval = binomtest(reached, len(ended)).proportion_ci(0.95, method="exact")
+    return Share(epsilon, reached / len(ended), float(interval.low), float(interval.high))
