@@ -64,6 +64,16 @@ def test_several_seeds_differ_beyond_their_own_noise():
     assert found.high - found.low == pytest.approx(2 * 0.4969, rel=1e-3)  # 4.302 sd / sqrt(3)
 
 
+def test_a_single_run_beside_several_seeds_has_their_noise():
+    """Student's 97.5% quantile at 2 degrees of freedom is 4.303; a prediction of one value has sd * sqrt(1 + 1 / 3)."""
+    seeds = [0.006, 0.010, 0.014]
+    half = 4.3027 * 0.004 * (4 / 3) ** 0.5
+    found = compare([0.0102], seeds)
+    assert (found.sign, found.high - found.low) == (0, pytest.approx(2 * half / 0.010, rel=1e-4))
+    assert [compare([0.010 + by * half], seeds).sign for by in (1.01, 0.99, -1.01)] == [1, 0, -1]
+    assert compare(seeds, [0.0102]).sign == 0
+
+
 @pytest.mark.parametrize(("count", "passing"), [(3, 0), (4, 0), (5, 0), (6, 30)])
 def test_random_orders_of_one_seed_pass_for_a_fall_then_a_rise_at_most_one_time_in_twenty(count, passing):
     """The 30 of 720 are the orders that fall to an inner minimum and rise from there."""
@@ -116,6 +126,12 @@ def test_a_rise_alone_is_no_fall_then_rise_though_its_rank_test_is_significant()
     assert rank_test(values, V).sign == 1
     assert falls_then_rises([row for row in rows if row["seed"] == 0]).verdict == TOO_CLOSE
     assert falls_then_rises(rows).verdict != REPRODUCED
+
+
+def test_the_turning_point_of_the_rank_test_is_not_called_the_lowest():
+    errors = dict(zip((1, 2, 4, 6, 8, 10), (0.001, 0.005, 0.004, 0.003, 0.002, 0.006), strict=True))
+    claim = falls_then_rises(aes(errors))
+    assert "turning point at depth 8; depth 1 against it -50.0%; depth 10 against it +200.0%" in claim.evidence
 
 
 def test_half_a_percent_of_one_seed_is_too_close_to_call():

@@ -46,7 +46,7 @@ def test_a_claim_has_its_verdict_seeds_and_standard_deviation_in_plain_words(tmp
         in falls
     )
     assert "by depth 1: 0.01005 +- 7.1e-05," in falls
-    assert "lowest at depth 4; " in falls
+    assert "turning point at depth 4; " in falls
     assert "| 2 | 250,000 | fashion_mnist 3.0.1 (60,000) | here; 0.10 h over 36 runs | `tfcollapse sweep" in falls
 
 

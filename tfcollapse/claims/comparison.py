@@ -21,7 +21,7 @@ class Comparison:
 
     Attributes:
       relative: the difference of the means, as a share of the reference.
-      low, high: the 95% interval of `relative`; nan where one of the sides is a single run.
+      low, high: the 95% interval of `relative`; nan where no side has several values.
       sign: 1 where the sample is above its reference beyond the noise, -1 where it is below, 0 inside the noise.
     """
 
@@ -40,8 +40,9 @@ def compare(sample: Sequence[float], reference: Sequence[float] | float) -> Comp
 
     Several seeds show their noise: the difference counts where Welch's 95% interval excludes 0 (against a constant,
     Student's). The seeds are not paired. The same seed draws other weights for a network of another depth, and two
-    seeds, which leave one degree of freedom to pairs, leave about two to Welch. A single run shows no noise: there the
-    difference counts from `NOISE` on.
+    seeds, which leave one degree of freedom to pairs, leave about two to Welch. A single run beside several seeds is
+    taken to have their standard deviation: its interval is Student's. Where no side has several seeds, no noise is
+    shown, and the difference counts from `NOISE` on.
 
     Args:
       sample: the values, one for each seed, at least one.
@@ -49,9 +50,8 @@ def compare(sample: Sequence[float], reference: Sequence[float] | float) -> Comp
     """
     mean = float(np.mean(sample))
     against = float(np.mean(reference))
-    constant = np.ndim(reference) == 0
     difference = mean - against
-    if len(sample) < 2 or (not constant and np.size(reference) < 2):
+    if max(len(sample), np.size(reference)) < 2:
         low = high = math.nan
         counts = abs(difference) >= NOISE * abs(against)
     else:
@@ -70,7 +70,8 @@ def _interval(sample: Sequence[float], reference: Sequence[float] | float) -> tu
     if np.ndim(reference) == 0:
         found = stats.ttest_1samp(sample, 0.0).confidence_interval(_LEVEL)
         return float(found.low - reference), float(found.high - reference)
-    found = stats.ttest_ind(sample, reference, equal_var=False).confidence_interval(_LEVEL)
+    single = 1 in (len(sample), np.size(reference))
+    found = stats.ttest_ind(sample, reference, equal_var=single).confidence_interval(_LEVEL)
     return float(found.low), float(found.high)
 
 

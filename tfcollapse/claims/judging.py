@@ -54,8 +54,8 @@ def judge_trend(
         samples = dict(zip(places, values.T.tolist(), strict=True))
         turn = places[trend.turn]
         arms = {end: compare(samples[end], samples[turn]) for end in (places[0], places[-1]) if end != turn}
-        evidence += f"; lowest at {label(column)} {turn:g}"
-        evidence += "".join(f"; {label(column)} {end:g} lies {arm} above it" for end, arm in arms.items())
+        evidence += f"; turning point at {label(column)} {turn:g}"
+        evidence += "".join(f"; {label(column)} {end:g} against it {arm}" for end, arm in arms.items())
         signs += [arm.sign for arm in arms.values() if trend.sign == 1]
     return Claim(text, verdict_of(signs), f"{evidence}; {_tested(trend, values)}")
 
