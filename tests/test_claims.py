@@ -10,7 +10,7 @@ from scipy import stats
 from tfcollapse.claims import depth_claims, gamma_claims, initialisation_claims, residual_claims, sigma_claims
 from tfcollapse.claims.capacity import stuck
 from tfcollapse.claims.claim import NOT_REPRODUCED, NOT_RUN, NOT_TRAINED, REPRODUCED, TOO_CLOSE, Claim, verdict_of
-from tfcollapse.claims.comparison import compare
+from tfcollapse.claims.comparison import compare, compare_units
 from tfcollapse.claims.judging import falls_then_rises, judge_order, judge_trend
 from tfcollapse.claims.trend import rank_test
 from tfcollapse.errors import ConfigError
@@ -50,6 +50,13 @@ def test_single_runs_differ_from_one_percent_on():
     assert [compare([1.0 + by], [1.0]).sign for by in (0.005, 0.02, -0.005, -0.02)] == [0, 1, 0, -1]
     assert [compare([1.0 + by], 1.0).sign for by in (0.005, 0.02)] == [0, 1]
     assert str(compare([1.02], [1.0])) == "+2.0%"
+
+
+@pytest.mark.parametrize(("few", "many"), [([3], [4]), ([3, 3], [4, 4]), ([58], [64]), ([3, 3, 4], [5, 5, 5])])
+def test_counts_of_units_that_differ_by_less_than_a_tenth_of_the_latents_are_equal(few, many):
+    assert compare_units(many, few, 64) == compare_units(few, many, 64) == 0
+    assert compare_units([units + 10 for units in many], few, 64) == 1
+    assert compare_units([0, 64], [20, 64], 64) == 0  # far apart, and inside the noise
 
 
 def test_several_seeds_differ_beyond_their_own_noise():

@@ -44,9 +44,10 @@ def test_a_small_gamma_that_brings_units_back_and_not_the_error_is_said_so():
 
 
 def test_a_depth_that_has_not_collapsed_has_nothing_for_a_small_gamma_to_mend():
-    sound = {0.001: (0.012, 64), "learned": (0.02, 64)}
-    assert {claim.verdict for claim in small_gamma(sound)} == {NOT_RUN}
-    assert "no collapse to mend" in small_gamma(sound)[0].evidence
+    for units in (64, 63, 58):
+        sound = {0.001: (0.012, 64), "learned": (0.02, units)}
+        assert {claim.verdict for claim in small_gamma(sound)} == {NOT_RUN}
+        assert "no collapse to mend" in small_gamma(sound)[0].evidence
     untrained = {0.001: (0.012, 64), "learned": (0.0868, 0)}
     assert {claim.verdict for claim in small_gamma(untrained)} == {NOT_TRAINED}
 
@@ -112,8 +113,10 @@ def units_return(*cells):
 def test_units_must_return_with_every_start_that_lowers_the_error():
     errors = {"glorot_uniform": 0.02, "he_normal": 0.012, "orthogonal": 0.022}
     assert units_return(errors, {"glorot_uniform": 4, "he_normal": 50, "orthogonal": 4}).verdict == REPRODUCED
-    assert units_return(errors, {"glorot_uniform": 4, "he_normal": 2, "orthogonal": 4}).verdict == NOT_REPRODUCED
+    assert units_return(errors, {"glorot_uniform": 20, "he_normal": 2, "orthogonal": 4}).verdict == NOT_REPRODUCED
     assert units_return(errors, {"glorot_uniform": 4, "he_normal": 4, "orthogonal": 50}).verdict == TOO_CLOSE
+    one_more = units_return(errors, {"glorot_uniform": 3, "he_normal": 4, "orthogonal": 4})
+    assert one_more.verdict == TOO_CLOSE
     worse = errors | {"he_normal": 0.03}
     assert units_return(worse, {"glorot_uniform": 4, "he_normal": 50, "orthogonal": 4}).verdict == NOT_RUN
 

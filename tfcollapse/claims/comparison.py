@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,9 @@ from scipy import stats
 
 NOISE = 0.01
 """The relative difference below which single runs, which show no noise of their own, are too close to call."""
+
+CLOSE = 0.1
+"""The share of the latent dimensions by which two counts of active units may differ and still count as equal."""
 
 _LEVEL = 0.95
 
@@ -65,13 +69,29 @@ def compare(sample: Sequence[float], reference: Sequence[float] | float) -> Comp
     )
 
 
+def compare_units(sample: Sequence[float], reference: Sequence[float], latent_dim: int) -> int:
+    """Compare two samples of counts of active units, and return the sign of a difference that counts.
+
+    One unit more or less says nothing, and seeds with equal counts show no noise. So the difference must be at least
+    `CLOSE` of the latent dimensions, and beyond the noise as `compare` says.
+
+    Args:
+      sample, reference: the counts, one for each seed, at least one each.
+      latent_dim: the number of latent dimensions.
+    """
+    far = abs(float(np.mean(sample)) - float(np.mean(reference))) >= CLOSE * latent_dim
+    return compare(sample, reference).sign if far else 0
+
+
 def _interval(sample: Sequence[float], reference: Sequence[float] | float) -> tuple[float, float]:
     """Return the 95% interval of the difference of the means."""
     if np.ndim(reference) == 0:
         found = stats.ttest_1samp(sample, 0.0).confidence_interval(_LEVEL)
         return float(found.low - reference), float(found.high - reference)
     single = 1 in (len(sample), np.size(reference))
-    found = stats.ttest_ind(sample, reference, equal_var=single).confidence_interval(_LEVEL)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of one sample whose values are equal, as counts often are
+        found = stats.ttest_ind(sample, reference, equal_var=single).confidence_interval(_LEVEL)
     return float(found.low), float(found.high)
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tfcollapse.claims.claim import NOT_REPRODUCED, NOT_RUN, REPRODUCED, Claim
+from tfcollapse.claims.comparison import CLOSE
 from tfcollapse.claims.completeness import as_far_as_there, listed, means, of_trained
 from tfcollapse.claims.judging import equation_10, judge_trend
 from tfcollapse.claims.small_gamma import small_gamma_claims
 from tfcollapse.claims.trend import Shape
 from tfcollapse.records.statistics import Rows
-
-CLOSE = 0.1
-"""The share of the latent dimensions by which the affine count may miss a deep VAE's units and still predict them."""
 
 
 @of_trained

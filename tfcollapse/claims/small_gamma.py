@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tfcollapse.claims.claim import NOT_RUN, Claim
-from tfcollapse.claims.comparison import compare
+from tfcollapse.claims.comparison import compare_units
 from tfcollapse.claims.completeness import as_far_as_there, listed, means
 from tfcollapse.claims.remedy import Remedy, judge_no_remedy
 from tfcollapse.records.statistics import Rows, by, measured
@@ -32,7 +32,7 @@ def small_gamma_claims(rows: Rows) -> list[Claim]:
     free = [row for row in rows if row["gamma_mode"] == mode and row["depth"] in (deepest, shallowest)]
     deep = [row for row in free if row["depth"] == deepest]
     units_by_depth = by(free, "depth", "active_units")
-    if len(units_by_depth) < 2 or not all(units_by_depth.values()) or _kept(units_by_depth, deepest, shallowest):
+    if len(units_by_depth) < 2 or not all(units_by_depth.values()) or _kept(units_by_depth, rows[0]["latent_dim"]):
         said = listed(means(free, "depth", "active_units"), ".4g")
         evidence = (
             f"no collapse to mend: with gamma {mode} the active units by depth are {said}"
@@ -47,8 +47,9 @@ def small_gamma_claims(rows: Rows) -> list[Claim]:
     ]
 
 
-def _kept(units_by_depth: Mapping[int, list[float]], deepest: int, shallowest: int) -> bool:
-    return compare(units_by_depth[deepest], units_by_depth[shallowest]).sign > -1
+def _kept(units_by_depth: Mapping[int, list[float]], latent_dim: int) -> bool:
+    shallowest, deepest = units_by_depth.values()
+    return compare_units(deepest, shallowest, latent_dim) > -1
 
 
 def _remedies(rows: Rows, deepest: int, shallowest: int, learned: float) -> dict[str, Remedy]:

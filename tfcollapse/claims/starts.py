@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from tfcollapse.claims.claim import Claim, verdict_of
-from tfcollapse.claims.comparison import compare
+from tfcollapse.claims.comparison import compare, compare_units
 from tfcollapse.claims.completeness import as_far_as_there, of_family
 from tfcollapse.config.declaration import Network
 from tfcollapse.records.statistics import Rows, arms, measured
@@ -37,7 +37,7 @@ def units_return(rows: Rows) -> list[Claim]:
             continue
         error = compare(errors[arm], errors[plain])
         if error.sign < 0:
-            signs.append(compare(units[arm], units[plain]).sign)
+            signs.append(compare_units(units[arm], units[plain], vaes[0]["latent_dim"]))
         parts.append(f"{arm}: AE's error {error}, {np.mean(units[arm]):.4g} units against {np.mean(units[plain]):.4g}")
     nothing = "; no start lowers the AE's error" if parts and not signs else ""
     evidence = f"at depth {deepest}, against {plain}: {'; '.join(parts) or 'none'}{nothing}"
