@@ -84,6 +84,42 @@ def test_residual_claims_follow_the_table():
     assert verdicts({(1, 2): 1.0, (1, 3): 1.2, (2, 2): 0.8, (2, 3): 0.6}) == [TOO_CLOSE, NOT_REPRODUCED, NOT_REPRODUCED]
 
 
+def test_an_error_that_rises_after_a_fall_can_be_increased_by_depth():
+    def verdict(*errors):
+        """Of four data sets: on the first one an even number of convolutions is worse by half a percent."""
+        table = {
+            f"data{i}": {
+                (1, c): e * (i + 1) * (1.005 if i == 0 and c % 2 == 0 else 1) for c, e in enumerate(errors, start=2)
+            }
+            for i in range(4)
+        }
+        return residual_claims(residual_rows(table))[0].verdict
+
+    assert verdict(0.10, 0.09, 0.08, 0.085) == REPRODUCED
+    assert verdict(0.10, 0.08, 0.08, 0.10) == REPRODUCED
+    assert verdict(0.10, 0.09, 0.08, 0.0802) == TOO_CLOSE
+    assert verdict(0.10, 0.09, 0.08, 0.07) == NOT_REPRODUCED
+
+
+def test_the_deepest_networks_are_compared_over_data_sets_and_not_over_seeds():
+    def deepest(ratios, broken=()):
+        table = {f"data{i}": {(1, 2): 0.01, (2, 3): 0.01 * ratio} for i, ratio in enumerate(ratios)}
+        rows = [
+            row | {"seed": seed, "run_id": f"{row['run_id']}-{seed}", "train_error": row["train_error"] + 1e-6 * seed}
+            for row in residual_rows(table)
+            for seed in range(3)
+        ]
+        absent = {"train_error": None, "status": "unfinished"}
+        return residual_claims([row | (absent if row["dataset"].split()[0] in broken else {}) for row in rows])[2]
+
+    assert deepest((1.2, 1.05, 1.03, 0.98)).verdict == TOO_CLOSE
+    assert "over 4 data sets" in deepest((1.2, 1.05, 1.03, 0.98)).evidence
+    assert deepest((1.2, 1.15, 1.13, 1.18)).verdict == REPRODUCED
+    assert deepest((0.9, 0.95, 0.93, 0.88)).verdict == NOT_REPRODUCED
+    part = deepest((0.9, 0.95, 0.93, 0.88), broken=("data1", "data2", "data3"))
+    assert (part.verdict, "over 1 data set;" in part.evidence) == (NOT_RUN, True)
+
+
 def test_the_caption_says_what_was_narrowed():
     text = caption(residual_rows(TWO))
     assert "8 channels at 32x32 where the paper has 64" in text

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from tfcollapse.claims.claim import NOT_RUN, Claim, verdict_of
+from tfcollapse.claims.claim import NOT_RUN, REPRODUCED, TOO_CLOSE, Claim, verdict_of
 from tfcollapse.claims.comparison import compare
-from tfcollapse.claims.completeness import as_far_as_there, of_trained
+from tfcollapse.claims.completeness import as_far_as_there, missing, of_trained
 from tfcollapse.claims.judging import judge_trend
 from tfcollapse.records.relative_errors import BASE, dataset_name, over_datasets, relative_errors
-from tfcollapse.records.statistics import Row, Rows, mean_and_sd
+from tfcollapse.records.statistics import Row, Rows, mean_and_sd, measured
 
 
 @of_trained
@@ -29,7 +29,11 @@ def residual_claims(rows: Rows) -> list[Claim]:
 
 
 def _rises(text: str, rows: Rows, varied: str, fixed: str) -> Claim:
-    """Judge whether the error rises with `varied`, one of depth (b) and block_depth (c), at equal `fixed`."""
+    """Judge whether the error rises with `varied`, one of depth (b) and block_depth (c), at equal `fixed`.
+
+    The text says that more "can increase the error when the network is too deep". So a fall that a rise follows
+    reproduces the claim, as a rise alone does, and only a fall to the last value contradicts it.
+    """
     symbols = {"depth": "b", "block_depth": "c"}
     datasets = list(dict.fromkeys(row["dataset"] for row in rows))
     series: dict[int, list[str]] = {}
@@ -41,26 +45,34 @@ def _rises(text: str, rows: Rows, varied: str, fixed: str) -> Claim:
     evidence = "; ".join(
         f"{symbols[fixed]} = {key}, by {symbols[varied]} {', '.join(values)}" for key, values in sorted(series.items())
     )
-    return judge_trend(text, rows, varied, "train_error", "rises", blocks=("dataset", "seed", fixed), evidence=evidence)
+    scaled, blocks = _scaled(rows, fixed), ("dataset", "seed", fixed)
+    rises = judge_trend(text, scaled, varied, "train_error", "rises", blocks=blocks, evidence=evidence)
+    turns = judge_trend(text, scaled, varied, "train_error", "falls, then rises", blocks=blocks, evidence=evidence)
+    return turns if rises.verdict != REPRODUCED and turns.verdict in (REPRODUCED, TOO_CLOSE) else rises
+
+
+def _scaled(rows: Rows, fixed: str) -> list[Row]:
+    """Return rows whose errors are divided by the mean over their data set at equal `fixed`, which leaves the shape."""
+    groups: dict[tuple[str, int], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row["dataset"], row[fixed]), []).append(row)
+    scales = {group: mean_and_sd(measured(chosen, "train_error"))[0] for group, chosen in groups.items()}
+    errors = [(row, row.get("train_error")) for row in rows]
+    return [{**row, "train_error": error and error / scales[row["dataset"], row[fixed]]} for row, error in errors]
 
 
 def _deepest(rows: Rows) -> Claim:
-    """Judge the deepest cell against the shallowest, by their ratio on each data set and seed."""
+    """Judge the deepest cell against the shallowest, by the ratio of their means over seeds on each data set."""
     text = "once the network is deep enough the error is above the shallowest one's, skip connections or not"
     deepest = max({_cell(row) for row in rows}, key=lambda cell: (cell[0] * cell[1], cell))
     ends = [row for row in rows if _cell(row) in (BASE, deepest)]
-    errors = {(_cell(row), row["dataset"], row["seed"]): row.get("train_error") for row in ends}
-    pairs = [
-        (error, errors.get((BASE, dataset, seed)))
-        for (cell, dataset, seed), error in errors.items()
-        if cell == deepest != BASE
-    ]
-    ratios = [error / base for error, base in pairs if error is not None and base is not None]
+    ratios = [*relative_errors(rows)[deepest].values()] if deepest != BASE else []
     if not ratios:
         return as_far_as_there(Claim(text, NOT_RUN, f"(b, c) = {deepest} has no error beside that of {BASE}"), ends)
     against = compare(ratios, 1.0)
-    evidence = f"(b, c) = {deepest} against {BASE}: {against} over {len(ratios)} pairs of equal data set and seed"
-    return as_far_as_there(Claim(text, verdict_of([against.sign]), evidence), ends)
+    verdict = NOT_RUN if missing(ends) else verdict_of([against.sign])
+    evidence = f"(b, c) = {deepest} against {BASE}: {against} over {len(ratios)} data set{'s' * (len(ratios) > 1)}"
+    return as_far_as_there(Claim(text, verdict, evidence), ends)
 
 
 def _cell(row: Row) -> tuple[int, int]:
