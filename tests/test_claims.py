@@ -169,6 +169,36 @@ def test_the_words_for_what_is_missing():
     assert "failed: VAE depth 2" in judge_order("above", {"AE": ae, "VAE": vae}).evidence
 
 
+def test_a_mean_over_seeds_that_are_not_all_there_contradicts_nothing():
+    rows = [
+        row for seed in range(3) for row in (*aes({2: 0.0100, 4: 0.0100}, seed), *vaes({2: 0.012, 4: 0.0098}, seed))
+    ]
+    text = "eq. (8): each AE's error is at most that of its VAE"
+
+    def verdict():
+        (claim,) = [claim for claim in depth_claims(rows) if claim.text == text]
+        return claim.verdict
+
+    assert verdict() == NOT_REPRODUCED
+    for row in rows:
+        if row["depth"] == 2 and row["seed"]:  # the contradiction at depth 4 stands
+            row |= {"status": "unfinished", "train_error": None, "gamma": None}
+    assert verdict() == NOT_REPRODUCED
+    for row in rows:
+        if row["objective"] == "VAE" and row["seed"]:
+            row |= {"status": "unfinished", "train_error": None, "gamma": None}
+    assert verdict() == NOT_RUN
+    pairs = [
+        row | {"depth": b, "block_depth": 2, "dataset": dataset, "train_error": error if row["seed"] == 0 else None}
+        for dataset in ("svhn 3.1.0", "cifar10 3.0.2")
+        for b, error in ((1, 0.0100), (4, 0.0098))
+        for row in aes({2: error}) + aes({2: error}, 1)
+    ]
+    for row in pairs:
+        row |= {"status": "finished" if row["train_error"] else "unfinished"}
+    assert {claim.verdict for claim in residual_claims(pairs)} == {NOT_RUN}
+
+
 LEVEL = {"late_fall": 0.001, "late_fall_error": 0.001}
 PLAIN = aes({1: 0.008, 2: 0.007, 10: 0.015}, epsilon=1e-8, **LEVEL)
 HE = {"initializer": "he_normal", "epsilon": 1e-8, **LEVEL}
@@ -209,6 +239,38 @@ STAYS = [*deep(0.014, HE), *deep(0.013, EPSILON), *deep(0.015, LONG)]
 def test_stuck_is_told_from_slow_and_from_a_bad_start_by_what_was_run(rows, verdict, words):
     claim = stuck(rows)
     assert (claim.verdict, words in claim.evidence) == (verdict, True), claim.evidence
+
+
+def of_seeds(errors, **arm):
+    return [row for seed, error in enumerate(errors) for row in aes({10: error}, seed, **({"epsilon": 1e-8} | arm))]
+
+
+def test_half_of_a_noisy_excess_is_noisy():
+    rows = of_seeds((0.016, 0.018, 0.014), **LEVEL, pca_error=0.010)
+    he = of_seeds((0.0125, 0.0126, 0.0124), **HE)
+    others = [*of_seeds((0.016, 0.0161, 0.0159), **EPSILON), *of_seeds((0.016, 0.0161, 0.0159), **LONG)]
+    assert stuck([*rows, *he, *others]).verdict == TOO_CLOSE
+    quiet = of_seeds((0.016, 0.0161, 0.0159), **LEVEL, pca_error=0.010)
+    assert "so the cause is the start" in stuck([*quiet, *he, *others]).evidence
+
+
+def test_one_seed_that_still_falls_is_not_made_level_by_the_others():
+    rows = [*of_seeds((0.015, 0.015, 0.015), **LEVEL), *of_seeds((0.014, 0.014, 0.014), **HE)]
+    rows += of_seeds((0.014, 0.014, 0.014), **EPSILON)
+    long = of_seeds((0.015, 0.015, 0.015), **LONG)
+    assert stuck([*rows, *long]).verdict == REPRODUCED
+    falls = [row | {"late_fall": fall} for row, fall in zip(long, (0.03, -0.02, 0.0), strict=True)]
+    claim = stuck([*rows, *falls])
+    assert (claim.verdict, "; still falling (+3.00% +- 0.20%" in claim.evidence) == (NOT_RUN, True)
+
+
+def test_two_he_starts_are_not_seeds_of_one():
+    uniform = aes({10: 0.009}, **HE | {"initializer": "he_uniform"})
+    claim = stuck([*PLAIN, *STAYS, *uniform])
+    assert claim.verdict == NOT_REPRODUCED
+    assert (
+        "a He start (he_normal) leaves +35.9%; a He start (he_uniform) leaves -12.6%, less than half" in claim.evidence
+    )
 
 
 def test_stuck_is_asked_where_most_of_the_arms_were_run():

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
+from collections.abc import Iterator
+from itertools import repeat
 
 from tfcollapse.claims.claim import NOT_REPRODUCED, NOT_RUN, NOT_TRAINED, REPRODUCED, TOO_CLOSE, Claim, Verdict
 from tfcollapse.claims.comparison import NOISE, compare
-from tfcollapse.claims.completeness import as_far_as_there, listed, means, of_family
+from tfcollapse.claims.completeness import as_far_as_there, listed, means, of_family, whole
+from tfcollapse.claims.remedy import relieved
 from tfcollapse.config.declaration import Network, Training
-from tfcollapse.diagnosis.blame.verdict import SHARE
-from tfcollapse.records.statistics import Row, Rows
+from tfcollapse.records.statistics import Row, Rows, start
 
 _CAUSES = {"a He start": "the start", "a smaller epsilon": "the optimiser", "twice the budget": "slow training"}
 """What each change of the training shows as the cause, where it takes away most of a deep AE's error above PCA's."""
@@ -23,9 +22,10 @@ def stuck(rows: Rows) -> Claim:
     The check is ours. It holds for fully connected networks only: each of them can represent PCA, because two ReLU
     units carry one signed coordinate. The plain AE has the paper's start and epsilon, and the shortest budget of the
     table. Its depth is the one at which most of the other arms were declared, and the deepest of these. It is stuck
-    where its error is above PCA's beyond the noise and no longer falls, and where a He start, a smaller epsilon of
-    Adam, and twice the budget each leave more than half of the excess over PCA. One of these that leaves less shows
-    the cause, and the AE is not stuck. Where one of these was not run, the verdict waits for it.
+    where its error is above PCA's beyond the noise, where a He start, a smaller epsilon of Adam, and twice the budget
+    each leave more than half of the excess over PCA, and where the error no longer falls at the end of the longest
+    budget. An arm that leaves less shows the cause, and the AE is not stuck. Where one was not run, the verdict waits
+    for it.
 
     Args:
       rows: the rows of AEs and of other objectives, which are ignored.
@@ -50,20 +50,25 @@ def stuck(rows: Rows) -> Claim:
     return Claim(text, verdict, f"{evidence}; {why}")
 
 
-def _arms(ae: Rows, depth: int, steps: int) -> dict[str, list[Row]]:
-    """Return the AEs of one depth whose training differs from the plain one of `steps` steps in one thing, by which.
+def _arms(ae: Rows, depth: int, steps: int) -> dict[str, dict[str, list[Row]]]:
+    """Return the AEs of one depth whose training differs from the plain one of `steps` steps in one thing.
 
     Of several longer budgets the longest counts, from twice the plain one on.
+
+    Returns:
+      {the change, a key of `_CAUSES`: {the start in full: rows}}. Two He starts are two arms, and so are two epsilons.
     """
-    arms: dict[str, list[Row]] = {}
+    arms: dict[str, dict[str, list[Row]]] = {}
     here = [row for row in ae if row["depth"] == depth]
+    most = max((row["steps"] for row in here if _change(row) == ""), default=0)
     for row in here:
         change = _change(row)
-        if row["steps"] == steps and change:
-            arms.setdefault(change, []).append(row)
-    most = max((row["steps"] for row in here if _change(row) == ""), default=0)
-    if most >= 2 * steps:
-        arms["twice the budget"] = [row for row in here if _change(row) == "" and row["steps"] == most]
+        if change == "" and row["steps"] == most >= 2 * steps:
+            change = "twice the budget"
+        elif row["steps"] != steps:
+            continue
+        if change:
+            arms.setdefault(change, {}).setdefault(start(row), []).append(row)
     return arms
 
 
@@ -75,23 +80,23 @@ def _change(row: Row) -> str | None:
     return "a He start" if initializer.startswith("he_") and epsilon == Training().epsilon else None
 
 
-def _why(plain: Rows, arms: dict[str, list[Row]], floor: float) -> tuple[Verdict, str]:
+def _why(plain: Rows, arms: dict[str, dict[str, list[Row]]], floor: float) -> tuple[Verdict, str]:
     """Return the verdict on plain AEs above PCA, and what it owes to each of the other arms."""
-    relieved = floor + SHARE * (float(np.mean([row["train_error"] for row in plain])) - floor)
+    half = relieved([row["train_error"] for row in plain], repeat(floor))
     signs: list[int] = []
     said: list[str] = []
     waits: list[Verdict] = []
-    for name, cause in _CAUSES.items():
-        arm = arms.get(name, [])
-        errors = [row["train_error"] for row in arm if row.get("train_error") is not None]
-        if not errors or len(errors) < len(arm):
-            waits.append(NOT_TRAINED if any(row["status"] == NOT_TRAINED for row in arm) else NOT_RUN)
-            said.append(f"{name}: {waits[-1]}")
+    for change, arm, rows in _listed(arms):
+        if not whole(rows):
+            waits.append(NOT_TRAINED if any(row["status"] == NOT_TRAINED for row in rows) else NOT_RUN)
+            said.append(f"{arm}: {waits[-1]}")
             continue
-        signs.append(compare(errors, relieved).sign)
-        half = f", less than half, so the cause is {cause}" if signs[-1] < 0 else ""
-        said.append(f"{name} leaves {compare(errors, floor)}{half}")
-    falls, slope = _falling(arms.get("twice the budget", plain))
+        errors = [row["train_error"] for row in rows]
+        signs.append(compare(errors, half).sign)
+        cause = f", less than half, so the cause is {_CAUSES[change]}" if signs[-1] < 0 else ""
+        said.append(f"{arm} leaves {compare(errors, floor)}{cause}")
+    longest = [row for rows in arms.get("twice the budget", {}).values() for row in rows]
+    falls, slope = _falling(longest or plain)
     if falls is None or falls > 0:
         waits.append(NOT_RUN)
     verdict = (
@@ -100,21 +105,30 @@ def _why(plain: Rows, arms: dict[str, list[Row]], floor: float) -> tuple[Verdict
     return verdict, "; ".join([*said, slope])
 
 
+def _listed(arms: dict[str, dict[str, list[Row]]]) -> Iterator[tuple[str, str, list[Row]]]:
+    """Give each arm as (change, name, rows). A change without runs has no rows; one with several arms names each."""
+    for change in _CAUSES:
+        starts = arms.get(change, {"": []})
+        for name, rows in starts.items():
+            yield change, f"{change} ({name})" if len(starts) > 1 else change, rows
+
+
 def _falling(rows: Rows) -> tuple[int | None, str]:
-    """Return whether the error of a cell still falls at its end, and that as text.
+    """Return whether the error of any seed of a cell still falls at its end, and that as text.
 
     Returns:
       1 where it falls by 1% or more in the last tenth of the steps, beyond its 95% noise; -1 where it falls by less
-      than 1% beyond that noise; 0 where the noise hides it; None where it was not recorded.
+      than 1% beyond that noise; 0 where the noise hides it; None where it was not recorded. That is of the seed for
+      which it is the largest.
     """
-    slopes = [(row["late_fall"], row["late_fall_error"]) for row in rows if row.get("late_fall") is not None]
-    if len(slopes) < len(rows):
+    if any(row.get("late_fall") is None for row in rows):
         return None, "whether it still falls was not recorded"
-    falls, errors = zip(*slopes, strict=True)
-    fall, noise = float(np.mean(falls)), 1.96 * math.hypot(*errors) / len(errors)
-    state = -1 if fall + noise < NOISE else 1 if fall >= NOISE and fall > noise else 0
+    seeds = []
+    for row in rows:
+        fall, noise = row["late_fall"], 1.96 * row["late_fall_error"]
+        seeds.append((-1 if fall + noise < NOISE else 1 if fall >= NOISE and fall > noise else 0, fall, noise))
+    state, fall, noise = max(seeds)
     word = {1: "still falling", 0: "perhaps still falling", -1: "no longer falling"}[state]
-    return (
-        state,
-        f"{word} ({fall:+.2%} +- {noise:.2%} in the last tenth of {max(row['steps'] for row in rows):,} steps)",
-    )
+    which = f" of {len(rows)} seeds the most" if len(rows) > 1 else ""
+    where = f"in the last tenth of {rows[0]['steps']:,} steps"
+    return state, f"{word} ({fall:+.2%} +- {noise:.2%} {where}{which and ',' + which})"

@@ -41,7 +41,11 @@ def of_trained(claims: Callable[[Rows], list[Claim]]) -> Callable[[Rows], list[C
     return judged
 
 
-_NUMBERS = ("train_error", "test_error", "train_error_at_mean", "gamma", "active_units", "kl", "sigma_above_0.9")
+_NUMBERS = (
+    *("train_error", "test_error", "train_error_at_mean", "late_fall", "late_fall_error"),
+    *("gamma", "active_units", "kl", "sigma_above_0.9", "sigma_histogram", "negative_elbo"),
+)
+"""The columns of what a training obtained."""
 
 
 def _without_numbers(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -63,20 +67,27 @@ def missing(rows: Rows) -> str:
     return "; ".join([*named, f"{there} of {len(rows)} runs are there{trained}"])
 
 
-def as_far_as_there(claim: Claim, rows: Rows) -> Claim:
+def whole(*cells: Rows) -> bool:
+    """Return whether each cell has runs, and all of its runs have an error."""
+    return all(rows and all(row.get("train_error") is not None for row in rows) for rows in cells)
+
+
+def as_far_as_there(claim: Claim, rows: Rows, *, contradicted: bool = False) -> Claim:
     """Return `claim` with the verdict "not trained" or "not run" where it needs runs that have no error.
 
-    "not reproduced" stands: what one run contradicts, another cannot mend. The evidence names what is missing.
+    The evidence names what is missing.
 
     Args:
       claim: a claim that must hold for all of `rows`, judged on those that have an error.
       rows: all rows that the claim is about.
+      contradicted: whether a verdict "not reproduced" stands. It does where the statement must hold in each of several
+        cells, and only cells that are `whole` were judged: then no run that is missing can change it.
     """
     gaps = missing(rows)
     if not gaps:
         return claim
     waits = NOT_TRAINED if any(row["status"] == NOT_TRAINED for row in rows) else NOT_RUN
-    verdict = claim.verdict if claim.verdict == NOT_REPRODUCED else waits
+    verdict = claim.verdict if contradicted and claim.verdict == NOT_REPRODUCED else waits
     so_far = [f"so far {claim.evidence}"] if any(row.get("train_error") is not None for row in rows) else []
     return Claim(claim.text, verdict, "; ".join([*so_far, gaps]))
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tfcollapse.claims.capacity import stuck
 from tfcollapse.claims.claim import NOT_RUN, Claim, verdict_of
 from tfcollapse.claims.comparison import compare
-from tfcollapse.claims.completeness import as_far_as_there, of_family, of_trained
+from tfcollapse.claims.completeness import as_far_as_there, of_family, of_trained, whole
 from tfcollapse.claims.judging import collapse_with_depth, equation_10, falls_then_rises, judge_order
 from tfcollapse.config.architectures import ARCHITECTURES
 from tfcollapse.records import gaps
@@ -46,10 +44,13 @@ def _equation_8(rows: Rows) -> Claim:
     pairs = gaps.pairs(rows)
     if not pairs:
         return as_far_as_there(Claim(text, NOT_RUN, "no AE has a VAE beside it"), rows)
-    cells: dict[tuple[str, int], list[tuple[Any, Any]]] = {}
-    for ae, vae in pairs:
-        cells.setdefault((vae["objective"], vae["depth"]), []).append((ae["train_error"], vae["train_error"]))
-    found = {cell: compare(*reversed(list(zip(*errors, strict=True)))) for cell, errors in cells.items()}
+    found = {}
+    for name, depth in dict.fromkeys((vae["objective"], vae["depth"]) for _, vae in pairs):
+        cell = [row for row in rows if row["depth"] == depth and row["objective"] in ("AE", name)]
+        if whole(cell):
+            errors = [(ae["train_error"], vae["train_error"]) for ae, vae in gaps.pairs(cell)]
+            below, above = zip(*errors, strict=True)
+            found[name, depth] = compare(above, below)
     broken = [
         f"{name} depth {depth}: {found[name, depth]} of the AE's"
         for name, depth in found
@@ -63,4 +64,4 @@ def _equation_8(rows: Rows) -> Claim:
         mean = bootstrap(ratios)
         evidence += f", mean {mean.value:.3f} (95% {mean.low:.3f} to {mean.high:.3f} over these pairs)"
     claim = Claim(text, verdict_of(one.sign for one in found.values()), "; ".join([evidence, *broken]))
-    return as_far_as_there(claim, rows)
+    return as_far_as_there(claim, rows, contradicted=True)

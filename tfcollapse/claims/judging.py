@@ -10,7 +10,7 @@ import numpy as np
 
 from tfcollapse.claims.claim import NOT_REPRODUCED, NOT_RUN, REPRODUCED, Claim, verdict_of
 from tfcollapse.claims.comparison import NOISE, compare
-from tfcollapse.claims.completeness import as_far_as_there, listed, means, missing, of_family
+from tfcollapse.claims.completeness import as_far_as_there, listed, means, missing, of_family, whole
 from tfcollapse.claims.trend import SIGNIFICANCE, Shape, Trend, rank_test
 from tfcollapse.records.gaps import gamma_gaps
 from tfcollapse.records.labels import label
@@ -93,7 +93,7 @@ def judge_order(text: str, series: Mapping[str, Rows], column: str = "depth", me
     signs, parts = [], []
     for place in places:
         there = {name: [row for row in chosen if row[column] == place] for name, chosen in series.items()}
-        if not all(there.values()) or any(row.get(measure) is None for chosen in there.values() for row in chosen):
+        if not whole(*there.values()):
             continue
         cells = {name: [row[measure] for row in chosen] for name, chosen in there.items()}
         comparisons = [compare(above, below) for below, above in pairwise(cells.values())]
@@ -106,7 +106,7 @@ def judge_order(text: str, series: Mapping[str, Rows], column: str = "depth", me
     verdict = verdict_of(signs)
     if len(signs) < len(places) and verdict != NOT_REPRODUCED:
         verdict = NOT_RUN
-    return as_far_as_there(Claim(text, verdict, evidence), rows)
+    return as_far_as_there(Claim(text, verdict, evidence), rows, contradicted=True)
 
 
 def falls_then_rises(rows: Rows, whose: str = "the AE's error") -> Claim:
@@ -133,7 +133,7 @@ def equation_10(rows: Rows) -> Claim:
     worst = max(gaps, key=abs)
     verdict = REPRODUCED if abs(worst) < 0.05 else NOT_REPRODUCED
     evidence = f"largest relative gap {worst:+.2%} over {len(gaps)} runs (5% taken as equal)"
-    return as_far_as_there(Claim(text, verdict, evidence), learned)
+    return as_far_as_there(Claim(text, verdict, evidence), learned, contradicted=True)
 
 
 def collapse_with_depth(rows: Rows) -> Claim:

@@ -1,15 +1,16 @@
-"""Judge remedies: does a change of the training mend what is wrong with a deep network?"""
+"""Judge remedies: does a change of the training take away most of what is wrong with a deep network?"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
 import numpy as np
 
 from tfcollapse.claims.claim import NOT_RUN, Claim, verdict_of
-from tfcollapse.claims.comparison import compare
-from tfcollapse.claims.completeness import as_far_as_there
+from tfcollapse.claims.comparison import compare, compare_units
+from tfcollapse.claims.completeness import as_far_as_there, whole
+from tfcollapse.diagnosis.blame.verdict import SHARE
 from tfcollapse.records.labels import label
 from tfcollapse.records.statistics import Rows, measured
 
@@ -32,14 +33,14 @@ def judge_no_remedy(
     remedies: Mapping[str, Remedy],
     measure: Literal["train_error", "active_units"],
 ) -> Claim:
-    """Judge whether every remedy leaves deep networks worse than sound ones.
+    """Judge whether every remedy leaves most of what is wrong with deep networks.
 
-    A remedy mends them where they are no longer worse than the sound networks beyond the noise, and better than without
-    it beyond the noise. A larger error is worse, and so are fewer active units. Where the deep networks without a
-    remedy are not worse than the sound ones, there is nothing to mend, and the verdict is "not run".
+    A remedy leaves most of it where the treated networks are worse than half way from the deep networks without it to
+    the sound ones, beyond the noise. A larger error is worse, and so are fewer active units. Where the deep networks
+    without a remedy are not worse than the sound ones, there is nothing to mend, and the verdict is "not run".
 
     Args:
-      text: what the paper says: the remedies do not mend the deep networks.
+      text: what the paper says: the remedies do not mend most of what is wrong.
       deep: the rows of deep networks without a remedy.
       remedies: the runs of each remedy, by its name.
       measure: the name of the column that shows what is wrong.
@@ -49,24 +50,32 @@ def judge_no_remedy(
         return as_far_as_there(
             Claim(text, NOT_RUN, "some of the networks that are compared are not in the table"), needed
         )
-    without = measured(deep, measure)
     signs, parts = [], []
     for name, (treated, sound) in remedies.items():
-        with_it, goal = measured(treated, measure), measured(sound, measure)
-        if not (without and with_it and goal):
+        if not whole(deep, treated, sound):
             continue
-        if _worse(without, goal, measure) == 1:
-            signs.append(_worse(with_it, goal, measure) or min(_worse(with_it, without, measure), 0))
+        without, with_it, goal = (measured(rows, measure) for rows in (deep, treated, sound))
+        latent_dim = deep[0]["latent_dim"] if measure == "active_units" else None
+        if _worse(without, goal, latent_dim) == 1:
+            signs.append(_worse(with_it, relieved(without, goal), latent_dim))
         parts.append(f"{name}: {_mean(with_it)} (without {_mean(without)}, sound {_mean(goal)})")
     if parts and not signs:
         parts.append("nothing to mend: without a remedy the deep networks are not worse than the sound ones")
     evidence = f"{label(measure)} {'; '.join(parts)}" if parts else ""
-    return as_far_as_there(Claim(text, verdict_of(signs), evidence), needed)
+    return as_far_as_there(Claim(text, verdict_of(signs), evidence), needed, contradicted=True)
 
 
-def _worse(these: list[float], than: list[float], measure: str) -> int:
-    """Return 1 where `these` are worse beyond the noise, -1 where they are better, and 0 inside the noise."""
-    return compare(these, than).sign * (-1 if measure == "active_units" else 1)
+def relieved(ill: Iterable[float], sound: Iterable[float]) -> list[float]:
+    """Return where `SHARE` of the distance from sound networks is left: one value for each seed that both have."""
+    return [SHARE * bad + (1 - SHARE) * good for bad, good in zip(ill, sound, strict=False)]
+
+
+def _worse(these: list[float], than: list[float], latent_dim: int | None) -> int:
+    """Return 1 where `these` are worse beyond the noise, -1 where they are better, and 0 inside the noise.
+
+    They are errors, or, of so many latent dimensions, counts of active units.
+    """
+    return compare(these, than).sign if latent_dim is None else -compare_units(these, than, latent_dim)
 
 
 def _mean(of: list[float]) -> str:

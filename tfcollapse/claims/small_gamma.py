@@ -25,9 +25,9 @@ def small_gamma_claims(rows: Rows) -> list[Claim]:
       rows: the rows of VAEs at several depths, with fixed values of gamma and others; at least one.
     """
     deepest, shallowest = (choose(row["depth"] for row in rows) for choose in (max, min))
-    at_deepest = f"at depth {deepest} a small fixed gamma does not bring"
-    error = f"{at_deepest} the error down to that of depth {shallowest} (section 7, point 3)"
-    units = f"{at_deepest} back as many units as depth {shallowest} has (section 7, point 3)"
+    at_deepest = f"at depth {deepest} a small fixed gamma does not"
+    error = f"{at_deepest} take away most of the error above that of depth {shallowest} (section 7, point 3)"
+    units = f"{at_deepest} bring back most of the units that depth {shallowest} has beyond it (section 7, point 3)"
     mode = "learned" if any(row["gamma_mode"] == "learned" for row in rows) else "optimal"
     free = [row for row in rows if row["gamma_mode"] == mode and row["depth"] in (deepest, shallowest)]
     deep = [row for row in free if row["depth"] == deepest]

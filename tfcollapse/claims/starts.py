@@ -6,7 +6,7 @@ import numpy as np
 
 from tfcollapse.claims.claim import Claim, verdict_of
 from tfcollapse.claims.comparison import compare, compare_units
-from tfcollapse.claims.completeness import as_far_as_there, of_family
+from tfcollapse.claims.completeness import as_far_as_there, of_family, whole
 from tfcollapse.config.declaration import Network
 from tfcollapse.records.statistics import Rows, arms, measured
 
@@ -29,7 +29,7 @@ def units_return(rows: Rows) -> list[Claim]:
     groups = {arm: chosen for arm, chosen in groups.items() if of_family(chosen, "VAE")}
     errors = {arm: measured(of_family(chosen, "AE"), "train_error") for arm, chosen in groups.items()}
     units = {arm: measured(of_family(chosen, "VAE"), "active_units") for arm, chosen in groups.items()}
-    complete = [arm for arm in groups if errors[arm] and units[arm]]
+    complete = [arm for arm in groups if whole(*(of_family(groups[arm], name) for name in ("AE", "VAE")))]
     plain = Network().initializer
     signs, parts = [], []
     for arm in complete if plain in complete else ():
@@ -41,6 +41,5 @@ def units_return(rows: Rows) -> list[Claim]:
         parts.append(f"{arm}: AE's error {error}, {np.mean(units[arm]):.4g} units against {np.mean(units[plain]):.4g}")
     nothing = "; no start lowers the AE's error" if parts and not signs else ""
     evidence = f"at depth {deepest}, against {plain}: {'; '.join(parts) or 'none'}{nothing}"
-    return [
-        as_far_as_there(Claim(text, verdict_of(signs), evidence), [row for each in groups.values() for row in each])
-    ]
+    needed = [row for each in groups.values() for row in each]
+    return [as_far_as_there(Claim(text, verdict_of(signs), evidence), needed, contradicted=True)]
