@@ -291,6 +291,26 @@ def test_depths_with_small_gammas_alone_are_no_gaps_of_the_gamma_study():
     assert [claim.verdict for claim in gamma_claims(whole)][:4] == [REPRODUCED] * 4
 
 
+def test_without_the_affine_count_of_one_gamma_the_counts_are_not_compared():
+    cells = ((0.01, 60), (1.0, 20), (10.0, 0))
+    rows = [
+        vaes({2: 0.01}, gamma_mode="fixed", gamma_start=gamma, active_units=n, affine_active_units=n)[0]
+        for gamma, n in cells
+    ]
+    verdicts = []
+    for chosen in (rows, [*rows[:2], rows[2] | {"affine_active_units": None}]):
+        (claim,) = [claim for claim in gamma_claims(chosen) if "affine VAE keeps" in claim.text]
+        verdicts.append(claim.verdict)
+    assert verdicts == [REPRODUCED, NOT_RUN]
+
+
+def test_the_signal_of_a_start_is_the_mean_over_its_seeds():
+    rows = [row | {"decoder_signal": [0.5, s]} for seed, s in enumerate((0.1, 0.3)) for row in aes({2: 0.01}, seed)]
+    twice = [rows[0] | {"steps": 500_000}, rows[0] | {"objective": "VAE", "decoder_signal": [0.5, 9.0]}]
+    *_, claim = initialisation_claims([*rows, *twice])
+    assert claim.evidence == "glorot_uniform by depth 2: 0.2 +- 0.14"
+
+
 def test_a_start_from_which_the_deep_network_was_not_trained_shows_no_cause():
     claims = initialisation_claims([*PLAIN, *deep(0.087, HE), *STAYS[1:]])
     (claim,) = [claim for claim in claims if "stuck" in claim.text]

@@ -75,9 +75,10 @@ def _complete_collapse(units: dict[int, Mapping[float, float]]) -> Claim:
 
 def _affine(units: dict[int, Mapping[float, float]], affine: dict[int, Mapping[float, float]], latent: int) -> Claim:
     text = "the eigenvalues above gamma, which an affine VAE keeps (section 4), count a deep VAE's units (ours)"
-    gaps = {d: {g: value - affine[d][g] for g, value in values.items()} for d, values in units.items() if d in affine}
-    if not gaps:
-        return Claim(text, NOT_RUN, "no run has a fixed gamma, or the table has no affine counts")
+    counted = {d: {g: value for g, value in values.items() if g in affine.get(d, {})} for d, values in units.items()}
+    if not counted or counted != units:
+        return Claim(text, NOT_RUN, "no run has a fixed gamma, or the table lacks affine counts")
+    gaps = {d: {g: value - affine[d][g] for g, value in values.items()} for d, values in units.items()}
     close = all(abs(value) <= CLOSE * latent for values in gaps.values() for value in values.values())
     evidence = "; ".join(
         f"depth {depth}, units beyond the count: {listed(values, '+.4g')}" for depth, values in gaps.items()

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from tfcollapse.claims.capacity import stuck
 from tfcollapse.claims.claim import MEASURED, Claim
-from tfcollapse.claims.completeness import of_family, of_trained
+from tfcollapse.claims.completeness import listed, of_family, of_trained
 from tfcollapse.claims.judging import falls_then_rises
 from tfcollapse.claims.starts import units_return
-from tfcollapse.records.statistics import Rows, arms
+from tfcollapse.records.statistics import Mean, Rows, arms
 
 
 @of_trained
 def initialisation_claims(rows: Rows) -> list[Claim]:
     """Judge for each start the shape of Figure 1 (left), and why deep AEs are bad; report the output's signal.
 
-    The signal is the standard deviation over images of the output of the untrained network.
+    The signal is the standard deviation over images of the output of the untrained network, over the seeds of the AEs.
+    The AEs of one start and seed that are trained in several ways count once.
 
     Args:
       rows: the rows of AEs at several depths, from one or more initialisers and with one or more values of Adam's
@@ -26,17 +27,15 @@ def initialisation_claims(rows: Rows) -> list[Claim]:
         for arm, chosen in aes.items()
         if len({row["depth"] for row in chosen}) > 1
     ]
-    return [*shapes, stuck(rows), *units_return(rows), _signal(rows)]
+    return [*shapes, stuck(rows), *units_return(rows), _signal(of_family(rows, "AE"))]
 
 
 def _signal(rows: Rows) -> Claim:
     text = "the start: standard deviation over images of the untrained output (ours)"
     parts = []
     for start in dict.fromkeys(row["initializer"] for row in rows):
-        signals = {
-            row["depth"]: f"{row['depth']}: {row['decoder_signal'][-1]:.2g}"
-            for row in rows
-            if row["initializer"] == start and row.get("decoder_signal")
-        }
-        parts.append(f"{start} by depth {', '.join(signals.values()) or 'none'}")
+        known = [row for row in rows if row["initializer"] == start and row.get("decoder_signal")]
+        seeds = {(row["depth"], row["seed"]): row["decoder_signal"][-1] for row in known}
+        signals = {depth: Mean([seeds[place] for place in seeds if place[0] == depth]) for depth, _ in sorted(seeds)}
+        parts.append(f"{start} by depth {listed(signals, '.2g')}")
     return Claim(text, MEASURED, "; ".join(parts))
