@@ -9,7 +9,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from tfcollapse.errors import ConfigError
-from tfcollapse.records.gaps import Gap, error_gaps, gamma_gaps, pairs
+from tfcollapse.records.gaps import Gap, error_gaps, gamma_gaps, gamma_is_late, pairs
 from tfcollapse.theory import arguments, checks
 from tfcollapse.theory.bootstrap import bootstrap, late_gamma
 from tfcollapse.theory.stationary import FLAT, MINIMUM, SADDLE, curvature
@@ -145,9 +145,18 @@ def test_gamma_is_held_against_the_error_where_it_is_learned():
         table_row(run_id="no gamma yet", objective="VAE", gamma_mode="learned", gamma=None, train_error=0.03),
         table_row(run_id="ae", train_error=0.03),
     ]
+    rows[0] |= {"gamma_start": 1.0}
     found = gamma_gaps(rows)
     assert found == [Gap("learned", None, 0.03, 0.033)]
     assert found[0].relative == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("steps", "halve_every", "late"), [(800, 320, True), (800, 800, True), (920, 920, False)])
+def test_a_gamma_that_the_learning_rates_cannot_bring_to_the_error_is_held_against_nothing(steps, halve_every, late):
+    """Log gamma has 0.182 to go from 0.01 to 0.012. 800 steps move it by 320 2e-4 + 320 1e-4 + 160 5e-5 = 0.104."""
+    facts = {"objective": "VAE", "gamma_mode": "learned", "gamma_start": 0.01, "train_error": 0.012, "gamma": 0.011}
+    rows = [table_row(**facts, steps=steps, halve_every=halve_every)]
+    assert (gamma_is_late(rows), gamma_gaps(rows) == []) == (rows if late else [], late)
 
 
 def test_late_gamma_looks_at_the_last_rows_alone():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tfcollapse.claims.claim import NOT_RUN, REPRODUCED, TOO_CLOSE, Claim, verdict_of
 from tfcollapse.claims.comparison import compare
-from tfcollapse.claims.completeness import as_far_as_there, missing, of_trained
+from tfcollapse.claims.completeness import as_far_as_there, of_trained
 from tfcollapse.claims.judging import judge_trend
 from tfcollapse.records.relative_errors import BASE, dataset_name, over_datasets, relative_errors
 from tfcollapse.records.statistics import Row, Rows, mean_and_sd, measured
@@ -70,9 +70,8 @@ def _deepest(rows: Rows) -> Claim:
     if not ratios:
         return as_far_as_there(Claim(text, NOT_RUN, f"(b, c) = {deepest} has no error beside that of {BASE}"), ends)
     against = compare(ratios, 1.0)
-    verdict = NOT_RUN if missing(ends) else verdict_of([against.sign])
     evidence = f"(b, c) = {deepest} against {BASE}: {against} over {len(ratios)} data set{'s' * (len(ratios) > 1)}"
-    return as_far_as_there(Claim(text, verdict, evidence), ends)
+    return as_far_as_there(Claim(text, verdict_of([against.sign]), evidence), ends)
 
 
 def _cell(row: Row) -> tuple[int, int]:

@@ -39,7 +39,8 @@ def equations_section(table: str) -> Section:
     pairs, gammas = gaps.error_gaps(rows), gaps.gamma_gaps(rows)
     if not pairs and not gammas:
         raise ConfigError(
-            f"--table '{table}': expected trained VAEs with AE twins, or with a learned gamma, found neither"
+            f"--table '{table}': expected trained VAEs with AE twins, or with a learned gamma that can have arrived, "
+            "found neither"
         )
     places = {row["run_id"]: (row["depth"], row["objective"].split(" (")[0]) for row in rows}
     curves = {
@@ -56,6 +57,9 @@ def equations_section(table: str) -> Section:
     settings = {"table": str(path), "pairs": f"{len(pairs)} for eq. (8), {len(gammas)} for eq. (10)"}
     if left_out:
         settings["left out as not trained"] = cells(left_out)
+    late = gaps.gamma_is_late(rows)
+    if late:
+        settings["left out of eq. (10), as gamma cannot have arrived"] = cells(late)
     if older(table_rows):
         settings["the table's version of the numbers"] = older(table_rows)
     return Section("equations", "Equations (8) and (10)", READING, checks, curves, settings)
