@@ -155,6 +155,8 @@ def test_half_a_percent_of_one_seed_is_too_close_to_call():
 
 def test_the_words_for_what_is_missing():
     ae, vae = aes({1: 0.010, 2: 0.008}), vaes({1: 0.012, 2: 0.010})
+    order = judge_order("above", {"AE": ae, "VAE": []})
+    assert (order.verdict, order.evidence) == (NOT_RUN, "no depth has all runs of AE, VAE")
     order = judge_order("above", {"AE": ae, "VAE": vae})
     assert order.verdict == REPRODUCED
     assert "depth 1: AE 0.01000, VAE 0.01200 (+20.0%)" in order.evidence

@@ -75,7 +75,7 @@ def test_what_has_not_been_trained_at_the_papers_length_is_not_run(tmp_path):
         line.split(" | ")[0].strip("| "): line for line in found if "at the paper's length | **not run**" in line
     }
     assert set(missing) == {"fig1_middle", "fig1_right", "fig2", "fig3", "gamma", "initialisation", "reach", "warmup"}
-    assert "| **not run** at 250,000 steps | - | 0 of 3 runs are there |" in missing["fig2"]
+    assert "| **not run** at 250,000 steps | - | 0 of 3 runs are there | 0 |" in missing["fig2"]
     # Runs that a study shares with another one count for both.
     assert "4 of 28 runs are there" in missing["gamma"]
     assert any("`tfcollapse sweep fig2 --preset paper --seeds 3`" in line for line in found)
@@ -84,7 +84,7 @@ def test_what_has_not_been_trained_at_the_papers_length_is_not_run(tmp_path):
     table(tmp_path / "fig1_left.csv")
     rows = (tmp_path / "fig1_left.csv").read_text().splitlines()
     (tmp_path / "fig1_left.csv").write_text("\n".join(rows[:-1]) + "\n")
-    assert any("17 of 18 runs are there" in line for line in lines(tmp_path))
+    assert any("| 17 of 18 runs are there | 1 | 250,000 |" in line for line in lines(tmp_path))
 
 
 def test_theory_and_bench_records_stand_beside(tmp_path):

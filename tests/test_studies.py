@@ -239,6 +239,9 @@ def test_units_that_stay_all_active_are_no_support_for_pruning():
     flat = gamma_claims(gamma_rows(dict.fromkeys((2, 4), {0.1: 64, 1.0: 64, 10.0: 64}), AFFINE))
     assert flat[0].verdict == TOO_CLOSE
     assert flat[4].evidence == "no run learns gamma"
+    units = {0.01: 64, 0.1: 63, 1.0: 62, 3.0: 61, 10.0: 60}
+    assert gamma_claims(gamma_rows({2: units}, units))[0].verdict == TOO_CLOSE
+    assert gamma_claims(gamma_rows({2: units | {10.0: 30}}, units))[0].verdict == REPRODUCED
 
 
 def test_vaes_of_a_fixed_gamma_are_judged_and_drawn_as_vaes():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfcollapse.claims.claim import NOT_REPRODUCED, NOT_RUN, REPRODUCED, Claim, verdict_of
-from tfcollapse.claims.comparison import NOISE, compare
+from tfcollapse.claims.comparison import CLOSE, NOISE, compare
 from tfcollapse.claims.completeness import as_far_as_there, listed, means, missing, of_family, whole
 from tfcollapse.claims.trend import SIGNIFICANCE, Shape, Trend, rank_test
 from tfcollapse.records.gaps import gamma_gaps, gamma_is_late
@@ -29,7 +29,8 @@ def judge_trend(
 ) -> Claim:
     """Judge whether a measure has a shape over an ordered column, by `rank_test`.
 
-    In one block, values that all lie within 1% are too close to call. Of a fall followed by a rise, both must be beyond
+    In one block, values that all lie within 1% are too close to call, and so are counts of active units that all lie
+    within a tenth of the latent dimensions. Of a fall followed by a rise, both must be beyond
     the noise as `compare` says, because the rank test can owe its significance to one of the two.
 
     Args:
@@ -48,7 +49,8 @@ def judge_trend(
     if len(places) < least or not len(values):
         return Claim(text, NOT_RUN, f"{evidence}; there are fewer than {least} values of {label(column)} in one block")
     trend = rank_test(values, shape)
-    flat = len(values) == 1 and np.ptp(values) < NOISE * np.abs(values).max()
+    least_range = CLOSE * rows[0]["latent_dim"] if measure == "active_units" else NOISE * np.abs(values).max()
+    flat = len(values) == 1 and np.ptp(values) < least_range
     signs = [0 if flat else trend.sign]
     if shape == "falls, then rises":
         samples = dict(zip(places, values.T.tolist(), strict=True))
@@ -102,7 +104,8 @@ def judge_order(text: str, series: Mapping[str, Rows], column: str = "depth", me
         said = [f"{first} {np.mean(cells[first]):.5f}"]
         said += [f"{name} {np.mean(cells[name]):.5f} ({one})" for name, one in zip(others, comparisons, strict=True)]
         parts.append(f"{column} {place}: {', '.join(said)}")
-    evidence = f"holds at {signs.count(1)} of {len(places)} values of {label(column)} ({'; '.join(parts) or 'none'})"
+    held = f"holds at {signs.count(1)} of {len(places)} values of {label(column)} ({'; '.join(parts)})"
+    evidence = held if parts else f"no {label(column)} has all runs of {', '.join(series)}"
     verdict = verdict_of(signs)
     if len(signs) < len(places) and verdict != NOT_REPRODUCED:
         verdict = NOT_RUN

@@ -114,16 +114,16 @@ def _not_run(tables: Sequence[StudyTable], declared: Mapping[str, str]) -> Itera
     for name in sorted(declared):
         study = load_study(declared[name])
         runs = study.runs("paper") if "paper" in study.presets else []  # a study of the user's own may have none
-        missing = sum(run.run_id not in finished for run in runs)
-        if missing:
+        there = [run for run in runs if run.run_id in finished]
+        if len(there) < len(runs):
             length = f"{max(run.training.steps for run in runs):,}"
             yield (
                 name,
                 f"{study.title}, at the paper's length",
                 (Strong(NOT_RUN), f" at {length} steps"),
                 "-",
-                f"{len(runs) - missing} of {len(runs)} runs are there",
-                "0",
+                f"{len(there)} of {len(runs)} runs are there",
+                str(len({run.seed for run in there})),
                 length,
                 ", ".join(dict.fromkeys(run.data.name for run in runs)),
                 "-",
