@@ -205,21 +205,14 @@ def mountain_pass(alpha: float) -> Pass:
     return _critical(point, alpha)
 
 
-def partial_minimum(alpha: float = 1.0) -> Pass:
-    """Return a second bad local minimum, which the paper does not mention.
-
-    There W sends a weak signal that is half reconstructed, on the paper's two points. `partial_minima` tells for which
-    alpha it exists.
-
-    Raises:
-      ConfigError: alpha <= 0.
-    """
-    arguments.positive("alpha", alpha)
-    return _critical(_partial(alpha, _PARTIAL_AT_ONE), alpha)
-
-
 def partial_minima(step: float = 0.01) -> dict[float, Pass]:
-    """Return the second bad minimum by alpha, in steps from 1 both ways for as long as it is a minimum.
+    """Return a second bad local minimum, which the paper does not mention, by alpha.
+
+    There W sends a weak signal that is half reconstructed, on the paper's two points. It is followed in steps from
+    alpha = 1 both ways, for as long as it is a minimum.
+
+    Args:
+      step: the step of alpha, > 0.
 
     Raises:
       ConfigError: step <= 0.
