@@ -11,7 +11,7 @@ from processes import ROOT
 from tfcollapse import figures
 from tfcollapse.cli import arguments
 from tfcollapse.cli import main as cli
-from tfcollapse.figures import style
+from tfcollapse.figures import style, theory
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.records.table import read_table, tidy_row
 from tfcollapse.reports import study_page as report
@@ -186,6 +186,16 @@ def test_committed_findings_say_how_they_were_made():
         made = json.loads(path.read_text())["made"]
         assert made["command"].startswith("tfcollapse theory")
         assert "dirty" not in made["commit"]
+
+
+def test_the_theory_figures_have_ticks_at_their_depths_and_a_line_of_its_own_for_each_latent():
+    found = {name: json.loads((ROOT / f"results/theory/{name}.json").read_text()) for name in ("equations", "prop2")}
+    gaps = theory.equations_figure(found["equations"]).axes
+    for axes, name in zip(gaps, ("error", "gamma"), strict=True):
+        assert list(axes.get_xticks()) == sorted({row["depth"] for row in found["equations"]["curves"][name]})
+    latents = [line for line in theory.prop2_figure(found["prop2"]).axes[1].lines if "latent" in line.get_label()]
+    assert len(latents) == found["prop2"]["curves"]["staircase"]["latent_dim"]
+    assert len({(line.get_color(), line.get_marker()) for line in latents}) == len(latents)
 
 
 def test_committed_tables_are_of_declared_runs():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import textwrap
 from collections.abc import Mapping
 from typing import Any
@@ -133,7 +134,7 @@ def _basin(axes: Axes, curves: Mapping[str, Any]) -> None:
     axes.plot(radius["alpha"], radius["found"], label="radius: lower energy found", **SERIES[1])
     axes.plot(radius["alpha"], radius["proved"], label="radius: proved", **SERIES[0])
     axes.plot(barrier["alpha"], barrier["height"], label="barrier: pass", **SERIES[2])
-    axes.plot(barrier["bounded"], barrier["bound"], label="barrier: least height of any way out", **OTHER)
+    axes.plot(barrier["bounded"], barrier["bound"], label="barrier: least height, by search", **OTHER)
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set(xlabel="alpha", ylabel="radius; energy above (7)'s", ylim=(1e-8, None))
@@ -141,7 +142,7 @@ def _basin(axes: Axes, curves: Mapping[str, Any]) -> None:
 
 
 def prop2_figure(findings: Findings) -> Figure:
-    """Draw Proposition 2: how latents collapse as gamma grows.
+    """Draw Proposition 2: which latents have collapsed as gamma grows.
 
     The further panels show where the proof's conditions fail, and which penalties prune coefficients exactly.
     """
@@ -151,8 +152,12 @@ def prop2_figure(findings: Findings) -> Figure:
     stairs = curves["staircase"]
     steps.step(stairs["gamma"], stairs["collapsed"], where="post", color=SERIES[0]["color"], marker="o")
     steps.set(ylabel="latents at the prior to 1e-6", ylim=(-0.2, stairs["latent_dim"] + 0.4))
-    scales.plot(stairs["gamma"], stairs["scale"], marker="o", markersize=3)
+    # Lines of equal scales lie on one another: the dashes of each let those below show through.
+    latents = np.transpose(stairs["scale"])
+    for number, (scale, style) in enumerate(zip(latents, itertools.cycle(SERIES), strict=False), 1):
+        scales.plot(stairs["gamma"], scale, label=f"latent {number}", **{**style, "markersize": 4})
     scales.set(ylabel="scale w_j on each latent")
+    scales.legend(fontsize=_FONT, edgecolor="none", loc="lower left")
     for axes in (steps, scales):
         axes.set_xscale("log")
         axes.set_xlabel("gamma, the decoder variance")
@@ -170,7 +175,7 @@ def prop2_figure(findings: Findings) -> Figure:
     legend(figure, steps)
     panels = [
         (steps, "A trained dense VAE: exact collapse"),
-        (scales, "Its latents, scaled down one by one"),
+        (scales, "The scales of its latents"),
         (conditions, "A ReLU unit has no Lipschitz constant"),
         (pruning, "min |x - Au|^2 + gamma eta(u): what prunes"),
     ]
@@ -240,7 +245,7 @@ def _gamma_balance(axes: Axes, curves: Mapping[str, Any]) -> str:
     axes.axvline(curve["critical"], color="#777777", linestyle="--", linewidth=1)
     axes.axhline(0, color="#555555", linewidth=0.8)
     axes.set(xlabel="gamma / gamma-bar (dashed: critical)", ylabel="lowest eigenvalue of a unit's Hessian")
-    return "Every unit collapsed: all gradients are 0"
+    return "Every unit collapsed"
 
 
 def equations_figure(findings: Findings) -> Figure:
@@ -260,7 +265,7 @@ def equations_figure(findings: Findings) -> Figure:
                 **{**style, "linestyle": "none"},
             )
         axes.axhline(0, color="#555555", linewidth=0.8)
-        axes.set(xlabel="depth", ylabel=title)
+        axes.set(xlabel="depth", ylabel=title, xticks=sorted({row["depth"] for row in rows}))
         panels.append((axes, "Eq. (8): at least 0" if name == "error" else "Eq. (10): 0"))
     legend(figure, *(axes for axes, _ in panels))
     return dress(figure, panels, _caption(findings))
