@@ -72,7 +72,8 @@ def kinds(run: Run, model: Autoencoder, images: np.ndarray, unseen: np.ndarray) 
     """Return one row for every unit that training killed, one for the most active unit, one for an untrained network.
 
     A network that was not trained gives the last of these alone. The lowest eigenvalue and gamma of a killed unit are
-    those with all killed units collapsed; its curvature on unseen images is that with this unit collapsed alone.
+    those with all killed units collapsed, and so is its direction: one for the network. Its curvature along it, on
+    unseen images, is that with this unit collapsed alone.
 
     Args:
       run: the declaration of the network.
