@@ -30,8 +30,8 @@ def judge_trend(
     """Judge whether a measure has a shape over an ordered column, by `rank_test`.
 
     In one block, values that all lie within 1% are too close to call, and so are counts of active units that all lie
-    within a tenth of the latent dimensions. Of a fall followed by a rise, both must be beyond
-    the noise as `compare` says, because the rank test can owe its significance to one of the two.
+    within a tenth of the latent dimensions. Of a fall followed by a rise, both must be beyond the noise as `compare`
+    says, because the rank test can owe its significance to one of the two.
 
     Args:
       text: what the paper says.

@@ -14,8 +14,9 @@ from tfcollapse.records.statistics import Row, Rows, mean_and_sd, measured
 def residual_claims(rows: Rows) -> list[Claim]:
     """Judge section 6 on Figure 1 (right).
 
-    The trends over c and over b are tested within blocks of equal data set, seed, and value of the other of the two.
-    The evidence has the errors relative to that of (b, c) = (1, 2) on the same data set, averaged over data sets.
+    The trends over c and over b are tested within blocks of equal data set and value of the other of the two, in which
+    each value is a mean over seeds: the seeds of one data set are no further data sets. The evidence has the errors
+    relative to that of (b, c) = (1, 2) on the same data set, averaged over data sets.
 
     Args:
       rows: the rows of residual AEs at several (b, c), at least one.
@@ -45,7 +46,7 @@ def _rises(text: str, rows: Rows, varied: str, fixed: str) -> Claim:
     evidence = "; ".join(
         f"{symbols[fixed]} = {key}, by {symbols[varied]} {', '.join(values)}" for key, values in sorted(series.items())
     )
-    scaled, blocks = _scaled(rows, fixed), ("dataset", "seed", fixed)
+    scaled, blocks = _scaled(rows, fixed), ("dataset", fixed)
     rises = judge_trend(text, scaled, varied, "train_error", "rises", blocks=blocks, evidence=evidence)
     turns = judge_trend(text, scaled, varied, "train_error", "falls, then rises", blocks=blocks, evidence=evidence)
     return turns if rises.verdict != REPRODUCED and turns.verdict in (REPRODUCED, TOO_CLOSE) else rises

@@ -33,8 +33,8 @@ _INTRODUCTION = (
     "noise hides the answer; not trained, where a network that the claim needs has an error that is not clearly below "
     "that of an image of means; not run, where a run that the claim needs is not there. A trend is judged by a rank "
     "test at 5%, a difference by its 95% interval over seeds (of residual networks, over data sets), and for one seed "
-    "by 1%. A table of another version of the numbers is not counted. Several seeds stand as mean +- standard "
-    "deviation. One seed has no error bar. An "
+    "by 1%. Counts of units also have to differ by a tenth of the latent dimensions. A table of another version of "
+    "the numbers is not counted. Several seeds stand as mean +- standard deviation. One seed has no error bar. An "
     "empty cell stands for what the row above says."
 )
 _HEADER = ("figure", "claim", "verdict", "narrowed", "obtained", "seeds", "steps", "data", "hardware, time", "command")
