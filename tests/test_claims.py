@@ -318,6 +318,10 @@ def test_a_start_from_which_the_deep_network_was_not_trained_shows_no_cause():
     (claim,) = [claim for claim in claims if "stuck" in claim.text]
     assert claim.verdict == NOT_TRAINED
     assert "a He start: not trained" in claim.evidence
+    assert "no longer falling" in claim.evidence
+    claims = initialisation_claims([*PLAIN, *STAYS[:2], *deep(0.087, LONG)])
+    (claim,) = [claim for claim in claims if "stuck" in claim.text]
+    assert (claim.verdict, "falling" in claim.evidence) == (NOT_TRAINED, False)
 
 
 def noise(random, seeds, sd):

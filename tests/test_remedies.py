@@ -156,6 +156,22 @@ def test_units_must_return_with_every_start_that_lowers_the_error():
     assert units_return(worse, {"glorot_uniform": 4, "he_normal": 50, "orthogonal": 4}).verdict == NOT_RUN
 
 
+def test_one_seed_of_three_of_a_start_contradicts_nothing_and_a_whole_start_does():
+    errors, units = {"glorot_uniform": 0.02, "he_normal": 0.012}, {"glorot_uniform": 12, "he_normal": 2}
+    rows = [row | {"seed": seed} for seed in range(3) for row in start_rows(errors, units)]
+    for row in rows:
+        if row["run_id"] == "vae-he_normal" and row["seed"]:
+            row |= {"status": "unfinished", "train_error": None, "active_units": None}
+
+    def verdict(rows):
+        (claim,) = [claim for claim in initialisation_claims(rows) if "units active" in claim.text]
+        return claim.verdict
+
+    assert verdict(rows) == NOT_RUN
+    orthogonal = start_rows({"orthogonal": 0.012}, {"orthogonal": 2})
+    assert verdict([*rows, *orthogonal]) == NOT_REPRODUCED
+
+
 def test_another_epsilon_and_more_steps_are_no_seeds_of_the_default_start():
     rows = start_rows({"glorot_uniform": 0.02, "he_normal": 0.012}, {"glorot_uniform": 4, "he_normal": 50})
     rows += [table_row(run_id="e", depth=10, train_error=0.001, epsilon=1e-12)]
