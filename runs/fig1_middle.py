@@ -12,13 +12,10 @@ middle t. The VAE's error is above it, and the error of the VAE with KL warm-up 
 The presets `standing` and `quick` have 8 channels, all 50,000 images, and gamma in closed form (eq. (10)). `standing`
 has 10,000 steps, `quick` 600.
 
-More than a budget of minutes is needed to train deep networks at all. An output bias moves at most 2e-4 a step, so the
-mean image alone takes some 2,500 steps. From t = 3 on more than 99% of the AE's gradients are below Adam's epsilon of
-1e-8 at the start, because its loss is a mean over pixels: the paper's own epsilon may be what slows deep AEs down
-(`--set training.epsilon=1e-12` tries it). In 600 steps an earlier version left the AEs of t = 4 and 5 at 0.0797 and
-0.0824, above the mean image's error of 0.0700. It has not been measured whether 10,000 steps train every network; the
-page marks those that they do not. `--list` estimates 2.5 hours for `standing`, on two idle cores with a matrix product
-at 195 GFLOP/s; at the speed of those earlier runs it is 4.6 hours.
+It has not been measured whether these budgets train every network; the page marks those that they do not. The AE's
+loss is a mean over pixels, so its gradients may be small beside Adam's epsilon of 1e-8, which slows an AE down;
+`--set training.epsilon=1e-12` tells. `--list` estimates 2.5 hours for `standing`, on two idle cores with a matrix
+product at 195 GFLOP/s.
 """
 
 from tfcollapse import Data, Network, Run, Study, Training, claims, depth_sweep, figures

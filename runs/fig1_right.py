@@ -11,9 +11,8 @@ error, and so do more blocks. One seed is 48 runs of 250K steps. The deepest net
 of 32x32 images.
 
 The presets `standing` and `quick` have images of 16x16 and 4 channels at 32x32 (so 8 at 16x16). `standing` has 3,000
-steps, `quick` 300. In 300 steps an earlier version left two of the 48 networks untrained, both on CelebA. `--list`
-estimates 1.4 hours for `standing`, on two idle cores with a matrix product at 195 GFLOP/s; at the speed of those
-earlier runs it is 2.9 hours.
+steps, `quick` 300. It has not been measured whether these train every network; the page marks those that they do not.
+`--list` estimates 1.4 hours for `standing`, on two idle cores with a matrix product at 195 GFLOP/s.
 """
 
 from tfcollapse import Data, Network, Objective, Run, Study, Training, claims, figures, grid

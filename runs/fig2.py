@@ -8,11 +8,9 @@ What to expect (the paper gives plots and no numbers): with depth the error grow
 1. One seed is 3 runs of 250K steps.
 
 The presets `standing` and `quick` have 8 channels at 32x32, and gamma in closed form (eq. (10)). `standing` has 10,000
-steps, `quick` 1,000. In 1,000 steps on a subset of 3,600 images an earlier version left t = 4 and 5 above the mean
-image's error of 0.0575, with every sigma_z near 1, which is what an untrained network has. An output bias alone takes
-some 2,500 steps to the mean image. It has not been measured whether 10,000 steps train every network; the page marks
-those that they do not. `--list` estimates 0.8 hours for `standing`, on two idle cores with a matrix product at 195
-GFLOP/s; at the speed of those earlier runs it is 1.4 hours.
+steps, `quick` 1,000. It has not been measured whether these train every network. The page marks those that they do
+not, as an untrained network has every sigma_z near 1 too. `--list` estimates 0.8 hours for `standing`, on two idle
+cores with a matrix product at 195 GFLOP/s.
 """
 
 from tfcollapse import Data, Network, Objective, Run, Study, Training, claims, figures, grid
