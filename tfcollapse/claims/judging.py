@@ -53,13 +53,20 @@ def judge_trend(
     flat = len(values) == 1 and np.ptp(values) < least_range
     signs = [0 if flat else trend.sign]
     if shape == "falls, then rises":
-        samples = dict(zip(places, values.T.tolist(), strict=True))
-        turn = places[trend.turn]
-        arms = {end: compare(samples[end], samples[turn]) for end in (places[0], places[-1]) if end != turn}
-        evidence += f"; turning point at {label(column)} {turn:g}"
-        evidence += "".join(f"; {label(column)} {end:g} against it {arm}" for end, arm in arms.items())
-        signs += [arm.sign for arm in arms.values() if trend.sign == 1]
+        arms, said = _arms(places, values, trend.turn, column)
+        evidence += said
+        signs += arms if trend.sign == 1 else []
     return Claim(text, verdict_of(signs), f"{evidence}; {_tested(trend, values)}")
+
+
+def _arms(places: list[Any], values: np.ndarray, turn: int, column: str) -> tuple[list[int], str]:
+    """Return the signs of both ends of a shape against its turning point, and that as text."""
+    arms = {
+        end: compare(values[:, end].tolist(), values[:, turn].tolist()) for end in (0, len(places) - 1) if end != turn
+    }
+    said = f"; turning point at {label(column)} {places[turn]:g}"
+    said += "".join(f"; {label(column)} {places[end]:g} against it {arm}" for end, arm in arms.items())
+    return [arm.sign for arm in arms.values()], said
 
 
 def _blocks(rows: Rows, column: str, measure: str, names: Sequence[str]) -> tuple[list[Any], np.ndarray]:
