@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pathlib
+from typing import Any
 
 from tfcollapse.errors import ConfigError
 from tfcollapse.lab.section import Section
 from tfcollapse.records import gaps
 from tfcollapse.records.gaps import Gap
 from tfcollapse.records.numerics import older
-from tfcollapse.records.statistics import cells
+from tfcollapse.records.statistics import Rows, cells
 from tfcollapse.records.table import read_table
 from tfcollapse.records.trained import marked, not_trained
 from tfcollapse.theory.bootstrap import bootstrap
@@ -42,14 +43,7 @@ def equations_section(table: str) -> Section:
             f"--table '{table}': expected trained VAEs with AE twins, or with a learned gamma that can have arrived, "
             "found neither"
         )
-    places = {row["run_id"]: (row["depth"], row["objective"].split(" (")[0]) for row in rows}
-    curves = {
-        name: [
-            {"depth": places[gap.run_id][0], "objective": places[gap.run_id][1], "gap": gap.relative}
-            for gap in gaps_of_kind
-        ]
-        for name, gaps_of_kind in (("error", pairs), ("gamma", gammas))
-    }
+    curves = {"error": _points(pairs, rows), "gamma": _points(gammas, rows)}
     checks = [
         _check("eq. (8): VAE error over AE error, minus 1", pairs, ">= 0 for every pair", lambda gap: gap >= 0),
         _check("eq. (10): gamma over training error, minus 1", gammas, "within 0.05", lambda gap: abs(gap) <= 0.05),
@@ -63,6 +57,19 @@ def equations_section(table: str) -> Section:
     if older(table_rows):
         settings["the table's version of the numbers"] = older(table_rows)
     return Section("equations", "Equations (8) and (10)", READING, checks, curves, settings)
+
+
+def _points(gaps: list[Gap], rows: Rows) -> list[dict[str, Any]]:
+    """Return the points of the figure: each gap with the depth and the objective of its VAE."""
+    of_runs = {row["run_id"]: row for row in rows}
+    return [
+        {
+            "depth": of_runs[gap.run_id]["depth"],
+            "objective": of_runs[gap.run_id]["objective"].split(" (")[0],
+            "gap": gap.relative,
+        }
+        for gap in gaps
+    ]
 
 
 def _check(claim: str, gaps: list[Gap], expected: str, fits) -> Check:
