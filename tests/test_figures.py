@@ -188,6 +188,29 @@ def test_committed_findings_say_how_they_were_made():
         assert "dirty" not in made["commit"]
 
 
+def test_the_readme_has_the_theory_lab_s_numbers_from_its_records():
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    names = ("prop1", "prop2", "prop4")
+    sections = {name: json.loads((ROOT / f"results/theory/{name}.json").read_text()) for name in names}
+
+    def measured(name, claim):
+        (value,) = [check["measured"] for check in sections[name]["checks"] if claim in check["claim"]]
+        return value
+
+    ends = [end for row in sections["prop1"]["curves"]["map"]["ends"]["alpha 1, sigma 0.2"] for end in row]
+    caught = ends.count("partial minimum") / (len(ends) - ends.count("collapsed"))
+    bound = "the sufficient value from (35)"
+    for text in (
+        f"at alpha = 1 that is {measured('prop1', 'barrier height'):.4f}",
+        f"for alpha from {measured('prop1', 'the alphas that have').split(';')[0]}, half reconstructed",
+        f"{caught:.0%} of those from sigma_z = 0.2",
+        f"at {measured('prop4', 'units that training killed which').split(' (')[0]} units",
+        f"{measured('prop2', f'random data: {bound}'):.0f} times the gamma that suffices on random data",
+        f"{measured('prop2', f'fashion_mnist: {bound}'):.0f} times on 2,000 images of Fashion-MNIST",
+    ):
+        assert text in readme
+
+
 def test_the_theory_figures_have_ticks_at_their_depths_and_a_line_of_its_own_for_each_latent():
     found = {name: json.loads((ROOT / f"results/theory/{name}.json").read_text()) for name in ("equations", "prop2")}
     gaps = theory.equations_figure(found["equations"]).axes
