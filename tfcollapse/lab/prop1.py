@@ -16,8 +16,8 @@ READING = (
     "With a soft threshold in the decoder the collapsed solution (7) is a local minimum for every alpha > 0. The paper "
     "moves the weights alone; here all parameters move together, within a radius that is proved, for any data set. The "
     "basin is shallow: for alpha up to 0.1 its width grows like alpha, the barrier around it like alpha squared. For "
-    "alpha near 1 a second bad minimum, half reconstructed, stands behind the first. It catches most of the gradient "
-    "flows that leave the first."
+    "alpha near 1 a second bad minimum, half reconstructed, stands behind the first. At alpha = 1 it catches most of "
+    "the gradient flows that leave the first."
 )
 _ALPHAS = (0.01, 0.03, 0.1, 0.3, 1.0, 2.0)
 _WIDE = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 1.5, 2.0)

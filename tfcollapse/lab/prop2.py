@@ -16,10 +16,10 @@ from tfcollapse.theory.checks import Check, at_least, at_most, equal, not_applic
 from tfcollapse.training.in_memory import train_in_memory
 
 READING = (
-    "For every decoder there is a finite gamma' above which the collapsed solution costs less than any use of it, and "
-    "comparing the two costs finds it. The proof's own bound (35) is sufficient, and far from tight. Its conditions "
-    "hold for an affine decoder; for ReLU decoders they do not, and the checks say so. At a finite gamma all latents "
-    "of a trained ReLU VAE have collapsed, exactly."
+    "The paper claims for every decoder a finite gamma' above which the collapsed solution costs less than any use of "
+    "it. Comparing the two costs finds it for the decoders here. The proof's own bound (35) is sufficient, and far "
+    "from tight. Its conditions hold for an affine decoder; for ReLU decoders they do not, and the checks say so. At a "
+    "finite gamma all latents of the trained ReLU VAE have collapsed, exactly."
 )
 _IMAGES, _AFFINE_IMAGES, _PAIRS = 16, 2_000, 4
 _TOP = 8
