@@ -8,7 +8,6 @@ from tfcollapse import load_model
 from tfcollapse.config.declaration import Network, Objective, Run
 from tfcollapse.config.overrides import replace
 from tfcollapse.errors import ConfigError
-from tfcollapse.lab.collapsed_unit import UnitHessian
 from tfcollapse.models import networks
 from tfcollapse.models.build import build
 from tfcollapse.models.description import describe
@@ -113,29 +112,6 @@ def test_the_signal_of_the_start_is_that_of_each_layer_s_own_output():
     assert [len(signals[part]) for part in ("encoder", "decoder")] == [4, 4]
     output = np.asarray(model.reconstruct(images / np.float32(255.0))).reshape(30, -1)
     assert signals["decoder"][-1] == pytest.approx(np.sqrt(output.var(axis=0).mean()), rel=1e-4)
-
-
-def test_the_hessian_of_a_unit_is_that_of_all_its_columns():
-    """Against differences of the energy's gradient, with the unit's column in every layer."""
-    import tensorflow as tf
-
-    model = build(Run(network=_network(depth=2, width=8)), SHAPE)
-    images = np.random.default_rng(0).uniform(size=(6, *SHAPE))
-    hessian = UnitHessian(model, 2, images, gamma=0.2)
-    assert hessian.size == (8 + 8 + 144) + 2 * (8 + 1)
-    direction = np.random.default_rng(1).standard_normal(hessian.size)
-
-    def slope(at):
-        point = tf.constant(at)
-        with tf.GradientTape() as tape:
-            tape.watch(point)
-            energy = hessian._energy(point)
-        return tape.gradient(energy, point).numpy()
-
-    step = 1e-5
-    difference = (slope(step * direction) - slope(-step * direction)) / (2 * step)
-    assert hessian.product(direction) == pytest.approx(difference, abs=1e-6 * np.abs(difference).max())
-    assert np.abs(difference[8:16]).max() > 0  # the second layer's column
 
 
 @pytest.mark.parametrize("objective", [Objective(kind="ae"), Objective(gamma="optimal")], ids=["ae", "vae"])
