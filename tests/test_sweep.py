@@ -64,8 +64,8 @@ def test_a_smoke_preset_runs_from_declaration_to_figure_and_again(tmp_path, capf
 
 
 @pytest.mark.slow
-def test_every_study_s_smoke_preset_runs_from_declaration_to_figure_and_again(tmp_path, capfd):
-    """One study of each kind of figure; all their runs are one sweep, so that two workers start and not two for each."""
+def test_a_study_of_each_figure_runs_from_declaration_to_figure_and_again(tmp_path, capfd):
+    """The runs of all these studies are one sweep, so that two workers start and not two for each."""
     declared = {name: load_study(name) for name in study_names() if name != "fig1_left"}
     studies = list({study.draw: name for name, study in declared.items() if study.seeds == 1}.values())
     (tmp_path / "every.py").write_text(
