@@ -7,12 +7,11 @@ from matplotlib.figure import Figure
 from tfcollapse.figures.style import (
     OTHER,
     STYLES,
-    depth_label,
+    depth_axis,
+    errors_axis,
     finish,
     legend,
     line,
-    plain_log,
-    reference_lines,
     units_axis,
     untrained_at,
 )
@@ -37,12 +36,9 @@ def depth_figure(rows: Rows) -> Figure:
         line(errors, by(chosen, "depth", "train_error"), objective, style, untrained)
         if objective != "AE":
             line(units, by(chosen, "depth", "active_units"), objective, style, untrained)
-    reference_lines(errors, rows)
-    plain_log(errors)
-    errors.set_ylabel("squared error per pixel, training set")
+    errors_axis(errors, rows)
     legend(figure, errors)
     units_axis(units, rows)
     for axes in (errors, units):
-        axes.set_xlabel(depth_label(rows))
-        axes.set_xticks(sorted({row["depth"] for row in rows}))
+        depth_axis(axes, rows)
     return finish(figure, [(errors, "Reconstruction error, eq. (8)"), (units, "Active units")], rows)

@@ -7,17 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tfcollapse.figures.style import (
-    OTHER,
-    SERIES,
-    finish,
-    legend,
-    line,
-    plain_log,
-    reference_lines,
-    units_axis,
-    untrained_at,
-)
+from tfcollapse.figures.style import OTHER, errors_axis, finish, legend, line, series_look, units_axis, untrained_at
 from tfcollapse.records.statistics import Rows, by
 from tfcollapse.records.trained import marked, not_trained
 
@@ -42,7 +32,7 @@ def gamma_figure(rows: Rows) -> Figure:
         (errors, "train_error", "affine_error"),
     ):
         for i, depth in enumerate(sorted({row["depth"] for row in rows})):
-            style = SERIES[i] if i < len(SERIES) else OTHER
+            style = series_look(i)
             chosen = [row for row in fixed if row["depth"] == depth]
             label, untrained = f"depth {depth}, gamma fixed", untrained_at(chosen, "gamma")
             line(axes, by(chosen, "gamma", measure), label, style, untrained)
@@ -53,9 +43,7 @@ def gamma_figure(rows: Rows) -> Figure:
         axes.set_xscale("log")
         axes.set_xlabel("gamma, the decoder variance")
     units_axis(units, rows)
-    reference_lines(errors, rows)
-    plain_log(errors)
-    errors.set_ylabel("squared error per pixel, training set")
+    errors_axis(errors, rows)
     legend(figure, errors)
     return finish(figure, [(units, "Active units"), (errors, "Reconstruction error, eq. (8)")], rows)
 

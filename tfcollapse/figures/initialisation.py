@@ -9,14 +9,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tfcollapse.figures.style import (
-    OTHER,
-    SERIES,
-    depth_label,
+    depth_axis,
+    errors_axis,
     finish,
     legend,
     line,
     plain_log,
-    reference_lines,
+    series_look,
     units_axis,
     untrained_at,
 )
@@ -42,7 +41,7 @@ def initialisation_figure(rows: Rows) -> Figure:
     """
     rows = marked(rows)
     groups = arms(rows)
-    styles = {arm: SERIES[i] if i < len(SERIES) else OTHER for i, arm in enumerate(groups)}
+    styles = {arm: series_look(i) for i, arm in enumerate(groups)}
     aes, vaes = (
         {arm: [row for row in chosen if (row["objective"] == "AE") == deterministic] for arm, chosen in groups.items()}
         for deterministic in (True, False)
@@ -64,18 +63,14 @@ def initialisation_figure(rows: Rows) -> Figure:
 
 def _errors(axes: Axes, groups: _Groups, styles: _Styles) -> None:
     _against_depth(axes, groups, "train_error", styles)
-    reference_lines(axes, [row for chosen in groups.values() for row in chosen])
-    plain_log(axes)
-    axes.set_ylabel("squared error per pixel, training set")
+    errors_axis(axes, [row for chosen in groups.values() for row in chosen])
 
 
 def _against_depth(axes: Axes, groups: _Groups, measure: str, styles: _Styles) -> None:
-    rows = [row for chosen in groups.values() for row in chosen]
     for arm, chosen in groups.items():
         if chosen:
             line(axes, by(chosen, "depth", measure), arm, styles[arm], untrained_at(chosen, "depth"))
-    axes.set_xlabel(depth_label(rows))
-    axes.set_xticks(sorted({row["depth"] for row in rows}))
+    depth_axis(axes, [row for chosen in groups.values() for row in chosen])
 
 
 def _signals(axes: Axes, groups: _Groups, styles: _Styles) -> str:

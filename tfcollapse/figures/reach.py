@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from tfcollapse.figures.style import OTHER, SERIES, caption, dress, legend, plain_log
+from tfcollapse.figures.style import caption, dress, legend, plain_log, series_look
 from tfcollapse.records.statistics import Rows, share_reaching
 from tfcollapse.records.trained import marked
 
@@ -21,7 +21,7 @@ def reach_figure(rows: Rows) -> Figure:
     axes = figure.subplots()
     errors = [row["train_error"] for row in rows if row.get("train_error") is not None]
     for i, depth in enumerate(sorted({row["depth"] for row in rows})):
-        style = SERIES[i] if i < len(SERIES) else OTHER
+        style = series_look(i)
         cell = [row for row in rows if row["depth"] == depth]
         done = sorted((row for row in cell if row.get("train_error") is not None), key=lambda row: row["train_error"])
         if not done:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
-from tfcollapse.figures.style import OTHER, SERIES, finish, legend, line
+from tfcollapse.figures.style import finish, legend, line, series_look
 from tfcollapse.records.relative_errors import dataset_name, over_datasets, relative_errors
 from tfcollapse.records.statistics import Rows
 from tfcollapse.records.trained import marked, not_trained
@@ -25,7 +25,7 @@ def residual_figure(rows: Rows) -> Figure:
     cells = relative_errors(rows)
     datasets = list(dict.fromkeys(dataset_name(row) for row in rows))
     for i, blocks in enumerate(sorted({b for b, _ in cells})):
-        style = SERIES[i] if i < len(SERIES) else OTHER
+        style = series_look(i)
         ratios = {c: over_datasets(cell, datasets) for (b, c), cell in cells.items() if b == blocks}
         untrained = {(row["block_depth"], dataset_name(row)) for row in not_trained(rows) if row["depth"] == blocks}
         line(mean, ratios, f"blocks a scale: {blocks}", style, {c for c, _ in untrained})

@@ -237,6 +237,24 @@ def dress(figure: Figure, panels: Iterable[tuple[Axes, str]], text: str) -> Figu
     return figure
 
 
+def series_look(number: int) -> dict[str, Any]:
+    """Return the look of a figure's series of this number, from 0: colour, marker and dashes."""
+    return SERIES[number] if number < len(SERIES) else OTHER
+
+
+def depth_axis(axes: Axes, rows: Rows) -> None:
+    """Make the x axis one of depths, with a tick at each depth of the rows."""
+    axes.set_xlabel(depth_label(rows))
+    axes.set_xticks(sorted({row["depth"] for row in rows}))
+
+
+def errors_axis(axes: Axes, rows: Rows) -> None:
+    """Make the y axis a logarithmic one of errors, with those of the mean predictor and of PCA as lines."""
+    reference_lines(axes, rows)
+    plain_log(axes)
+    axes.set_ylabel("squared error per pixel, training set")
+
+
 def units_axis(axes: Axes, rows: Rows) -> None:
     """Make the y axis one of active units, from none to all latent dimensions."""
     latent = rows[0]["latent_dim"]

@@ -281,11 +281,8 @@ def sync_directory(path: pathlib.Path) -> None:
 
 def sha256(path: pathlib.Path) -> str:
     """Return the sha256 of a regular file, in hexadecimal digits. Raises RunError."""
-    digest = hashlib.sha256()
     with open_regular(path) as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
