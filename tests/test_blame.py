@@ -33,8 +33,9 @@ from tfcollapse.diagnosis.blame.arms import (
     command,
     untested,
 )
-from tfcollapse.diagnosis.blame.experiment import Blame, _ProgressLines
+from tfcollapse.diagnosis.blame.experiment import Blame
 from tfcollapse.diagnosis.blame.layer_gains import LayerGain
+from tfcollapse.diagnosis.blame.progress_lines import ProgressLines
 from tfcollapse.diagnosis.blame.training import BuildArms
 from tfcollapse.diagnosis.blame.user_model import draw_he_start
 from tfcollapse.diagnosis.blame.verdict import UNTRAINED, judge
@@ -351,13 +352,13 @@ def test_a_record_is_found_again_by_all_that_decides_its_numbers(tmp_path):
 
 def test_progress_is_said_at_most_every_ten_seconds_and_leaves_compilation_out(monkeypatch):
     clock = iter([0.0, 100.0, 101.0, 103.0, 104.0, 114.0])  # the first row ends at 100 s, as it compiles
-    monkeypatch.setattr("tfcollapse.diagnosis.blame.experiment.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("tfcollapse.diagnosis.blame.progress_lines.time.monotonic", lambda: next(clock))
     run = tc.Run(training=tc.Training(steps=1_000))
     trainer = types.SimpleNamespace(
         runs={VAE: run, AE: run}, steps_left=lambda name: 1_000, cost=lambda name: 1.0, where=lambda name: "here"
     )
     said = []
-    lines = _ProgressLines(trainer, said.append)
+    lines = ProgressLines(trainer, said.append)
     lines.begin(VAE)
     for step in (100, 200, 400, 500, 600):
         lines.update(Progress("", step, 1_000, 1.0, 0.05, None, None))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,19 +18,16 @@ from tfcollapse.diagnosis.blame import arms as blame_arms
 from tfcollapse.diagnosis.blame import verdict as blame_verdict
 from tfcollapse.diagnosis.blame.arms import SHALLOW_AE, SHALLOW_VAE, VAE, Arm
 from tfcollapse.diagnosis.blame.layer_gains import LayerGain, layer_gains
+from tfcollapse.diagnosis.blame.progress_lines import ProgressLines, Say
 from tfcollapse.diagnosis.blame.training import ArmTrainer, BuildArms, RunArms
 from tfcollapse.diagnosis.blame.user_model import Build, draw_he_start, user_latent_dim
 from tfcollapse.diagnosis.blame.verdict import Finding
 from tfcollapse.diagnosis.diagnose import Diagnosis
 from tfcollapse.diagnosis.examples import read_examples
 from tfcollapse.metrics.spectrum import spectrum
-from tfcollapse.training.progress import Progress, duration
 
-Say = Callable[[str], None]
 _START_IMAGES = 256
 """Images on which the signal before training is measured."""
-_PROGRESS_SECONDS = 10.0
-"""The least number of seconds between two lines about one arm."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,7 +201,7 @@ def _experiment(trainer: ArmTrainer, untested: Mapping[str, str], remedies: Mapp
       say: is called with lines about the progress.
     """
     runs, images, vae = trainer.runs, trainer.images, trainer.runs[VAE]
-    progress = _ProgressLines(trainer, say)
+    progress = ProgressLines(trainer, say)
     progress.announce()
     data = spectrum(images, vae.network.latent_dim, scale=255.0 if images.dtype == np.uint8 else 1.0)
     pca_error = data.pca(min(vae.network.latent_dim, data.dimensions))
@@ -230,62 +226,6 @@ def _experiment(trainer: ArmTrainer, untested: Mapping[str, str], remedies: Mapp
     compared = blame_verdict.Arms(arms, pca_error, data.mean_predictor)
     next_step = blame_advice.next_step(findings, compared, vae, remedies)
     return Blame(arms, diagnoses, starts, findings, pca_error, data.mean_predictor, next_step)
-
-
-class _ProgressLines:
-    """Say how long the arms will take, and where each one stands.
-
-    Args:
-      trainer: trains the arms.
-      say: is called with each line.
-    """
-
-    def __init__(self, trainer: ArmTrainer, say: Say):
-        self.trainer, self.say = trainer, say
-        self.names = list(trainer.runs)
-        self.left = {name: trainer.steps_left(name) * trainer.cost(name) for name in self.names}
-        self.current, self.last_time = "", 0.0
-        self.first: tuple[int, float] | None = None
-
-    def announce(self) -> None:
-        """Time a few steps, and say how long all arms take. Nothing is timed where all have been trained."""
-        done = sum(left == 0 for left in self.left.values())
-        total = f"{len(self.names)} trainings"
-        if done == len(self.names):
-            self.say(f"{total}, all of them done: only the diagnoses are made again")
-            return
-        seconds = self.trainer.seconds_per_step() * sum(self.left.values())
-        self.say(
-            f"{total}{f', {done} of them done' if done else ''}: about {duration(seconds)} of training on this "
-            "machine. Where the VAE has no wrongly idle unit, the first is the only one."
-        )
-
-    def begin(self, name: str) -> None:
-        """Say which arm is trained now."""
-        run = self.trainer.runs[name]
-        place = f"[{self.names.index(name) + 1}/{len(self.names)}]"
-        self.say(f"{place} {name}: {run.training.steps:,} steps  {self.trainer.where(name)}".rstrip())
-        self.current, self.last_time, self.first = name, time.monotonic(), None
-
-    def update(self, progress: Progress) -> None:
-        """Say where the arm stands, at most every ten seconds. The speed leaves out its first row, which compiles."""
-        now = time.monotonic()
-        self.first = self.first or (progress.step, now)
-        steps, seconds = progress.step - self.first[0], now - self.first[1]
-        if now - self.last_time < _PROGRESS_SECONDS or not steps:
-            return
-        self.last_time = now
-        later = self.names[self.names.index(self.current) + 1 :]
-        left = (progress.steps - progress.step) * seconds / steps
-        others = sum(self.left[name] for name in later) / self.trainer.cost(self.current) * seconds / steps
-        self.say(
-            f"    step {progress.step:,} of {progress.steps:,}, {steps / seconds:.3g} steps/s, "
-            f"error {progress.reconstruction_error:.4g}; {duration(left)} left, {duration(left + others)} for all arms"
-        )
-
-    def end(self, arm: Arm) -> None:
-        """Say what the arm obtained."""
-        self.say(f"    {blame_advice.arm_numbers(arm)}")
 
 
 def _as_trained(data: Any) -> np.ndarray:
