@@ -1,12 +1,14 @@
+import importlib.metadata
 import json
 import pathlib
 
 import pytest
 from examples import tiny
-from processes import command
+from processes import command, python
 
 import tfcollapse
 from tfcollapse.cli.main import main
+from tfcollapse.config.declaration import NUMERICS
 
 
 def _files(folder):
@@ -70,8 +72,10 @@ def test_the_same_from_a_real_shell(tmp_path):
     assert answer.stderr == (
         "tfcollapse: unknown preset 'quik': did you mean 'quick'? expected one of paper, standing, quick, smoke\n"
     )
-    assert command("sweeep").returncode == 2
-    assert command().returncode == 2
+    answer = command("sweeep")
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("tfcollapse: unknown command 'sweeep': did you mean 'sweep'? expected one of ")
+    assert answer.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("more", [[], ["--index", "0"], ["--list"]])
@@ -189,21 +193,19 @@ def test_train_describe_data_and_bench_answer(tmp_path, capsys, monkeypatch):
     assert "6000 train and 1000 test images of (28, 28, 1)" in capsys.readouterr().out
 
 
-def test_help_imports_nothing_heavy():
-    code = "import sys; from tfcollapse.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+def test_the_list_of_commands_and_the_versions_start_quickly():
+    code = "import sys; from tfcollapse.cli.main import main\nfor words in [], ['--version']: assert main(words) == 0\n"
     code += "print([m for m in ('tensorflow', 'keras', 'numpy', 'matplotlib', 'rich') if m in sys.modules])"
-    from processes import python
-
-    answer = python(code)
-    assert answer.stdout.splitlines()[-1] == "[]"
-    assert "sweep" in answer.stdout
+    assert python(code).stdout.splitlines()[-1] == "[]"
 
 
-def test_version_is_the_package_s(capsys):
-    with pytest.raises(SystemExit) as ended:
-        main(["--version"])
-    assert ended.value.code == 0
-    assert capsys.readouterr().out.strip() == tfcollapse.__version__
+def test_version_names_package_numbers_and_backend(capsys, monkeypatch):
+    assert main(["--version"]) == 0
+    start = f"tfcollapse {tfcollapse.__version__}, numerics version {NUMERICS}, backend "
+    backend = f"tensorflow {importlib.metadata.version('tensorflow')}"
+    assert capsys.readouterr().out == f"{start}{backend}\n"
+    answer = command("--version", KERAS_BACKEND="nowhere")
+    assert answer.stdout == f"{start}nowhere (not installed, or a build whose package has another name)\n"
     assert f"## {tfcollapse.__version__}" in pathlib.Path(__file__).parent.parent.joinpath("CHANGELOG.md").read_text()
 
 

@@ -92,8 +92,8 @@ def test_a_mistake_is_one_line_at_once(command, said, place, capfd):
 def test_a_long_number_is_shortened_by_the_parser_too(capfd):
     with pytest.raises(SystemExit):
         main(["sweep", "fig1_left", "--seeds", "9" * 5_000])
-    said = capfd.readouterr().err.splitlines()[-1]
-    assert said.startswith("tfcollapse sweep: error: argument --seeds: invalid int value: '999")
+    (said,) = capfd.readouterr().err.splitlines()
+    assert said.startswith("tfcollapse: --seeds: expected a whole number, received '999")
     assert len(said) < 600
 
 

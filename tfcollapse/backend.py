@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib.metadata
 import importlib.util
 import json
 import logging
@@ -31,6 +32,15 @@ def backend() -> str:
     if name not in NAMES:
         raise ConfigError(f"KERAS_BACKEND: expected {' or '.join(NAMES)}, received '{name}'")
     return name
+
+
+def installed_backend() -> str:
+    """Return Keras' backend and its version, such as "tensorflow 2.21.0". Nothing is started for this."""
+    name = _declared()
+    try:
+        return f"{name} {importlib.metadata.version(name)}"
+    except importlib.metadata.PackageNotFoundError:
+        return f"{name} (not installed, or a build whose package has another name)"
 
 
 def start() -> None:

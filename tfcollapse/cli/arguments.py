@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from tfcollapse.studies.study import Study
 
 
+DEEPEST_VAE = "out/fig1_left-quick/runs/dense-10-vae-fashion_mnist_mini-s0-9bf0e4589a"
+SHALLOW_VAE = "out/fig1_left-quick/runs/dense-2-vae-fashion_mnist_mini-s0-d7126b5beb"
+"""Two run directories of the README's main job, which examples name."""
+
+
 class DeclaredStudy(NamedTuple):
     """Hold what `add_study`'s arguments name.
 
@@ -47,6 +52,13 @@ def given(value: object) -> bool:
     return value is not None and value is not False
 
 
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Add --config."""
+    parser.add_argument(
+        "--config", metavar="FILE", help="begin with the settings of another run, from the config.json in its directory"
+    )
+
+
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add --set."""
     parser.add_argument(
@@ -55,7 +67,9 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         default=[],
         dest="settings",
         metavar="KEY=VALUE",
-        help="change a field of the run, e.g. training.steps=500 or network.depth=4; may be repeated",
+        help="set one field of the run, such as training.steps=500 or network.depth=4; may be repeated. Fields are "
+        "those of data, network, objective and training, and seed; a wrong KEY is answered with the right ones. What "
+        "is not set stays as the study or --config has it, or else as in the paper",
     )
 
 
@@ -67,13 +81,23 @@ def add_own_studies(parser: argparse.ArgumentParser) -> None:
         default=[],
         dest="studies",
         metavar="FILE.py",
-        help="the declaration of a study of your own, which is executed; may be repeated (installed studies need none)",
+        help="a Python file that declares a study of your own, and is executed; may be repeated. The studies that "
+        "come with tfcollapse are known without it",
     )
 
 
 def add_data_dir(parser: argparse.ArgumentParser) -> None:
     """Add --data-dir."""
-    parser.add_argument("--data-dir", help="the directory of TFDS (default: TFDS_DATA_DIR)")
+    parser.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help="where TensorFlow Datasets keeps its data (default: TFDS_DATA_DIR, or ~/tensorflow_datasets)",
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Add --json."""
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
 
 
 def add_devices(parser: argparse.ArgumentParser) -> None:
@@ -81,32 +105,53 @@ def add_devices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strategy",
         default="auto",
-        help="how one run uses devices: auto (all GPUs), one, mirrored or multiworker (default: auto)",
+        metavar="NAME",
+        help="how one run uses devices: one; mirrored (several of this machine); multiworker (the hosts that TF_CONFIG "
+        "names); or auto: multiworker where TF_CONFIG is set, else all GPUs of this machine, else one (default: auto)",
     )
     parser.add_argument(
         "--devices",
         metavar="N|LIST",
-        help="how many devices, or which, e.g. GPU:0,GPU:1 (CPU:0,CPU:1 to try several without GPUs)",
+        help="how many devices share a run, or which, such as GPU:0,GPU:1; CPU:0,CPU:1 tries it without GPUs "
+        "(default: those of --strategy)",
     )
 
 
 def add_study(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that name a study, its preset, its directory and its runs."""
-    parser.add_argument("study", help="the name of an installed study, or the path of a declaration (runs/mine.py)")
-    parser.add_argument("--preset", default="quick", help="paper, standing, quick or smoke (default: quick)")
-    parser.add_argument("--out", help="the directory of table, figure and runs (default: out/STUDY-PRESET)")
     parser.add_argument(
-        "--seeds", type=int, metavar="K", help="train seeds 0 to K-1 of every run (default: the study's own, mostly 1)"
+        "study", metavar="STUDY", help="the name of a study, or a Python file that declares one, such as runs/mine.py"
+    )
+    parser.add_argument(
+        "--preset",
+        default="quick",
+        metavar="NAME",
+        help="the size: paper (as in the paper: days), standing (hours), quick (minutes) or smoke (seconds, to see "
+        "that all works) (default: quick)",
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", help="the directory of table, figure, page and runs (default: out/STUDY-PRESET)"
+    )
+    parser.add_argument(
+        "--seeds",
+        type=whole_number,
+        metavar="K",
+        help="every network with seeds 0 to K-1 (default: as the study declares, mostly 1)",
     )
     parser.add_argument(
         "--only",
         action="append",
         default=[],
         metavar="KEY=VALUE[,VALUE]",
-        help="take only the runs with these values, e.g. network.depth=2,10 or objective.kind=ae; may be repeated",
+        help="only the runs with these values, such as network.depth=2,10 or objective.kind=ae; may be repeated "
+        "(default: all runs)",
     )
     parser.add_argument(
-        "--steps", type=int, metavar="N", help="train every run for N steps; halving and warm-up keep their share"
+        "--steps",
+        type=whole_number,
+        metavar="N",
+        help="training steps of every run; the halving of the learning rate and the warm-up keep their share of them "
+        "(default: the preset's)",
     )
     add_settings(parser)
     add_data_dir(parser)
@@ -125,6 +170,23 @@ def declared_study(parsed: argparse.Namespace) -> DeclaredStudy:
     name = pathlib.Path(parsed.study).stem
     out = pathlib.Path(parsed.out or f"out/{name}-{parsed.preset}")
     return DeclaredStudy(name, study, runs, out, parsed.data_dir)
+
+
+def whole_number(text: str) -> int:
+    """Read a whole number. It serves as argparse's `type`."""
+    sign = -1 if text.startswith("-") else 1
+    number = _whole(text.removeprefix("-"))
+    if number is None:
+        raise argparse.ArgumentTypeError(f"expected a whole number, received '{text}'")
+    return sign * number
+
+
+def number(text: str) -> float:
+    """Read a number. It serves as argparse's `type`."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number, received '{text}'") from None
 
 
 def images_count(text: str) -> int:

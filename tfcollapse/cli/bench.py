@@ -7,24 +7,44 @@ import json
 import pathlib
 from typing import Any
 
-from tfcollapse.cli.arguments import add_settings
+from tfcollapse.cli.arguments import add_json, add_settings, number, whole_number
 from tfcollapse.errors import ConfigError
 
-HELP = "time training steps against Keras' fit, PyTorch, pythae and a matrix product"
+HELP = "time a training step against Keras' fit, PyTorch and pythae"
+DESCRIPTION = """\
+Time a training step of tfcollapse against the same network in Keras' fit, in a
+PyTorch loop and in pythae's trainer, where those are installed, and against a
+large matrix product. All take turns in windows of --seconds, so that a slow
+moment of the machine meets all of them."""
+EXAMPLES = (
+    ("one case, with short windows", "tfcollapse bench --cases dense-1-ae --windows 3 --seconds 0.2"),
+    ("every case, with the page and its record", "tfcollapse bench --out out/bench"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("--json", action="store_true", help="print JSON in place of text")
+    add_json(parser)
     parser.add_argument(
-        "--cases", metavar="NAMES", help="time only these cases, such as dense-2-vae,convolutional-1 (default: all)"
+        "--cases",
+        metavar="NAMES",
+        help="only these networks, such as dense-2-vae,convolutional-1 (default: all ten; --set makes one of its own)",
     )
-    parser.add_argument("--windows", type=int, default=7, help="the timed windows of each contender (default: 7)")
-    parser.add_argument("--seconds", type=float, default=1.0, help="the length of a window in seconds (default: 1)")
     parser.add_argument(
-        "--throughput", type=float, metavar="SECONDS", help="dense cases also as processes at once, so long each"
+        "--windows", type=whole_number, default=7, metavar="N", help="how many windows each is timed in (default: 7)"
     )
-    parser.add_argument("--out", metavar="DIR", help="write bench.md and its record there")
+    parser.add_argument(
+        "--seconds", type=number, default=1.0, metavar="S", help="the length of a window, in seconds (default: 1)"
+    )
+    parser.add_argument(
+        "--throughput",
+        type=number,
+        metavar="S",
+        help="also train each dense network in one process a core at once, for S seconds (default: not)",
+    )
+    parser.add_argument(
+        "--out", metavar="DIR", help="write bench.md and its record there (default: nothing is written)"
+    )
     add_settings(parser)
 
 

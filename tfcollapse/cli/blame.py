@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tfcollapse.cli.arguments import add_data_dir, add_settings
+from tfcollapse.cli.arguments import DEEPEST_VAE, add_config, add_data_dir, add_json, add_settings
 from tfcollapse.cli.diagnose import named_data
 from tfcollapse.cli.python_file import function_in_file
 from tfcollapse.errors import ConfigError
@@ -19,7 +19,21 @@ if TYPE_CHECKING:
     from tfcollapse.config.declaration import Run
     from tfcollapse.diagnosis.blame.experiment import Blame
 
-HELP = "train the AE twin and other arms that tell who is to blame for a collapse"
+HELP = "find what causes a collapse: depth, KL term, gamma, start, budget"
+DESCRIPTION = """\
+Find what causes the collapse of a VAE. The VAE is trained, then the same with
+one thing changed at a time: without the KL term (an AE), shallower, with KL
+warm-up, with other initial weights, with twice the steps, and so on. Where the
+first training shows no collapse, it is the only one. The VAE is
+- a network of ours, as --config and --set declare it; or
+- with --build, an architecture of your own.
+The same command again goes on where it was stopped."""
+EXAMPLES = (
+    (
+        "what causes the collapse of the deepest VAE of the main job; the command says first how long it takes",
+        f"tfcollapse blame --config {DEEPEST_VAE}/config.json --page out/blame.html",
+    ),
+)
 _CLOSED_FORM = (
     "gamma is in closed form on every batch, the value that fits the error (eq. (10)): --set objective.gamma=learned "
     "declares another"
@@ -28,25 +42,33 @@ _CLOSED_FORM = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("--config", metavar="FILE", help="start from the config.json of a run")
+    add_config(parser)
     parser.add_argument(
         "--build",
         metavar="FILE.py:FUNCTION",
-        help="use an architecture of your own: a function from a seed to two Keras models",
+        help="an architecture of your own: a function in a Python file, which is executed, that takes a seed and "
+        "returns (encoder, decoder), two new Keras models",
     )
     parser.add_argument(
         "--shallower",
         metavar="DEPTH",
-        help="the depth of the shallower networks (default: 2); with --build a FILE.py:FUNCTION that builds them",
+        help="the depth of the shallower networks (default: 2, or one layer less); with --build FILE.py:FUNCTION, a "
+        "function that builds them (default: none are trained)",
     )
-    parser.add_argument("--data", metavar="NAME|FILE.npy", help="with --build: the images (default: those of the run)")
-    parser.add_argument("--out", default="out/blame", help="the directory of the arms' runs (default: out/blame)")
+    parser.add_argument(
+        "--data",
+        metavar="NAME|FILE",
+        help="with --build: what to train on: a .npy or .npz file, or the name of a dataset (default: Fashion-MNIST)",
+    )
+    parser.add_argument(
+        "--out", default="out/blame", metavar="DIR", help="the directory of all trainings (default: out/blame)"
+    )
     parser.add_argument(
         "--page",
         metavar="FILE",
-        help="write a page with a figure, the tables and every diagnosis: FILE.md or FILE.html",
+        help="also write a page with a figure, the tables and every diagnosis: FILE.md or FILE.html",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON in place of text")
+    add_json(parser)
     add_settings(parser)
     add_data_dir(parser)
 

@@ -7,13 +7,27 @@ import argparse
 from tfcollapse.cli.arguments import add_data_dir
 from tfcollapse.errors import ConfigError
 
-HELP = "list the datasets at hand, or prepare one"
+HELP = "list the datasets that are ready on this machine, or prepare one"
+DESCRIPTION = """\
+list: print the names of the datasets that are ready to be trained on.
+prepare: fetch a dataset with TensorFlow Datasets where it is missing, or read a
+file of your own, and keep its decoded images for every later run, in
+~/.cache/tfcollapse or in the directory that TFCOLLAPSE_CACHE names."""
+EXAMPLES = (
+    ("the datasets that are ready", "tfcollapse data list"),
+    ("the images that the package carries", "tfcollapse data prepare fashion_mnist_mini"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("action", choices=["list", "prepare"], help="list the prepared datasets, or prepare one")
-    parser.add_argument("name", nargs="?", help="with prepare: the name of the dataset, or a .npy or .npz file")
+    parser.add_argument("action", metavar="ACTION", choices=["list", "prepare"], help="list or prepare")
+    parser.add_argument(
+        "name",
+        nargs="?",
+        metavar="NAME|FILE",
+        help="with prepare: a name of TensorFlow Datasets, such as cifar10, or a .npy or .npz file of images",
+    )
     add_data_dir(parser)
 
 

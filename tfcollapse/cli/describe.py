@@ -5,19 +5,30 @@ from __future__ import annotations
 import argparse
 import json
 
-from tfcollapse.cli.arguments import add_settings
+from tfcollapse.cli.arguments import add_json, add_settings
 from tfcollapse.config.declaration import LARGEST_SIDE
 from tfcollapse.errors import ConfigError
 
 HELP = "print the layers, parameters and FLOPs of a network"
+DESCRIPTION = """\
+Print the layers of the network that --set declares, with their output shapes
+and parameters, and the FLOPs (two for a multiplication) of an image and of a
+training step. Nothing is trained."""
+EXAMPLES = (
+    ("the paper's dense VAE with ten hidden layers", "tfcollapse describe --set network.depth=10"),
+    (
+        "its convolutional VAE, on colour images of 32 by 32 pixels",
+        "tfcollapse describe --set network.architecture=convolutional --image-shape 32,32,3",
+    ),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "--image-shape", default="28,28,1", metavar="H,W,C", help="the shape of the images (default: 28,28,1)"
+        "--image-shape", default="28,28,1", metavar="H,W,C", help="height, width, channels (default: 28,28,1)"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON in place of text")
+    add_json(parser)
     add_settings(parser)
 
 

@@ -8,7 +8,7 @@ import pathlib
 import sys
 from typing import TYPE_CHECKING
 
-from tfcollapse.cli.arguments import add_data_dir, given, images_count
+from tfcollapse.cli.arguments import DEEPEST_VAE, add_data_dir, add_json, given, images_count, number
 from tfcollapse.cli.python_file import named_model
 from tfcollapse.errors import ConfigError, RunError
 
@@ -16,7 +16,18 @@ if TYPE_CHECKING:
     from tfcollapse.diagnosis.diagnose import Diagnosis
     from tfcollapse.diagnosis.examples import Examples
 
-HELP = "say whether a VAE's posterior has collapsed, which way, and why"
+HELP = "say whether a VAE has collapsed, in which way, and why"
+DESCRIPTION = """\
+Say whether a VAE has collapsed, in which of the paper's ways, on what evidence,
+and what to do next. Name
+- the directory of a run; or that of a sweep, to diagnose all its VAEs; or
+- a VAE of your own, by --encoder, --decoder and the --data that it was trained
+  on. Say also what is known of its loss: --loss in words, or --gamma and
+  --beta. A verdict that depends on what was not said says so."""
+EXAMPLES = (
+    ("the deepest VAE of the main job", f"tfcollapse diagnose {DEEPEST_VAE}"),
+    ("every VAE of the main job, and a page", "tfcollapse diagnose out/fig1_left-quick --html out/diagnosis.html"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,14 +36,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--encoder",
         metavar="FILE.keras|FILE.py:FUNCTION",
-        help="a model, or a function of your own (which is executed), from examples to (mean, log_variance)",
+        help="your encoder, from examples to (mean, log_variance): a Keras file, or a function or model of any "
+        "framework in a Python file, which is executed",
     )
-    parser.add_argument("--decoder", metavar="FILE.keras|FILE.py:FUNCTION", help="the same, from z to examples")
     parser.add_argument(
-        "--data", metavar="NAME|FILE", help="a dataset's training images, or the examples in a .npy or .npz file"
+        "--decoder", metavar="FILE.keras|FILE.py:FUNCTION", help="your decoder, from z to examples, in the same form"
     )
-    parser.add_argument("--spread", metavar="NAME", help="the encoder's second output: log_variance, sigma, ...")
-    parser.add_argument("--joined", action="store_true", help="the encoder has one output: means, then log variances")
+    parser.add_argument(
+        "--data",
+        metavar="NAME|FILE",
+        help="the examples that your VAE was trained on: a .npy or .npz file, or the name of a dataset",
+    )
+    add_outputs(parser)
     add_loss(parser)
     parser.add_argument(
         "--examples",
@@ -40,28 +55,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest="images",
         type=images_count,
         metavar="N",
-        help="take only N examples, evenly spread",
+        help="use only N of the examples (default: all)",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON in place of text")
-    parser.add_argument("--html", metavar="FILE", help="write the diagnosis as one HTML page, with a figure, too")
+    add_json(parser)
+    parser.add_argument("--html", metavar="FILE", help="also write the diagnosis as an HTML page, with figures")
     add_data_dir(parser)
+
+
+def add_outputs(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that say what the outputs of a user's encoder and decoder are."""
+    parser.add_argument(
+        "--spread",
+        metavar="NAME",
+        help="what the encoder's second output is: log_variance, variance, sigma or log_sigma (default: recognised)",
+    )
+    parser.add_argument(
+        "--joined", action="store_true", help="the encoder has one output, [n, 2k]: the k means, then the log variances"
+    )
+    parser.add_argument(
+        "--output", metavar="NAME", help="what the decoder gives: mean, logits or log_mean (default: recognised)"
+    )
 
 
 def add_loss(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that say what the loss was."""
     parser.add_argument(
-        "--loss", metavar="WORDS", help="the loss, such as 'squared error averaged over pixels, weight 784, beta 0.5'"
+        "--loss",
+        metavar="WORDS",
+        help="the loss that was minimised, such as 'squared error averaged over pixels, weight 784, beta 0.5' or "
+        "'cross-entropy summed'",
     )
     parser.add_argument(
-        "--gamma", type=float, help="in place of --loss: the decoder variance (default: from the units)"
+        "--gamma",
+        type=number,
+        metavar="VARIANCE",
+        help="instead of --loss: the decoder's variance, in the data's units squared (default: what the units imply)",
     )
     parser.add_argument("--gamma-learned", action="store_true", help="gamma is a weight that was trained")
     parser.add_argument(
-        "--logged", type=float, metavar="VALUE", help="the reconstruction loss that the training's log shows at its end"
+        "--logged",
+        type=number,
+        metavar="VALUE",
+        help="the reconstruction loss that your training printed at its end, to check what --loss says",
     )
-    parser.add_argument("--beta", type=float, default=1.0, help="the weight on the KL term (default: 1)")
-    parser.add_argument("--likelihood", metavar="NAME", help="gaussian, bernoulli or poisson (default: the loss's)")
-    parser.add_argument("--output", metavar="NAME", help="the decoder's output: mean, logits or log_mean")
+    parser.add_argument(
+        "--beta", type=number, default=1.0, metavar="WEIGHT", help="the weight on the KL term (default: 1)"
+    )
+    parser.add_argument(
+        "--likelihood", metavar="NAME", help="gaussian, bernoulli or poisson (default: what the loss implies)"
+    )
 
 
 def run(parsed: argparse.Namespace) -> int:

@@ -6,35 +6,50 @@ import argparse
 import pathlib
 from typing import Any
 
-from tfcollapse.cli.arguments import add_data_dir, given
-from tfcollapse.cli.diagnose import named_data
+from tfcollapse.cli.arguments import SHALLOW_VAE, add_data_dir, given
+from tfcollapse.cli.diagnose import add_outputs, named_data
 from tfcollapse.cli.python_file import named_model
 from tfcollapse.errors import ConfigError
 
-HELP = "write a run's model, or an encoder and a decoder, as a SavedModel"
+HELP = "write a trained network as a SavedModel, or as a .keras file"
+DESCRIPTION = """\
+Write a trained network as a TensorFlow SavedModel, which needs nothing of this
+package, or as a .keras file. It is read again in a new process and compared,
+and is left at TARGET only if both give the same answers. It is
+- a finished run: RUN_DIR TARGET, or RUN_DIR FILE.keras; or
+- an encoder and a decoder of your own: ENCODER TARGET --decoder DECODER.
+Printed are the signatures, with their inputs and outputs."""
+EXAMPLES = (
+    ("the two-layer VAE of the main job", f"tfcollapse export {SHALLOW_VAE} out/vae/1 --force"),
+    ("the same as a .keras file", f"tfcollapse export {SHALLOW_VAE} out/vae.keras --force"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "run", metavar="RUN_DIR|ENCODER", help="the directory of a finished run; or, beside --decoder, an encoder"
+        "run",
+        metavar="RUN_DIR|ENCODER",
+        help="the directory of a finished run; or, with --decoder, an encoder, as 'diagnose --encoder' takes it",
     )
-    parser.add_argument("target", metavar="TARGET", help="a new directory; of a run, also FILE.keras")
+    parser.add_argument("target", metavar="TARGET", help="the directory to write; of a run, also FILE.keras")
     parser.add_argument(
-        "--decoder", metavar="FILE.keras|FILE.py:FUNCTION", help="the decoder of ENCODER; both as diagnose takes them"
+        "--decoder", metavar="FILE.keras|FILE.py:FUNCTION", help="your decoder, as 'diagnose --decoder' takes it"
     )
-    parser.add_argument("--data", metavar="NAME|FILE", help="data of theirs, if ENCODER does not say its input's shape")
-    parser.add_argument("--spread", metavar="NAME", help="the encoder's second output: log_variance, sigma, ...")
-    parser.add_argument("--joined", action="store_true", help="the encoder has one output: means, then log variances")
-    parser.add_argument("--output", metavar="NAME", help="the decoder's output: mean, logits or log_mean")
+    parser.add_argument(
+        "--data",
+        metavar="NAME|FILE",
+        help="examples for ENCODER, a .npy or .npz file or a dataset; needed where its input's shape is not declared",
+    )
+    add_outputs(parser)
     parser.add_argument(
         "--input",
         choices=["float32", "uint8"],
         default="float32",
-        help="the type of the examples that a SavedModel takes (default: float32)",
+        help="what a SavedModel takes: float32 as in training, or uint8, which it divides by 255 (default: float32)",
     )
     add_data_dir(parser)
-    parser.add_argument("--force", action="store_true", help="replace an earlier export")
+    parser.add_argument("--force", action="store_true", help="replace an earlier export at TARGET")
 
 
 def run(parsed: argparse.Namespace) -> int:

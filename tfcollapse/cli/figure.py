@@ -7,7 +7,11 @@ import pathlib
 
 from tfcollapse.errors import ConfigError
 
-HELP = "redraw figures and pages from their tables"
+HELP = "draw figures and pages again from their tables"
+DESCRIPTION = """\
+Draw the figure and write the page of a sweep again, from its table, or those of
+the theory lab from its findings. Nothing is trained."""
+EXAMPLES = (("the figure and the page of the main job", "tfcollapse figure --out out/fig1_left-quick"),)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -15,9 +19,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "study",
         nargs="?",
-        help="redraw one study: a name, or the path of a declaration (default: every installed one with a table)",
+        metavar="STUDY",
+        help="the name of a study, or a Python file that declares one (default: every study whose table is in DIR)",
     )
-    parser.add_argument("--out", required=True, help="the directory that holds STUDY.csv")
+    parser.add_argument(
+        "--out",
+        required=True,
+        metavar="DIR",
+        help="the directory of the table, STUDY.csv; figure and page go there too",
+    )
 
 
 def run(parsed: argparse.Namespace) -> int:

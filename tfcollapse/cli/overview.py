@@ -6,13 +6,19 @@ import argparse
 
 from tfcollapse.cli.arguments import add_own_studies
 
-HELP = "write one page of all results: claims, verdicts, commands, what was not run"
+HELP = "write one page of all results: claims, verdicts, what was not run"
+DESCRIPTION = """\
+Write DIR/README.md: all results below DIR as one page, with the paper's claims,
+what was obtained, the commands, and what was not run."""
+EXAMPLES = (("an overview of what has been trained so far", "tfcollapse overview out"),)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("out", metavar="DIR", help="write DIR/README.md from the tables and records below DIR")
-    parser.add_argument("--redraw", action="store_true", help="first make all figures and pages below DIR again")
+    parser.add_argument("out", metavar="DIR", help="the directory above the tables and records")
+    parser.add_argument(
+        "--redraw", action="store_true", help="first draw all figures and write all pages below DIR again"
+    )
     add_own_studies(parser)
 
 

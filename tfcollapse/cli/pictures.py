@@ -6,7 +6,13 @@ import argparse
 
 from tfcollapse.cli.arguments import add_study, declared_study
 
-HELP = "draw what the models of a sweep reconstruct and sample"
+HELP = "draw what the networks of a sweep reconstruct and sample"
+DESCRIPTION = """\
+Draw, for each network of a sweep that has finished, some images, what it makes
+of them, and what it samples. The picture is written beside the sweep's figure,
+as STUDY-pictures.png and .pdf. Name the sweep as it was trained: by the same
+study and options."""
+EXAMPLES = (("the networks of the main job", "tfcollapse pictures fig1_left --preset quick"),)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,12 +8,17 @@ import sys
 
 from tfcollapse.cli.arguments import add_own_studies
 
-HELP = "write one HTML page of a sweep: figures, cells, verdicts, curves, commands"
+HELP = "write one HTML page of a sweep: figure, claims, verdicts, curves"
+DESCRIPTION = """\
+Write a sweep as one HTML page that needs nothing else: figures, claims, a table
+to sort, verdicts, training curves and configurations. The verdicts are those
+that 'tfcollapse diagnose DIR' has left in the runs' directories."""
+EXAMPLES = (("the main job as a page", "tfcollapse report out/fig1_left-quick -o out/report.html"),)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("directory", metavar="DIR", help="the directory of a sweep, with its table and its runs")
+    parser.add_argument("directory", metavar="DIR", help="the directory of a sweep")
     parser.add_argument(
         "-o", "--output", default="report.html", metavar="FILE", help="the page to write (default: report.html)"
     )

@@ -9,39 +9,93 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tfcollapse.cli.arguments import DeclaredStudy, add_devices, add_study, automatic, declared_study
+from tfcollapse.cli.arguments import (
+    DeclaredStudy,
+    add_devices,
+    add_study,
+    automatic,
+    declared_study,
+    number,
+    whole_number,
+)
 from tfcollapse.cli.train import train_one
 from tfcollapse.errors import ConfigError
 
 if TYPE_CHECKING:
     from tfcollapse.records.run_directory import Row
 
-HELP = "train every run of a study, then draw its figure"
+HELP = "train all networks of a study (a figure of the paper), and draw it"
+DESCRIPTION = """\
+Train all networks of a study, then write its table, its figure, and a page that
+holds the figure against the paper's claims. What has finished is kept, and what
+was stopped goes on from its last checkpoint: give the same command again.
+
+The studies, figures of the paper and experiments beyond it:
+  fig1_left       error against depth: dense networks, Fashion-MNIST
+  fig1_middle     error against depth: convolutional networks, CIFAR-100
+  fig1_right      error of residual AEs, on four datasets
+  fig2            histograms of sigma_z: convolutional VAEs, CelebA
+  fig3            error against depth: convolutional networks, ImageNet 64x64
+  gamma           active units and error as a fixed gamma grows
+  initialisation  fig1_left from three kinds of initial weights, to depth 20
+  reach           how often training reaches a given error, by depth
+  warmup          two kinds of KL warm-up against none"""
+EXAMPLES = (
+    ("the main job: 18 small networks on images that the package carries", "tfcollapse sweep fig1_left --preset quick"),
+    (
+        "list the runs of the paper's Figure 1 (left), with the time each takes",
+        "tfcollapse sweep fig1_left --preset paper --list",
+    ),
+    ("see in seconds that all works", "tfcollapse sweep fig1_left --preset smoke"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     add_study(parser)
-    parser.add_argument("--jobs", default="auto", help="how many runs to train at a time, or 'auto' (default: auto)")
+    parser.add_argument(
+        "--jobs",
+        default="auto",
+        metavar="N",
+        help="how many runs to train at a time; auto is one a core for networks that one core is enough for, one for "
+        "others and where there is a GPU (default: auto)",
+    )
     parser.add_argument(
         "--together",
         default="auto",
         metavar="K",
-        help="how many seeds of a cell to train as one program (JAX), or 'auto' (default: auto)",
+        help="with JAX: how many runs that differ in their seeds alone to train as one program; auto is all of them on "
+        "a GPU, else one (default: auto)",
     )
-    parser.add_argument("--list", action="store_true", help="list the runs and their state, and train nothing")
+    parser.add_argument(
+        "--list",
+        action="store_true",
+        help="train nothing; list the runs: index, state, time still needed on this machine, name",
+    )
     parser.add_argument(
         "--collect",
         metavar="DIR",
-        help="copy the records of the runs that have ended to DIR, with table, figure and page, and train nothing; "
-        "safe while the sweep goes on",
+        help="train nothing; copy the records of the runs that have ended to DIR, without weights, and draw table, "
+        "figure and page there. The sweep may go on meanwhile",
     )
-    parser.add_argument("--ray", nargs="?", const="", metavar="HOST:PORT", help="train on a Ray cluster (extra 'ray')")
-    parser.add_argument("--cpus", type=float, metavar="N", help="with --ray: CPUs of one run (default: by its size)")
     parser.add_argument(
-        "--gpus", type=float, metavar="N", help="with --ray: GPUs of one run (default: 1 where there are any)"
+        "--ray",
+        nargs="?",
+        const="",
+        metavar="HOST:PORT",
+        help="train on the Ray cluster of that address; without an address on the one of RAY_ADDRESS, or else on this "
+        "machine. Needs the package ray",
     )
-    parser.add_argument("--index", type=int, metavar="I", help="train only the run of this index (for job arrays)")
+    parser.add_argument("--cpus", type=number, metavar="N", help="with --ray: CPUs of one run (default: by its size)")
+    parser.add_argument(
+        "--gpus", type=number, metavar="N", help="with --ray: GPUs of one run (default: 1 where there are any, else 0)"
+    )
+    parser.add_argument(
+        "--index",
+        type=whole_number,
+        metavar="I",
+        help="train only run I of --list, counted from 0; for the job arrays of a cluster",
+    )
     add_devices(parser)
 
 

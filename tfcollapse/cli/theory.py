@@ -7,36 +7,60 @@ import json
 import pathlib
 import sys
 
-from tfcollapse.cli.arguments import add_data_dir
+from tfcollapse.cli.arguments import add_data_dir, add_json, whole_number
 
 HELP = "check the paper's propositions numerically"
+DESCRIPTION = """\
+Hold what the paper proves against numbers: closed forms, descents, trained
+networks. Print each check, and write findings, a figure each and a page. The
+exit status is 1 where a check fails. The sections:
+  affine     section 4: which latents an affine decoder keeps
+  prop1      Proposition 1: the bad local minimum of a soft-threshold decoder
+  prop2      Proposition 2: a unit is pruned at a finite gamma
+  prop4      Proposition 4: a collapsed unit is a stationary point
+  equations  eqs. (8) and (10): error and gamma in the table of a sweep
+  all        affine, prop1, prop2 and prop4; equations too with --table"""
+EXAMPLES = (
+    (
+        "error and gamma of the networks of the main job, in seconds",
+        "tfcollapse theory equations --table out/fig1_left-quick/fig1_left.csv",
+    ),
+    ("every proposition, on images that the package carries", "tfcollapse theory all"),
+)
+_SECTIONS = ("affine", "prop1", "prop2", "prop4", "equations", "all")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
+    parser.add_argument("section", metavar="SECTION", choices=_SECTIONS, help="what to check: a section, or all")
+    add_json(parser)
     parser.add_argument(
-        "section", choices=["affine", "prop1", "prop2", "prop4", "equations", "all"], help="what to check"
+        "--out",
+        default="out/theory",
+        metavar="DIR",
+        help="the directory of findings, figures and page (default: out/theory)",
     )
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON in place of text")
     parser.add_argument(
-        "--out", default="out/theory", help="the directory of findings and figures (default: out/theory)"
-    )
-    parser.add_argument(
-        "--data", default="fashion_mnist_mini", help="the images to train on (default: the packaged ones)"
+        "--data",
+        default="fashion_mnist_mini",
+        metavar="NAME",
+        help="the images to train on, as data.name takes them (default: fashion_mnist_mini, which the package carries)",
     )
     add_data_dir(parser)
     parser.add_argument(
-        "--runs", metavar="DIR", help="prop4: take the trained dense VAEs of this directory, instead of short trainings"
+        "--runs", metavar="DIR", help="prop4: use the trained dense VAEs of this directory (default: train some)"
     )
     parser.add_argument(
         "--images",
-        type=int,
+        type=whole_number,
         default=512,
         metavar="N",
-        help="prop4: the number of images in each Hessian, and of unseen ones (default: 512)",
+        help="prop4: how many images each Hessian is averaged over, and how many unseen ones test it (default: 512)",
     )
-    parser.add_argument("--table", metavar="CSV", help="equations: the table of a sweep")
-    parser.add_argument("--seed", type=int, default=0, help="the seed of all draws (default: 0)")
+    parser.add_argument("--table", metavar="CSV", help="equations: the table of a sweep, STUDY.csv")
+    parser.add_argument(
+        "--seed", type=whole_number, default=0, metavar="N", help="the seed of all random draws (default: 0)"
+    )
 
 
 def run(parsed: argparse.Namespace) -> int:

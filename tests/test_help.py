@@ -1,0 +1,68 @@
+"""What the command line says of itself: the list of commands, the help of each, and examples that can be pasted."""
+
+import itertools
+import re
+import shlex
+
+import pytest
+from processes import ROOT
+
+from tfcollapse.cli.arguments import DEEPEST_VAE, SHALLOW_VAE
+from tfcollapse.cli.main import GROUPS, main, name_of, parser
+from tfcollapse.cli.sweep import DESCRIPTION as OF_SWEEPS
+from tfcollapse.studies.study import load_study, study_names
+
+COMMANDS = {name_of(command): command for command in itertools.chain(*GROUPS.values())}
+EXAMPLES = [line for command in COMMANDS.values() for _, line in command.EXAMPLES]
+
+
+def help_of(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--help"])
+    assert ended.value.code == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    return said.out
+
+
+def test_without_a_command_every_command_is_listed_once_in_its_group(capsys):
+    assert main([]) == 0
+    said = capsys.readouterr().out
+    assert said == help_of([], capsys)
+    for group, commands in GROUPS.items():
+        listed = said.partition(f"\n{group}:\n")[2].partition("\n\n")[0].splitlines()
+        assert [line.split()[0] for line in listed] == [name_of(command) for command in commands]
+    files = {path.stem for path in (ROOT / "tfcollapse" / "cli").glob("*.py") if "\ndef run(" in path.read_text()}
+    assert set(COMMANDS) == files
+    assert all(len(line) <= 80 for line in said.splitlines())
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_argument_and_its_default_is_explained(name, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "500")
+    said = help_of([name], capsys)
+    assert COMMANDS[name].DESCRIPTION in said
+    assert all(len(line) <= 80 for line in COMMANDS[name].DESCRIPTION.splitlines())
+    (commands,) = (action for action in parser()._actions if action.choices)
+    for action in commands.choices[name]._actions:
+        assert action.help
+        if action.option_strings and action.default not in (None, False, "", [], "==SUPPRESS=="):
+            shown = f"{action.default:g}" if isinstance(action.default, float) else action.default
+            assert f"(default: {shown}" in action.help, action.option_strings
+    assert len(COMMANDS[name].EXAMPLES) >= 1
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_example_is_read_by_the_command_that_it_explains(example):
+    program, *words = shlex.split(example)
+    assert program == "tfcollapse"
+    assert parser().parse_args(words).parser.prog == f"tfcollapse {words[0]}"
+    of_main_job = {f"out/fig1_left-quick/runs/{run.run_id}" for run in load_study("fig1_left").runs("quick")}
+    assert {DEEPEST_VAE, SHALLOW_VAE} <= of_main_job
+    named = set(re.findall(r"out/fig1_left-quick/runs/[^/ ]+", example))
+    assert named <= of_main_job
+
+
+def test_the_help_of_sweep_names_every_study():
+    listed = OF_SWEEPS.partition("beyond it:\n")[2].splitlines()
+    assert [line.split()[0] for line in listed] == study_names()
