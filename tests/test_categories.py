@@ -1,16 +1,19 @@
-"""The table of verdict categories is the only list of them, and the README's table agrees with it."""
+"""The table of verdict categories is the only list of them, and the guide's table agrees with it."""
 
 import ast
+import dataclasses
 import pathlib
+import re
 import string
 
 import pytest
 
 import tfcollapse
 from tfcollapse.diagnosis.categories import CATEGORIES
+from tfcollapse.diagnosis.measurements import Measurements
 
 PACKAGE = pathlib.Path(tfcollapse.__file__).parent
-README = PACKAGE.parent / "README.md"
+GUIDE = PACKAGE / "diagnosis" / "README.md"
 
 
 def test_the_categories_are_the_paper_s_five_and_those_of_whole_models():
@@ -61,10 +64,10 @@ def test_nothing_else_in_the_package_lists_the_categories():
     assert listing == []
 
 
-def test_the_readme_s_table_has_every_category_in_order():
-    if not README.is_file():
-        pytest.skip("the README is not installed with the package")
-    lines = README.read_text().splitlines()
+def test_the_guide_s_table_has_every_category_in_order():
+    if not GUIDE.is_file():
+        pytest.skip("the guide is not installed with the package")
+    lines = GUIDE.read_text().splitlines()
     start = lines.index(next(line for line in lines if line.startswith("| verdict | when")))
     rows = []
     for line in lines[start + 2 :]:
@@ -74,3 +77,12 @@ def test_the_readme_s_table_has_every_category_in_order():
     assert len(rows) == len(CATEGORIES)
     for row, category in zip(rows, CATEGORIES.values(), strict=True):
         assert row.startswith(f"({category.name}) " if category.numbered else category.name), row
+
+
+def test_the_guide_s_table_has_every_measurement():
+    if not GUIDE.is_file():
+        pytest.skip("the guide is not installed with the package")
+    section = GUIDE.read_text().partition("\n## The measurements\n")[2].partition("\n## ")[0]
+    cells = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| `")]
+    named = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
+    assert named == {field.name for field in dataclasses.fields(Measurements)}

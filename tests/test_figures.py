@@ -188,8 +188,8 @@ def test_committed_findings_say_how_they_were_made():
         assert "dirty" not in made["commit"]
 
 
-def test_the_readme_has_the_theory_lab_s_numbers_from_its_records():
-    readme = " ".join((ROOT / "README.md").read_text().split())
+def test_the_guide_has_the_theory_lab_s_numbers_from_its_records():
+    guide = " ".join((ROOT / "tfcollapse" / "theory" / "README.md").read_text().split())
     names = ("prop1", "prop2", "prop4")
     sections = {name: json.loads((ROOT / f"results/theory/{name}.json").read_text()) for name in names}
 
@@ -208,7 +208,7 @@ def test_the_readme_has_the_theory_lab_s_numbers_from_its_records():
         f"{measured('prop2', f'random data: {bound}'):.0f} times the gamma that suffices on random data",
         f"{measured('prop2', f'fashion_mnist: {bound}'):.0f} times on 2,000 images of Fashion-MNIST",
     ):
-        assert text in readme
+        assert text in guide
 
 
 def test_the_theory_figures_have_ticks_at_their_depths_and_a_line_of_its_own_for_each_latent():

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import pathlib
 import shutil
 
 from examples import table_row
@@ -8,6 +9,7 @@ from processes import ROOT, python
 from tfcollapse.cli.main import main
 from tfcollapse.config.declaration import NUMERICS
 from tfcollapse.records.table import write_table
+from tfcollapse.reports import readme_table
 from tfcollapse.studies.study import load_study
 
 OVERVIEW = """
@@ -114,6 +116,74 @@ def test_theory_and_bench_records_stand_beside(tmp_path):
     assert f"not counted, made with version {NUMERICS - 1} of the numbers: " in "\n".join(lines(tmp_path))
 
 
+def state(folder):
+    """The lines between the marks of a README beside the results in `folder`, and the text around them."""
+    readme = folder / "README.md"
+    readme.write_text(f"# Mine\n\n{readme_table.BEGIN}\nold\n{readme_table.END}\n\nmine\n")
+    assert main(["overview", str(folder / "out"), "--readme", str(readme)]) == 0
+    before, _, rest = readme.read_text().partition(f"{readme_table.BEGIN}\n")
+    inside, _, after = rest.partition(f"{readme_table.END}\n")
+    return inside.splitlines()[2:], before, after
+
+
+def test_the_readme_has_a_line_for_each_claim_and_one_for_a_study_that_was_not_run(tmp_path):
+    table(tmp_path / "out" / "paper" / "fig1_left.csv", seeds=(0, 1))
+    rows, before, after = state(tmp_path)
+    assert (before, after) == ("# Mine\n\n", "\nmine\n")
+    falls, stuck, above, *_ = rows
+    assert falls.startswith(
+        "| [fig1_left](out/paper/fig1_left.md) | the AE's error first falls with depth, then rises | "
+    )
+    assert falls.endswith(" | 250,000 steps, 2 seeds | **reproduced** |")
+    assert "rank test" not in falls
+    assert "depth 10 against PCA" in stuck
+    assert "| holds at 0 of 6 values of depth | 250,000 steps, 2 seeds | **too close to call** |" in above
+    (middle,) = [row for row in rows if row.startswith("| fig1_middle")]
+    assert "then rises; and 5 more claims | 0 of 15 runs are there | 250,000 steps, 0 seeds | **not run** |" in middle
+    (shared,) = [row for row in rows if row.startswith("| gamma")]
+    assert "| 4 of 28 runs are there | 250,000 steps, 1 seed | **not run** |" in shared
+
+
+def test_the_longest_training_of_a_claim_counts_and_what_is_missing_is_counted(tmp_path):
+    table(tmp_path / "out" / "short" / "fig1_left.csv", steps=500)
+    assert all("500 steps" in row for row in state(tmp_path)[0] if row.startswith("| [fig1_left]"))
+    table(tmp_path / "out" / "long" / "fig1_left.csv")
+    lines = (tmp_path / "out" / "long" / "fig1_left.csv").read_text().splitlines()
+    (tmp_path / "out" / "long" / "fig1_left.csv").write_text(
+        "\n".join([lines[0], *lines[2:]]) + "\n"
+    )  # no AE of depth 1
+    rows = [row for row in state(tmp_path)[0] if row.startswith("| [fig1_left]")]
+    assert len(rows) == 7
+    assert all(row.startswith("| [fig1_left](out/long/fig1_left.md)") for row in rows)
+
+
+def test_claims_of_ours_stand_last(tmp_path):
+    write_table(tmp_path / "out" / "gamma.csv", [_gamma(run) for run in load_study("gamma").runs("paper")])
+    rows, _, _ = state(tmp_path)
+    assert "(ours)" in rows[-1]
+    assert not any("(ours)" in row for row in rows[:-1])
+
+
+def _gamma(run):
+    """A row of the gamma study as if it had been trained."""
+    facts = {"run_id": run.run_id, "depth": run.network.depth, "steps": 250_000, "objective": run.objective.label}
+    fixed = {"gamma_mode": run.objective.gamma, "gamma_start": run.objective.gamma_start, "gamma": 0.01}
+    return table_row(**facts, **fixed, train_error=0.01, test_error=0.01, kl=1.0, active_units=3, affine_active_units=3)
+
+
+def test_a_readme_without_marks_is_left_alone(tmp_path, capsys):
+    table(tmp_path / "fig1_left.csv")
+    readme = tmp_path / "mine.md"
+    for text in ("# Mine\n", f"{readme_table.END}\n{readme_table.BEGIN}\n", f"{readme_table.BEGIN}\n"):
+        readme.write_text(text)
+        assert main(["overview", str(tmp_path), "--readme", str(readme)]) == 2
+        assert "expected one line '<!-- state of the replication" in capsys.readouterr().err
+        assert readme.read_text() == text
+    assert main(["overview", str(tmp_path), "--readme", str(tmp_path / "nowhere.md")]) == 2
+    assert "there is no such file" in capsys.readouterr().err
+    assert not (tmp_path / "README.md").exists()
+
+
 def test_a_directory_without_records_is_one_line(tmp_path, capsys):
     assert main(["overview", str(tmp_path)]) == 2
     assert "expected tables or records below it" in capsys.readouterr().err
@@ -129,8 +199,10 @@ def test_the_committed_pages_are_what_the_records_give_without_tensorflow(tmp_pa
         copy = made / path.relative_to(committed)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, copy)
-    answer = python(OVERVIEW, str(made), "--redraw")
+    readme = pathlib.Path(shutil.copy(ROOT / "README.md", tmp_path))
+    answer = python(OVERVIEW, str(made), "--redraw", "--readme", str(readme))
     assert answer.returncode == 0, answer.stderr
+    assert readme.read_text() == (ROOT / "README.md").read_text(), "tfcollapse overview results --readme README.md"
     pages = sorted(path.relative_to(made) for path in made.rglob("*.md"))
     assert {str(page) for page in pages} >= {"README.md", "bench.md", "theory/theory.md", "paper/fig1_left.md"}
     for page in pages:

@@ -13,7 +13,7 @@ from tfcollapse.errors import ConfigError
 from tfcollapse.training import strategy
 
 METRICS_BOUND = 1e-4
-"""Of every metric of 200 steps, relative to its largest; measured: at most 1.4e-5. Stated in the README."""
+"""Of every metric of 200 steps, relative to its largest; measured: at most 1.4e-5, as training/README.md states."""
 
 WEIGHTS_BOUND = 1e-3
 """Of every weight, relative to the largest of its array; measured: at most 3.3e-4, under eq. (10)'s gamma."""

@@ -37,7 +37,7 @@ CASES: Mapping[str, Run] = {
     for name, network in _NETWORKS.items()
     for kind in ("ae", "vae")
 }
-"""The networks of Appendix A whose speed the README states."""
+"""The networks of Appendix A whose speed tfcollapse/bench/README.md states."""
 
 
 def chosen_cases(names: str) -> dict[str, Run]:

@@ -43,11 +43,12 @@ def stuck(rows: Rows) -> Claim:
     if any(row.get("train_error") is None for row in alone):
         return as_far_as_there(Claim(text, NOT_RUN, evidence), alone)
     against = compare([row["train_error"] for row in alone], floor)
-    evidence += f"; depth {depth} against PCA {against}"
+    brief = f"depth {depth} against PCA {against}"
+    evidence += f"; {brief}"
     if against.sign < 1:
-        return Claim(text, NOT_REPRODUCED if against.sign else TOO_CLOSE, evidence)
+        return Claim(text, NOT_REPRODUCED if against.sign else TOO_CLOSE, evidence, brief)
     verdict, why = _why(alone, _arms(ae, depth, steps), floor)
-    return Claim(text, verdict, f"{evidence}; {why}")
+    return Claim(text, verdict, f"{evidence}; {why}", brief)
 
 
 def _arms(ae: Rows, depth: int, steps: int) -> dict[str, dict[str, list[Row]]]:

@@ -33,14 +33,26 @@ class Claim:
     """One statement of the paper, judged against a table.
 
     Attributes:
-      text: what the paper says.
+      text: what the paper says. A statement of ours ends in "(ours)".
       verdict: one of `Verdict`.
       evidence: the numbers behind the verdict, as text. It names the networks that are missing or were not trained.
+      brief: the most telling of these numbers, for a short table; empty where all of the evidence is short.
     """
 
     text: str
     verdict: Verdict
     evidence: str
+    brief: str = ""
+
+    @property
+    def short(self) -> str:
+        """The evidence in a few words."""
+        return self.brief or self.evidence
+
+    @property
+    def ours(self) -> bool:
+        """Whether the statement is no claim of the paper's, but ours. Its text then says so."""
+        return self.text.endswith("(ours)")
 
 
 def verdict_of(signs: Iterable[int]) -> Verdict:

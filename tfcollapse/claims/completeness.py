@@ -61,10 +61,15 @@ def missing(rows: Rows) -> str:
             out.setdefault(state, []).append(row)
     if not out:
         return ""
-    there = len(rows) - sum(map(len, out.values()))
     named = [f"{state}: {cells(out[state])}" for state in (NOT_TRAINED, "failed", NOT_RUN) if state in out]
-    trained = " and trained" if NOT_TRAINED in out else ""
-    return "; ".join([*named, f"{there} of {len(rows)} runs are there{trained}"])
+    return "; ".join([*named, _there(rows)])
+
+
+def _there(rows: Rows) -> str:
+    """Return how many of `rows` have an error, as text."""
+    there = sum(row.get("train_error") is not None for row in rows)
+    trained = " and trained" if any(row["status"] == NOT_TRAINED for row in rows) else ""
+    return f"{there} of {len(rows)} runs are there{trained}"
 
 
 def whole(*cells: Rows) -> bool:
@@ -88,8 +93,9 @@ def as_far_as_there(claim: Claim, rows: Rows, *, contradicted: bool = False) -> 
         return claim
     waits = NOT_TRAINED if any(row["status"] == NOT_TRAINED for row in rows) else NOT_RUN
     verdict = claim.verdict if contradicted and claim.verdict == NOT_REPRODUCED else waits
-    so_far = [f"so far {claim.evidence}"] if any(row.get("train_error") is not None for row in rows) else []
-    return Claim(claim.text, verdict, "; ".join([*so_far, gaps]))
+    some = any(row.get("train_error") is not None for row in rows)
+    evidence, brief = (f"so far {text}; " if some else "" for text in (claim.evidence, claim.short))
+    return Claim(claim.text, verdict, evidence + gaps, brief + _there(rows))
 
 
 def means(rows: Rows, key: str, measure: str) -> dict[Any, Mean]:

@@ -57,11 +57,10 @@ def _equation_8(rows: Rows) -> Claim:
         if found[name, depth].sign < 1
     ]
     ratios = [gap.relative + 1 for gap in gaps.error_gaps(rows)]
-    evidence = (
-        f"{sum(ratio >= 1 for ratio in ratios)} of {len(pairs)} pairs hold; smallest ratio VAE / AE {min(ratios):.3f}"
-    )
+    brief = f"{sum(ratio >= 1 for ratio in ratios)} of {len(pairs)} pairs hold"
+    evidence = f"{brief}; smallest ratio VAE / AE {min(ratios):.3f}"
     if len(pairs) > 1:
         mean = bootstrap(ratios)
         evidence += f", mean {mean.value:.3f} (95% {mean.low:.3f} to {mean.high:.3f} over these pairs)"
-    claim = Claim(text, verdict_of(one.sign for one in found.values()), "; ".join([evidence, *broken]))
+    claim = Claim(text, verdict_of(one.sign for one in found.values()), "; ".join([evidence, *broken]), brief)
     return as_far_as_there(claim, rows, contradicted=True)

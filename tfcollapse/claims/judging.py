@@ -44,6 +44,7 @@ def judge_trend(
     evidence = evidence or f"by {label(column)} {listed(means(rows, column, measure))}"
     if not rows or missing(rows):
         return as_far_as_there(Claim(text, NOT_RUN, evidence), rows)
+    brief = evidence
     places, values = _blocks(rows, column, measure, blocks)
     least = 3 if shape == "falls, then rises" else 2
     if len(places) < least or not len(values):
@@ -56,7 +57,7 @@ def judge_trend(
         arms, said = _arms(places, values, trend.turn, column)
         evidence += said
         signs += arms if trend.sign == 1 else []
-    return Claim(text, verdict_of(signs), f"{evidence}; {_tested(trend, values)}")
+    return Claim(text, verdict_of(signs), f"{evidence}; {_tested(trend, values)}", brief)
 
 
 def _arms(places: list[Any], values: np.ndarray, turn: int, column: str) -> tuple[list[int], str]:
@@ -111,12 +112,12 @@ def judge_order(text: str, series: Mapping[str, Rows], column: str = "depth", me
         said = [f"{first} {np.mean(cells[first]):.5f}"]
         said += [f"{name} {np.mean(cells[name]):.5f} ({one})" for name, one in zip(others, comparisons, strict=True)]
         parts.append(f"{column} {place}: {', '.join(said)}")
-    held = f"holds at {signs.count(1)} of {len(places)} values of {label(column)} ({'; '.join(parts)})"
-    evidence = held if parts else f"no {label(column)} has all runs of {', '.join(series)}"
+    held = f"holds at {signs.count(1)} of {len(places)} values of {label(column)}"
+    evidence = f"{held} ({'; '.join(parts)})" if parts else f"no {label(column)} has all runs of {', '.join(series)}"
     verdict = verdict_of(signs)
     if len(signs) < len(places) and verdict != NOT_REPRODUCED:
         verdict = NOT_RUN
-    return as_far_as_there(Claim(text, verdict, evidence), rows, contradicted=True)
+    return as_far_as_there(Claim(text, verdict, evidence, held if parts else ""), rows, contradicted=True)
 
 
 def falls_then_rises(rows: Rows, whose: str = "the AE's error") -> Claim:
@@ -146,9 +147,9 @@ def equation_10(rows: Rows) -> Claim:
         return as_far_as_there(Claim(text, NOT_RUN, late), learned)
     worst = max(gaps, key=abs)
     verdict = NOT_REPRODUCED if abs(worst) >= 0.05 else NOT_RUN if late else REPRODUCED
-    evidence = f"largest relative gap {worst:+.2%} over {len(gaps)} runs (5% taken as equal)"
-    evidence = f"{evidence}; {late}" if late else evidence
-    return as_far_as_there(Claim(text, verdict, evidence), learned, contradicted=True)
+    brief = f"largest relative gap {worst:+.2%} over {len(gaps)} runs"
+    evidence = f"{brief} (5% taken as equal)" + (f"; {late}" if late else "")
+    return as_far_as_there(Claim(text, verdict, evidence, brief), learned, contradicted=True)
 
 
 def late_gammas(rows: Rows) -> str:

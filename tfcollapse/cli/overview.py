@@ -19,17 +19,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--redraw", action="store_true", help="first draw all figures and write all pages below DIR again"
     )
+    parser.add_argument(
+        "--readme",
+        metavar="FILE.md",
+        help="also write the table of all claims between the two marks of FILE.md, such as this project's README.md",
+    )
     add_own_studies(parser)
 
 
 def run(parsed: argparse.Namespace) -> int:
     """Write the page of all results, and with --redraw the pages and figures below it first."""
+    import pathlib
+
     from tfcollapse.records.files import existing_directory
-    from tfcollapse.reports import overview_page
+    from tfcollapse.reports import overview_page, readme_table
     from tfcollapse.reports.redraw import redraw
 
     out = existing_directory(parsed.out)
+    readme = pathlib.Path(parsed.readme) if parsed.readme else None
+    if readme is not None:
+        readme_table.check(readme)
     for path in redraw(out, parsed.studies) if parsed.redraw else []:
         print("wrote", path)
     print("wrote", overview_page.write(out, parsed.studies))
+    if readme is not None:
+        print("wrote", readme_table.write(readme, out, parsed.studies))
     return 0

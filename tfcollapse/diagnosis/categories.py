@@ -151,4 +151,4 @@ _TABLE = (
 )
 
 CATEGORIES = {category.name: category for category in _TABLE}
-"""Every category by its name, in the order in which the paper and the README list them."""
+"""Every category by its name, in the order in which the paper and README.md beside this file list them."""

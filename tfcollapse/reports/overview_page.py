@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from tfcollapse.claims.claim import NOT_RUN
-from tfcollapse.config.declaration import NUMERICS
+from tfcollapse.config.declaration import NUMERICS, Run
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.narrowing import narrowing
 from tfcollapse.records.numerics import older
@@ -18,7 +18,7 @@ from tfcollapse.reports import bench_page, theory_page
 from tfcollapse.reports.blocks import Block, Code, Content, Heading, Link, Paragraph, Strong, Table, joined
 from tfcollapse.reports.claims_table import steps, verdict
 from tfcollapse.reports.markdown import write_markdown
-from tfcollapse.studies.study import declarations, judge, load_study
+from tfcollapse.studies.study import Study, declarations, judge, load_study
 
 StudyTable = tuple[pathlib.Path, list[dict[str, Any]]]
 """A study's table: where it lies, and its rows."""
@@ -109,12 +109,9 @@ def _facts(rows: Sequence[dict[str, Any]]) -> Line:
 
 def _not_run(tables: Sequence[StudyTable], declared: Mapping[str, str]) -> Iterator[Line]:
     """Yield a line for each study whose preset `paper` has runs that none of the tables holds."""
-    rows = [row for _, rows in tables for row in rows]
-    finished = {row["run_id"] for row in rows if row["status"] == "finished" and not older([row])}
     for name in sorted(declared):
         study = load_study(declared[name])
-        runs = study.runs("paper") if "paper" in study.presets else []  # a study of the user's own may have none
-        there = [run for run in runs if run.run_id in finished]
+        runs, there = at_the_papers_length(study, tables)
         if len(there) < len(runs):
             length = f"{max(run.training.steps for run in runs):,}"
             yield (
@@ -129,6 +126,17 @@ def _not_run(tables: Sequence[StudyTable], declared: Mapping[str, str]) -> Itera
                 "-",
                 Code(f"tfcollapse sweep {declared[name]} --preset paper --seeds {max(3, study.seeds)}"),
             )
+
+
+def at_the_papers_length(study: Study, tables: Sequence[StudyTable]) -> tuple[list[Run], list[Run]]:
+    """Return the runs of the preset `paper`, none where the study has no such preset, and those that have finished.
+
+    A run that a study shares with another one counts for both.
+    """
+    rows = [row for _, rows in tables for row in rows]
+    finished = {row["run_id"] for row in rows if row["status"] == "finished" and not older([row])}
+    runs = study.runs("paper") if "paper" in study.presets else []
+    return runs, [run for run in runs if run.run_id in finished]
 
 
 def _theory(out: pathlib.Path) -> list[Block]:

@@ -1,0 +1,114 @@
+"""Write the state of the replication into a README: one table, a line for each claim, between two marks."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from tfcollapse.claims.claim import MEASURED, NOT_RUN, Claim
+from tfcollapse.errors import RunError
+from tfcollapse.records.columns import declared as declared_columns
+from tfcollapse.records.files import open_regular, replacing
+from tfcollapse.records.numerics import older
+from tfcollapse.records.statistics import Rows
+from tfcollapse.records.table import complete, read_table
+from tfcollapse.reports.blocks import Content, Link, Strong, Table
+from tfcollapse.reports.claims_table import steps
+from tfcollapse.reports.markdown import markdown
+from tfcollapse.reports.overview_page import StudyTable, at_the_papers_length, tables_below
+from tfcollapse.studies.study import Study, declarations, judge, load_study
+
+BEGIN = "<!-- state of the replication: written by tfcollapse overview -->"
+END = "<!-- end of the state of the replication -->"
+"""The marks, each a line of its own. What stands between them is replaced, and nothing else."""
+
+_HEADER = ("figure", "claim", "obtained", "steps, seeds", "verdict")
+Line = tuple[Content, ...]
+
+
+def check(readme: pathlib.Path) -> str:
+    """Return the text of a README that has both marks. Raises RunError where it has not."""
+    with open_regular(readme, follow=True) as file:
+        text = file.read().decode("utf-8", errors="surrogateescape")
+    lines = text.splitlines()
+    if [line for line in lines if line in (BEGIN, END)] != [BEGIN, END]:
+        raise RunError(f"'{readme}': expected one line '{BEGIN}' and, after it, one line '{END}': add both")
+    return text
+
+
+def write(readme: pathlib.Path, out: pathlib.Path, studies: Sequence[str] = ()) -> pathlib.Path:
+    """Replace what stands between the marks of `readme` by the table of the claims, and return the path.
+
+    Of several tables that hold a claim the one with the most steps counts, and of these the one with the most finished
+    runs. The paper's claims come first, then ours.
+
+    Args:
+      readme: the file.
+      out: the directory above the studies' tables.
+      studies: files that declare studies of the user's own, beside the installed ones. They are executed.
+
+    Raises:
+      ConfigError: a file of `studies` that declares none.
+      RunError: the file has no marks, or a table cannot be read.
+    """
+    before, _, rest = check(readme).partition(f"{BEGIN}\n")
+    after = rest.partition(f"{END}\n")[2]
+    table = markdown([Table(_HEADER, _lines(out, readme.parent, declarations(studies)))])
+    with replacing(readme) as partial:
+        partial.write_text(f"{before}{BEGIN}\n{table}{END}\n{after}", encoding="utf-8", errors="surrogateescape")
+    return readme
+
+
+def _lines(out: pathlib.Path, beside: pathlib.Path, declared: Mapping[str, str]) -> list[Line]:
+    """Return the lines of the paper's claims, study after study, and then those of ours."""
+    tables = [(path, read_table(path)) for path in tables_below(out, declared)]
+    lines: list[tuple[bool, Line]] = []
+    for name in sorted(declared):
+        study = load_study(declared[name])
+        found = _judged(study, [table for table in tables if table[0].stem == name])
+        lines += [(claim.ours, _line(name, claim, path, rows, beside)) for claim, path, rows in found.values()]
+        if not found and "paper" in study.presets:
+            lines.append((False, _untouched(name, study, tables)))
+    return [line for ours in (False, True) for of, line in lines if of == ours]
+
+
+def _judged(study: Study, tables: Sequence[StudyTable]) -> dict[str, tuple[Claim, pathlib.Path, Rows]]:
+    """Return each claim by its text, judged on the table that counts. What is only measured is no claim."""
+    found: dict[str, tuple[Claim, pathlib.Path, Rows]] = {}
+    for path, rows in sorted((table for table in tables if not older(table[1])), key=_length):
+        with complete(path, rows):
+            claims = judge(study, rows)
+        found |= {claim.text: (claim, path, rows) for claim in claims if claim.verdict != MEASURED}
+    return found
+
+
+def _length(table: StudyTable) -> tuple[int, int]:
+    """Return what decides between tables: the most steps of a run, then the number of finished runs."""
+    return max(row["steps"] for row in table[1]), sum(row["status"] == "finished" for row in table[1])
+
+
+def _line(name: str, claim: Claim, path: pathlib.Path, rows: Rows, beside: pathlib.Path) -> Line:
+    page = Link(name, os.path.relpath(path.with_suffix(".md"), beside))
+    seeds = len({row["seed"] for row in rows if row["status"] == "finished"})
+    return page, claim.text, claim.short, _counts(steps(rows), seeds), Strong(claim.verdict)
+
+
+def _untouched(name: str, study: Study, tables: Sequence[StudyTable]) -> Line:
+    """Return the one line of a study that has no table: its first claim, and how many more there are."""
+    runs, there = at_the_papers_length(study, tables)
+    rows = [{"run_id": run.run_id, "status": "unfinished", **declared_columns(run)} for run in runs]
+    first, *others = [claim.text for claim in judge(study, rows) if claim.verdict != MEASURED]
+    more = f"; and {len(others)} more claim{'s' * (len(others) > 1)}" if others else ""
+    seeds = len({run.seed for run in there})
+    return (
+        name,
+        first + more,
+        f"{len(there)} of {len(runs)} runs are there",
+        _counts(steps(rows), seeds),
+        Strong(NOT_RUN),
+    )
+
+
+def _counts(of_steps: str, seeds: int) -> str:
+    return f"{of_steps} steps, {seeds} seed{'s' * (seeds != 1)}"
