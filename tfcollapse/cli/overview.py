@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import pathlib
 
 from tfcollapse.cli.arguments import add_own_studies
 
@@ -10,7 +11,10 @@ HELP = "write one page of all results: claims, verdicts, what was not run"
 DESCRIPTION = """\
 Write DIR/README.md: all results below DIR as one page, with the paper's claims,
 what was obtained, the commands, and what was not run."""
-EXAMPLES = (("an overview of what has been trained so far", "tfcollapse overview out"),)
+EXAMPLES = (
+    ("an overview of what has been trained so far", "tfcollapse overview out"),
+    ("this project's own pages", "tfcollapse overview results --readme README.md"),
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,8 +33,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Write the page of all results, and with --redraw the pages and figures below it first."""
-    import pathlib
-
     from tfcollapse.records.files import existing_directory
     from tfcollapse.reports import overview_page, readme_table
     from tfcollapse.reports.redraw import redraw
