@@ -77,6 +77,17 @@ def test_no_link_is_broken(page):
     assert broken(page, (ROOT / page).read_text()) == []
 
 
+def test_every_page_is_reached_from_the_readme():
+    reached, waiting = set(), ["README.md"]
+    while waiting:
+        page = waiting.pop()
+        reached.add(page)
+        found = (urllib.parse.urlsplit(link) for link in links((ROOT / page).read_text()))
+        places = {os.path.relpath((ROOT / page).parent / link.path, ROOT) for link in found if not link.netloc}
+        waiting += places & set(PAGES) - reached
+    assert {page for page in PAGES if not page.startswith("tests/")} == reached
+
+
 def test_a_broken_link_is_found():
     there = "[a](LICENSE) ![b](results/paper/fig1_left.png) [c](#set-up) [d](runs/README.md#presets) [e](runs) <https://x.y>"
     assert broken("README.md", f"# Set-up\n\n{there}\n", lambda _: "## Set-up\n## Presets") == []

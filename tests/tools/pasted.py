@@ -14,6 +14,7 @@ import argparse
 import dataclasses
 import pathlib
 import re
+import resource
 import subprocess
 import sys
 import tempfile
@@ -102,7 +103,7 @@ def agrees(prints: str, said: str) -> bool:
 def run(program: Block) -> str:
     """Run a program, show what it prints, and return why it failed; empty where it did not."""
     print("+", program.text.rstrip().replace("\n", "\n  "), flush=True)
-    start = time.monotonic()
+    start, before = time.monotonic(), _processor_seconds()
     with tempfile.TemporaryDirectory() as folder:
         command = ["bash", "-euo", "pipefail", "-c", program.text]
         if program.language == "python":
@@ -114,12 +115,18 @@ def run(program: Block) -> str:
             for line in process.stdout:
                 said += line
                 print(line, end="", flush=True)
-    print(f"line {program.line}: {time.monotonic() - start:.0f} s", flush=True)
+    seconds, of_processor = time.monotonic() - start, _processor_seconds() - before
+    print(f"line {program.line}: {seconds:.0f} s, {of_processor:.0f} s of processor time", flush=True)
     if process.returncode:
         return f"exit status {process.returncode}"
     if program.prints is not None and not agrees(program.prints, said):
         return f"it does not print what the page shows:\n{program.prints}"
     return ""
+
+
+def _processor_seconds() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main(arguments: list[str]) -> int:
