@@ -1,8 +1,10 @@
 """Who is to blame: the rules on arms made up, and the experiment itself, trained."""
 
+import html
 import json
 import math
 import re
+import shutil
 import types
 
 import keras
@@ -33,7 +35,7 @@ from tfcollapse.diagnosis.blame.arms import (
     command,
     untested,
 )
-from tfcollapse.diagnosis.blame.experiment import Blame
+from tfcollapse.diagnosis.blame.experiment import BLAME, Blame, keep
 from tfcollapse.diagnosis.blame.layer_gains import LayerGain
 from tfcollapse.diagnosis.blame.progress_lines import ProgressLines
 from tfcollapse.diagnosis.blame.training import BuildArms
@@ -42,6 +44,7 @@ from tfcollapse.diagnosis.blame.verdict import UNTRAINED, judge
 from tfcollapse.diagnosis.taxonomy.case import EIGENVALUES
 from tfcollapse.errors import ConfigError
 from tfcollapse.figures.blame import blame_figure
+from tfcollapse.records.files import read_json
 from tfcollapse.reports import blame_page
 from tfcollapse.theory.affine import known_images
 from tfcollapse.training.progress import Progress
@@ -241,6 +244,9 @@ def test_a_network_that_is_too_deep_is_blamed_on_its_autoencoder(tmp_path, capsy
     assert ends[VAE] < 0.01 * ends[SHALLOW_VAE]
     runs = sorted(path.name for path in tmp_path.iterdir())
     assert len(runs) == 10
+    (answer,) = tmp_path.glob(f"*/{BLAME}")
+    kept = read_json(answer)
+    assert {name: kept[name] for name in ("headline", "findings")} == {n: found[n] for n in ("headline", "findings")}
     before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/result.json")}
     assert main(arguments) == 0  # nothing is trained again
     assert {path: path.stat().st_mtime_ns for path in tmp_path.glob("*/result.json")} == before
@@ -524,6 +530,29 @@ def test_a_blame_is_printed_with_who_and_what_to_do_first():
         "trained": False,
     }
     json.dumps(found.as_json(), allow_nan=False)
+
+
+def test_the_answer_stands_on_the_pages_of_the_vae_that_it_is_about(finished, tmp_path, capsys):
+    shutil.copytree(finished, tmp_path / finished.name)
+    kept = tmp_path / finished.name / BLAME
+    found = blamed(DEEP, Arm(AE, 0.04))
+    keep(found, kept, "tfcollapse blame")
+    said = [found.headline, *(finding.evidence for finding in found.findings)]
+    page = tmp_path / "page.html"
+    commands = [["diagnose", str(path), "--images", "64", "--html"] for path in (tmp_path, tmp_path / finished.name)]
+    commands.append(["report", str(tmp_path), "-o"])
+    for words in commands:
+        assert main([*words, str(page)]) == 0
+        text = html.unescape(page.read_text())
+        assert all(sentence in text for sentence in said)
+    capsys.readouterr()
+    kept.write_text('{"headline": 3}')
+    for words in commands:
+        assert main([*words, str(page)]) == 2
+        assert "blame.json': expected" in capsys.readouterr().err
+    kept.unlink()
+    assert main([*commands[-1], str(page)]) == 0
+    assert "Who is to blame" not in page.read_text()
 
 
 @pytest.mark.parametrize(

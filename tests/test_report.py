@@ -15,6 +15,7 @@ from tfcollapse.diagnosis.run_diagnosis import diagnose_run
 from tfcollapse.errors import RunError
 from tfcollapse.records.run_directory import runs_below
 from tfcollapse.records.table import read_table
+from tfcollapse.reports.curves import curves
 from tfcollapse.reports.sweep_page import report
 
 FINDS_NOTHING = "expected the table of a study or run directories"
@@ -70,7 +71,17 @@ def test_the_page_holds_every_run_and_fetches_nothing(swept):
     )
     words = " ".join(outline.words)
     assert rows[0]["command"] in words
-    assert "tfcollapse diagnose" in words  # how to get the verdicts that are not there
+    assert "1 of 2 trained VAEs have no diagnosis yet" in words
+    assert f"tfcollapse diagnose {swept}" in words  # how to get the verdict that is not there
+
+
+def test_a_curve_that_does_not_change_is_not_drawn(swept):
+    titles = {}
+    for path in (swept / "runs").iterdir():
+        drawn = curves(path / "metrics.csv")
+        titles[path.name.partition("-fashion")[0]] = [axes.get_title(loc="left") for axes in drawn.axes]
+    assert titles["dense-1-ae"] == ["error per pixel"]  # its loss is the same, and it has neither gamma nor KL
+    assert titles["dense-1-vae"] == ["loss", "error per pixel", "gamma", "KL (nats)"]
 
 
 def test_a_verdict_stands_with_its_evidence(swept):
@@ -145,7 +156,7 @@ def test_a_diagnosis_of_a_stranger_is_text(swept, tmp_path):
     page = report(copy, tmp_path / "report.html").read_text()
     assert page.count("<script") == 1  # our own
     words = Outline(page.partition("<main>")[2].partition("<script>")[0]).words
-    assert sum(word.count(attack) for word in words) == 6  # once in the table of cells
+    assert sum(word.count(attack) for word in words) == 7  # in the table of cells with its meaning
 
 
 def test_numbers_that_are_none_in_a_run_s_metrics_are_one_line(swept, tmp_path, capsys):
@@ -200,7 +211,7 @@ def test_a_damaged_result_costs_one_run(damage, table, swept, tmp_path, capsys):
     said = capsys.readouterr()
     assert re.fullmatch(r"tfcollapse: left out: [^\n]+\n", said.err)
     page = (tmp_path / "page.html").read_text()
-    assert page.count("<details") == len(others)
+    assert len(re.findall('<details id="dense-1-[^"]*-s0-[0-9a-f]*">', page)) == len(others)
     assert "Left out, since their records are damaged" in page
     list_ = ["sweep", "fig1_left", "--preset", "smoke", "--only", "network.depth=1", "--set", "training.jit=off"]
     assert main([*list_, "--out", str(tmp_path), "--list"]) == 0
@@ -235,7 +246,7 @@ def test_runs_are_in_numeric_order(tmp_path):
 def test_a_directory_of_runs_without_a_table_will_do(swept, tmp_path):
     shutil.copytree(swept / "runs", tmp_path / "runs")
     text = report(tmp_path, tmp_path / "report.html").read_text()
-    assert text.count("<details") == len(list((swept / "runs").iterdir()))
+    assert all(f'<details id="{path.name}">' in text for path in (swept / "runs").iterdir())
 
 
 @pytest.fixture(scope="module")

@@ -128,7 +128,8 @@ def run(parsed: argparse.Namespace) -> int:
         from tfcollapse.records.provenance import environment
         from tfcollapse.reports.diagnosis_page import write
 
-        written = write(pathlib.Path(parsed.html), diagnoses, environment(command=parsed.command_line), skipped)
+        made = environment(command=parsed.command_line)
+        written = write(pathlib.Path(parsed.html), diagnoses, made, skipped, _directories(parsed.run))
         print(f"wrote {written}", file=sys.stderr if parsed.json else sys.stdout)
     return 0
 
@@ -208,6 +209,16 @@ def _diagnose_sweep(parsed: argparse.Namespace) -> tuple[dict[str, Diagnosis], d
     if parsed.json:
         print(json.dumps({name: diagnosis.as_json() for name, diagnosis in diagnoses.items()}, indent=1))
     return diagnoses, skipped
+
+
+def _directories(run: str | None) -> dict[str, pathlib.Path]:
+    """Return the run directories that a page is about, by name: one run's, a sweep's, or none."""
+    from tfcollapse.records.run_directory import runs_below
+
+    if run is None:
+        return {}
+    path = pathlib.Path(run)
+    return {path.resolve().name: path, **runs_below(path)}
 
 
 def named_data(name: str, data_dir: str | None) -> Examples:

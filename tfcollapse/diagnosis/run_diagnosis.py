@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -54,7 +55,7 @@ def diagnose_run(path: pathlib.Path, data_dir: Any = None, images: int | None = 
         source=TRAINING,
         learned=run.objective.gamma == "learned",
     )
-    blame = f"tfcollapse blame --config {path / 'config.json'}"
+    blame = shlex.join(["tfcollapse", "blame", "--config", str(path / "config.json"), "--out", str(path.parent)])
     diagnosis = diagnose_known(
         model.encoder, model.decoder, data, lambda shape, latent_dim: declared, seed=run.seed, blame=blame
     )

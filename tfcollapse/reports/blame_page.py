@@ -18,7 +18,8 @@ from tfcollapse.figures.style import check_pictures, save
 from tfcollapse.records.files import check_writable
 from tfcollapse.records.labels import label
 from tfcollapse.records.statistics import Rows
-from tfcollapse.reports.blocks import Block, Figure, Heading, Paragraph, Strong, Table, prose
+from tfcollapse.reports.blame_blocks import blame_words, findings_table
+from tfcollapse.reports.blocks import Block, Figure, Heading, Paragraph, Table
 from tfcollapse.reports.diagnosis_blocks import categories, diagnosis_blocks
 from tfcollapse.reports.html_page import check_html, write_html
 from tfcollapse.reports.markdown import check_page, write_markdown
@@ -113,8 +114,7 @@ def page(blame: Blame, run: Run, made: Mapping[str, Any], drawn: str | Drawing) 
     }
     blocks: list[Block] = [
         Heading(1, TITLE),
-        Paragraph(Strong(blame.headline)),
-        Paragraph(("Next: ", *prose(blame.next_step), ".")),
+        *blame_words(blame.as_json()),
         Paragraph(
             "The verdict is on one seed, and on the network and the training that were declared. Otherwise than in "
             f"Appendix A of the paper: {', '.join(settings(run)) or 'nothing'}."
@@ -132,10 +132,9 @@ def page(blame: Blame, run: Run, made: Mapping[str, Any], drawn: str | Drawing) 
 
 def blame_tables(blame: Blame) -> list[Block]:
     """Return the findings, the arms and the starts as tables."""
-    findings = [(finding.suspect, Strong(finding.verdict), finding.evidence) for finding in blame.findings]
     rows = [*arm_rows(blame.arms), *_references(blame)]
     return [
-        Table(("suspect", "finding", "evidence"), findings),
+        findings_table(blame.as_json()),
         Table(ARMS, [[name + _mark(blame, name), *cells] for name, *cells in rows]),
         Table(_STARTS, [_start(name, gains) for name, gains in blame.starts.items()]),
     ]

@@ -20,6 +20,9 @@ _LOGARITHMIC = ("reconstruction_error", "gamma")
 def curves(path: pathlib.Path) -> Figure | None:
     """Return the curves of metrics.csv, or of metrics.csv.gz, at 200 steps at most; None where there are too few.
 
+    What does not change during the training is left out, such as the gamma of an AE; and so is a loss that is the
+    reconstruction error.
+
     Args:
       path: of metrics.csv, whether it exists or only its packed form.
 
@@ -34,11 +37,16 @@ def curves(path: pathlib.Path) -> Figure | None:
         raise RunError(f"'{path}': expected columns step, {', '.join(_PANELS)}, received {', '.join(chosen[0])}")
     steps = [row["step"] for row in chosen]
     values = {name: np.array([row[name] for row in chosen]) for name in _PANELS}
-    figure = Figure(figsize=(10.4, 2.6), layout="constrained")
-    axes = figure.subplots(1, len(_PANELS))
-    for panel, name in zip(axes, _PANELS, strict=True):
+    names = [name for name in _PANELS if np.ptp(values[name]) > 0]
+    if np.array_equal(values["loss"], values["reconstruction_error"]):
+        names = [name for name in names if name != "loss"]
+    if not names:
+        return None
+    figure = Figure(figsize=(2.6 * max(len(names), 2), 2.6), layout="constrained")
+    axes = figure.subplots(1, len(names), squeeze=False)[0]
+    for panel, name in zip(axes, names, strict=True):
         panel.plot(steps, values[name], color=SERIES[0]["color"], linewidth=1.2)
         panel.set_xlabel("steps")
         if name in _LOGARITHMIC and (values[name] > 0).all():
             panel.set_yscale("log")
-    return dress(figure, zip(axes, map(label, _PANELS), strict=True), "")
+    return dress(figure, zip(axes, map(label, names), strict=True), "")

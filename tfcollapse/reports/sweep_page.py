@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import pathlib
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tfcollapse.config.declaration import Run
 from tfcollapse.errors import RunError
-from tfcollapse.records.files import read_json
 from tfcollapse.records.labels import label
 from tfcollapse.records.run_directory import RunDirectory, read_config, runs_below
 from tfcollapse.records.statistics import Row
@@ -30,10 +27,10 @@ from tfcollapse.reports.blocks import (
     Table,
 )
 from tfcollapse.reports.claims_table import claims_table
-from tfcollapse.reports.curves import curves
-from tfcollapse.reports.diagnosis_blocks import diagnosis_blocks, saved_verdict
+from tfcollapse.reports.diagnosis_blocks import categories, saved_verdict
 from tfcollapse.reports.html_page import write_html
 from tfcollapse.reports.provenance_table import older_notice
+from tfcollapse.reports.run_details import run_details
 from tfcollapse.reports.study_page import part_figure, part_title, what_was_run
 from tfcollapse.studies.study import Study, declarations, judge, load_study
 
@@ -51,8 +48,6 @@ _COLUMNS = (
     "active_units",
     "kl",
 )
-_LONGEST = 8
-"""The longest list that a page shows whole."""
 
 
 def report(
@@ -96,7 +91,8 @@ def report(
     if damaged:
         blocks += [Paragraph("Left out, since their records are damaged:"), Listing("\n".join(damaged))]
     if runs:
-        blocks += [Heading(2, "Runs", "runs"), *(details for _, details in whole.values())]
+        blocks += [Heading(2, "Runs", "runs"), *_not_diagnosed(directory, whole, runs)]
+        blocks += [details for _, details in whole.values()]
     return write_html(output, title, blocks, Link("to the runs", "#runs") if runs else None)
 
 
@@ -106,10 +102,25 @@ def _read(runs: Mapping[str, pathlib.Path]) -> tuple[dict[str, tuple[dict[str, A
     damaged = []
     for name, path in runs.items():
         try:
-            whole[name] = tidy_row(RunDirectory(path, read_config(path))), _run(path)
+            whole[name] = tidy_row(RunDirectory(path, read_config(path))), run_details(path)
         except RunError as error:
             damaged.append(str(error))
     return whole, damaged
+
+
+def _not_diagnosed(
+    directory: pathlib.Path, whole: Mapping[str, tuple[dict[str, Any], Details]], runs: Mapping[str, pathlib.Path]
+) -> list[Block]:
+    """Say how many trained VAEs have no diagnosis yet, and how to make it; nothing where each one has."""
+    vaes = [runs[name] for name, (row, _) in whole.items() if row["objective"] != "AE" and row["status"] == "finished"]
+    left = [path for path in vaes if saved_verdict(path) is None]
+    if not left:
+        return []
+    counted = f"{len(left)} of {len(vaes)} trained VAEs have no diagnosis yet"
+    if not any((path / "model.keras").exists() for path in left):
+        return [Paragraph(f"{counted}: their models, which a diagnosis needs, are not here.")]
+    again = shlex.join(["tfcollapse", "diagnose", str(directory)])
+    return [Paragraph(f"{counted}. This command diagnoses them; then make this page again:"), Listing(again)]
 
 
 def _table(directory: pathlib.Path, name: str) -> bool:
@@ -143,8 +154,8 @@ def _cells(rows: Sequence[Row], runs: Mapping[str, pathlib.Path]) -> Table:
             [
                 *(_cell(row.get(column)) for column in columns),
                 _cell(row["status"]),
-                _cell(", ".join(verdict["categories"]) if verdict else None),
-                Link("config", f"#{name}") if name in runs else Code(name),
+                _cell(categories(verdict) if verdict else None),
+                Link("details", f"#{name}") if name in runs else Code(name),
             ]
         )
     return Table([*map(label, columns), "status", "verdict", "run"], lines, sortable=True)
@@ -156,36 +167,3 @@ def _cell(value: Any) -> Content:
     if isinstance(value, int):
         return Number(value, f"{value:,}")
     return "-" if value is None else str(value)
-
-
-def _run(path: pathlib.Path) -> Details:
-    run = read_config(path)
-    blocks = _diagnosis(path, run)
-    drawn = curves(path / "metrics.csv")
-    if drawn is not None:
-        blocks.append(Figure(f"Training curves of {path.name}", drawn))
-    again = shlex.join(["tfcollapse", "train", "--config", str(path / "config.json"), "--out", str(path.parent)])
-    blocks += [Heading(4, "Command"), Listing(again), Heading(4, "Configuration"), Listing(run.to_json())]
-    for title, file in (("Result", "result.json"), ("Environment", "environment.json")):
-        if (path / file).exists():
-            blocks += [Heading(4, title), Listing(json.dumps(_shortened(read_json(path / file)), indent=1))]
-    return Details(path.name, Code(path.name), blocks)
-
-
-def _shortened(values: Any) -> Any:
-    """Return JSON values with the ends alone of every long list. The files hold the whole lists."""
-    if isinstance(values, dict):
-        return {name: _shortened(value) for name, value in values.items()}
-    if isinstance(values, list) and len(values) > _LONGEST:
-        return [*values[:3], f"... {len(values)} in all ...", *values[-3:]]
-    return values
-
-
-def _diagnosis(path: pathlib.Path, run: Run) -> list[Block]:
-    if run.objective.kind == "ae":
-        return [Paragraph("This is an autoencoder: it has no posterior to diagnose.")]
-    verdict = saved_verdict(path)
-    if verdict is None:
-        command = Code(shlex.join(["tfcollapse", "diagnose", str(path)]))
-        return [Paragraph(("There is no diagnosis yet. This command makes one: ", command))]
-    return diagnosis_blocks(verdict, {})

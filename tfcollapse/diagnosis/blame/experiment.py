@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import pathlib
 from collections.abc import Mapping
@@ -25,7 +26,11 @@ from tfcollapse.diagnosis.blame.verdict import Finding
 from tfcollapse.diagnosis.diagnose import Diagnosis
 from tfcollapse.diagnosis.examples import read_examples
 from tfcollapse.metrics.spectrum import spectrum
+from tfcollapse.records.files import replacing
+from tfcollapse.records.provenance import environment
 
+BLAME = "blame.json"
+"""The file that `blame` leaves in the VAE's directory, and the pages of reports and diagnoses read."""
 _START_IMAGES = 256
 """Images on which the signal before training is measured."""
 
@@ -121,7 +126,8 @@ def blame(
     where it was another, and with gamma in closed form where it was not; VAE and AE with He's initial weights, and with
     twice the steps; the AE with a smaller epsilon of Adam. Where no unit of the VAE is wrongly idle there is nothing to
     explain, and it stays the only arm. An arm is an ordinary run in `out`. It is resumed where it stopped, and not
-    trained again where it has finished. The diagnosis of each VAE is left in its directory.
+    trained again where it has finished. The diagnosis of each VAE is left in its directory, and who is to blame in
+    blame.json in the directory of the first.
 
     Args:
       run: the VAE. `Objective(gamma="optimal")` is the best choice for short trainings: a learned gamma moves slowly.
@@ -140,7 +146,9 @@ def blame(
     runs = blame_arms.arms_of(run, shallower)
     trainer = RunArms(runs, pathlib.Path(out), data_dir, command)
     remedies = {name: f"`{blame_arms.command(arm)}`" for name, arm in runs.items()}
-    return _experiment(trainer, blame_arms.untested(run), remedies, say)
+    found = _experiment(trainer, blame_arms.untested(run), remedies, say)
+    keep(found, pathlib.Path(trainer.where(VAE)) / BLAME, command)
+    return found
 
 
 @arguments_checked
@@ -226,6 +234,13 @@ def _experiment(trainer: ArmTrainer, untested: Mapping[str, str], remedies: Mapp
     compared = blame_verdict.Arms(arms, pca_error, data.mean_predictor)
     next_step = blame_advice.next_step(findings, compared, vae, remedies)
     return Blame(arms, diagnoses, starts, findings, pca_error, data.mean_predictor, next_step)
+
+
+def keep(found: Blame, path: pathlib.Path, command: str) -> None:
+    """Write who is to blame beside the diagnosis of the VAE that it is about. Raises RunError."""
+    kept = {name: value for name, value in found.as_json().items() if name != "diagnoses"}
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(kept | {"made": environment(command=command)}, indent=1) + "\n")
 
 
 def _as_trained(data: Any) -> np.ndarray:
