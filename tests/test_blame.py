@@ -300,7 +300,7 @@ def test_a_stranger_s_architecture_with_a_gamma_too_large(tmp_path, capsys):
     assert [gain["part"] for gain in found["starts"][VAE]] == ["encoder", "encoder", "decoder"]
     assert found["headline"] == "Responsible: gamma (the decoder variance)."
     assert 'tfcollapse.Objective(gamma="optimal")' in found["next_step"]
-    assert re.match(r"9 trainings: about \d+m\d\ds of training", output.err)
+    assert re.search(r"\n9 trainings: about \d+m\d\ds of training", output.err)
     # A second call finds all arms, trains none, and writes the page with its figure.
     kept = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
     assert len(kept) == 9

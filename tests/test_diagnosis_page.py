@@ -33,7 +33,10 @@ def test_every_vae_of_a_sweep_is_diagnosed_and_the_rest_is_named(sweep, tmp_path
     out, names = sweep
     page = tmp_path / "page.html"
     assert main(["diagnose", str(out), "--images", "100", "--html", str(page)]) == 0
-    said = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines() if ": " in line)
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first.startswith("4 runs to read, and their VAEs to diagnose: some seconds each")
+    assert first.endswith(f"; written to {out}")
+    said = dict(re.findall(r"^\[\d/4\] (.+?): (.+)$", "\n".join(lines), re.MULTILINE))
     assert set(said) == {*names, "ae", "vae"}
     assert said["ae"].startswith("skipped: expected a VAE, received an AE")
     assert said["vae"].startswith("skipped: expected a finished run")

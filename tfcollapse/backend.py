@@ -80,7 +80,13 @@ def start_keras() -> None:
 
 
 def need_tensorflow(what: str) -> None:
-    """Start TensorFlow for a function that only TensorFlow offers here.
+    """Start TensorFlow for a function that only TensorFlow offers here. Argument and errors: `check_tensorflow`."""
+    check_tensorflow(what)
+    import_tensorflow()
+
+
+def check_tensorflow(what: str) -> None:
+    """Check, and start nothing, that a function can run that only TensorFlow offers here.
 
     Args:
       what: the name of the function, as the message gives it.
@@ -93,7 +99,8 @@ def need_tensorflow(what: str) -> None:
             f"{what}: TensorFlow's alone, received KERAS_BACKEND={backend()}: unset it (a model that was trained under "
             "either is read under both)"
         )
-    import_tensorflow()
+    if importlib.util.find_spec("tensorflow") is None:
+        raise ConfigError(NO_TENSORFLOW)
 
 
 def _declared() -> str:

@@ -13,6 +13,19 @@ from tfcollapse.records.provenance import environment
 Facts = dict[str, Any]
 
 
+_CONTENDERS = {"tensorflow": 8, "jax": 5}
+"""The contenders of a dense network, by backend; a convolutional one has fewer, of longer steps."""
+_FIRST_CALLS = 2
+"""The number of windows that the first calls of a contender last as long as."""
+
+
+def expected_seconds(cases: Mapping[str, Run], windows: int, seconds: float, throughput_seconds: float | None) -> float:
+    """Estimate how long `bench_record` takes. The arguments are its own."""
+    total = len(cases) * _CONTENDERS[backend()] * (windows + _FIRST_CALLS) * seconds
+    side_by_side = sum(run.network.spec.one_core(run.network) for run in cases.values())
+    return total + 2 * side_by_side * (throughput_seconds or 0.0)
+
+
 def bench_record(
     cases: Mapping[str, Run],
     windows: int,

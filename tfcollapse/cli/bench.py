@@ -7,6 +7,7 @@ import json
 import pathlib
 from typing import Any
 
+from tfcollapse.cli.announcement import announce
 from tfcollapse.cli.arguments import add_json, add_settings, number, whole_number
 from tfcollapse.errors import ConfigError
 
@@ -58,15 +59,18 @@ def run(parsed: argparse.Namespace) -> int:
     from tfcollapse.config.overrides import configured
     from tfcollapse.records.files import check_writable
     from tfcollapse.reports import bench_page
+    from tfcollapse.training.progress import duration
 
     own = configured(None, parsed.settings) if parsed.settings else None
     backend.start()
-    from tfcollapse.bench.record import bench_record
+    from tfcollapse.bench.record import bench_record, expected_seconds
     from tfcollapse.bench.steps import chosen_cases
 
     cases = {"as set": own} if own else chosen_cases(parsed.cases or "all")
     if parsed.out:
         check_writable(pathlib.Path(parsed.out))
+    seconds = expected_seconds(cases, parsed.windows, parsed.seconds, parsed.throughput)
+    announce(f"{len(cases)} networks to time", f"about {duration(seconds)}", parsed.out, json=parsed.json)
 
     def say(case: str, facts: dict[str, Any]) -> None:
         if not parsed.json:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tfcollapse.cli.announcement import announce, announce_training
 from tfcollapse.cli.arguments import DEEPEST_VAE, add_config, add_data_dir, add_json, add_settings
 from tfcollapse.cli.diagnose import named_data
 from tfcollapse.cli.python_file import function_in_file
@@ -75,12 +76,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Blame a run that settings declare, or an architecture of the user's own. Raises UserError."""
-    from tfcollapse.backend import need_tensorflow
-
-    need_tensorflow("blame")
-    from tfcollapse.diagnosis.blame.experiment import blame
+    from tfcollapse.backend import check_tensorflow
+    from tfcollapse.diagnosis.blame.arms import arms_of
     from tfcollapse.records.provenance import environment
     from tfcollapse.reports import blame_page
+
+    check_tensorflow("blame")
 
     def say(line: str) -> None:
         print(line, file=sys.stderr if parsed.json else sys.stdout, flush=True)
@@ -88,20 +89,18 @@ def run(parsed: argparse.Namespace) -> int:
     page = None if parsed.page is None else pathlib.Path(parsed.page)
     if page is not None:
         blame_page.check(page)
-    declared = _declared(parsed.config, parsed.settings, say)
+    declared, out = _declared(parsed.config, parsed.settings, say), pathlib.Path(parsed.out)
     if parsed.build is not None:
         result = _blame_build(parsed, declared, say)
     elif parsed.data is not None:
         raise ConfigError("--data: expected --build beside it: the images of a run are '--set data.name=NAME'")
     else:
-        result = blame(
-            declared,
-            parsed.out,
-            shallower=_depth(parsed.shallower),
-            data_dir=parsed.data_dir,
-            command=parsed.command_line,
-            say=say,
-        )
+        shallower, command = _depth(parsed.shallower), parsed.command_line
+        runs = list(arms_of(declared, shallower).values())
+        announce_training(runs, out, out, parsed.data_dir, json=parsed.json)
+        from tfcollapse.diagnosis.blame.experiment import blame
+
+        result = blame(declared, out, shallower=shallower, data_dir=parsed.data_dir, command=command, say=say)
     print(json.dumps(result.as_json(), indent=1) if parsed.json else f"\n{result}")
     if page is not None:
         for path in blame_page.write(page, result, declared, environment(command=parsed.command_line)):
@@ -133,7 +132,6 @@ def _depth(text: str | None) -> int | None:
 def _blame_build(parsed: argparse.Namespace, declared: Run, say: Callable[[str], None]) -> Blame:
     """Blame the architecture that --build names, trained as declared on the run's images or on those of --data."""
     from tfcollapse.data.dataset import load
-    from tfcollapse.diagnosis.blame.experiment import blame_build
 
     ours = [text for text in parsed.settings if text.startswith("network.")]
     if ours:
@@ -144,6 +142,10 @@ def _blame_build(parsed: argparse.Namespace, declared: Run, say: Callable[[str],
     theirs = [text for text in parsed.settings if text.startswith("data.")]
     if parsed.data is not None and theirs:
         raise ConfigError(f"--set {theirs[0]}: expected --data or settings of the data, received both")
+    work, time = "your architecture to train, one thing changed at a time", "its first steps are timed to say how long"
+    announce(work, time, parsed.out, json=parsed.json)
+    from tfcollapse.diagnosis.blame.experiment import blame_build
+
     build = function_in_file("--build", parsed.build)
     shallower = None if parsed.shallower is None else function_in_file("--shallower", parsed.shallower)
     if parsed.data is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from tfcollapse.cli.announcement import announce
 from tfcollapse.cli.arguments import add_data_dir
 from tfcollapse.errors import ConfigError
 
@@ -34,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(parsed: argparse.Namespace) -> int:
     """List the datasets that are prepared, or fetch and decode one. Raises UserError."""
     from tfcollapse.config.declaration import Data
-    from tfcollapse.data import tfds
+    from tfcollapse.data import image_files, tfds
     from tfcollapse.data.dataset import load
 
     if parsed.action == "list":
@@ -44,6 +45,10 @@ def run(parsed: argparse.Namespace) -> int:
         return 0
     if not parsed.name:
         raise ConfigError("data prepare: expected the name of a dataset, or a file of images, .npy or .npz")
+    at_hand = parsed.name == tfds.MINI or image_files.is_file(parsed.name)
+    if not at_hand and tfds.prepared_directory(parsed.name, parsed.data_dir) is None:
+        place = tfds.tfds_directory(parsed.data_dir)
+        announce(f"{parsed.name} to fetch with TensorFlow Datasets", "minutes to hours, by its size", place)
     images = load(Data(name=parsed.name), data_dir=parsed.data_dir)
     print(f"{images.source}: {len(images.train)} train and {len(images.test)} test images of {images.image_shape}")
     return 0

@@ -8,6 +8,7 @@ import pathlib
 import sys
 from typing import TYPE_CHECKING
 
+from tfcollapse.cli.announcement import announce
 from tfcollapse.cli.arguments import DEEPEST_VAE, add_data_dir, add_json, given, images_count, number
 from tfcollapse.cli.python_file import named_model
 from tfcollapse.errors import ConfigError, RunError
@@ -113,10 +114,9 @@ def run(parsed: argparse.Namespace) -> int:
 
         check_html(pathlib.Path(parsed.html))
     if parsed.run is not None:
-        from tfcollapse.backend import need_tensorflow
+        from tfcollapse.backend import check_tensorflow
 
-        need_tensorflow("diagnose")
-    if parsed.run is not None:
+        check_tensorflow("diagnose")
         _check_that_a_run_is_alone(parsed)
     if parsed.run is not None and not (pathlib.Path(parsed.run) / "config.json").exists():
         diagnoses, skipped = _diagnose_sweep(parsed)
@@ -194,16 +194,27 @@ def _diagnose_run(parsed: argparse.Namespace) -> tuple[str, Diagnosis]:
 
 def _diagnose_sweep(parsed: argparse.Namespace) -> tuple[dict[str, Diagnosis], dict[str, str]]:
     """Diagnose every VAE of a sweep, a line for each, and return what was skipped as well. Raises UserError."""
-    from tfcollapse.diagnosis.run_diagnosis import diagnose_sweep
+    from tfcollapse.records.run_directory import runs_below
 
     path, diagnoses, skipped = pathlib.Path(parsed.run), {}, {}
-    for name, found in diagnose_sweep(path, parsed.data_dir, parsed.images, parsed.command_line):
+    count = len(runs_below(path))
+    if count:
+        announce(
+            f"{count} runs to read, and their VAEs to diagnose",
+            "some seconds each, more where images are many or large",
+            path,
+            json=parsed.json,
+        )
+    from tfcollapse.diagnosis.run_diagnosis import diagnose_sweep
+
+    every = diagnose_sweep(path, parsed.data_dir, parsed.images, parsed.command_line)
+    for place, (name, found) in enumerate(every, 1):
         if isinstance(found, str):
-            skipped[name] = found
+            skipped[name], said = found, f"skipped: {found}"
         else:
-            diagnoses[name] = found
+            diagnoses[name], said = found, found.verdict.headline
         if not parsed.json:
-            print(f"{name}: {f'skipped: {found}' if isinstance(found, str) else found.verdict.headline}", flush=True)
+            print(f"[{place}/{count}] {name}: {said}", flush=True)
     if not diagnoses:
         raise RunError(f"'{path}': expected a VAE that has been trained to the end, received none")
     if parsed.json:

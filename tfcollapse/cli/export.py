@@ -6,6 +6,7 @@ import argparse
 import pathlib
 from typing import Any
 
+from tfcollapse.cli.announcement import announce
 from tfcollapse.cli.arguments import SHALLOW_VAE, add_data_dir, given
 from tfcollapse.cli.diagnose import add_outputs, named_data
 from tfcollapse.cli.python_file import named_model
@@ -54,20 +55,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Export a finished run, or two models, and print the signatures of the export. Raises UserError."""
-    from tfcollapse.backend import need_tensorflow
+    from tfcollapse.backend import check_tensorflow
 
-    need_tensorflow("export")
-    from tfcollapse.exports.saved_model import export_run
+    check_tensorflow("export")
+    from tfcollapse.records.run_directory import read_config
 
-    target = pathlib.Path(parsed.target)
+    run, target = pathlib.Path(parsed.run), pathlib.Path(parsed.target)
+    if not parsed.decoder:
+        _check_that_a_run_is_alone(parsed)
+        read_config(run)
+    time = "some seconds, most of them for TensorFlow to start twice"
+    announce("a model to write, and to read again in a new process", time, target)
     if parsed.decoder:
         exported = _export_pair(parsed, target)
     else:
-        _check_that_a_run_is_alone(parsed)
-        exported = export_run(pathlib.Path(parsed.run), target, input_type=parsed.input, force=parsed.force)
+        from tfcollapse.exports.saved_model import export_run
+
+        exported = export_run(run, target, input_type=parsed.input, force=parsed.force)
     for name, signature in exported["signatures"].items():
         print(f"{name}: {_tensors(signature['inputs'])} -> {_tensors(signature['outputs'])}")
-    print(f"wrote {exported['path']}; a fresh process answers within {exported['largest_difference']:.1g} of this one")
+    print(
+        f"wrote {exported['path']}; a new process gives the same answers, within {exported['largest_difference']:.1g}"
+    )
     return 0
 
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tfcollapse.cli.announcement import announce_training
 from tfcollapse.cli.arguments import (
     DeclaredStudy,
     add_devices,
@@ -185,11 +186,12 @@ def _train(declared: DeclaredStudy, sweep: Callable[..., list[Row]], command: st
     display = Display(waiting)
     check_same_sweep(declared.table_path, runs)
     check_study(declared.name, declared.study, declared.out)
+    if len(waiting) < len(runs):
+        print(f"{len(runs) - len(waiting)} of {len(runs)} runs have ended before and are kept")
+    announce_training(waiting, out, declared.out, declared.data_dir)
     for data in {run.data for run in waiting}:
         load(data, data_dir=declared.data_dir)
     check_writable(declared.out)
-    if len(waiting) < len(runs):
-        print(f"{len(runs) - len(waiting)} of {len(runs)} runs have ended before and are kept")
     with display:
         rows = sweep(runs, out, data_dir=declared.data_dir, report=display.update, ended=display.ended)
     rows = [row | {"command": command} for row in rows]

@@ -6,10 +6,13 @@ import argparse
 import pathlib
 import time
 
+from tfcollapse.cli.announcement import announce
 from tfcollapse.cli.arguments import whole_number
 from tfcollapse.errors import ConfigError
 
 _MOST_SEEDS = 1_000
+_SECONDS_A_SEED = 226
+"""The seconds that all cases of one seed took on two cores (results/taxonomy.md)."""
 HELP = "measure how often 'diagnose' is right, on VAEs of known cause"
 DESCRIPTION = """\
 Build over a hundred small VAEs whose cause of collapse is known, diagnose each,
@@ -42,17 +45,20 @@ def run(parsed: argparse.Namespace) -> int:
 
     The exit status is 1 where a verdict is wrong. Raises UserError.
     """
-    from tfcollapse.backend import need_tensorflow
+    from tfcollapse.backend import check_tensorflow
     from tfcollapse.records.files import check_writable
     from tfcollapse.records.provenance import environment
     from tfcollapse.reports import taxonomy_page
+    from tfcollapse.training.progress import duration
 
     out = pathlib.Path(parsed.out)
     if not 1 <= parsed.seeds <= _MOST_SEEDS:
         raise ConfigError(f"--seeds: expected 1 to {_MOST_SEEDS}, received {parsed.seeds}")
-    need_tensorflow("taxonomy")
+    check_tensorflow("taxonomy")
+    page, most = out / "taxonomy.md", "at most " if parsed.only else ""
+    announce("cases to diagnose", f"{most}about {duration(parsed.seeds * _SECONDS_A_SEED)} on two cores", page)
     check_writable(out)
-    taxonomy_page.check(out / "taxonomy.md")
+    taxonomy_page.check(page)
     from tfcollapse.diagnosis.taxonomy.results import outcomes
 
     started, provenance, found = time.monotonic(), environment(command=parsed.command_line), []
@@ -60,5 +66,5 @@ def run(parsed: argparse.Namespace) -> int:
         found.append(outcome)
         print(taxonomy_page.line(outcome), flush=True)
     print(taxonomy_page.count_sentence(found))
-    print("wrote", taxonomy_page.write(out / "taxonomy.md", found, time.monotonic() - started, provenance))
+    print("wrote", taxonomy_page.write(page, found, time.monotonic() - started, provenance))
     return 1 if any(outcome.wrong for outcome in found) else 0

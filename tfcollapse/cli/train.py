@@ -7,6 +7,7 @@ import os
 import pathlib
 from typing import TYPE_CHECKING
 
+from tfcollapse.cli.announcement import announce_training
 from tfcollapse.cli.arguments import DEEPEST_VAE, add_config, add_data_dir, add_devices, add_settings
 from tfcollapse.errors import RunError
 
@@ -77,6 +78,8 @@ def train_one(run: Run, out: pathlib.Path, *, data_dir: str | None, strategy: st
     from tfcollapse.records.table import tidy_row
     from tfcollapse.studies.display import Display
 
+    if number == 0:
+        announce_training([run], out, directory.path, data_dir)
     if count > 1:
         print(f"worker {number} of {count} starts, and waits for the others", flush=True)
     strategies.make(strategy, devices)  # before TensorFlow's first operation

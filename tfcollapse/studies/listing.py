@@ -31,23 +31,46 @@ def lines(runs: Sequence[Run], out: pathlib.Path, data_dir: str | os.PathLike[st
     Raises:
       UserError: `out` or `data_dir` cannot be read.
     """
-    kind(out, follow=True)  # a place that cannot be looked at holds no damaged runs
-    directories = [RunDirectory(out / run.run_id, run) for run in runs]
-    shapes = {run.data: expected_shape(run.data, data_dir) for run in runs}
-    times = seconds_left(runs, directories, [shapes[run.data] for run in runs])
+    directories, times = _estimates(runs, out, data_dir)
     rows = zip(range(len(runs)), map(_state, directories), directories, times, runs, strict=True)
     text = [
         f"{index:4d}  {state:16}  {'-' if state == 'damaged' else _time(directory, seconds):>9}  {run.run_id}"
         for index, state, directory, seconds, run in rows
     ]
+    return [*text, _sum(times)]
+
+
+def time_left(runs: Sequence[Run], out: pathlib.Path, data_dir: str | os.PathLike[str] | None) -> str:
+    """Return in words about how long the runs will still take together. The arguments are those of `lines`.
+
+    Raises:
+      UserError: as `lines`.
+    """
+    return _sum(_estimates(runs, out, data_dir)[1])
+
+
+def _estimates(
+    runs: Sequence[Run], out: pathlib.Path, data_dir: str | os.PathLike[str] | None
+) -> tuple[list[RunDirectory], list[float | None]]:
+    """Return the directory of each run, and the seconds that it still needs, as `seconds_left` does."""
+    kind(out, follow=True)  # a place that cannot be looked at holds no damaged runs
+    directories = [RunDirectory(out / run.run_id, run) for run in runs]
+    shapes = {run.data: expected_shape(run.data, data_dir) for run in runs}
+    return directories, seconds_left(runs, directories, [shapes[run.data] for run in runs])
+
+
+def _sum(times: Sequence[float | None]) -> str:
+    """Return in words how long all runs take, and of how many that is not known."""
     estimates = [seconds for seconds in times if seconds is not None]
     missing = len(times) - len(estimates)
     parts = []
     if estimates:
-        parts.append(f"about {duration(sum(estimates))} of training left, one run at a time on this machine")
+        order = ", one run at a time" if len(times) > 1 else ""
+        parts.append(f"about {duration(max(1.0, sum(estimates)))} of training left{order} on this machine")
     if missing:
-        parts.append(f"no estimate for {missing} runs, whose images are not prepared here")
-    return [*text, "; ".join(parts)]
+        whose = "the run, whose" if len(times) == 1 else f"{missing} runs, whose"
+        parts.append(f"no estimate for {whose} images are not prepared here")
+    return "; ".join(parts)
 
 
 def _state(directory: RunDirectory) -> str:
