@@ -3,6 +3,7 @@
 import itertools
 import re
 import shlex
+import shutil
 
 import pytest
 from processes import ROOT
@@ -63,6 +64,35 @@ def test_every_example_is_read_by_the_command_that_it_explains(example):
     assert named <= of_main_job
 
 
+def test_an_example_begins_as_the_program_was_called(tmp_path, monkeypatch, capsys):
+    program = tmp_path / "bin" / "tfcollapse"
+    program.parent.mkdir()
+    program.write_text("")
+    program.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr("sys.argv", ["bin/tfcollapse", "data", "--help"])
+    assert "\n  bin/tfcollapse data list\n" in help_of(["data"], capsys)
+    monkeypatch.setenv("PATH", str(program.parent))
+    assert "\n  tfcollapse data list\n" in help_of(["data"], capsys)
+
+
 def test_the_help_of_sweep_names_every_study():
     listed = OF_SWEEPS.partition("beyond it:\n")[2].splitlines()
     assert [line.split()[0] for line in listed] == study_names()
+
+
+AT_ONCE = re.compile(r"tfcollapse (describe|data|figure|report|overview|theory equations)\b|.* --list$")
+
+
+@pytest.mark.parametrize("example", filter(AT_ONCE.match, EXAMPLES))
+def test_an_example_that_trains_nothing_runs_as_it_stands(example, tmp_path, monkeypatch, capsys):
+    # A sweep of the same study stands in the place of the main job, which takes minutes.
+    shutil.copytree(ROOT / "results" / "paper", tmp_path / "out" / "fig1_left-quick")
+    shutil.copytree(ROOT / "results", tmp_path / "results")
+    shutil.copy(ROOT / "README.md", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main(shlex.split(example)[1:]) == 0
+    said = capsys.readouterr()
+    assert said.out
+    assert said.err == ""

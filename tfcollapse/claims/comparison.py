@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy  # whose parts are loaded when they are first used
 
 NOISE = 0.01
 """The relative difference below which single runs, which show no noise of their own, are too close to call."""
@@ -86,12 +86,12 @@ def compare_units(sample: Sequence[float], reference: Sequence[float], latent_di
 def _interval(sample: Sequence[float], reference: Sequence[float] | float) -> tuple[float, float]:
     """Return the 95% interval of the difference of the means."""
     if np.ndim(reference) == 0:
-        found = stats.ttest_1samp(sample, 0.0).confidence_interval(_LEVEL)
+        found = scipy.stats.ttest_1samp(sample, 0.0).confidence_interval(_LEVEL)
         return float(found.low - reference), float(found.high - reference)
     single = 1 in (len(sample), np.size(reference))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of one sample whose values are equal, as counts often are
-        found = stats.ttest_ind(sample, reference, equal_var=single).confidence_interval(_LEVEL)
+        found = scipy.stats.ttest_ind(sample, reference, equal_var=single).confidence_interval(_LEVEL)
     return float(found.low), float(found.high)
 
 

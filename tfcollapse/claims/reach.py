@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from scipy.stats import mannwhitneyu
+import scipy  # whose parts are loaded when they are first used
 
 from tfcollapse.claims.claim import NOT_RUN, Claim, verdict_of
 from tfcollapse.claims.completeness import as_far_as_there, of_trained
@@ -32,7 +32,7 @@ def reach_claims(rows: Rows) -> list[Claim]:
         return [as_far_as_there(Claim(text, NOT_RUN, evidence), rows)]
     signs, parts = [], []
     for (shallow, below), (deep, above) in pairwise(errors.items()):
-        test = mannwhitneyu(above, below, method="exact")
+        test = scipy.stats.mannwhitneyu(above, below, method="exact")
         larger = float(test.statistic) / (len(above) * len(below))
         signs.append(0 if test.pvalue > SIGNIFICANCE else 1 if larger > 0.5 else -1)
         parts.append(

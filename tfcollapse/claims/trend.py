@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from scipy import stats
+import scipy  # whose parts are loaded when they are first used
 
 SIGNIFICANCE = 0.05
 """The share of random orders that may pass for a trend."""
@@ -63,7 +63,7 @@ def rank_test(blocks: np.ndarray, shape: Shape) -> Trend:
     if shape == "falls":
         return rank_test(-blocks, "rises")
     count = blocks.shape[1]
-    ranks = stats.rankdata(blocks, axis=1)
+    ranks = scipy.stats.rankdata(blocks, axis=1)
     statistic = _pages_l if shape == "rises" else _best_share
     p, opposite, least = _p(statistic, ranks), _p(statistic, -ranks), _least(statistic, *blocks.shape)
     if shape == "rises":
@@ -82,7 +82,7 @@ def _least(statistic: Callable[..., Any], blocks: int, places: int) -> float:
 
 def _p(statistic: Callable[..., Any], ranks: np.ndarray) -> float:
     """Return the share of orders within the blocks that have `statistic` at least as large as these ranks have it."""
-    result = stats.permutation_test(
+    result = scipy.stats.permutation_test(
         tuple(ranks),
         statistic,
         permutation_type="pairings",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
+import pathlib
 import shlex
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from types import ModuleType
@@ -47,8 +50,8 @@ Find out whether a VAE's posterior has collapsed, how and why; and train the
 networks of "The Usual Suspects? Reassessing Blame for VAE Posterior Collapse"
 (Dai, Wang, Wipf, ICML 2020) again."""
 _MAIN_JOB = "tfcollapse sweep fig1_left --preset quick"
-_BEGIN = f"""\
-To begin: {_MAIN_JOB}
+_BEGIN = """\
+To begin: {main_job}
 (18 small networks and their figure, on images that the package carries).
 'tfcollapse COMMAND --help' explains a command, with examples."""
 _STOPPED = "tfcollapse: stopped; the same command goes on from the last checkpoints"
@@ -130,14 +133,21 @@ def _listing() -> str:
     lines = []
     for group, commands in GROUPS.items():
         lines += [f"{group}:", *(f"  {name_of(command):<10}{command.HELP}" for command in commands), ""]
-    return "\n".join([*lines, _BEGIN])
+    return "\n".join([*lines, _BEGIN.format(main_job=_as_called(_MAIN_JOB))])
 
 
 def _examples(command: ModuleType) -> str:
     """Return the examples of a command, each under a comment that says what it does."""
     needs_runs = any("out/fig1_left-quick" in line for _, line in command.EXAMPLES)
-    title = f"examples, once '{_MAIN_JOB}' has ended:" if needs_runs else "examples:"
-    return "\n".join([title, *(f"  # {comment}\n  {line}" for comment, line in command.EXAMPLES)])
+    lines = [f"examples, once '{_as_called(_MAIN_JOB)}' has ended:" if needs_runs else "examples:"]
+    return "\n".join([*lines, *(f"  # {comment}\n  {_as_called(line)}" for comment, line in command.EXAMPLES)])
+
+
+def _as_called(line: str) -> str:
+    """Return a command that begins with "tfcollapse" as it has to be pasted, where that is not on the PATH."""
+    called = sys.argv[0]
+    on_path = shutil.which("tfcollapse") == os.path.abspath(called)
+    return line if on_path or pathlib.Path(called).name != "tfcollapse" else called + line.removeprefix("tfcollapse")
 
 
 def _print(text: str) -> int:

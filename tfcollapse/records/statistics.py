@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from scipy.stats import binomtest
+import scipy  # whose parts are loaded when they are first used
 
 from tfcollapse.config.declaration import Run
 
@@ -123,5 +123,5 @@ def share_reaching(rows: Rows, epsilon: float) -> Share:
     """
     ended = [row for row in rows if row["status"] != "unfinished"]
     reached = sum(row["train_error"] <= epsilon for row in ended if row.get("train_error") is not None)
-    interval = binomtest(reached, len(ended)).proportion_ci(0.95, method="exact")
+    interval = scipy.stats.binomtest(reached, len(ended)).proportion_ci(0.95, method="exact")
     return Share(epsilon, reached / len(ended), float(interval.low), float(interval.high))
