@@ -14,12 +14,11 @@ from tfcollapse.config.overrides import apply_settings, parse
 from tfcollapse.errors import ConfigError, UserError
 
 NO_ARGUMENTS = {
-    "__version__",  # a text
-    "Posterior",  # these are made by the package, and read by its users
-    "Diagnosis",
-    "Blame",
-    "CollapseWarning",
-    "UserError",
+    *("__version__", "claims", "figures", "lab", "theory"),  # a text, and packages
+    # These are made by the package, and read by its users.
+    *("Diagnosis", "Verdict", "Evidence", "Measurements", "Information", "Misreading"),
+    *("Blame", "Arm", "Finding", "LayerGain", "Dataset", "Posterior", "LossTerms", "Progress"),
+    *("CollapseWarning", "UserError", "ConfigError", "DataError", "RunError"),
 }
 OF_ANY_KIND = {
     "diagnose": {"encoder", "decoder", "data"},

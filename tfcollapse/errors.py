@@ -17,6 +17,13 @@ class UserError(Exception):
     """An error that a user can correct.
 
     The command line prints it as one line, without a traceback, and exits with status 2.
+
+    Example:
+      >>> try:
+      ...     tc.Objective(kind="gan")
+      ... except tc.UserError as error:
+      ...     print(error)
+      unknown value of Objective.kind 'gan': expected one of ae, vae
     """
 
     _keras_call_info_injected = True  # else Keras adds lines about the arguments of the layer in which it is raised
@@ -32,7 +39,15 @@ class UserError(Exception):
 
 
 class ConfigError(UserError, ValueError):
-    """A declaration or a setting that cannot be right."""
+    """A declaration, an argument or a setting that cannot be right. It is a ValueError too.
+
+    Example:
+      >>> try:
+      ...     tc.Network(depth=-1)
+      ... except tc.ConfigError as error:
+      ...     print(error)
+      Network.depth: expected >= 0, received -1
+    """
 
 
 class DivergedError(ConfigError):
@@ -40,11 +55,27 @@ class DivergedError(ConfigError):
 
 
 class DataError(UserError):
-    """A dataset that is missing, unreadable or damaged."""
+    """A dataset that is missing, unreadable or damaged.
+
+    Example:
+      >>> try:
+      ...     tc.load(tc.Data(name="nowhere.npy"))
+      ... except tc.DataError as error:
+      ...     print(error)
+      data.name 'nowhere.npy': No such file or directory: expected a .npy or .npz file
+    """
 
 
 class RunError(UserError):
-    """A run directory, table or record that cannot be used: locked, damaged, unwritable, or of another run."""
+    """A run directory, table or record that cannot be used: locked, damaged, unwritable, or of another run.
+
+    Example:
+      >>> try:
+      ...     tc.read_table("nowhere.csv")
+      ... except tc.RunError as error:
+      ...     print(error)
+      'nowhere.csv': there is no such file
+    """
 
 
 class NonFiniteError(RunError):

@@ -34,9 +34,19 @@ class Claim:
 
     Attributes:
       text: what the paper says. A statement of ours ends in "(ours)".
-      verdict: one of `Verdict`.
+      verdict: "reproduced" or "not reproduced": the runs show it, or the opposite, beyond the noise; "too close to
+        call": the noise hides the answer; "not trained" or "not run": a network that the statement needs was not
+        trained, or is not there; "measured": a measurement of ours, which judges no statement.
       evidence: the numbers behind the verdict, as text. It names the networks that are missing or were not trained.
       brief: the most telling of these numbers, for a short table; empty where all of the evidence is short.
+
+    Raises:
+      ConfigError: a verdict of another name.
+
+    Example:
+      >>> claims = tc.claims.depth_claims(tc.read_table("results/long/fig1_left.csv"))
+      >>> all(isinstance(claim, tc.Claim) for claim in claims)
+      True
     """
 
     text: str

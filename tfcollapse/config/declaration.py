@@ -32,12 +32,21 @@ class Data:
     """The images of a run.
 
     Attributes:
-      name: a TFDS name, `fashion_mnist_mini`, which the package carries, or a file of images, .npy or .npz
-        (see `tfcollapse.data.image_files`).
+      name: a name of TensorFlow Datasets; `fashion_mnist_mini`, which the package carries; or a file of images. A .npy
+        file holds one array, of which every tenth image becomes the test split; a .npz file holds arrays train and test
+        (or x_train and x_test). Images are [n, height, width] or [n, height, width, channels].
       train, test: use only the first so many images of the split; None is all of them.
-      crop: (top, bottom, left, right) in pixels; None is the dataset's own (see `tfcollapse.data.preparation`).
-      resize: (height, width) after the crop; None is the dataset's own.
+      crop: (top, bottom, left, right) in pixels; None is the dataset's own: (45, 173, 25, 153) for celeb_a, else none.
+      resize: (height, width) after the crop; None is the dataset's own: (64, 64) for celeb_a, else none.
       channels: the number that the images must have; None takes them as they are.
+
+    Raises:
+      ConfigError: a field of another name, type or range, in one line that says what is expected.
+
+    Example:
+      >>> data = tc.Data(name="fashion_mnist_mini", train=1_000, crop=(4, 24, 4, 24))
+      >>> tc.load(data).train.shape
+      (1000, 20, 20, 1)
     """
 
     name: str = "fashion_mnist"
@@ -69,7 +78,7 @@ class Network:
     """Encoder and decoder of Appendix A.
 
     Attributes:
-      architecture: a name of `tfcollapse.config.architectures.ARCHITECTURES`.
+      architecture: "dense", "skip_dense" (z enters every layer of the decoder), "convolutional" or "residual".
       depth: L hidden layers of a dense encoder, and again of its decoder (0 is the affine VAE of section 4); t
         convolutions, or b residual blocks, at every scale.
       width: units of each dense hidden layer.
@@ -78,7 +87,17 @@ class Network:
       shortcut: of a residual block: "identity" (a 1x1 convolution only where channels change) or "projection"
         (a 1x1 convolution always).
       batch_norm: normalise after each convolution of a residual block; the paper names none.
+      latent_dim: kappa, the number of latent units.
+      initializer: how the initial weights are drawn, by Keras' name; biases start at 0.
       output: activation of the last decoder layer; the paper states none.
+
+    Raises:
+      ConfigError: a field of another name, type or range, or one that the architecture does not have.
+
+    Example:
+      >>> network = tc.Network(architecture="residual", depth=1, block_depth=3, base_channels=4)
+      >>> tc.build(tc.Run(network=network), (32, 32, 3)).latent_dim
+      64
     """
 
     architecture: ArchitectureName = "dense"
@@ -107,17 +126,17 @@ class Network:
 
     @property
     def spec(self) -> Architecture:
-        """Return the spec of the architecture: what is known of it before it is built."""
+        """Return the spec of the architecture: what is known of it before it is built. @private"""
         return ARCHITECTURES[self.architecture]
 
     @property
     def own_fields(self) -> dict[str, Any]:
-        """Return the fields that this architecture takes beside the common ones: arguments of encoder and decoder."""
+        """Return the fields that this architecture alone takes: arguments of encoder and decoder. @private"""
         return {name: getattr(self, name) for name in self.spec.fields}
 
     @property
     def absent_fields(self) -> set[str]:
-        """Return the names of fields that other architectures take, and this one does not."""
+        """Return the names of fields that other architectures take, and this one does not. @private"""
         return {name for spec in ARCHITECTURES.values() for name in spec.fields} - set(self.spec.fields)
 
 
@@ -133,6 +152,14 @@ class Objective:
       beta: final weight on the KL term (1 is eq. (4)).
       warmup: "kl" raises the weight on the KL linearly to `beta` over `warmup_steps`; "gamma" raises
         gamma the same way to its value, which a learned gamma would undo, so it is refused there.
+      warmup_steps: the length of the warm-up, in steps.
+
+    Raises:
+      ConfigError: a field of another name, type or range, or fields that contradict each other.
+
+    Example:
+      >>> tc.Objective(kind="ae").label, tc.Objective(warmup="kl").label
+      ('AE', 'VAE + KL warm-up')
     """
 
     kind: Literal["ae", "vae"] = "vae"
@@ -167,15 +194,26 @@ class Training:
     """How the objective is minimised: Adam as in Appendix A.
 
     Attributes:
+      steps: updates of the weights.
       batch: images per step over all replicas together.
+      learning_rate: of the first step.
       halve_every: steps after which the learning rate is halved, as a staircase.
-      epsilon: 1e-8, TensorFlow's default when the paper was written (Keras now has 1e-7).
+      beta_1, beta_2: Adam's.
+      epsilon: Adam's: 1e-8, TensorFlow's default when the paper was written (Keras now has 1e-7).
       log_every: steps of one compiled chunk, and of one row of metrics.csv.
       evaluate_every, checkpoint_every: steps, multiples of `log_every`.
       jit: compile with XLA; "auto" is the policy of the engine.
       precision: of the networks' arithmetic. "float32" as in the paper; "tf32" takes the shorter products of NVIDIA
         GPUs; "bfloat16" and "float16" are mixed: weights, gamma, the KL and every reduction stay float32, and float16
         scales its loss.
+
+    Raises:
+      ConfigError: a field of another name, type or range, or steps that are no multiple of `log_every`.
+
+    Example:
+      >>> short = tc.Training(steps=2_000, halve_every=800)
+      >>> short.batch, short.learning_rate
+      (64, 0.0002)
     """
 
     steps: int = bounded(250_000, least=1, most=999_999_999)
@@ -209,8 +247,22 @@ class Run:
     """One training run. Two runs with equal fields are the same run, with the same `run_id`.
 
     Attributes:
+      data: the images.
+      network: encoder and decoder.
+      objective: what is minimised.
+      training: how it is minimised, and for how many steps.
       seed: of the weights at the start, the order of images and the noise.
-      numerics: the version of the numbers that this run has, `NUMERICS` unless its record is older.
+      numerics: the version of the numbers that this run has; that of the present code unless its record is older.
+
+    Raises:
+      ConfigError: a field of another name, type or range.
+
+    Example:
+      >>> run = tc.Run(network=tc.Network(depth=10), objective=tc.Objective(gamma="optimal"), seed=1)
+      >>> run.run_id
+      'dense-10-vae-fashion_mnist-s1-711b05a4d8'
+      >>> tc.Run.from_json(run.to_json()) == run
+      True
     """
 
     data: Data = Data()

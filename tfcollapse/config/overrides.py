@@ -160,7 +160,20 @@ def shorten(run: Run, steps: int) -> Run:
 
 @arguments_checked
 def grid(base: Run, axes: Mapping[str, Sequence[Any]]) -> list[Run]:
-    """Return every combination of the axes' values, the last axis fastest. Raises ConfigError on two equal runs."""
+    """Return every combination of the axes' values, the last axis fastest.
+
+    Args:
+      base: the run that all others are made from.
+      axes: values by the key of a field, such as "seed" or "network.depth", or of a whole section, such as "objective".
+
+    Raises:
+      ConfigError: a key that names no field, a value that the field does not take, or two runs that are equal.
+
+    Example:
+      >>> runs = tc.grid(tc.Run(), {"network.depth": [2, 10], "objective": [tc.Objective(kind="ae"), tc.Objective()]})
+      >>> [(run.network.depth, run.objective.label) for run in runs]
+      [(2, 'AE'), (2, 'VAE'), (10, 'AE'), (10, 'VAE')]
+    """
     runs = [replace(base, dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
     return distinct(runs, f"grid over {', '.join(axes)}")
 

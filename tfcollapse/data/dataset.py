@@ -36,6 +36,11 @@ def load(data: Data, *, data_dir: str | os.PathLike[str] | None = None) -> Datas
     Raises:
       DataError: there is no such dataset or file, no network to fetch it, an unreadable directory, or a damaged cache.
       ConfigError: the images do not have the crop, the number of images or the channels that `data` asks for.
+
+    Example:
+      >>> images = tc.load(tc.Data(name="fashion_mnist_mini", train=1_000))
+      >>> images.train.shape, str(images.train.dtype), images.source
+      ((1000, 28, 28, 1), 'uint8', 'fashion_mnist_mini (Fashion-MNIST 3.0.1)')
     """
     if image_files.is_file(data.name):
         dataset = _from_file(data)

@@ -43,6 +43,11 @@ class Dataset:
       train, test: uint8 [n, height, width, channels], read-only.
       source: the name and version of the dataset, and what was made of it, as records state them.
       sha256: of the pixels of each split as it was summed, in C order; `train` and `test` may be its first images.
+
+    Example:
+      >>> images = tc.load(tc.Data(name="fashion_mnist_mini", test=100))
+      >>> images.image_shape, images.test.shape
+      ((28, 28, 1), (100, 28, 28, 1))
     """
 
     train: np.ndarray

@@ -11,8 +11,6 @@ None of this needs training. At a stationary point of a VAE's loss, whatever the
 Outputs that are logits, or of another scale than the data, are near the data after the right function alone.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
@@ -143,6 +141,12 @@ class Misreading(NamedTuple):
       as_logits: the error of the output's sigmoid; infinite where the data are not in [0, 1].
       as_log_mean: the error of the output's exponential; infinite where the data are not counts.
       constant: the error of the best constant, the same for all numbers.
+
+    Example:
+      >>> x = np.random.default_rng(0).normal(size=(200, 3))  # white noise, which no unit can code
+      >>> found = tc.diagnose(lambda x: (0 * x, 0 * x), lambda z: 0 * z, x, gamma=1.0)  # a VAE of zeros
+      >>> found.measurements.misreading.outside
+      0.0
     """
 
     outside: float

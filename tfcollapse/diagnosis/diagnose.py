@@ -36,16 +36,20 @@ class Diagnosis:
       verdict: the categories of the model and of each latent dimension, with the evidence.
 
     Example:
-      >>> found = diagnose(vae.encoder, vae.decoder, images, loss="squared error summed")
-      >>> print(found.verdict.headline, found.verdict.next_step, found.measurements.active_units)
-      >>> found.plot("diagnosis.png")
+      >>> x = np.random.default_rng(0).normal(size=(200, 3))  # white noise, which no unit can code
+      >>> found = tc.diagnose(lambda x: (0 * x, 0 * x), lambda z: 0 * z, x, gamma=1.0)  # a VAE of zeros
+      >>> found.measurements.active_units, found.verdict.category
+      (0, 'i')
+      >>> print(found.lines()[2])
+      next: nothing needs to be done: no latent unit would pay on these data
+      >>> figure = found.plot("diagnosis.png")
     """
 
     measurements: Measurements
     verdict: Verdict
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain numbers, lists and text."""
+        """Return the verdict and the measurements as plain numbers, lists and text, for JSON."""
         return {"verdict": self.verdict.as_json(), "measurements": self.measurements.as_json()}
 
     def lines(self) -> list[str]:
@@ -58,12 +62,12 @@ class Diagnosis:
         Args:
           path: where the figure is written too; its suffix says as what (.png, .pdf, .svg).
 
+        Returns:
+          A matplotlib Figure.
+
         Raises:
           ConfigError: a suffix of another kind.
           RunError: the disk cannot be written.
-
-        Example:
-          >>> diagnose(encoder, decoder, data).plot("diagnosis.png")
         """
         from tfcollapse.figures.diagnosis import ACTIVE, Look, diagnosis_figure
         from tfcollapse.figures.style import write
@@ -113,9 +117,11 @@ def diagnose(
       decoder: of the same kinds, z [n, latent] to examples; or to (mean, log_variance) per number; or, of two inputs,
         (z, examples) to examples, for an autoregressive decoder. A condition is fixed by a function that closes over
         it, and `data` are then the examples of this condition.
-      data: [n >= 2, ...], in the units in which the model was trained, or anything that `read_examples` takes (uint8
-        with other values than 0 and 1 is divided by 255). Give what the model was trained on, all of it where there is
-        time.
+      data: what the model was trained on, all of it where there is time, in the units in which it was trained: an
+        array, tensor or list of rows, [n >= 2, ...]; the path of a .npy or .npz file; a tf.data.Dataset, a torch
+        DataLoader or Dataset, or any other iterable of batches [n, ...]. Of a tuple, such as (x, label), the first
+        array is taken, of a dictionary its one array, or the one named "image". uint8 with other values than 0 and 1 is
+        divided by 255; all other numbers stay as they are.
       gamma: the decoder VARIANCE in the loss; a squared error summed over pixels plus the KL in nats is gamma = 1/2,
         one averaged over the d pixels is gamma = d / 2.
       beta: the weight on the KL, beside gamma or loss.
@@ -136,11 +142,23 @@ def diagnose(
       thresholds: the values at which the decisions change.
       seed: of the draws of z.
 
+    Returns:
+      The diagnosis. Printed, it says the verdict, what to do next, and the evidence.
+
     Raises:
       ConfigError: numbers that are not > 0, outputs of shapes that do not fit, NaN, data that the likelihood excludes.
 
     Example:
-      >>> print(diagnose(vae.encoder, vae.decoder, images, loss="squared error summed"))
+      >>> images = tc.load(tc.Data(name="fashion_mnist_mini", train=500)).train
+      >>> x = images[:, 4:24:4, 4:24:4].reshape(-1, 25) / 255  # every fourth pixel
+      >>> vae = tc.theory.affine.optimum(x, latent_dim=4, gamma=0.5)  # the best affine VAE under this loss
+      >>> encoder = lambda x: ((x - vae.bias) @ vae.encoder.T, np.tile(np.log(vae.latent_variance), (len(x), 1)))
+      >>> decoder = lambda z: z @ vae.weights.T + vae.bias
+      >>> found = tc.diagnose(encoder, decoder, x, loss="squared error summed")
+      >>> found.verdict.category, found.verdict.counts
+      ('ii', {'active': 1, 'ii': 3})
+      >>> print(found.verdict.next_step.split(" (")[0])
+      learn gamma, or set it to 0.0851, which fits the error
     """
     return diagnose_known(
         encoder,

@@ -5,20 +5,24 @@ from __future__ import annotations
 import dataclasses
 import math
 
+from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.metrics import posterior, residual_spectrum
 
 
+@arguments_checked
 @dataclasses.dataclass(frozen=True)
 class Thresholds:
-    """The value at which each decision changes.
+    """The value at which each decision of a diagnosis changes.
 
     Attributes:
       active_variance: a unit is dead at or below this Var_x[mu_j] (Burda et al. 2015).
       active_kl: a unit is dead at or below this KL too, in nats.
       near_prior: an active unit is weak where its mean sigma_z is above this.
-      margin: a unit would lower the loss where the residual's variance over gamma is above this; see
-        `residual_spectrum.MARGIN`.
-      codebook_gain: a codebook pays where it gains more nats an example than this; see `tfcollapse.metrics.codebook`.
+      margin: a unit would lower the loss where the residual's variance over gamma is above this. At
+        1.5 it would have Var[mu_j] > 1/3 and a KL above 0.2 nats.
+      codebook_gain: structure that no single direction shows is left where a codebook of the residuals gains more nats
+        an example than this: coding an example by the nearest of K entries costs log K nats, and gains the fall of its
+        squared error over 2 gamma.
       gamma_excess: gamma is too large where the effective gamma over the one that fits the error is above this.
       gamma_arrived: a learned gamma has arrived where it is within this factor of the error.
       trained: a network is trained where its error over the mean predictor's is below this.
@@ -38,6 +42,11 @@ class Thresholds:
       degenerate: a decoder's own variances have run off where the smallest over the median one (each averaged over an
         image's pixels) is below this.
       bad_elsewhere: a degenerate decoder does not reconstruct where its error over the mean predictor's is above this.
+
+    Example:
+      >>> strict = tc.Thresholds(active_variance=0.05)  # `tc.diagnose` takes it as thresholds=strict
+      >>> strict.active_variance, strict.active_kl
+      (0.05, 0.01)
     """
 
     active_variance: float = posterior.ACTIVE_VARIANCE
@@ -74,6 +83,11 @@ class Evidence:
       name, value: what was measured.
       threshold: what the value is compared with.
       reading: what the comparison says, in words.
+
+    Example:
+      >>> evidence = tc.Evidence("share of the error", value=0.02, threshold=0.1, reading="as at a stationary point")
+      >>> evidence.distance
+      5.0
     """
 
     name: str
@@ -83,6 +97,6 @@ class Evidence:
 
     @property
     def distance(self) -> float:
-        """How many times larger or smaller the value would have to be to reach the threshold; 1 is on it."""
+        """Return how many times larger or smaller the value would have to be to reach the threshold; 1 is on it."""
         low, high = sorted((abs(self.value), abs(self.threshold)))
         return high / low if low > 0 else math.inf

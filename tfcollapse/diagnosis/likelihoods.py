@@ -40,11 +40,15 @@ class Likelihood:
       variance: V, the mean to the variance, elementwise on [n, d].
       negative_log_likelihood: (x, mean) to nats, elementwise on [n, d]; terms in x alone may be left out.
       support: the least and the largest number that can be observed.
-      link: the key of `LINKS` for a decoder whose output is the natural parameter; "mean" where there is none.
+      link: what a decoder's output is that is the natural parameter: "logits" or "log_mean"; "mean" where there is
+        none.
 
     Example:
-      >>> import numpy as np
-      >>> exponential = Likelihood("exponential", np.square, lambda x, mean: np.log(mean) + x / mean, (0.0, np.inf))
+      >>> def loss(x, mean):
+      ...     return np.log(mean) + x / mean
+      >>> exponential = tc.Likelihood("exponential", np.square, loss, support=(0.0, np.inf))
+      >>> exponential.variance(np.array([0.5, 2.0]))  # `tc.diagnose` takes it as likelihood=exponential
+      array([0.25, 4.  ])
     """
 
     name: str
@@ -55,7 +59,7 @@ class Likelihood:
 
     @property
     def has_gamma(self) -> bool:
-        """Whether a variance gamma belongs to it, as to the Gaussian alone."""
+        """Say whether a variance gamma belongs to it, as to the Gaussian alone."""
         return self.name == "gaussian"
 
 
@@ -116,6 +120,11 @@ def negative_binomial(theta: float | np.ndarray) -> Likelihood:
 
     Raises:
       ConfigError: theta is not > 0.
+
+    Example:
+      >>> counts = tc.negative_binomial(theta=2.0)
+      >>> counts.variance(np.array([1.0, 4.0]))
+      array([ 1.5, 12. ])
     """
     given = np.asarray(theta)
     if given.dtype.kind not in "iuf" or not given.size or not (np.isfinite(given) & (given > 0)).all():

@@ -51,8 +51,10 @@ class Loss:
       ConfigError: an unknown name, a number that is not > 0.
 
     Example:
-      >>> Loss("squared error", "averaged").gamma((28, 28, 1))
+      >>> tc.Loss("squared error", "averaged").gamma((28, 28, 1))
       392.0
+      >>> tc.Loss.parse("squared error averaged over pixels, weight 784, beta 0.5").gamma((28, 28, 1))
+      0.5
     """
 
     error: str
@@ -84,7 +86,7 @@ class Loss:
 
     @property
     def likelihood(self) -> Likelihood:
-        """The likelihood whose negative logarithm the error is, up to its weight."""
+        """Return the likelihood whose negative logarithm the error is, up to its weight."""
         return likelihoods.named(_ERRORS[self.error])
 
     def gamma(self, shape: tuple[int, ...]) -> float | None:

@@ -42,17 +42,19 @@ class Measurements:
       gamma: the decoder variance as declared, times beta; None where it was not declared. For a likelihood without
         gamma it is beta alone, all reductions of the loss included; so are the next two.
       implied_gamma: the decoder variance (times beta) under which the encoder's sigma_z would be stationary, from the
-        active units; None where none is active, or the decoder has variances of its own. See `probes.probe_units`.
+        active units: twice the squared error that the noise of z_j adds, over 1 - sigma_j^2. None where none is active,
+        or the decoder has variances of its own.
       optimal_gamma: the gamma that fits the error, eq. (10): the error at a sample of z. For a likelihood without gamma
         it is 1, or `dispersion` where that is smaller.
       dispersion: squared residual over the likelihood's variance (Pearson); 1 where the likelihood fits the data.
       kl_per_dimension: [latent], averaged over images.
       latent_variance: [latent], Var_x[mu_j(x)].
       sigma: [latent], mean of sigma_z,j over images.
-      sigma_histogram: shares of every (image, dimension) pair in `posterior.SIGMA_BINS`.
+      sigma_histogram: [48], shares of every (image, dimension) pair in bins of sigma_z of equal width from 0 to 1.2.
       information: I_q(x; z) with its standard error and its cap.
       effective_rank: of Cov_x[mu(x)].
-      repeated_units: active units whose means say nothing that others do not say, see `posterior.repeated_units`.
+      repeated_units: active units whose means say nothing that others do not say: eigenvalues below 0.001 of the
+        correlation of the means.
       data_term: the reconstruction loss as a log has it, summed over numbers: the squared error for a Gaussian, else
         the negative log-likelihood in nats; averaged over images.
       error, error_at_mean: at a sample of z, and at its mean.
@@ -63,7 +65,7 @@ class Measurements:
       predicted_active_units: eigenvalues of the data above the effective gamma (section 4; Wang and Ziyin 2022); None
         where it is not known.
       residual_variances: variance of the residuals, image minus reconstruction, along their main directions,
-        descending. See `tfcollapse.metrics.residual_spectrum`.
+        descending. The directions are found on one half of the images, and measured on the other.
       data_eigenvalues: of the covariance of the images (1/n), descending, at most 256 of them.
       shuffled_error_per_unit: [latent], squared error summed over pixels that is added when z_j is another image's.
       smallest_singular_value: of the decoder's Jacobian d x_hat / dz (pixel values over units of z), median over
@@ -72,7 +74,7 @@ class Measurements:
         2019): how far the encoder lags behind. None where the decoder cannot be differentiated, or has variances of
         its own.
       implied_gamma_per_unit: [latent], from each active unit alone; NaN for the others.
-      second_moment: [latent], E[mu_j^2 + sigma_j^2] over images; 1 at a stationary point, see `consistency`.
+      second_moment: [latent], E[mu_j^2 + sigma_j^2] over images; 1 at a stationary point.
       squared_sigma: [latent], E[sigma_j^2] over images.
       share_near_prior: share of the (image, dimension) pairs with sigma_z > 0.9.
       mean_residual_share: share of the squared error that the mean residuals make; 0 at a stationary point.
@@ -81,13 +83,19 @@ class Measurements:
         among them over the largest of all.
       data_range, output_range: least and largest number of the images and of the decoder's output.
       misreading: how near the output comes to the images under other readings.
-      codebook: (K, fall of the squared error of the residuals by a codebook of K entries, in the units of gamma), see
-        `tfcollapse.metrics.codebook`; empty where directions suffice for every idle unit.
+      codebook: (K, fall of the squared error of the residuals by a codebook of K entries, in the units of gamma); empty
+        where directions suffice for every idle unit.
       autoregressive: whether the decoder reads the images too.
       own_variances: where the decoder has variances of its own, quantiles 0, 0.01, 0.5, 1 over images of their mean
         over pixels; else None.
       shown: some examples and their reconstructions at the posterior's mean, [k, ...] each, for a reader to see; JSON
         leaves them out.
+
+    Example:
+      >>> x = np.random.default_rng(0).normal(size=(200, 3))  # white noise, which no unit can code
+      >>> found = tc.diagnose(lambda x: (0 * x, 0 * x), lambda z: 0 * z, x, gamma=1.0)  # a VAE of zeros
+      >>> found.measurements.active_units, found.measurements.kl, found.measurements.gamma
+      (0, 0.0, 1.0)
     """
 
     images: int
@@ -135,26 +143,30 @@ class Measurements:
 
     @property
     def kl(self) -> float:
-        """KL in nats, summed over dimensions, averaged over images."""
+        """Return the KL in nats, summed over dimensions, averaged over images."""
         return float(self.kl_per_dimension.sum())
 
     @property
     def active_units(self) -> int:
-        """Number of units with Var_x[mu_j] > 0.01."""
+        """Return the number of units with Var_x[mu_j] > 0.01."""
         return int(active_units(self.latent_variance).sum())
 
     @property
     def active_units_by_kl(self) -> int:
-        """Number of units with a KL above 0.01 nats."""
+        """Return the number of units with a KL above 0.01 nats."""
         return int(active_units(self.kl_per_dimension, ACTIVE_KL).sum())
 
     @property
     def effective_gamma(self) -> float | None:
-        """The decoder variance (times beta) that the units were trained under: see the function of this name."""
+        """Return the decoder variance (times beta) that the units were trained under; None where nothing tells it.
+
+        It is the declared gamma. It is the implied one where gamma is not declared, or where the implied one is more
+        than twice as large, or less than half.
+        """
         return effective_gamma(self.gamma, self.implied_gamma)
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain numbers, lists and text; not what is `shown`."""
+        """Return plain numbers, lists and text, for JSON; not what is `shown`."""
         fields = dataclasses.asdict(self) | {"kl": self.kl, "information": self.information._asdict()}
         fields |= {"active_units": self.active_units, "active_units_by_kl": self.active_units_by_kl}
         del fields["shown"]

@@ -35,7 +35,14 @@ class CollapseWarning(UserWarning):
     """Latent units are dead: they have died during training, or none was ever active; or the model has diverged.
 
     Example:
-      >>> warnings.simplefilter("error", tfcollapse.CollapseWarning)  # a collapse ends the training
+      >>> import warnings
+      >>> with warnings.catch_warnings():
+      ...     warnings.simplefilter("error", tc.CollapseWarning)  # in here a collapse ends the training
+      ...     try:
+      ...         warnings.warn("2 latent units are active, 4 were", tc.CollapseWarning)
+      ...     except tc.CollapseWarning as warning:
+      ...         print(warning)
+      2 latent units are active, 4 were
     """
 
 
@@ -71,7 +78,13 @@ class CollapseMonitor(keras.callbacks.Callback):
       ConfigError: data or models that do not fit, before the first epoch; a threshold or budget that is not above 0.
 
     Example:
-      >>> vae.fit(images, epochs=30, callbacks=[CollapseMonitor(vae.encoder, vae.decoder, images[:512])])
+      >>> vae = tc.build(tc.Run(network=tc.Network(depth=1, width=16, latent_dim=2)), (28, 28, 1))
+      >>> images = tc.load(tc.Data(name="fashion_mnist_mini", train=512)).train
+      >>> monitor = tc.CollapseMonitor(vae.encoder, vae.decoder, images)
+      >>> vae.compile("adam")
+      >>> history = vae.fit(images, epochs=2, verbose=0, callbacks=[monitor]).history
+      >>> history["active_units"]
+      [2.0, 2.0]
     """
 
     def __init__(
@@ -105,6 +118,7 @@ class CollapseMonitor(keras.callbacks.Callback):
         self._names = ["active_units", "kl", *_SIGMAS, *["reconstruction_error"] * (decoder is not None)]
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        """Check that data and models fit. Keras calls it. Raises ConfigError."""
         self._began, self._spent, self._cost = time.perf_counter(), 0.0, 0.0
         self._keys: dict[str, str] = {}
         self._epoch, self._measured, self._most, self._warned = 0, 0, 0, set[str]()
@@ -112,6 +126,7 @@ class CollapseMonitor(keras.callbacks.Callback):
             self._adapt()  # so that what does not fit is refused before the first epoch
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Measure the posterior, and add the numbers to the logs. Keras calls it."""
         logs = {} if logs is None else logs
         self._keys = self._keys or {name: _free_key(name, logs) for name in self._names}
         self._epoch = epoch + 1

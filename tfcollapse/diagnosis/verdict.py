@@ -31,15 +31,21 @@ class Verdict:
     Attributes:
       headline: the verdict in one plain sentence.
       next_step: what to do next.
-      categories: names in `categories.CATEGORIES`: one that concerns the whole model ("healthy", "not trained",
-        "inconsistent") alone, or every category that some idle unit has, the one of the most units first.
+      categories: one that concerns the whole model ("healthy", "not trained", "inconsistent") alone, or every category
+        that some idle unit has, "i" to "v" of section 3 or "undecided", the one of the most units first.
       counts: units of each category, and under "active" those that have none. Where the category concerns the whole
         model, its count is that of the dead units.
       per_dimension: [latent], "active" or a category. Where the dead units have several categories, the units with the
-        larger KL get those of smaller `Category.order`. Weak units get a harmful one where more units would pay than
+        larger KL get the more harmful ones. Weak units get a harmful one where more units would lower the loss than
         are dead.
       evidence: the numbers that decided.
       notes: what else a reader should know.
+
+    Example:
+      >>> x = np.random.default_rng(0).normal(size=(200, 3))  # white noise, which no unit can code
+      >>> found = tc.diagnose(lambda x: (0 * x, 0 * x), lambda z: 0 * z, x, gamma=1.0)  # a VAE of zeros
+      >>> found.verdict.category, found.verdict.counts, found.verdict.per_dimension
+      ('i', {'active': 0, 'i': 3}, ('i', 'i', 'i'))
     """
 
     headline: str
@@ -52,11 +58,11 @@ class Verdict:
 
     @property
     def category(self) -> str:
-        """The first of `categories`."""
+        """Return the first of `categories`."""
         return self.categories[0]
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain numbers, lists and text."""
+        """Return plain numbers, lists and text, for JSON."""
         fields = dataclasses.asdict(self)
         for plain, evidence in zip(fields["evidence"], self.evidence, strict=True):
             plain["distance"] = evidence.distance if math.isfinite(evidence.distance) else None

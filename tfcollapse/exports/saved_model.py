@@ -43,7 +43,8 @@ def export(
     """Write `model`, reload it in a fresh process, compare the answers, and only then put it at `path`.
 
     A path that ends in .keras becomes a Keras file, which `tfcollapse.load_model` reads. Any other becomes a SavedModel
-    with the signatures `encode`, `decode`, `reconstruct`, `sample` (of a VAE) and `serving_default`, and METADATA.
+    with the signatures encode, decode, reconstruct, sample (of a VAE) and serving_default, which takes batches of any
+    size. What is known of the model stands beside it in assets.extra/tfcollapse.json.
 
     Args:
       model: an AE or a VAE, trained under any strategy; or (encoder, decoder), any two that `tfcollapse.diagnose` takes
@@ -64,6 +65,16 @@ def export(
     Raises:
       ConfigError: something stands at the path already, a model that cannot be exported, or such metadata.
       RunError: the path cannot be written, or the reloaded model gives other answers.
+
+    Example:
+      >>> model = tc.build(tc.Run(network=tc.Network(depth=1, width=16, latent_dim=4)), (28, 28, 1))
+      >>> exported = tc.export(model, "out/vae")
+      >>> sorted(exported["signatures"]), exported["largest_difference"] <= 1e-6
+      (['decode', 'encode', 'reconstruct', 'sample', 'serving_default'], True)
+      >>> import tensorflow as tf
+      >>> vae = tf.saved_model.load("out/vae")
+      >>> tuple(vae.signatures["decode"](tf.zeros((2, 4)))["images"].shape)
+      (2, 28, 28, 1)
     """
     need_tensorflow("export")
     target, said = pathlib.Path(path), _text(metadata or {})

@@ -12,6 +12,8 @@ from tfcollapse.models.build import build
 from tfcollapse.models.networks.residual import ResidualBlock
 from tfcollapse.theory.checks import Check, equal
 
+__all__ = ["embed"]
+
 PAIRS = (
     (Network(depth=1), Network(depth=6)),
     (

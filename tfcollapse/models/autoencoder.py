@@ -1,7 +1,5 @@
 """The autoencoder, one class for AE and VAE: an encoder, a decoder and the objective that trains them."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import os
@@ -23,8 +21,13 @@ class Posterior(NamedTuple):
     """The posterior q(z | x), a diagonal Gaussian. That of an AE is a point, and its log variance is None.
 
     Attributes:
-      mean: [batch, latent].
-      log_variance: [batch, latent] or None.
+      mean: mu_z, [batch, latent].
+      log_variance: log sigma_z^2, [batch, latent], or None.
+
+    Example:
+      >>> posterior = tc.Posterior(mean=np.zeros((3, 2)), log_variance=np.log(4 * np.ones((3, 2))))
+      >>> np.asarray(posterior.sample(noise=np.ones((3, 2))))[0]
+      array([2., 2.])
     """
 
     mean: Any
@@ -45,7 +48,13 @@ class LossTerms(NamedTuple):
       squared_error: [batch], summed over pixels, at the sampled z.
       kl: [batch], nats, summed over latent dimensions; zero for an AE.
       gamma: scalar, the decoder variance that the loss used; 1 for an AE.
-      kl_weight: scalar.
+      kl_weight: scalar, the weight on the KL in the loss; 1 for an AE.
+
+    Example:
+      >>> model = tc.build(tc.Run(network=tc.Network(width=16, latent_dim=4)), (28, 28, 1))
+      >>> terms = model.loss_terms(np.zeros((3, 28, 28, 1)), noise=np.zeros((3, 4)), step=0)
+      >>> tuple(terms.kl.shape), float(terms.gamma), float(terms.kl_weight)
+      ((3,), 1.0, 1.0)
     """
 
     loss: Any
@@ -58,28 +67,41 @@ class LossTerms(NamedTuple):
 @arguments_checked
 @keras.saving.register_keras_serializable("tfcollapse")
 class Autoencoder(ImageModel):
-    """An AE or a VAE, as `objective` says.
+    """An AE or a VAE, as its objective says: a Keras model of an encoder and a decoder.
 
-    It trains through `tfcollapse.train`, or as any Keras model through `compile(optimizer)` and
-    `fit(images)`, alone or under a `tf.distribute` strategy; see `tfcollapse.models.fit.ImageModel`.
+    `tfcollapse.train` trains it from a declaration. As any Keras model it trains by `model.compile(optimizer)` and
+    `model.fit(images)`, alone or under a tf.distribute strategy, where a step is that of the whole batch. Images are an
+    array, a dataset or a generator, of floats in `value_range` or of uint8, which is divided by 255. Targets beside the
+    images are ignored. Keras' predict returns reconstructions at the posterior's mean.
 
     Args:
       encoder: images [batch, h, w, c], or other data [batch, ...], to mean [batch, latent], or to (mean, log_variance)
         for a VAE. A third output, such as the encoder's own sample, is ignored. A dictionary with names of both is
         taken too.
       decoder: [batch, latent] to [batch, h, w, c].
-      objective: the declaration; a plain dict of its fields is taken too.
+      objective: the declaration; a plain dict of its fields is taken too; None is a VAE with a learned gamma.
       image_shape, latent_dim: needed where neither the networks' attributes of those names nor their inputs say.
-      seed: of the noise that `fit` draws.
-      value_range: the least and the largest value of float images in `fit`, `evaluate` and `predict`, which refuse
+      seed: of the noise that Keras' fit draws.
+      value_range: the least and the largest value of float images in Keras' fit, evaluate and predict, which refuse
         others; None takes any finite ones, such as standardised data.
 
     Raises:
-      ConfigError: networks or shapes that do not fit together.
+      ConfigError: networks or shapes that do not fit together; later, a loss or metrics in compile, or images that the
+        model cannot take.
 
     Example:
-      >>> model = Autoencoder(*networks.build(Network(), (28, 28, 1), variational=True, seed=0))
-      >>> model.encode(images).mean.shape
+      >>> from keras import Input, Model, layers
+      >>> image, z = Input((28, 28, 1)), Input((4,))
+      >>> flat = layers.Flatten()(image)
+      >>> encoder = Model(image, [layers.Dense(4)(flat), layers.Dense(4)(flat)])  # mean, log variance
+      >>> decoder = Model(z, layers.Reshape((28, 28, 1))(layers.Dense(784)(z)))
+      >>> model = tc.Autoencoder(encoder, decoder, tc.Objective(gamma="optimal"))
+      >>> images = tc.load(tc.Data(name="fashion_mnist_mini", train=64)).train
+      >>> model.compile("adam")
+      >>> sorted(model.fit(images, verbose=0).history)
+      ['gamma', 'kl', 'loss', 'reconstruction_error']
+      >>> tuple(model.encode(images).mean.shape), tuple(model.sample(2).shape)
+      ((64, 4), (2, 28, 28, 1))
     """
 
     def __init__(
@@ -117,6 +139,7 @@ class Autoencoder(ImageModel):
                 layer.trainable = False
 
     def build(self, input_shape: Any) -> None:
+        """Build both networks, and check the shapes of what they return. Keras calls it. Raises ConfigError."""
         # A symbolic call builds any layer, and gives the shapes of what it returns.
         outputs = self.encoder(keras.KerasTensor((None, *self.image_shape)))
         contract.moments(outputs, self.variational, self.latent_dim)
@@ -131,7 +154,7 @@ class Autoencoder(ImageModel):
     def gamma(self) -> Any:
         """Return the decoder variance, a scalar tensor; None for an AE.
 
-        Under "optimal" it is the last batch's in `fit`, and the whole training set's after `tfcollapse.train`.
+        Under "optimal" it is the last batch's in Keras' fit, and the whole training set's after `tfcollapse.train`.
         """
         return None if self.log_gamma is None else ops.exp(self.log_gamma)
 
@@ -163,9 +186,11 @@ class Autoencoder(ImageModel):
         return self.decode(keras.random.normal((count, self.latent_dim), seed=seed))
 
     def call(self, images: Any) -> Any:
+        """Return the reconstructions of images at the posterior's mean, [batch, h, w, c]."""
         return self.reconstruct(images)
 
     def compute_output_spec(self, images: Any) -> keras.KerasTensor:
+        """Return the shape and the type of the reconstructions. Keras calls it."""
         return keras.KerasTensor(images.shape, dtype=self.full_dtype)
 
     def loss_terms(
@@ -207,6 +232,7 @@ class Autoencoder(ImageModel):
         return objectives.optimal_gamma(ops.stop_gradient(squared_error), self.dimensions, batch_mean)
 
     def get_config(self) -> dict[str, Any]:
+        """Return the arguments of the constructor, as Keras saves them."""
         return {
             **super().get_config(),
             "encoder": keras.saving.serialize_keras_object(self.encoder),
@@ -219,17 +245,27 @@ class Autoencoder(ImageModel):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Autoencoder:
+    def from_config(cls, config: dict[str, Any]) -> "Autoencoder":
+        """Make the model that `get_config` described."""
         parts = {name: keras.saving.deserialize_keras_object(config[name]) for name in ("encoder", "decoder")}
         return cls(**{**config, **parts})
 
 
 @arguments_checked
 def load_model(path: str | os.PathLike[str]) -> Autoencoder:
-    """Load the autoencoder that a run or `model.save` left at `path`, a .keras file. Nothing in it is executed.
+    """Load the autoencoder of a .keras file. Nothing in the file is executed, and the model is not compiled.
+
+    Args:
+      path: what a run left as `model.keras`, or what `export` or Keras' `model.save` wrote.
 
     Raises:
       RunError: the file is missing, damaged, or holds something else.
+
+    Example:
+      >>> run = tc.Run(network=tc.Network(depth=1, width=16, latent_dim=4))
+      >>> tc.build(run, (28, 28, 1)).save("model.keras")
+      >>> tc.load_model("model.keras").latent_dim
+      4
     """
     model = keras_file.read(path)
     if not isinstance(model, Autoencoder):

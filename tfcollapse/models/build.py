@@ -18,8 +18,17 @@ def build(run: Run, image_shape: tuple[int, int, int]) -> Autoencoder:
       run: the declaration.
       image_shape: (height, width, channels) of its images, each > 0.
 
+    Returns:
+      The model with the initial weights that `train` would start from.
+
     Raises:
       ConfigError: a size is 0, or training the model would not fit into memory.
+
+    Example:
+      >>> model = tc.build(tc.Run(network=tc.Network(depth=10, width=32, latent_dim=4)), (28, 28, 1))
+      >>> images = tc.load(tc.Data(name="fashion_mnist_mini", train=5)).train
+      >>> tuple(model.encode(images).mean.shape), tuple(model.reconstruct(images).shape)
+      ((5, 4), (5, 28, 28, 1))
     """
     if min(image_shape) < 1:
         raise ConfigError(f"build: image_shape: expected sizes > 0, such as (28, 28, 1), received {image_shape}")

@@ -6,11 +6,13 @@ import contextlib
 import csv
 import io
 import json
+import os
 import pathlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.config.declaration import Run
 from tfcollapse.errors import RunError
 from tfcollapse.records.columns import (
@@ -145,15 +147,25 @@ def write_table(path: pathlib.Path, rows: Iterable[Row]) -> None:
         writer.writerows(rows)
 
 
-def read_table(path: pathlib.Path) -> list[Row]:
-    """Read the rows that `write_table` wrote.
+@arguments_checked
+def read_table(path: str | os.PathLike[str]) -> list[Row]:
+    """Read the table of a study, the .csv file that `tfcollapse sweep` writes: one dict for each run.
 
-    Each cell is read as its column's type in `SCHEMA`. An empty cell is None. A column that the schema does not have,
-    such as one that a user added, stays text.
+    Each cell is read as its column's type. An empty cell is None. A column that a user added stays text. Errors are
+    squared errors per pixel.
+
+    Args:
+      path: the file.
 
     Raises:
       RunError: there is no table or no row, the column run_id is missing, or a cell does not have its column's type.
+
+    Example:
+      >>> rows = tc.read_table("results/long/fig1_left.csv")
+      >>> [(row["objective"], row["depth"], row["steps"]) for row in rows]
+      [('AE', 2, 50000), ('VAE', 2, 50000), ('AE', 10, 50000), ('VAE', 10, 50000)]
     """
+    path = pathlib.Path(path)
     try:
         with io.TextIOWrapper(open_regular(path, follow=True), encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))

@@ -43,6 +43,20 @@ class Study:
       claims: a function from table rows to the paper's claims, judged.
       tells_apart: the columns of declared fields that `draw` and `claims` tell apart. Runs that differ in another
         column are no seeds of one cell. They are drawn and judged apart (`parts`).
+
+    Raises:
+      ConfigError: a column that no table has.
+
+    Example:
+      >>> base = tc.Run(data=tc.Data(name="fashion_mnist_mini"), training=tc.Training(steps=2_000))
+      >>> study = tc.Study(
+      ...     title="Error against depth",
+      ...     presets={"quick": tc.depth_sweep(base, depths=[2, 6, 10], gamma="optimal", warmup_steps=800)},
+      ...     draw=tc.figures.depth_figure,
+      ...     claims=tc.claims.depth_claims,
+      ... )
+      >>> len(study.runs("quick", seeds=2))  # a file that says STUDY = study is run by: tfcollapse sweep FILE.py
+      18
     """
 
     title: str
@@ -93,7 +107,22 @@ class Study:
 def depth_sweep(
     base: Run, depths: Sequence[int], gamma: Literal["learned", "optimal", "fixed"], warmup_steps: int
 ) -> list[Run]:
-    """Return the runs of Figures 1 (left, middle) and 3: an AE, a VAE, and a VAE with KL warm-up, at every depth."""
+    """Return the runs of Figures 1 (left, middle) and 3: an AE, a VAE, and a VAE with KL warm-up, at every depth.
+
+    Args:
+      base: the run that all others are made from.
+      depths: the values of `Network.depth`.
+      gamma: how the VAEs get their decoder variance, as in `Objective`.
+      warmup_steps: the length of the KL warm-up, in steps.
+
+    Raises:
+      ConfigError: a depth that the architecture does not have, or two equal depths.
+
+    Example:
+      >>> runs = tc.depth_sweep(tc.Run(), depths=[2, 10], gamma="learned", warmup_steps=100_000)
+      >>> [f"{run.objective.label} {run.network.depth}" for run in runs]
+      ['AE 2', 'VAE 2', 'VAE + KL warm-up 2', 'AE 10', 'VAE 10', 'VAE + KL warm-up 10']
+    """
     objectives = [
         Objective(kind="ae"),
         Objective(gamma=gamma),

@@ -5,8 +5,6 @@ with u = W_j . z, and u is normal for all n, d and kappa. So the expected square
 Gaussian tails, eqs. (11) to (13). It needs no sampling and no quadrature.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

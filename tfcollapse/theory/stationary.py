@@ -1,7 +1,5 @@
 """Find what kind of stationary point a collapsed unit is: the question that Proposition 4 leaves open."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

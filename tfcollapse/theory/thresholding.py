@@ -5,8 +5,6 @@ At one gamma the two costs of the proposition are f / gamma + 2 KL + n kappa and
 have the further term n d log gamma.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple

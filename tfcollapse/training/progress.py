@@ -16,6 +16,11 @@ class Progress:
       reconstruction_error: the squared error per pixel, mean over the batches of the row.
       gamma: the decoder variance, mean over the batches of the row; None for an AE.
       active_units: the count at the last probe of the training set; None before the first probe and for an AE.
+
+    Example:
+      >>> progress = tc.Progress("a-run", 50, 200, 25.0, reconstruction_error=0.02, gamma=0.02, active_units=4)
+      >>> progress.seconds_left
+      6.0
     """
 
     run_id: str

@@ -191,14 +191,17 @@ class JaxFunction(Part):
 
 
 @arguments_checked
-def from_torch(function: Any) -> TorchFunction:
+def from_torch(function: Any) -> Callable[..., Any]:
     """Wrap a torch module, or a function of torch tensors, so that it takes NumPy arrays.
 
     It is called in eval mode, which is set back afterwards, without gradients, in float32, on the device of its
-    weights. A bare `torch.nn.Module`, or a method of one, needs no wrapping.
+    weights. A bare torch.nn.Module, or a method of one, needs no wrapping.
 
     Args:
-      function: a `torch.nn.Module`, a method of one, or a function that calls modules.
+      function: a torch.nn.Module, a method of one, or a function that calls modules.
+
+    Returns:
+      What `diagnose` and `CollapseMonitor` take for an encoder or a decoder.
 
     Raises:
       ConfigError: not callable, or torch is not installed.
@@ -206,26 +209,33 @@ def from_torch(function: Any) -> TorchFunction:
     Example:
       >>> import torch
       >>> network = torch.nn.Linear(4, 2)
-      >>> encoder = from_torch(lambda x: (network(x), torch.zeros(len(x), 2)))
+      >>> encoder = tc.from_torch(lambda x: (network(x), torch.zeros(len(x), 2)))
       >>> mean, log_variance = encoder(np.ones((3, 4), np.float32))
+      >>> tuple(mean.shape), tuple(log_variance.shape)
+      ((3, 2), (3, 2))
     """
     return _wrapped_in(TorchFunction, "torch", function)
 
 
 @arguments_checked
-def from_jax(function: Callable[..., Any]) -> JaxFunction:
+def from_jax(function: Callable[..., Any]) -> Callable[..., Any]:
     """Wrap a function of JAX arrays so that it is compiled once for each number of rows.
 
     Args:
       function: a pure function, which closes over its parameters.
+
+    Returns:
+      What `diagnose` and `CollapseMonitor` take for an encoder or a decoder.
 
     Raises:
       ConfigError: not callable, or JAX is not installed.
 
     Example:
       >>> import jax.numpy as jnp
-      >>> encoder = from_jax(lambda x: (x @ jnp.ones((4, 2)), jnp.zeros((len(x), 2))))
+      >>> encoder = tc.from_jax(lambda x: (x @ jnp.ones((4, 2)), jnp.zeros((len(x), 2))))
       >>> mean, log_variance = encoder(np.ones((3, 4), np.float32))
+      >>> mean.shape, log_variance.shape
+      ((3, 2), (3, 2))
     """
     return _wrapped_in(JaxFunction, "jax", function)
 

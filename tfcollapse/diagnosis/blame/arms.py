@@ -64,11 +64,16 @@ class Arm:
     """One training of the experiment.
 
     Attributes:
-      name: one of `ARMS`.
+      name: what was trained, such as "VAE", "AE twin" or "VAE + KL warm-up".
       error: squared error per pixel over the training images, at a sample of z for a VAE.
       gamma: the decoder variance at the end, times beta; None for an AE.
       active_units, kl: of a VAE, without its weak units, and the KL in nats; None for an AE.
       counts: idle units of each category, and the active ones, as the diagnosis counts them; empty for an AE.
+
+    Example:
+      >>> arm = tc.Arm("VAE", error=0.02, gamma=0.02, active_units=3, kl=9.5, counts={"active": 3, "v": 4, "i": 1})
+      >>> arm.idle, arm.wrongly_idle
+      ('4 (v), 1 (i)', 4)
     """
 
     name: str
@@ -80,17 +85,17 @@ class Arm:
 
     @property
     def idle(self) -> str:
-        """The units that are not in use, of each category, in words: "6 (v), 1 (i)"; empty where there are none."""
+        """Return the units that are not in use, of each category: "6 (v), 1 (i)"; empty where there are none."""
         return ", ".join(f"{count} ({name})" for name, count in self.counts.items() if name != "active")
 
     @property
     def wrongly_idle(self) -> int:
-        """Units that are dead or weak and should not be."""
+        """Return the number of units that are dead or weak and should not be."""
         return sum(self.counts.get(name, 0) for name, category in CATEGORIES.items() if category.harmful)
 
     @property
     def idle_by_decoder(self) -> int:
-        """Units that are dead because of the kind of decoder."""
+        """Return the number of units that are dead because of the kind of decoder."""
         return sum(self.counts.get(name, 0) for name, category in CATEGORIES.items() if category.by_decoder)
 
 

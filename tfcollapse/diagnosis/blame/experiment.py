@@ -44,14 +44,18 @@ class Blame:
       diagnoses: of the arms that are VAEs, by name.
       starts: signal and gradient at every layer before training, of the VAE, the shallower one and the one of a He
         start, by name.
-      findings: of each suspect in `blame_arms.SUSPECTS`.
+      findings: of each suspect, in this order: "autoencoder base", "KL weight", "gamma", "decoder", "start", "budget",
+        "Adam's epsilon".
       pca_error: squared error per pixel of PCA with as many components as latents.
       mean_predictor_error: of a decoder that ignores z.
       next_step: what to do next, with the command or the change in the code.
 
     Example:
-      >>> found = blame(Run(network=Network(depth=10), objective=Objective(gamma="optimal")), "out/blame")
-      >>> print(found)  # who is responsible, what to do next, the evidence, every training
+      >>> arms = [tc.Arm("VAE", error=0.02, counts={"active": 2}), tc.Arm("AE twin", error=0.019)]
+      >>> findings = [tc.Finding("gamma", "cleared", "gamma in closed form leaves as many dead units")]
+      >>> found = tc.Blame(arms, {}, {}, findings, pca_error=0.021, mean_predictor_error=0.085, next_step="nothing")
+      >>> found.responsible, found.trained(arms[0])
+      ([], True)
     """
 
     arms: list[Arm]
@@ -64,12 +68,12 @@ class Blame:
 
     @property
     def responsible(self) -> list[str]:
-        """The suspects that are responsible."""
+        """Return the suspects that are responsible."""
         return [finding.suspect for finding in self.findings if finding.verdict == blame_verdict.RESPONSIBLE]
 
     @property
     def headline(self) -> str:
-        """Who is responsible, in one plain sentence."""
+        """Say who is responsible, in one plain sentence."""
         return blame_advice.headline(self.findings, self._compared)
 
     def trained(self, arm: Arm) -> bool:
@@ -81,7 +85,7 @@ class Blame:
         return blame_verdict.Arms(self.arms, self.pca_error, self.mean_predictor_error)
 
     def as_json(self) -> dict[str, Any]:
-        """Return plain numbers, lists and text. The error of an arm that diverged is None."""
+        """Return plain numbers, lists and text, for JSON. The error of an arm that diverged is None."""
         arms = [dataclasses.asdict(arm) | {"trained": self.trained(arm)} for arm in self.arms]
         return {
             "headline": self.headline,
@@ -141,7 +145,17 @@ def blame(
       UserError: an AE, bad data, a directory that cannot be written, a VAE that diverges.
 
     Example:
-      >>> print(blame(Run(network=Network(depth=10), objective=Objective(gamma="optimal")), "out/blame", say=print))
+      >>> run = tc.Run(
+      ...     data=tc.Data(name="fashion_mnist_mini", train=256, test=64, resize=(7, 7)),
+      ...     network=tc.Network(depth=0, latent_dim=2),
+      ...     objective=tc.Objective(gamma="optimal"),
+      ...     training=tc.Training(steps=100, learning_rate=5e-3, log_every=50, evaluate_every=100, jit="off"),
+      ... )
+      >>> found = tc.blame(run, "out/blame")  # this VAE has no idle unit, so that no other arm is trained
+      >>> print(found.headline)
+      Nobody is to blame: 2 units are active, and no idle one is missed.
+      >>> [arm.name for arm in found.arms]
+      ['VAE']
     """
     runs = blame_arms.arms_of(run, shallower)
     trainer = RunArms(runs, pathlib.Path(out), data_dir, command)
@@ -181,7 +195,17 @@ def blame_build(
         the data, or has variances of its own.
 
     Example:
-      >>> print(blame_build(build, data, shallower=build_two_layers, out="out/blame", say=print))
+      >>> import keras
+      >>> def build(seed):  # fresh models at every call
+      ...     keras.utils.set_random_seed(seed)
+      ...     x, z = keras.Input((25,)), keras.Input((2,))
+      ...     encoder = keras.Model(x, [keras.layers.Dense(2)(x), keras.layers.Dense(2)(x)])  # mean, log variance
+      ...     return encoder, keras.Model(z, keras.layers.Dense(25)(z))
+      >>> images = tc.load(tc.Data(name="fashion_mnist_mini", train=500)).train
+      >>> x = images[:, 4:24:4, 4:24:4].reshape(-1, 25) / 255
+      >>> training = tc.Training(steps=300, learning_rate=1e-2, log_every=100)
+      >>> print(tc.blame_build(build, x, training=training).headline)
+      Nobody is to blame: 2 units are active, and no idle one is missed.
     """
     images = _as_trained(data)
     latent_dim = user_latent_dim(build, images, seed)

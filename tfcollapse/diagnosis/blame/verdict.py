@@ -55,10 +55,15 @@ class Finding:
     """What the arms say of one suspect.
 
     Attributes:
-      suspect: one of `SUSPECTS`.
-      verdict: RESPONSIBLE, CLEARED, UNTESTED or UNTRAINED.
+      suspect: who is judged, such as "KL weight"; see `Blame.findings`.
+      verdict: "responsible", "cleared", "not tested" or "not tested (not trained)".
       evidence: the numbers that say so, in words.
       remedy: the arm that relieved the collapse, where the suspect is responsible and an arm did.
+
+    Example:
+      >>> finding = tc.Finding("start", "responsible", "6 dead units, 1 from He's start", remedy="VAE, He start")
+      >>> f"{finding.suspect}: {finding.verdict}"
+      'start: responsible'
     """
 
     suspect: str
