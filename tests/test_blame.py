@@ -465,7 +465,7 @@ SMALL = ["--data", "images.npy", "--set", "training.steps=10"]
         (["--build", "theirs.py:build", "--shallower", "2"], "--shallower: expected FILE.py:FUNCTION, received '2'"),
         (["--shallower", "theirs.py:build"], "--shallower: expected a depth, such as 2"),
         (["--shallower", "7", "--set", "network.depth=3"], "--shallower: expected a depth from 0 to 2"),
-        (["--data", "mnist"], "--data: expected --build beside it"),
+        (["--data", "mnist"], "--data: expected --build with it"),
         (["--build", "theirs.py:sigma", *SMALL], "and a sigma: return tensors of that kind"),
         (["--build", "theirs.py:build", *SMALL, "--set", "data.train=9"], "--set data.train=9: expected --data or"),
         (["--set", "objective.beta=0"], "expected beta > 0"),

@@ -291,4 +291,4 @@ def test_every_case_under_another_backend(backend, tmp_path):
     assert found.returncode == 0, found.stderr[-3000:]
     total, refused = found.stdout.splitlines()[-2:]
     assert float(total) == pytest.approx(float(outputs(model, images())[0].sum()), rel=1e-4)
-    assert refused.startswith(f"fit: TensorFlow's alone, received KERAS_BACKEND={backend}")
+    assert refused.startswith(f"fit: expected TensorFlow, received KERAS_BACKEND={backend}")

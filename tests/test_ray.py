@@ -101,7 +101,7 @@ def test_what_no_node_can_give_is_refused_in_one_line(two_nodes, tmp_path, capfd
 
 def test_shares_without_a_cluster_are_one_line(tmp_path, capsys):
     assert main(["sweep", "fig2", "--preset", "smoke", "--out", str(tmp_path), "--cpus", "2"]) == 2
-    assert "expected --ray beside them" in capsys.readouterr().err
+    assert "expected --ray with them" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def test_replicas_follow_one_trajectory(case):
             (["--devices", "0"], "--devices: expected a number"),
             (["--strategy", "multiworker"], "expected TF_CONFIG to name two workers or more, received none"),
             (["--devices", "GPU:77"], "--devices: expected among CPU:0, received GPU:77"),
-            (["--devices", "2"], "say so before its first operation"),
+            (["--devices", "2"], "ask for several before TensorFlow's first operation"),
         ],
         [
             (["--devices", "3", "--set", "training.batch=2"], "expected an image for each of 3 replicas, received 2"),

@@ -96,8 +96,8 @@ def check_tensorflow(what: str) -> None:
     """
     if backend() != "tensorflow":
         raise ConfigError(
-            f"{what}: TensorFlow's alone, received KERAS_BACKEND={backend()}: unset it (a model that was trained under "
-            "either is read under both)"
+            f"{what}: expected TensorFlow, received KERAS_BACKEND={backend()}: unset KERAS_BACKEND (what was "
+            "trained with JAX can be read)"
         )
     if importlib.util.find_spec("tensorflow") is None:
         raise ConfigError(NO_TENSORFLOW)

@@ -36,8 +36,8 @@ EXAMPLES = (
     ),
 )
 _CLOSED_FORM = (
-    "gamma is in closed form on every batch, the value that fits the error (eq. (10)): --set objective.gamma=learned "
-    "declares another"
+    "gamma is set on every batch to the value that fits the error, eq. (10); --set objective.gamma=learned trains it "
+    "instead"
 )
 
 
@@ -93,7 +93,9 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.build is not None:
         result = _blame_build(parsed, declared, say)
     elif parsed.data is not None:
-        raise ConfigError("--data: expected --build beside it: the images of a run are '--set data.name=NAME'")
+        raise ConfigError(
+            "--data: expected --build with it: a network of ours takes its images by --set data.name=NAME"
+        )
     else:
         shallower, command = _depth(parsed.shallower), parsed.command_line
         runs = list(arms_of(declared, shallower).values())

@@ -113,7 +113,9 @@ def run(parsed: argparse.Namespace) -> int:
         return 0
     if parsed.collect is not None:
         if parsed.index is not None:
-            raise ConfigError("--collect: expected the whole sweep, received --index beside it; --only names a part")
+            raise ConfigError(
+                "--collect: expected the whole sweep, received --index too: leave it out; --only names a part"
+            )
         return _collect(declared, parsed.collect, parsed.command_line)
     if parsed.index is not None:
         if not 0 <= parsed.index < len(declared.runs):
@@ -152,17 +154,19 @@ def _sweep_function(parsed: argparse.Namespace) -> Callable[..., list[Row]]:
 
     jobs, together = automatic("jobs", parsed.jobs), automatic("together", parsed.together)
     if workers() is not None:
-        raise ConfigError("TF_CONFIG names several workers, and a sweep runs on one machine: train with --index I")
+        raise ConfigError(
+            "sweep: expected one machine, received a TF_CONFIG of several: train one run on all of them by --index I"
+        )
     if parsed.ray is not None:
         if (parsed.strategy, parsed.devices) != ("auto", None):
             raise ConfigError(
-                "--strategy, --devices: not with --ray, which gives every run its devices: --cpus, --gpus"
+                "--ray: expected no --strategy or --devices: with Ray, --cpus and --gpus say what a run is given"
             )
         from tfcollapse.studies.ray_sweep import ray_sweep
 
         return functools.partial(ray_sweep, address=parsed.ray, cpus=parsed.cpus, gpus=parsed.gpus)
     if (parsed.cpus, parsed.gpus) != (None, None):
-        raise ConfigError("--cpus, --gpus: expected --ray beside them; without it, --jobs says how many runs at a time")
+        raise ConfigError("--cpus, --gpus: expected --ray with them; without it, --jobs says how many runs at a time")
     from tfcollapse.studies.sweep import sweep
 
     placement = {"strategy": parsed.strategy, "devices": parsed.devices}

@@ -92,7 +92,7 @@ def train_one(run: Run, out: pathlib.Path, *, data_dir: str | None, strategy: st
         print(f"worker {number} of {count} is done; worker 0 holds the record")
     else:
         display.table([tidy_row(directory)])
-        print(directory.path)
+        print(f"wrote {directory.path}")
     if result["status"] != "finished":
         raise RunError(f"{run.run_id}: {result['reason']}")
     return 0

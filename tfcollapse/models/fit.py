@@ -29,7 +29,7 @@ def _checking(name: str, trains: bool = False) -> Callable[..., Any]:
     def method(self: ImageModel, *arguments: Any, **options: Any) -> Any:
         if trains and keras.config.backend() != "tensorflow":
             raise ConfigError(
-                f"{name}: TensorFlow's alone, received KERAS_BACKEND={keras.config.backend()}: train this model with "
+                f"{name}: expected TensorFlow, received KERAS_BACKEND={keras.config.backend()}: train this model with "
                 "tfcollapse.train"
             )
         call = inspect.signature(own).bind(self, *arguments, **options)

@@ -71,7 +71,7 @@ class Display:
     def update(self, progress: Progress) -> None:
         """Show where a run stands."""
         numbers = (
-            f"{progress.steps_per_second:.0f} steps/s, {duration(progress.seconds_left)} left, "
+            f"{progress.steps_per_second:.3g} steps/s, {duration(progress.seconds_left)} left, "
             f"error {progress.reconstruction_error:.5f}, gamma {_cell(progress.gamma)}, "
             f"active {_cell(progress.active_units)}"
         )
@@ -109,7 +109,9 @@ class Display:
         for row in rows:
             table.add_row(*(_cell(row.get(name)) for name in columns))
         self.console.print(table)
-        self.console.print("train, test: squared error per pixel, eq. (8); active: units; KL: nats an image")
+        self.console.print(
+            "train, test: squared error per pixel, eq. (8); active: latent units in use; KL: nats an image"
+        )
 
 
 def _cell(value: Any) -> str:

@@ -83,7 +83,8 @@ def _check_jax(run: Run) -> None:
 
     if run.training.jit == "off":
         raise ConfigError(
-            "training.jit: 'off' is TensorFlow's, received it under KERAS_BACKEND=jax, which compiles all"
+            "training.jit: expected 'auto' or 'on', as JAX compiles all it computes, received 'off' under "
+            "KERAS_BACKEND=jax"
         )
     if not run.network.spec.jax_on_cpu and jax.default_backend() == "cpu":
         raise ConfigError(

@@ -43,8 +43,8 @@ def make(name: str = "auto", devices: str | int | None = None) -> Any:
     if backend() == "jax":
         if name not in ("auto", "one") or devices is not None or workers() is not None:
             raise ConfigError(
-                "--strategy, --devices, TF_CONFIG: several devices are tf.distribute's, received KERAS_BACKEND=jax: "
-                "leave them out, or unset KERAS_BACKEND"
+                "--strategy, --devices, TF_CONFIG: several devices for one run need TensorFlow, received "
+                "KERAS_BACKEND=jax: leave them out, or unset KERAS_BACKEND"
             )
         start()
         return JaxDevice()
@@ -158,8 +158,8 @@ def _split_cpu(devices: tuple[str, ...] | int | None) -> None:
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
     except RuntimeError:
         raise ConfigError(
-            f"--devices: expected one CPU, as TensorFlow was started with, received {_text(devices or 1)}: say so "
-            "before its first operation"
+            f"--devices: expected one CPU, with which TensorFlow has started, received {_text(devices or 1)}: ask for "
+            "several before TensorFlow's first operation"
         ) from None
 
 

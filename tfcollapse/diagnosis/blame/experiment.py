@@ -247,7 +247,9 @@ def _experiment(trainer: ArmTrainer, untested: Mapping[str, str], remedies: Mapp
         if diagnosis is not None:
             diagnoses[name] = diagnosis
         if name == VAE and not (arm.wrongly_idle or blame_verdict.late_gamma(arm, vae.objective)):
-            say("no unit is wrongly idle: there is no collapse to explain, and no further arm is trained")
+            say(
+                "no unit that should be in use is dead or weak: there is no collapse to explain; nothing else is trained"
+            )
             break
     starts = {
         name: layer_gains(*trainer.untrained(name), images[:_START_IMAGES])

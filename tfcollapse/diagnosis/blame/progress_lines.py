@@ -42,7 +42,7 @@ class ProgressLines:
         seconds = self.trainer.seconds_per_step() * sum(self.left.values())
         self.say(
             f"{total}{f', {done} of them done' if done else ''}: about {duration(seconds)} of training on this "
-            "machine. Where the VAE has no wrongly idle unit, the first is the only one."
+            "machine. Where the first shows no collapse, it is the only one."
         )
 
     def begin(self, name: str) -> None:
