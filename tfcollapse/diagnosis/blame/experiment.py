@@ -248,7 +248,7 @@ def _experiment(trainer: ArmTrainer, untested: Mapping[str, str], remedies: Mapp
             diagnoses[name] = diagnosis
         if name == VAE and not (arm.wrongly_idle or blame_verdict.late_gamma(arm, vae.objective)):
             say(
-                "no unit that should be in use is dead or weak: there is no collapse to explain; nothing else is trained"
+                "no unit that should be in use is dead or weak: no collapse is to be explained, nothing else is trained"
             )
             break
     starts = {
