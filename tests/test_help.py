@@ -58,9 +58,12 @@ def test_every_example_is_read_by_the_command_that_it_explains(example):
     program, *words = shlex.split(example)
     assert program == "tfcollapse"
     assert parser().parse_args(words).parser.prog == f"tfcollapse {words[0]}"
+
+
+def test_the_run_directories_of_the_examples_are_those_of_the_main_job():
     of_main_job = {f"out/fig1_left-quick/runs/{run.run_id}" for run in load_study("fig1_left").runs("quick")}
-    assert {DEEPEST_VAE, SHALLOW_VAE} <= of_main_job
-    named = set(re.findall(r"out/fig1_left-quick/runs/[^/ ]+", example))
+    named = set(re.findall(r"out/fig1_left-quick/runs/[^/ ]+", " ".join(EXAMPLES)))
+    assert named == {DEEPEST_VAE, SHALLOW_VAE}
     assert named <= of_main_job
 
 

@@ -12,7 +12,7 @@ DESCRIPTION = """\
 Write DIR/README.md: all results below DIR as one page, with the paper's claims,
 what was obtained, the commands, and what was not run."""
 EXAMPLES = (
-    ("an overview of what has been trained so far", "tfcollapse overview out"),
+    ("all that has been trained below the directory out", "tfcollapse overview out"),
     ("this project's own pages", "tfcollapse overview results --readme README.md"),
 )
 

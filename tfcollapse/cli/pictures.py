@@ -12,7 +12,7 @@ Draw, for each network of a sweep that has finished, some images, what it makes
 of them, and what it samples. The picture is written beside the sweep's figure,
 as STUDY-pictures.png and .pdf. Name the sweep as it was trained: by the same
 study and options."""
-EXAMPLES = (("the networks of the main job", "tfcollapse pictures fig1_left --preset quick"),)
+EXAMPLES = (("the networks of the main job", "tfcollapse pictures fig1_left --preset quick --out out/fig1_left-quick"),)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
