@@ -71,7 +71,7 @@ def test_the_page_holds_every_run_and_fetches_nothing(swept):
     )
     words = " ".join(outline.words)
     assert rows[0]["command"] in words
-    assert "1 of 2 trained VAEs have no diagnosis yet" in words
+    assert "1 of 2 finished VAEs have no diagnosis yet" in words
     assert f"tfcollapse diagnose {swept}" in words  # how to get the verdict that is not there
 
 
@@ -305,6 +305,19 @@ def test_in_a_browser_text_stands_out_in_light_and_dark(swept, browser, scheme):
     ink, paper = (luminance(colour) for colour in colours)
     assert (max(ink, paper) + 0.05) / (min(ink, paper) + 0.05) > 7  # WCAG 2 AAA
     assert (paper < ink) == (scheme == "dark")
+
+
+def test_in_a_browser_a_narrow_window_shows_every_sentence_without_scrolling_the_page(swept, browser):
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 400, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    )
+    browser.get((swept / "report.html").as_uri())
+    assert browser.execute_script("return document.documentElement.scrollWidth") == 400
+    right = (
+        "return Math.max(...[...document.querySelectorAll('table.few td')].map(e => e.getBoundingClientRect().right))"
+    )
+    assert 0 < browser.execute_script(right) <= 400
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def luminance(colour):

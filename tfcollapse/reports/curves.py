@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tfcollapse.errors import RunError
-from tfcollapse.figures.style import SERIES, dress
+from tfcollapse.figures.style import SERIES, dress, plain_log
 from tfcollapse.records.labels import label
 from tfcollapse.records.metrics import read_metrics
 
@@ -48,5 +48,5 @@ def curves(path: pathlib.Path) -> Figure | None:
         panel.plot(steps, values[name], color=SERIES[0]["color"], linewidth=1.2)
         panel.set_xlabel("steps")
         if name in _LOGARITHMIC and (values[name] > 0).all():
-            panel.set_yscale("log")
+            plain_log(panel)
     return dress(figure, zip(axes, map(label, names), strict=True), "")

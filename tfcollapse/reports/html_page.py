@@ -32,6 +32,9 @@ from tfcollapse.reports.svg import svg
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self' data:"
 
+_FEW = 3
+"""The largest number of columns of a table that a narrow screen shows as a list."""
+
 MARK = '<meta name="generator" content="tfcollapse">'
 """What every page says in its head. A file without it is not replaced."""
 _MARKS = (MARK.encode(), _POLICY.encode())  # pages of earlier versions have the policy alone
@@ -104,13 +107,15 @@ def _block(block: Block) -> str:
 
 
 def _table(table: Table) -> str:
-    titles, opening = [_inline(title) for title in table.header], "<table>"
+    titles, caption = [_inline(title) for title in table.header], ""
+    columns = "few" if len(titles) <= _FEW and not table.sortable else "many"
     if table.sortable:
-        opening = '<table class="sortable"><caption>Press a heading to sort by it.</caption>'
+        columns, caption = f"{columns} sortable", "<caption>Press a heading to sort by it.</caption>"
         titles = [f'<button type="button">{title}</button>' for title in titles]
     head = "".join(f'<th scope="col">{title}</th>' for title in titles)
     body = "\n".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in table.rows)
-    return f'<div class="wide">{opening}<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>'
+    opening = f'<div class="wide"><table class="{columns}">{caption}'
+    return f"{opening}<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>"
 
 
 def _cell(content: Content) -> str:

@@ -34,6 +34,8 @@ from tfcollapse.reports.run_details import run_details
 from tfcollapse.reports.study_page import part_figure, part_title, what_was_run
 from tfcollapse.studies.study import Study, declarations, judge, load_study
 
+_SAID = ("architecture", "dataset", "seed", "steps")
+"""Columns that are left out where all runs have the same value, which stands above the figure."""
 _COLUMNS = (
     "objective",
     "architecture",
@@ -111,12 +113,12 @@ def _read(runs: Mapping[str, pathlib.Path]) -> tuple[dict[str, tuple[dict[str, A
 def _not_diagnosed(
     directory: pathlib.Path, whole: Mapping[str, tuple[dict[str, Any], Details]], runs: Mapping[str, pathlib.Path]
 ) -> list[Block]:
-    """Say how many trained VAEs have no diagnosis yet, and how to make it; nothing where each one has."""
+    """Say how many finished VAEs have no diagnosis yet, and how to make it; nothing where each one has."""
     vaes = [runs[name] for name, (row, _) in whole.items() if row["objective"] != "AE" and row["status"] == "finished"]
     left = [path for path in vaes if saved_verdict(path) is None]
     if not left:
         return []
-    counted = f"{len(left)} of {len(vaes)} trained VAEs have no diagnosis yet"
+    counted = f"{len(left)} of {len(vaes)} finished VAEs have no diagnosis yet"
     if not any((path / "model.keras").exists() for path in left):
         return [Paragraph(f"{counted}: their models, which a diagnosis needs, are not here.")]
     again = shlex.join(["tfcollapse", "diagnose", str(directory)])
@@ -145,7 +147,7 @@ def _study(study: Study | None, rows: Sequence[Row], runs: Mapping[str, pathlib.
 def _cells(rows: Sequence[Row], runs: Mapping[str, pathlib.Path]) -> Table:
     untrained = {row["run_id"] for row in not_trained(rows)}
     rows = [{**row, "trained": "no" if row["run_id"] in untrained else None} for row in rows]
-    columns = [name for name in _COLUMNS if any(row.get(name) is not None for row in rows)]
+    columns = [name for name in _COLUMNS if _tells(name, rows)]
     lines: list[list[Content]] = []
     for row in rows:
         name = str(row["run_id"])
@@ -159,6 +161,12 @@ def _cells(rows: Sequence[Row], runs: Mapping[str, pathlib.Path]) -> Table:
             ]
         )
     return Table([*map(label, columns), "status", "verdict", "run"], lines, sortable=True)
+
+
+def _tells(column: str, rows: Sequence[Row]) -> bool:
+    """Return whether a column tells something that the words above the figure do not say of all runs."""
+    values = {row.get(column) for row in rows}
+    return len(values) > 1 or (column not in _SAID and values != {None})
 
 
 def _cell(value: Any) -> Content:
