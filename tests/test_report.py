@@ -312,7 +312,7 @@ def test_in_a_browser_a_narrow_window_shows_every_sentence_without_scrolling_the
         "Emulation.setDeviceMetricsOverride", {"width": 400, "height": 900, "deviceScaleFactor": 1, "mobile": False}
     )
     browser.get((swept / "report.html").as_uri())
-    assert browser.execute_script("return document.documentElement.scrollWidth") == 400
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 400
     right = (
         "return Math.max(...[...document.querySelectorAll('table.few td')].map(e => e.getBoundingClientRect().right))"
     )
