@@ -78,10 +78,10 @@ def train_one(run: Run, out: pathlib.Path, *, data_dir: str | None, strategy: st
     from tfcollapse.records.table import tidy_row
     from tfcollapse.studies.display import Display
 
-    if number == 0:
-        announce_training([run], out, directory.path, data_dir)
     if count > 1:
         print(f"worker {number} of {count} starts, and waits for the others", flush=True)
+    if number == 0:
+        announce_training([run], out, directory.path, data_dir)
     strategies.make(strategy, devices)  # before TensorFlow's first operation
     from tfcollapse.training.trainer import train
 
