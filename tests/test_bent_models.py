@@ -253,7 +253,8 @@ def test_many_weak_units_are_a_soft_collapse():
     assert found.measurements.active_units == 8
     assert found.measurements.share_near_prior == 1
     assert found.verdict.categories == ("v",)
-    assert "weak" in found.verdict.headline
+    assert found.verdict.headline.startswith("8 of 8 latent units are weak")
+    assert found.verdict.headline.endswith("8 of 8 are active, 8 of them weak.")
     # The same units where nothing else is left are in use, if only a little.
     few = weights[:, 8:]
     alone = tc.diagnose(lambda x: (x @ few.T / 0.1, encoder(data[: len(x)])[1]), lambda z: z @ few, data[:, 8:], gamma)

@@ -40,7 +40,9 @@ def headline(
     if first == INCONSISTENT:
         return f"Inconsistent: {idle.evidence[0].reading.rstrip('?')}{'?' if '?' in idle.evidence[0].reading else '.'}"
     parts = [_part(m, units, name, counts[name]) for name in categories]
-    return f"{'; '.join(parts)}. {int(units.active.sum())} of {m.latent_dim} are active."
+    active = int(units.active.sum())
+    weak = active - counts["active"]  # those that the parts count too
+    return f"{'; '.join(parts)}. {active} of {m.latent_dim} are active{f', {weak} of them weak' if weak else ''}."
 
 
 def _part(m: Measurements, units: Units, name: str, count: int) -> str:
