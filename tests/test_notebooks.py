@@ -48,7 +48,7 @@ def test_another_verdict_is_seen_and_other_digits_are_not():
         cell = nbformat.v4.new_code_cell(id="answer", outputs=[output])
         return notebooks.verdicts(nbformat.v4.new_notebook(cells=[cell]))
 
-    text = "5 of 8 latent units are dead (category\n(v)). 3 are active.\nResponsible: the start\nand gamma.\nNext: more."
+    text = "5 of 8 units are dead (category\n(v)). 3 active.\nResponsible: the start\nand gamma.\nNext: more."
     assert said(text) == {"answer": ["category (v)", "Responsible: the start and gamma."]}
     assert said(text.replace("5 of", "6 of")) == said(text)
     assert said(text.replace("(v)", "(ii)")) != said(text)
