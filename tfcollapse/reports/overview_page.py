@@ -69,7 +69,7 @@ def write(out: pathlib.Path, studies: Sequence[str] = ()) -> pathlib.Path:
     lines = [*_tables(tables, out, declared), *_not_run(tables, declared)]
     introduction = Paragraph((Code(f"tfcollapse overview {out}"), _INTRODUCTION))
     rules = [Bullets(_VERDICTS), *map(Paragraph, _RULES)]
-    blocks = [Heading(1, "Results"), introduction, *rules, Table(_HEADER, lines), *beside]
+    blocks: list[Block] = [Heading(1, "Results"), introduction, *rules, Table(_HEADER, lines), *beside]
     return write_markdown(out / "README.md", blocks, earlier="\n`tfcollapse overview ")
 
 
