@@ -46,7 +46,7 @@ from tfcollapse.errors import ConfigError
 from tfcollapse.figures.blame import blame_figure
 from tfcollapse.records.files import read_json
 from tfcollapse.reports import blame_page
-from tfcollapse.theory.affine import known_images
+from tfcollapse.theory.known_images import known_images
 from tfcollapse.training.progress import Progress
 
 PCA, MEAN = 0.01, 0.08

@@ -12,7 +12,7 @@ import tfcollapse as tc
 from tfcollapse.cli.main import main
 from tfcollapse.diagnosis.taxonomy.case import EIGENVALUES
 from tfcollapse.errors import ConfigError
-from tfcollapse.theory.affine import known_images
+from tfcollapse.theory.known_images import known_images
 
 LATENT = 3
 

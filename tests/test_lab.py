@@ -23,8 +23,9 @@ from tfcollapse.records import gaps
 from tfcollapse.records.run_directory import read_config
 from tfcollapse.records.table import read_table, write_table
 from tfcollapse.reports import theory_page as findings
-from tfcollapse.theory import affine, stationary, thresholding
-from tfcollapse.theory.affine import Spectrum, known_images
+from tfcollapse.theory import affine, affine_decoder, stationary
+from tfcollapse.theory.affine import Spectrum
+from tfcollapse.theory.known_images import known_images
 from tfcollapse.training.in_memory import train_in_memory
 from tfcollapse.training.trainer import train
 
@@ -342,7 +343,7 @@ def test_the_best_posterior_found_by_descent_is_the_closed_form_of_an_affine_dec
     points = images.reshape(12, -1)
     weights = np.asarray(response.model.decoder.body[0].kernel).T
     # The constant is optimised too: for an affine decoder that centres the data, as the optimal bias does.
-    exact = thresholding.affine_response(weights, points.mean(axis=0), points, 0.5)
+    exact = affine_decoder.affine_response(weights, points.mean(axis=0), points, 0.5)
     found = response.best(0.5)
     cost, wanted = found.f / 0.5 + 2 * found.kl, exact.f / 0.5 + 2 * exact.kl
     assert cost == pytest.approx(wanted, rel=0.02)  # 128 draws stand for the expectation

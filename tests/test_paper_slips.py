@@ -7,7 +7,7 @@ import pytest
 import scipy.optimize
 
 from tfcollapse.metrics.posterior import kl_per_dimension
-from tfcollapse.theory import affine, affine_energy, local_minimum, shrinkage, thresholding
+from tfcollapse.theory import affine, affine_decoder, affine_energy, local_minimum, shrinkage, thresholding
 from tfcollapse.theory.local_minimum import PAPER_DATA, SoftThresholdVAE
 from tfcollapse.theory.soft_threshold import expected_error
 
@@ -137,7 +137,7 @@ def test_appendix_c_sums_run_over_n_kappa_entries_not_n_d():
     random = np.random.default_rng(0)
     (n, d, latent), gamma = (3, 4, 2), 0.7
     data, weights = random.standard_normal((n, d)) * 2, random.standard_normal((d, latent))
-    quadratic = thresholding.affine_quadratic(weights, np.zeros(d), data, gamma)
+    quadratic = affine_decoder.affine_quadratic(weights, np.zeros(d), data, gamma)
     assert quadratic.y.shape == quadratic.c.shape == (n * latent,) != (n * d,)
 
     def minimum(w: float) -> float:
@@ -162,7 +162,7 @@ def test_appendix_c_the_gradient_is_not_bounded_by_the_lipschitz_constant():
     """Printed: df/du <= L, which would bound y. For an affine decoder it grows with the data while L stays."""
     random = np.random.default_rng(0)
     data, weights = random.standard_normal((4, 3)), random.standard_normal((3, 2))
-    near, far = (thresholding.affine_quadratic(weights, np.zeros(3), size * data, 1.0) for size in (0.1, 1000.0))
+    near, far = (affine_decoder.affine_quadratic(weights, np.zeros(3), size * data, 1.0) for size in (0.1, 1000.0))
     assert far.lipschitz == near.lipschitz
     assert np.abs(near.mean_slope).max() < near.lipschitz
     assert np.abs(far.mean_slope).max() > 10 * far.lipschitz

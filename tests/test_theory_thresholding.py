@@ -7,12 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tfcollapse.theory import affine, affine_energy, shrinkage, thresholding
+from tfcollapse.theory.affine_decoder import affine_posterior, affine_quadratic, affine_response
 from tfcollapse.theory.thresholding import (
     Quadratic,
     Response,
-    affine_posterior,
-    affine_quadratic,
-    affine_response,
     approximation,
     bound,
     coefficient,

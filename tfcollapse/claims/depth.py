@@ -22,6 +22,12 @@ def depth_claims(rows: Rows) -> list[Claim]:
 
     Args:
       rows: the rows of a sweep over depths, at least one.
+
+    Example:
+      >>> rows = tc.read_table("results/long/fig1_left.csv")
+      >>> claims = tc.claims.depth_claims(rows)
+      >>> print(claims[0].text)
+      the AE's error first falls with depth, then rises
     """
     ae, vae, warm = (of_family(rows, name) for name in ("AE", "VAE", "VAE + KL warm-up"))
     linear = all(ARCHITECTURES[row["architecture"]].fully_connected for row in rows)  # they can represent PCA

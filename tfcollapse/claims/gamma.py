@@ -21,6 +21,14 @@ def gamma_claims(rows: Rows) -> list[Claim]:
 
     Args:
       rows: the rows of a sweep over depths and fixed values of gamma, at least one.
+
+    Example:
+      >>> rows = [row for row in tc.read_table("results/long/fig1_left.csv") if row["objective"] == "VAE"]
+      >>> fixed = {"objective": "VAE (gamma 0.1)", "gamma_mode": "fixed", "gamma_start": 0.1}
+      >>> rows = rows + [row | fixed for row in rows]  # as if gamma had been fixed
+      >>> claims = tc.claims.gamma_claims(rows)
+      >>> print(claims[0].text)
+      a larger fixed gamma leaves fewer active units (section 3, category (ii))
     """
     fixed = _with_large_gamma([row for row in rows if row["gamma_mode"] == "fixed"])
     units = _by_depth(fixed, "active_units")

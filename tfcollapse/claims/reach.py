@@ -24,6 +24,13 @@ def reach_claims(rows: Rows) -> list[Claim]:
 
     Args:
       rows: the rows of AEs at several depths and seeds, at least one.
+
+    Example:
+      >>> rows = [row for row in tc.read_table("results/long/fig1_left.csv") if row["objective"] == "AE"]
+      >>> rows = [row | {"seed": seed} for row in rows for seed in range(6)]  # as if there were six seeds
+      >>> claims = tc.claims.reach_claims(rows)
+      >>> print(claims[0].text)
+      training a deeper AE is less likely to reach a small error (section 5.1, eq. (9))
     """
     text = "training a deeper AE is less likely to reach a small error (section 5.1, eq. (9))"
     errors = by(rows, "depth", "train_error")

@@ -20,6 +20,15 @@ def residual_claims(rows: Rows) -> list[Claim]:
 
     Args:
       rows: the rows of residual AEs at several (b, c), at least one.
+
+    Example:
+      >>> rows = [row for row in tc.read_table("results/long/fig1_left.csv") if row["objective"] == "AE"]
+      >>> pairs = [(b, c) for b in (1, 2) for c in (2, 3)]
+      >>> residual = {"architecture": "residual", "image_shape": "32x32x3"}
+      >>> rows = [rows[0] | residual | {"depth": b, "block_depth": c} for b, c in pairs]  # as if these had been trained
+      >>> claims = tc.claims.residual_claims(rows)
+      >>> print(claims[0].text)
+      more convolutions inside each block can increase the error
     """
     rows = [{**row, "dataset": dataset_name(row)} for row in rows]
     return [

@@ -14,6 +14,12 @@ def sigma_claims(rows: Rows) -> list[Claim]:
 
     Args:
       rows: the rows of VAEs at several depths, at least one.
+
+    Example:
+      >>> rows = [row for row in tc.read_table("results/long/fig1_left.csv") if row["objective"] == "VAE"]
+      >>> claims = tc.claims.sigma_claims(rows)
+      >>> print(claims[0].text)
+      the VAE's error grows with depth
     """
     return [
         judge_trend("the VAE's error grows with depth", of_family(rows, "VAE"), "depth", "train_error", "rises"),

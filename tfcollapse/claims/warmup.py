@@ -21,6 +21,14 @@ def warmup_claims(rows: Rows) -> list[Claim]:
 
     Args:
       rows: the rows of AEs, VAEs, and VAEs with one or both kinds of warm-up, at several depths, at least one.
+
+    Example:
+      >>> rows = tc.read_table("results/long/fig1_left.csv")
+      >>> warm = {"objective": "VAE + KL warm-up", "warmup": "kl", "warmup_steps": 20_000}
+      >>> rows += [row | warm for row in rows if row["objective"] == "VAE"]  # as if these had been trained
+      >>> claims = tc.claims.warmup_claims(rows)
+      >>> print(claims[0].text)
+      at depth 10 a warm-up of the KL weight leaves the VAE's error above the AE's (section 5.2)
     """
     deepest, shallowest = (choose(row["depth"] for row in rows) for choose in (max, min))
     deep, shallow = ([row for row in rows if row["depth"] == depth] for depth in (deepest, shallowest))

@@ -45,9 +45,8 @@ class Dataset:
       sha256: of the pixels of each split as it was summed, in C order; `train` and `test` may be its first images.
 
     Example:
-      >>> images = tc.load(tc.Data(name="fashion_mnist_mini", test=100))
-      >>> images.image_shape, images.test.shape
-      ((28, 28, 1), (100, 28, 28, 1))
+      >>> tc.load(tc.Data(name="fashion_mnist_mini", test=100)).test.shape
+      (100, 28, 28, 1)
     """
 
     train: np.ndarray

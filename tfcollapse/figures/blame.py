@@ -27,6 +27,15 @@ def blame_figure(rows: Rows, pca_error: float, mean_predictor_error: float, late
       mean_predictor_error: of a decoder that ignores z.
       latent_dim: how many latents the VAEs have.
       text: the caption.
+
+    Example:
+      >>> rows = [
+      ...     {"arm": "VAE", "train_error": 0.03, "active_units": 2, "trained": True},
+      ...     {"arm": "AE twin", "train_error": 0.02, "active_units": None, "trained": True},
+      ... ]
+      >>> figure = tc.figures.blame_figure(rows, 0.01, 0.085, latent_dim=8, text="two arms")
+      >>> len(figure.axes)
+      2
     """
     figure = Figure(figsize=(10.4, 1.9 + 0.34 * len(rows)), layout="constrained")
     errors, units = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))

@@ -26,6 +26,12 @@ def depth_figure(rows: Rows) -> Figure:
 
     Args:
       rows: the rows of a sweep over depths, at least one; errors are squared errors per pixel on the training set.
+
+    Example:
+      >>> rows = tc.read_table("results/long/fig1_left.csv")
+      >>> figure = tc.figures.depth_figure(rows)
+      >>> [axes.get_xlabel() for axes in figure.axes]
+      ['hidden layers in encoder and in decoder', 'hidden layers in encoder and in decoder']
     """
     rows = marked(rows)
     figure = Figure(figsize=(10.4, 4.6), layout="constrained")

@@ -21,6 +21,14 @@ def gamma_figure(rows: Rows) -> Figure:
     Args:
       rows: the rows of a sweep over depths and gamma, at least one; errors are squared errors per pixel on the training
         set.
+
+    Example:
+      >>> rows = [row for row in tc.read_table("results/long/fig1_left.csv") if row["objective"] == "VAE"]
+      >>> fixed = {"objective": "VAE (gamma 0.1)", "gamma_mode": "fixed", "gamma_start": 0.1}
+      >>> rows = rows + [row | fixed for row in rows]  # as if gamma had been fixed
+      >>> figure = tc.figures.gamma_figure(rows)
+      >>> [axes.get_xlabel() for axes in figure.axes]
+      ['gamma, the decoder variance', 'gamma, the decoder variance']
     """
     rows = marked(rows)
     figure = Figure(figsize=(10.4, 4.8), layout="constrained")

@@ -38,6 +38,12 @@ def initialisation_figure(rows: Rows) -> Figure:
     Args:
       rows: the rows of AEs at several depths, at least one, and of VAEs; errors are squared errors per pixel on the
         training set.
+
+    Example:
+      >>> rows = [row for row in tc.read_table("results/long/fig1_left.csv") if row["objective"] == "AE"]
+      >>> figure = tc.figures.initialisation_figure(rows)
+      >>> [axes.get_xlabel() for axes in figure.axes]
+      ['hidden layers in encoder and in decoder', 'layer, from the first hidden one to the pixels']
     """
     rows = marked(rows)
     groups = arms(rows)

@@ -15,6 +15,13 @@ def reach_figure(rows: Rows) -> Figure:
     Args:
       rows: the rows of AEs at several depths and seeds, at least one; errors are squared errors per pixel on the
         training set.
+
+    Example:
+      >>> rows = [row for row in tc.read_table("results/long/fig1_left.csv") if row["objective"] == "AE"]
+      >>> rows = [row | {"seed": seed} for row in rows for seed in range(6)]  # as if there were six seeds
+      >>> figure = tc.figures.reach_figure(rows)
+      >>> [axes.get_xlabel() for axes in figure.axes]
+      ['epsilon, squared error per pixel on the training set']
     """
     rows = marked(rows)
     figure = Figure(figsize=(8.4, 4.8), layout="constrained")

@@ -18,6 +18,15 @@ def residual_figure(rows: Rows) -> Figure:
 
     Args:
       rows: the rows of residual AEs at several (b, c), at least one.
+
+    Example:
+      >>> rows = [row for row in tc.read_table("results/long/fig1_left.csv") if row["objective"] == "AE"]
+      >>> pairs = [(b, c) for b in (1, 2) for c in (2, 3)]
+      >>> residual = {"architecture": "residual", "image_shape": "32x32x3"}
+      >>> rows = [rows[0] | residual | {"depth": b, "block_depth": c} for b, c in pairs]  # as if these had been trained
+      >>> figure = tc.figures.residual_figure(rows)
+      >>> [axes.get_xlabel() for axes in figure.axes]
+      ['convolutions in a residual block (c)', 'convolutions in a residual block (c)']
     """
     rows = marked(rows)
     figure = Figure(figsize=(10.4, 4.6), layout="constrained")

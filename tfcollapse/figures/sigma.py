@@ -19,6 +19,12 @@ def sigma_figure(rows: Rows) -> Figure:
 
     Args:
       rows: the rows of VAEs at several depths, at least one.
+
+    Example:
+      >>> rows = [row for row in tc.read_table("results/long/fig1_left.csv") if row["objective"] == "VAE"]
+      >>> figure = tc.figures.sigma_figure(rows)
+      >>> [axes.get_xlabel() for axes in figure.axes]
+      ['sigma_z', 'sigma_z']
     """
     rows = marked(rows)
     depths = sorted({row["depth"] for row in rows})

@@ -14,9 +14,10 @@ from tfcollapse.lab.section import Section
 from tfcollapse.metrics.posterior import active_units
 from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.theory import affine, affine_energy
-from tfcollapse.theory.affine import Spectrum, known_images
+from tfcollapse.theory.affine import Spectrum
 from tfcollapse.theory.bootstrap import late_gamma
 from tfcollapse.theory.checks import Check, at_most, equal, true
+from tfcollapse.theory.known_images import known_images
 from tfcollapse.training.in_memory import train_at_gammas, train_in_memory
 
 READING = (

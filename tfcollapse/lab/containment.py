@@ -46,6 +46,16 @@ def embed(smaller: Autoencoder, larger: Autoencoder) -> None:
 
     Raises:
       ConfigError: the networks' layers do not fit.
+
+    Example:
+      >>> shallow, deep = (
+      ...     tc.build(tc.Run(network=tc.Network(depth=depth, width=16, latent_dim=4), seed=depth), (28, 28, 1))
+      ...     for depth in (1, 3)
+      ... )
+      >>> tc.lab.containment.embed(shallow, deep)
+      >>> images = tc.load(tc.Data(name="fashion_mnist_mini", train=5)).train
+      >>> bool(np.array_equal(shallow.reconstruct(images), deep.reconstruct(images)))
+      True
     """
     for part, deeper in ((smaller.encoder, larger.encoder), (smaller.decoder, larger.decoder)):
         shared = {layer.name: layer for layer in _layers(part)}

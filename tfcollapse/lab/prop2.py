@@ -11,7 +11,7 @@ from tfcollapse.config.declaration import Data, Network, Objective, Run, Trainin
 from tfcollapse.data.dataset import load
 from tfcollapse.lab.optimal_posterior import DecoderResponse
 from tfcollapse.lab.section import Section
-from tfcollapse.theory import affine, shrinkage, thresholding
+from tfcollapse.theory import affine, affine_decoder, shrinkage, thresholding
 from tfcollapse.theory.checks import Check, at_least, at_most, equal, not_applicable, true
 from tfcollapse.training.in_memory import train_in_memory
 
@@ -77,11 +77,11 @@ def _affine_routes(name: str, points: np.ndarray, latent: int) -> list[Check]:
     ceiling, top = len(points) * known.total, float(known.eigenvalues[0])
 
     def respond(gamma: float) -> thresholding.Response:
-        return thresholding.affine_response(best.weights, best.bias, points, gamma)
+        return affine_decoder.affine_response(best.weights, best.bias, points, gamma)
 
     direct = thresholding.direct_gamma(respond, ceiling, best.gamma).gamma
     near = [_difference(respond(share * direct), ceiling, share * direct) for share in (0.99, 1.01)]
-    quadratic = thresholding.affine_quadratic(best.weights, best.bias, points, direct)
+    quadratic = affine_decoder.affine_quadratic(best.weights, best.bias, points, direct)
     collapsed = affine.optimum(points, latent, top * 1.000001)
     return [
         true(

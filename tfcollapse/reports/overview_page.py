@@ -15,7 +15,7 @@ from tfcollapse.records.statistics import PAPER_STEPS
 from tfcollapse.records.table import complete, read_table
 from tfcollapse.records.trained import not_trained
 from tfcollapse.reports import bench_page, theory_page
-from tfcollapse.reports.blocks import Block, Code, Content, Heading, Link, Paragraph, Strong, Table, joined
+from tfcollapse.reports.blocks import Block, Bullets, Code, Content, Heading, Link, Paragraph, Strong, Table, joined
 from tfcollapse.reports.claims_table import steps, verdict
 from tfcollapse.reports.markdown import write_markdown
 from tfcollapse.studies.study import Study, declarations, judge, load_study
@@ -26,16 +26,26 @@ Line = tuple[Content, ...]
 """A row of this page's tables."""
 
 _INTRODUCTION = (
-    " writes this page from the tables and records below that directory. A verdict is on training of the length that "
-    "stands beside it, on the data in its row, with the number of training images in brackets, and on networks that "
-    f"are narrowed as its row says. Where the training is shorter than the paper's {PAPER_STEPS:,} steps, the verdict "
-    "does not judge the paper's own result. The verdicts are: reproduced; not reproduced; too close to call, where the "
-    "noise hides the answer; not trained, where a network that the claim needs has an error that is not clearly below "
-    "that of an image of means; not run, where a run that the claim needs is not there. A trend is judged by a rank "
-    "test at 5%, a difference by its 95% interval over seeds (of residual networks, over data sets), and for one seed "
-    "by 1%. Counts of units also have to differ by a tenth of the latent dimensions. A table of another version of "
-    "the numbers is not counted. Several seeds stand as mean +- standard deviation. One seed has no error bar. An "
-    "empty cell stands for what the row above says."
+    " writes this page from the tables and records below that directory. Each claim has one of these verdicts:"
+)
+_VERDICTS = (
+    (Strong("reproduced"), ": the runs show it, beyond the noise."),
+    (Strong("not reproduced"), ": the runs show the opposite, beyond the noise."),
+    (Strong("too close to call"), ": the runs are there, and the noise hides the answer."),
+    (
+        Strong("not trained"),
+        ": the error of a network that the claim needs is not clearly below that of an image of means.",
+    ),
+    (Strong("not run"), ': a run that the claim needs is not there. What the others show begins with "so far".'),
+)
+_RULES = (
+    "A verdict is on training of the length that stands beside it, on the data in its row (with the number of training "
+    f"images in brackets), and on networks that are narrowed as its row says. Where the training is shorter than the "
+    f"paper's {PAPER_STEPS:,} steps, the verdict does not judge the paper's own result.",
+    "A trend is judged by a rank test at 5%. A difference is judged by its 95% interval over seeds (of residual "
+    "networks, over data sets), and for one seed by 1%. Counts of units also have to differ by a tenth of the latent "
+    "dimensions. Several seeds stand as mean +- standard deviation. One seed has no error bar. A table of another "
+    "version of the numbers is not counted. An empty cell stands for what the row above says.",
 )
 _HEADER = ("figure", "claim", "verdict", "narrowed", "obtained", "seeds", "steps", "data", "hardware, time", "command")
 
@@ -58,7 +68,8 @@ def write(out: pathlib.Path, studies: Sequence[str] = ()) -> pathlib.Path:
         raise ConfigError(f"overview '{out}': expected tables or records below it, such as fig1_left.csv, found none")
     lines = [*_tables(tables, out, declared), *_not_run(tables, declared)]
     introduction = Paragraph((Code(f"tfcollapse overview {out}"), _INTRODUCTION))
-    blocks = [Heading(1, "Results"), introduction, Table(_HEADER, lines), *beside]
+    rules = [Bullets(_VERDICTS), *map(Paragraph, _RULES)]
+    blocks: list[Block] = [Heading(1, "Results"), introduction, *rules, Table(_HEADER, lines), *beside]
     return write_markdown(out / "README.md", blocks, earlier="\n`tfcollapse overview ")
 
 

@@ -10,6 +10,7 @@
 | `tfcollapse.theory.certified_radius` | a radius within which it is provably lowest |
 | `tfcollapse.theory.gradient_flow` | where the gradient flow ends from which start |
 | `tfcollapse.theory.thresholding` | Proposition 2: the gamma from which the collapsed solution is the best one |
+| `tfcollapse.theory.affine_decoder` | the same for a fixed affine decoder, in closed form |
 | `tfcollapse.theory.shrinkage` | section 5.1: which penalties prune exactly |
 | `tfcollapse.theory.stationary` | Proposition 4: what kind of stationary point a collapsed unit is |
 | `tfcollapse.theory.bootstrap` | intervals for a mean or another statistic, and the gap of eq. (10) |
@@ -20,6 +21,7 @@ from typing import Any
 
 __all__ = [
     "affine",
+    "affine_decoder",
     "affine_energy",
     "basin",
     "bootstrap",

@@ -12,7 +12,6 @@ squared errors per coordinate.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,6 +31,12 @@ class Spectrum:
       eigenvalues: the largest eigenvalues, [>= latent_dim], in descending order; smaller ones need not be known.
       total: the sum of all d eigenvalues, which is the variance summed over coordinates.
       dimensions: d, the number of coordinates.
+
+    Example:
+      >>> from tfcollapse.theory import affine
+      >>> known = affine.Spectrum.of([2.0, 1.0, 0.5, 0.1])
+      >>> known.active_units(4, gamma=0.7), known.error(4, gamma=0.7), round(known.optimal_gamma(2), 6)
+      (2, 0.5, 0.3)
     """
 
     eigenvalues: np.ndarray
@@ -61,7 +66,7 @@ class Spectrum:
     def pca(self, latent_dim: int) -> float:
         """Return the squared error per coordinate of the best linear autoencoder.
 
-        An autoencoder with a linear output whose error is above this one has not reached its capacity.
+        An autoencoder with a linear output whose error is above it has not reached its capacity.
 
         Raises:
           ConfigError: latent_dim is negative, or larger than d or than the number of known eigenvalues.
@@ -201,6 +206,13 @@ class Optimum:
       encoder: [latent_dim, d], such that mu_z(x) = encoder @ (x - bias).
       latent_variance: sigma_z^2, [latent_dim].
       energy: eq. (4), nats times two, averaged over data points.
+
+    Example:
+      >>> from tfcollapse.theory import affine
+      >>> data = np.random.default_rng(0).normal(size=(50, 3)) * [2.0, 1.0, 0.1]
+      >>> found = affine.optimum(data, latent_dim=2, gamma=0.5)
+      >>> found.weights.shape, found.encoder.shape, found.latent_variance.round(2)
+      ((3, 2), (2, 3), array([0.1 , 0.73]))
     """
 
     weights: np.ndarray
@@ -216,6 +228,14 @@ def spectrum(data: np.ndarray) -> Spectrum:
 
     Raises:
       ConfigError: fewer than two points, a number that is not finite, or points that are all the same.
+
+    Example:
+      >>> from tfcollapse.theory import affine
+      >>> images = tc.load(tc.Data(name="fashion_mnist_mini", train=500)).train
+      >>> data = images[:, ::4, ::4].reshape(-1, 49) / 255  # every fourth pixel
+      >>> known = affine.spectrum(data)
+      >>> known.dimensions, known.active_units(latent_dim=8, gamma=0.05)
+      (49, 8)
     """
     return Spectrum.of(np.clip(np.linalg.eigvalsh(_covariance(arguments.points("data", data))), 0.0, None))
 
@@ -230,6 +250,16 @@ def optimum(data: np.ndarray, latent_dim: int, gamma: float | None = None) -> Op
 
     Raises:
       ConfigError: latent_dim > d, gamma <= 0, unusable data, or a singular spectrum where gamma is to be found.
+
+    Example:
+      >>> from tfcollapse.theory import affine
+      >>> images = tc.load(tc.Data(name="fashion_mnist_mini", train=500)).train
+      >>> data = images[:, ::4, ::4].reshape(-1, 49) / 255  # every fourth pixel
+      >>> found = affine.optimum(data, latent_dim=8)
+      >>> mean = (data - found.bias) @ found.encoder.T  # mu_z
+      >>> error = np.square(data - found.bias - mean @ found.weights.T).mean()
+      >>> print(error < affine.spectrum(data).mean_predictor)
+      True
     """
     data = arguments.points("data", data)
     known = spectrum(data)
@@ -250,6 +280,13 @@ def principal_angles(weights: np.ndarray, data: np.ndarray) -> np.ndarray:
 
     Raises:
       ConfigError: unusable data, or weights that are not finite or not of d rows.
+
+    Example:
+      >>> from tfcollapse.theory import affine
+      >>> data = np.random.default_rng(0).normal(size=(50, 3)) * [2.0, 1.0, 0.1]
+      >>> angles = affine.principal_angles(affine.optimum(data, latent_dim=2).weights, data)
+      >>> angles.shape, bool(angles.max() < 1e-6)
+      ((2,), True)
     """
     data = arguments.points("data", data)
     weights = arguments.finite("weights", weights, data.shape[1], None)
@@ -257,27 +294,6 @@ def principal_angles(weights: np.ndarray, data: np.ndarray) -> np.ndarray:
     span = np.linalg.qr(weights)[0]
     # The sine is accurate where the angle is small, the cosine is not.
     return np.arcsin(np.clip(np.linalg.svd(span - vectors @ (vectors.T @ span), compute_uv=False), 0.0, 1.0))
-
-
-def known_images(eigenvalues: Sequence[float] | np.ndarray, seed: int, count: int = 4_096) -> np.ndarray:
-    """Return images whose centred covariance has the eigenvalues `eigenvalues`, to 0.2%.
-
-    Args:
-      eigenvalues: side^2 numbers, in squared units of pixels from 0 to 1.
-      seed: the seed of the draws.
-      count: the number of images.
-
-    Returns:
-      uint8 [count, side, side, 1].
-    """
-    random, d = np.random.default_rng(seed), len(eigenvalues)
-    draws = random.uniform(-1, 1, (count, d))
-    draws = draws - draws.mean(axis=0)
-    whitener = np.linalg.inv(np.linalg.cholesky(draws.T @ draws / count)).T
-    axes = np.linalg.qr(random.standard_normal((d, d)))[0]
-    pixels = 0.5 + draws @ whitener * np.sqrt(eigenvalues) @ axes.T
-    side = math.isqrt(d)
-    return np.round(255 * np.clip(pixels, 0, 1)).astype(np.uint8).reshape(count, side, side, 1)
 
 
 def _covariance(data: np.ndarray) -> np.ndarray:

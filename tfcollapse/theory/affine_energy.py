@@ -24,6 +24,13 @@ class AffineVAE:
       log_gamma: the logarithm of the decoder variance.
       mean: mu_z, [n, latent_dim].
       log_variance: log sigma_z^2, [n, latent_dim].
+
+    Example:
+      >>> from tfcollapse.theory import affine, affine_energy
+      >>> data = np.random.default_rng(0).normal(size=(50, 3)) * [2.0, 1.0, 0.1]
+      >>> vae = affine_energy.stationary_point(data, active=[0], latent_dim=2, gamma=0.5)
+      >>> vae.weights.shape, vae.mean.shape, vae.flat().shape
+      ((3, 2), (50, 2), (210,))
     """
 
     weights: np.ndarray
@@ -54,9 +61,26 @@ class AffineVAE:
 
 
 def energy_and_gradient(vae: AffineVAE, data: np.ndarray) -> tuple[float, AffineVAE]:
-    """Return eq. (4) on the data [n, d], and its gradient, which has the form of the parameters.
+    """Return eq. (4) of an affine VAE on data, and its gradient.
 
     The energy is nats times two, averaged over data points, without d log 2 pi.
+
+    Args:
+      vae: the parameters.
+      data: [n, d].
+
+    Returns:
+      The energy, and the derivatives by all parameters, log gamma included, in the form of the parameters.
+
+    Example:
+      >>> from tfcollapse.theory import affine, affine_energy
+      >>> data = np.random.default_rng(0).normal(size=(50, 3)) * [2.0, 1.0, 0.1]
+      >>> vae = affine_energy.stationary_point(data, active=[1], latent_dim=2, gamma=0.5)
+      >>> energy, gradient = affine_energy.energy_and_gradient(vae, data)
+      >>> bool(np.isclose(energy, affine.spectrum(data).stationary_energy([1], 2, gamma=0.5)))
+      True
+      >>> print(np.abs(gradient.weights).max() < 1e-9)
+      True
     """
     n, d = data.shape
     gamma, variance = np.exp(vae.log_gamma), np.exp(vae.log_variance)
@@ -83,6 +107,13 @@ def random_start(random: np.random.Generator, data: np.ndarray, latent_dim: int,
       data: [n, d].
       latent_dim: the number of latents.
       scale: the standard deviation.
+
+    Example:
+      >>> from tfcollapse.theory import affine, affine_energy
+      >>> data = np.random.default_rng(0).normal(size=(50, 3)) * [2.0, 1.0, 0.1]
+      >>> start = affine_energy.random_start(np.random.default_rng(1), data, latent_dim=2)
+      >>> start.weights.shape, start.log_variance.shape
+      ((3, 2), (50, 2))
     """
     n, d = data.shape
     size = d * latent_dim + d + 1 + 2 * n * latent_dim
@@ -102,6 +133,14 @@ def minimise(data: np.ndarray, start: AffineVAE, gamma: float | None = None) -> 
 
     Raises:
       ConfigError: unusable data, or gamma <= 0.
+
+    Example:
+      >>> from tfcollapse.theory import affine, affine_energy
+      >>> data = np.random.default_rng(0).normal(size=(50, 3)) * [2.0, 1.0, 0.1]
+      >>> start = affine_energy.random_start(np.random.default_rng(1), data, latent_dim=2)
+      >>> energy, vae = affine_energy.minimise(data, start)
+      >>> bool(np.isclose(energy, affine.spectrum(data).energy(latent_dim=2)))  # the global minimum, from any start
+      True
     """
     data = arguments.points("data", data)
     n, d = data.shape
@@ -128,10 +167,26 @@ def minimise(data: np.ndarray, start: AffineVAE, gamma: float | None = None) -> 
 
 
 def hessian(vae: AffineVAE, data: np.ndarray, gamma: float | None = None, step: float = 1e-5) -> np.ndarray:
-    """Return the second derivatives of eq. (4) at `vae`: [parameters, parameters], in the order of `flat`.
+    """Return the second derivatives of eq. (4) of an affine VAE on data.
 
-    They are central differences of the exact gradient; the error is about 1e-9. Where gamma is given it is fixed, and
-    the row and the column of log gamma are left out.
+    They are central differences of the exact gradient; the error is about 1e-9.
+
+    Args:
+      vae: the parameters.
+      data: [n, d].
+      gamma: where it is given it is fixed, and the row and the column of log gamma are left out.
+      step: of the differences.
+
+    Returns:
+      [parameters, parameters], in the order of `AffineVAE.flat`; nats times two, averaged over data points.
+
+    Example:
+      >>> from tfcollapse.theory import affine, affine_energy
+      >>> data = np.random.default_rng(0).normal(size=(50, 3)) * [2.0, 1.0, 0.1]
+      >>> vae = affine_energy.stationary_point(data, active=[], latent_dim=1, gamma=0.5)  # collapsed
+      >>> curvatures = np.linalg.eigvalsh(affine_energy.hessian(vae, data, gamma=0.5))
+      >>> int((curvatures < -1e-6).sum()), affine.spectrum(data).saddle_directions([], 1, gamma=0.5)
+      (2, 2)
     """
     n, d = data.shape
     latent_dim = vae.weights.shape[1]
@@ -164,6 +219,15 @@ def stationary_point(data: np.ndarray, active: Sequence[int], latent_dim: int, g
 
     Raises:
       ConfigError: unusable data, or no such stationary point.
+
+    Example:
+      >>> from tfcollapse.theory import affine, affine_energy
+      >>> data = np.random.default_rng(0).normal(size=(50, 3)) * [2.0, 1.0, 0.1]
+      >>> vae = affine_energy.stationary_point(data, active=[0], latent_dim=2)
+      >>> print(np.abs(affine_energy.energy_and_gradient(vae, data)[1].flat()).max() < 1e-9)
+      True
+      >>> np.square(vae.weights).sum(axis=0).round(1)  # one unit is in use, the other is collapsed
+      array([4.6, 0. ])
     """
     data = arguments.points("data", data)
     known = spectrum(data)

@@ -36,9 +36,19 @@ def completed(
 
     Args:
       weights: W, [d, latent_dim].
-      mean, sigma: n latent_dim numbers each.
+      mean, sigma: mu_z and sigma_z, n latent_dim numbers each.
       data: [n, d].
       alpha: the threshold, >= 0.
+
+    Raises:
+      ConfigError: alpha < 0.
+
+    Example:
+      >>> from tfcollapse.theory import basin, local_minimum
+      >>> data = local_minimum.PAPER_DATA
+      >>> vae = basin.completed(np.full((2, 1), 0.5), np.array([1.0, -1.0]), np.ones(2), data, alpha=1.0)
+      >>> vae.bias, round(vae.gamma, 3)
+      (array([0., 0.]), 0.936)
     """
     n, d = data.shape
     shape = (n, weights.shape[1])
@@ -58,6 +68,13 @@ def relative_energy(
       data: [n, d].
       alpha: the threshold, >= 0.
       latent_dim: the number of latents.
+
+    Example:
+      >>> from tfcollapse.theory import basin, local_minimum
+      >>> data = local_minimum.PAPER_DATA
+      >>> value, slope = basin.relative_energy(np.zeros(6), data, alpha=1.0)  # at (7): W, mu and log sigma are 0
+      >>> value, bool(np.abs(slope).max() < 1e-12)
+      (0.0, True)
     """
     n, d = data.shape
     weights, mean, log_sigma = np.split(vector, np.cumsum([d * latent_dim, n * latent_dim]))
@@ -83,6 +100,11 @@ def escape_radius(alpha: float, data: np.ndarray = PAPER_DATA, starts: int = 4, 
 
     Raises:
       ConfigError: alpha < 0, or unusable data.
+
+    Example:
+      >>> from tfcollapse.theory import basin
+      >>> f"{basin.escape_radius(alpha=1.0, starts=1):.1f}"
+      '1.0'
     """
     data = arguments.points("data", data)
     arguments.non_negative("alpha", alpha)
@@ -111,6 +133,11 @@ def barrier_bound(alpha: float, data: np.ndarray = PAPER_DATA, starts: int = 2, 
 
     Raises:
       ConfigError: alpha <= 0, or unusable data.
+
+    Example:
+      >>> from tfcollapse.theory import basin
+      >>> f"{basin.barrier_bound(alpha=1.0, starts=0):.3f}"
+      '0.023'
     """
     data = arguments.points("data", data)
     arguments.positive("alpha", alpha)
@@ -174,6 +201,12 @@ class Pass:
       negative: the number of negative eigenvalues of the Hessian over all nine parameters: 1 at a mountain pass, 0 at a
         minimum.
       slope: the largest absolute derivative that remains.
+
+    Example:
+      >>> from tfcollapse.theory import basin
+      >>> place = basin.mountain_pass(alpha=0.1)
+      >>> place.negative, place.slope < 1e-9
+      (1, True)
     """
 
     height: float
@@ -191,9 +224,17 @@ def mountain_pass(alpha: float) -> Pass:
     limiting equations. From there the root is followed as alpha grows. `Pass.negative` tells whether it is a pass in
     all nine parameters.
 
+    Args:
+      alpha: the threshold, > 0 and at most 1.16.
+
     Raises:
       ConfigError: alpha <= 0, where (7) is itself a saddle; or alpha > 1.16, where the pass does not exist on this
         slice, because it has merged with the second local minimum behind it.
+
+    Example:
+      >>> from tfcollapse.theory import basin
+      >>> [f"{basin.mountain_pass(alpha).height:.2g}" for alpha in (0.1, 0.2)]  # grows like alpha^2
+      ['0.00018', '0.00073']
     """
     if arguments.positive("alpha", alpha) > FOLD:
         raise ConfigError(f"alpha: expected <= {FOLD}, where the symmetric slice has a pass, received {alpha}")
@@ -216,6 +257,12 @@ def partial_minima(step: float = 0.01) -> dict[float, Pass]:
 
     Raises:
       ConfigError: step <= 0.
+
+    Example:
+      >>> from tfcollapse.theory import basin
+      >>> minima = basin.partial_minima(step=0.05)
+      >>> min(minima), max(minima)
+      (0.7, 1.15)
     """
     arguments.positive("step", step)
     minima = {}

@@ -23,6 +23,12 @@ class Interval:
       value: the statistic of the sample itself.
       low, high: the percentiles between which the share `level` of the resampled statistics lies.
       level: the share, between 0 and 1.
+
+    Example:
+      >>> from tfcollapse.theory import bootstrap
+      >>> interval = bootstrap.Interval(value=0.5, low=0.4, high=0.6, level=0.95)
+      >>> interval.low < interval.value < interval.high
+      True
     """
 
     value: float
@@ -43,6 +49,12 @@ def late_gamma(metrics: Sequence[Row], share: float = 0.1, **options: Any) -> In
 
     Raises:
       ConfigError: a share outside (0, 1], fewer than two rows, or rows that are not finite or all the same.
+
+    Example:
+      >>> from tfcollapse.theory import bootstrap
+      >>> rows = [{"gamma": 0.011, "reconstruction_error": 0.010 + 1e-5 * (step % 3)} for step in range(100)]
+      >>> round(bootstrap.late_gamma(rows).value, 3)
+      0.099
     """
     if not 0 < share <= 1:
         raise ConfigError(f"share: expected > 0 and <= 1, received {share}")
@@ -75,6 +87,12 @@ def bootstrap(
     Raises:
       ConfigError: fewer than two values, a value that is not finite, a level outside (0, 1), or a block that is not
         between 1 and n.
+
+    Example:
+      >>> from tfcollapse.theory import bootstrap
+      >>> interval = bootstrap.bootstrap([1.0, 2.0, 3.0, 4.0, 5.0])
+      >>> interval.value, interval.low < 3.0 < interval.high
+      (3.0, True)
     """
     sample = np.asarray(sample, np.float64)
     if sample.ndim == 0 or len(sample) < 2 or not np.isfinite(sample).all():

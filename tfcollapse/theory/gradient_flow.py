@@ -38,6 +38,12 @@ def basin_map(
 
     Raises:
       ConfigError: alpha < 0, sigma <= 0 or gamma <= 0.
+
+    Example:
+      >>> from tfcollapse.theory import gradient_flow
+      >>> gradient_flow.basin_map(weights=np.array([0.1, 2.0]), means=np.array([0.1, 2.0]), alpha=1.0)
+      array([['collapsed', 'collapsed'],
+             ['partial minimum', 'partial minimum']], dtype='<U16')
     """
     arguments.non_negative("alpha", alpha)
     w, mu = (np.ravel(axis) for axis in np.meshgrid(weights, means, indexing="ij"))

@@ -28,6 +28,14 @@ class SoftThresholdVAE:
       gamma: the decoder variance.
       mean: mu_z, [n, latent_dim].
       sigma: sigma_z, [n, latent_dim].
+
+    Example:
+      >>> from tfcollapse.theory import local_minimum
+      >>> data = local_minimum.PAPER_DATA
+      >>> vae = local_minimum.collapsed(data)
+      >>> vae.gamma, vae.errors(data, alpha=1.0).value
+      (1.0, array([[1., 1.],
+             [1., 1.]]))
     """
 
     weights: np.ndarray
@@ -74,6 +82,12 @@ def collapsed(data: np.ndarray, latent_dim: int = 1) -> SoftThresholdVAE:
 
     Raises:
       ConfigError: unusable data, or latent_dim out of range.
+
+    Example:
+      >>> from tfcollapse.theory import local_minimum
+      >>> data = local_minimum.PAPER_DATA
+      >>> local_minimum.collapsed(data).gamma  # gamma-bar
+      1.0
     """
     data = arguments.points("data", data)
     arguments.whole("latent_dim", latent_dim, 1, data.shape[1], "dimensions of the data")
@@ -85,7 +99,21 @@ def collapsed(data: np.ndarray, latent_dim: int = 1) -> SoftThresholdVAE:
 def delta_path(delta: float, alpha: float) -> SoftThresholdVAE:
     """Return the point at `delta` of B.1's path on the paper's two points, with gamma as printed.
 
-    The energy falls without bound as delta -> 0. Raises ConfigError where delta <= 0.
+    The energy falls without bound as delta -> 0.
+
+    Args:
+      delta: sigma_z at the point, > 0.
+      alpha: the threshold, >= 0.
+
+    Raises:
+      ConfigError: delta <= 0, or alpha < 0.
+
+    Example:
+      >>> from tfcollapse.theory import local_minimum
+      >>> data = local_minimum.PAPER_DATA
+      >>> points = [local_minimum.delta_path(delta, alpha=1.0) for delta in (1e-1, 1e-4, 1e-7)]
+      >>> [round(local_minimum.energy(point, data, alpha=1.0), 1) for point in points]
+      [3.1, -24.5, -52.2]
     """
     arguments.positive("delta", delta)
     weights, mean = np.full((2, 1), alpha + 1.0), np.array([[1.0], [-1.0]])
@@ -95,10 +123,21 @@ def delta_path(delta: float, alpha: float) -> SoftThresholdVAE:
 
 
 def energy(vae: SoftThresholdVAE, data: np.ndarray, alpha: float) -> float:
-    """Return the exact value of eq. (6) on the data [n, d].
+    """Return the exact value of eq. (6), in nats times two, summed over data points, without n d log 2 pi.
+
+    Args:
+      vae: the parameters.
+      data: [n, d].
+      alpha: the threshold, >= 0.
 
     Raises:
       ConfigError: unusable data, parameters of another shape, alpha < 0, or gamma or a sigma that is not > 0.
+
+    Example:
+      >>> from tfcollapse.theory import local_minimum
+      >>> data = local_minimum.PAPER_DATA
+      >>> local_minimum.energy(local_minimum.collapsed(data), data, alpha=1.0)  # n (d + kappa)
+      6.0
     """
     data = _checked(vae, data)
     return float(vae.errors(data, alpha).value.sum() / vae.gamma + data.size * np.log(vae.gamma) + _own(vae))
@@ -107,7 +146,20 @@ def energy(vae: SoftThresholdVAE, data: np.ndarray, alpha: float) -> float:
 def gradient(vae: SoftThresholdVAE, data: np.ndarray, alpha: float) -> SoftThresholdVAE:
     """Return the derivatives of eq. (6), in the form of the parameters. Eq. (14) is the one by the weights.
 
-    The errors are those of `energy`.
+    Args:
+      vae: the parameters.
+      data: [n, d].
+      alpha: the threshold, >= 0.
+
+    Raises:
+      ConfigError: unusable data, parameters of another shape, alpha < 0, or gamma or a sigma that is not > 0.
+
+    Example:
+      >>> from tfcollapse.theory import local_minimum
+      >>> data = local_minimum.PAPER_DATA
+      >>> slope = local_minimum.gradient(local_minimum.collapsed(data), data, alpha=1.0)
+      >>> print(np.abs(slope.flat()).max() < 1e-12)  # (7) is a stationary point
+      True
     """
     data = _checked(vae, data)
     error, gamma = vae.errors(data, alpha), vae.gamma
@@ -122,9 +174,25 @@ def gradient(vae: SoftThresholdVAE, data: np.ndarray, alpha: float) -> SoftThres
 
 
 def hessian(vae: SoftThresholdVAE, data: np.ndarray, alpha: float) -> np.ndarray:
-    """Return the exact second derivatives of eq. (6): [parameters, parameters], in the order of `flat`.
+    """Return the exact second derivatives of eq. (6).
 
-    The errors are those of `energy`.
+    Args:
+      vae: the parameters.
+      data: [n, d].
+      alpha: the threshold, >= 0.
+
+    Returns:
+      [parameters, parameters], in the order of `SoftThresholdVAE.flat`.
+
+    Raises:
+      ConfigError: unusable data, parameters of another shape, alpha < 0, or gamma or a sigma that is not > 0.
+
+    Example:
+      >>> from tfcollapse.theory import local_minimum
+      >>> data = local_minimum.PAPER_DATA
+      >>> curvatures = np.linalg.eigvalsh(local_minimum.hessian(local_minimum.collapsed(data), data, alpha=1.0))
+      >>> bool(curvatures.min() >= -1e-12)
+      True
     """
     data = _checked(vae, data)
     (n, d), latent = data.shape, vae.weights.shape[1]
@@ -185,6 +253,14 @@ def sampled_energy(
 
     Raises:
       ConfigError: as in `energy`.
+
+    Example:
+      >>> from tfcollapse.theory import local_minimum
+      >>> data = local_minimum.PAPER_DATA
+      >>> vae = local_minimum.delta_path(0.1, alpha=1.0)
+      >>> estimate, error = local_minimum.sampled_energy(vae, data, alpha=1.0, samples=2_000)
+      >>> abs(estimate - local_minimum.energy(vae, data, alpha=1.0)) < 4 * error
+      True
     """
     data = _checked(vae, data)
     noise = np.random.default_rng(seed).standard_normal((samples, *vae.mean.shape))

@@ -24,6 +24,12 @@ def pruning_gamma(design: np.ndarray, target: np.ndarray, penalty: Penalty) -> f
       design: A, [d, k].
       target: x, [d].
       penalty: eta.
+
+    Example:
+      >>> from tfcollapse.theory import shrinkage
+      >>> design, target = np.eye(2), np.array([3.0, 4.0])
+      >>> [shrinkage.pruning_gamma(design, target, penalty) for penalty in ("l1", "l2", "l2 squared")]
+      [8.0, 10.0, inf]
     """
     slope = 2 * design.T @ target
     norms = {"l1": np.abs(slope).max(), "l2": np.linalg.norm(slope), "l2 squared": np.inf}
@@ -44,6 +50,12 @@ def solve(design: np.ndarray, target: np.ndarray, gamma: float, penalty: Penalty
 
     Raises:
       ConfigError: arrays of other shapes or with numbers that are not finite, or gamma < 0.
+
+    Example:
+      >>> from tfcollapse.theory import shrinkage
+      >>> design, target = np.eye(2), np.array([3.0, 4.0])
+      >>> [shrinkage.solve(design, target, 7.0, penalty).round(2).tolist() for penalty in ("l1", "l2", "l2 squared")]
+      [[0.0, 0.5], [0.9, 1.2], [0.38, 0.5]]
     """
     design, target = arguments.finite("design", design, None, None), arguments.finite("target", target, len(design))
     arguments.non_negative("gamma", gamma)

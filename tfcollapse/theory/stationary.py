@@ -21,6 +21,13 @@ class Curvature(NamedTuple):
       kind: SADDLE where the lowest is below 0 by more than its error; MINIMUM where it is above 0 by more than its
         error; FLAT otherwise: no direction falls at second order, and some do not rise either.
       direction: a vector of unit length, [size], along which the matrix has the value `lowest`.
+
+    Example:
+      >>> from tfcollapse.theory import stationary
+      >>> matrix = np.diag([3.0, 1.0, -2.0])
+      >>> found = stationary.curvature(lambda vector: matrix @ vector, size=3)
+      >>> found.kind, np.abs(found.direction).round(3)
+      ('saddle', array([0., 0., 1.]))
     """
 
     lowest: float
@@ -53,6 +60,13 @@ def curvature(
 
     Raises:
       ConfigError: a product of another shape or with a number that is not finite, or steps < 1.
+
+    Example:
+      >>> from tfcollapse.theory import stationary
+      >>> matrix = np.diag([3.0, 1.0, -2.0])
+      >>> found = stationary.curvature(lambda vector: matrix @ vector, size=3)
+      >>> round(found.lowest, 6), round(found.highest, 6), found.kind
+      (-2.0, 3.0, 'saddle')
     """
     arguments.whole("steps", steps, 1, 10**6, "Lanczos steps")
     basis = [_unit(np.random.default_rng(seed).standard_normal(size))]

@@ -16,7 +16,14 @@ from tfcollapse.theory import arguments
 
 
 class Response(NamedTuple):
-    """The data term f and the KL (nats) of a posterior, both summed over data points."""
+    """The data term f and the KL (nats) of a posterior, both summed over data points.
+
+    Example:
+      >>> from tfcollapse.theory import thresholding
+      >>> response = thresholding.Response(f=20.0, kl=4.0)
+      >>> thresholding.point_gamma(response, ceiling=100.0)
+      10.0
+    """
 
     f: float
     kl: float
@@ -30,6 +37,11 @@ class Crossing:
       gamma: gamma', the largest (n d gamma-bar - f) / (2 KL) over posteriors. Below it some posterior costs less than
         the collapsed solution; above it none does. It is 0 where none ever does.
       history: gamma at each iteration, ascending.
+
+    Example:
+      >>> from tfcollapse.theory import thresholding
+      >>> thresholding.Crossing(gamma=2.0, history=(0.5, 1.9, 2.0)).gamma
+      2.0
     """
 
     gamma: float
@@ -54,6 +66,17 @@ def direct_gamma(
 
     Raises:
       ConfigError: `start` or `ceiling` is not a finite number > 0.
+
+    Example:
+      >>> from tfcollapse.theory import affine, affine_decoder, thresholding
+      >>> data = np.random.default_rng(0).normal(size=(50, 3)) * [2.0, 1.0, 0.1]
+      >>> vae = affine.optimum(data, latent_dim=2, gamma=0.1)
+      >>> def respond(gamma):
+      ...     return affine_decoder.affine_response(vae.weights, vae.bias, data, gamma)
+      >>> ceiling = np.square(data - data.mean(axis=0)).sum()
+      >>> crossing = thresholding.direct_gamma(respond, ceiling, start=0.1)
+      >>> bool(crossing.gamma > 0.1), list(crossing.history) == sorted(crossing.history)
+      (True, True)
     """
     gamma, history = arguments.positive("start", start), list[float]()
     arguments.positive("ceiling", ceiling)
@@ -76,6 +99,11 @@ def point_gamma(response: Response, ceiling: float) -> float:
     Args:
       response: the posterior's data term and its KL, which must be > 0.
       ceiling: n d gamma-bar, the data term of the collapsed solution.
+
+    Example:
+      >>> from tfcollapse.theory import thresholding
+      >>> thresholding.point_gamma(thresholding.Response(f=20.0, kl=4.0), ceiling=100.0)
+      10.0
     """
     return max(0.0, (ceiling - response.f) / (2 * response.kl))
 
@@ -88,6 +116,15 @@ class Quadratic:
       lipschitz: L, the Lipschitz constant of the gradient of f.
       mean, sigma: u-tilde and v-tilde, [n kappa]; w-tilde is 1.
       mean_slope, sigma_slope: the derivatives of f by them, [n kappa].
+
+    Example:
+      >>> from tfcollapse.theory import affine, affine_decoder
+      >>> data = np.random.default_rng(0).normal(size=(50, 3)) * [2.0, 1.0, 0.1]
+      >>> vae = affine.optimum(data, latent_dim=2, gamma=0.1)
+      >>> found = affine_decoder.affine_quadratic(vae.weights, vae.bias, data, gamma=0.1)
+      >>> gamma = found.sufficient_gamma()
+      >>> bool((found.reduced_slope(np.array([0.0, 0.5, 1.0]), gamma) > 0).all())
+      True
     """
 
     lipschitz: float
@@ -141,6 +178,11 @@ def bound(v: np.ndarray, at: np.ndarray, slope: np.ndarray, lipschitz: float) ->
     Args:
       v, at, slope: v, v-tilde and delta, arrays whose shapes broadcast.
       lipschitz: L, > 0.
+
+    Example:
+      >>> from tfcollapse.theory import thresholding
+      >>> thresholding.bound(np.array([0.0, 1.0, 2.0]), at=1.0, slope=2.0, lipschitz=4.0)
+      array([-0.5,  0. ,  4. ])
     """
     v, at, slope = (np.asarray(part, np.float64) for part in (v, at, slope))
     turning = at - slope / lipschitz
@@ -160,6 +202,12 @@ def approximation(v: np.ndarray, at: np.ndarray, slope: np.ndarray, lipschitz: f
 
     Raises:
       ConfigError: L is not a finite number > 0.
+
+    Example:
+      >>> from tfcollapse.theory import thresholding
+      >>> v = np.array([0.0, 1.0, 2.0])
+      >>> thresholding.approximation(v, at=1.0, slope=2.0, lipschitz=4.0)
+      array([-0.5,  0. ,  1.5])
     """
     v, at, slope = (np.asarray(part, np.float64) for part in (v, at, slope))
     first = -np.square(slope) / (2 * lipschitz)
@@ -178,57 +226,12 @@ def coefficient(at: np.ndarray, slope: np.ndarray, lipschitz: float) -> np.ndarr
 
     Raises:
       ConfigError: L is not a finite number > 0.
+
+    Example:
+      >>> from tfcollapse.theory import thresholding
+      >>> float(thresholding.coefficient(at=1.0, slope=2.0, lipschitz=4.0))
+      0.5
     """
     arguments.positive("lipschitz", lipschitz)
     at, slope = np.asarray(at, np.float64), np.asarray(slope, np.float64)
     return np.where(at - slope / lipschitz >= 0, np.square(slope) / (2 * lipschitz * at**2), slope / at - lipschitz / 2)
-
-
-def affine_response(weights: np.ndarray, bias: np.ndarray, data: np.ndarray, gamma: float) -> Response:
-    """Return f and the KL of the best posterior of a FIXED affine decoder at this gamma, in closed form.
-
-    Args:
-      weights: [d, kappa].
-      bias: [d].
-      data: [n, d].
-      gamma: the decoder variance, > 0.
-
-    Raises:
-      ConfigError: unusable data, weights of another shape, or gamma <= 0.
-    """
-    mean, variance = affine_posterior(weights, bias, data, gamma)
-    residual = data - bias - mean @ weights.T
-    f = np.square(residual).sum() + len(data) * (variance * np.square(weights).sum(axis=0)).sum()
-    kl = 0.5 * (np.square(mean).sum() + len(data) * (variance - np.log(variance) - 1).sum())
-    return Response(float(f), float(kl))
-
-
-def affine_posterior(
-    weights: np.ndarray, bias: np.ndarray, data: np.ndarray, gamma: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the means [n, kappa] and the variances [kappa] of the best posterior of a fixed affine decoder.
-
-    The arguments and errors are those of `affine_response`.
-    """
-    data = arguments.points("data", data)
-    weights = arguments.finite("weights", weights, data.shape[1], None)
-    arguments.positive("gamma", gamma)
-    inner = weights.T @ weights + gamma * np.eye(weights.shape[1])
-    return (data - bias) @ np.linalg.solve(inner, weights.T).T, gamma / (np.square(weights).sum(axis=0) + gamma)
-
-
-def affine_quadratic(weights: np.ndarray, bias: np.ndarray, data: np.ndarray, gamma: float) -> Quadratic:
-    """Return the quantities of eqs. (19) to (35) for a fixed affine decoder at its best posterior.
-
-    f is quadratic here, so that L is exact. Units whose column is zero send nothing and are left out.
-
-    The arguments and errors are those of `affine_response`.
-    """
-    live = np.square(weights).sum(axis=0) > 0
-    weights = weights[:, live]
-    mean, variance = affine_posterior(weights, bias, data, gamma)
-    sigma = np.broadcast_to(np.sqrt(variance), mean.shape)
-    slope = -2 * (data - bias - mean @ weights.T) @ weights
-    sigma_slope = 2 * sigma * np.square(weights).sum(axis=0)
-    lipschitz = 2 * float(np.linalg.eigvalsh(weights.T @ weights)[-1])
-    return Quadratic(lipschitz, mean.ravel(), sigma.ravel(), slope.ravel(), sigma_slope.ravel())

@@ -61,9 +61,8 @@ class Finding:
       remedy: the arm that relieved the collapse, where the suspect is responsible and an arm did.
 
     Example:
-      >>> finding = tc.Finding("start", "responsible", "6 dead units, 1 from He's start", remedy="VAE, He start")
-      >>> f"{finding.suspect}: {finding.verdict}"
-      'start: responsible'
+      >>> tc.Finding("start", "responsible", "6 dead units, 1 from He's start", "VAE, He start").remedy
+      'VAE, He start'
     """
 
     suspect: str

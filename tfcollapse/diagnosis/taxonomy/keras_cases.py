@@ -21,7 +21,7 @@ from tfcollapse.diagnosis.taxonomy.example_vaes import (
     encoder,
 )
 from tfcollapse.models.autoencoder import Autoencoder
-from tfcollapse.theory.affine import known_images
+from tfcollapse.theory.known_images import known_images
 from tfcollapse.training.in_memory import train_in_memory, train_model
 
 
