@@ -68,8 +68,8 @@ def write(out: pathlib.Path, studies: Sequence[str] = ()) -> pathlib.Path:
         raise ConfigError(f"overview '{out}': expected tables or records below it, such as fig1_left.csv, found none")
     lines = [*_tables(tables, out, declared), *_not_run(tables, declared)]
     introduction = Paragraph((Code(f"tfcollapse overview {out}"), _INTRODUCTION))
-    rules = [Bullets(_VERDICTS), *map(Paragraph, _RULES)]
-    blocks: list[Block] = [Heading(1, "Results"), introduction, *rules, Table(_HEADER, lines), *beside]
+    rules: list[Block] = [Bullets(_VERDICTS), *(Paragraph(rule) for rule in _RULES)]
+    blocks = [Heading(1, "Results"), introduction, *rules, Table(_HEADER, lines), *beside]
     return write_markdown(out / "README.md", blocks, earlier="\n`tfcollapse overview ")
 
 
