@@ -15,12 +15,7 @@ from tfcollapse.cli.main import parser
 if not (ROOT / "README.md").is_file():
     pytest.skip("the pages are not installed with the package", allow_module_level=True)
 
-PAGES = sorted(
-    path
-    for path in ROOT.rglob("*.md")
-    if not {"results", "golden", "out"} & set(path.relative_to(ROOT).parts[:-1])
-    and not any(part.startswith(".") for part in path.relative_to(ROOT).parts)
-)
+PAGES = sorted([*ROOT.glob("*.md"), *(page for name in ("runs", "tfcollapse") for page in (ROOT / name).rglob("*.md"))])
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
 COMMAND = re.compile(r"(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?tfcollapse (.+)")
 
