@@ -73,7 +73,7 @@ def export(
       (['decode', 'encode', 'reconstruct', 'sample', 'serving_default'], True)
       >>> import tensorflow as tf
       >>> vae = tf.saved_model.load("out/vae")
-      >>> tuple(vae.signatures["decode"](tf.zeros((2, 4)))["images"].shape)
+      >>> tuple(vae.signatures["decode"](tf.zeros((2, 4)))["reconstructions"].shape)
       (2, 28, 28, 1)
     """
     need_tensorflow("export")

@@ -111,7 +111,7 @@ def train_together(
       >>> run = tc.Run(
       ...     data=tc.Data(name="fashion_mnist_mini", train=256, test=64),
       ...     network=tc.Network(width=32, latent_dim=4),
-      ...     training=tc.Training(steps=20, log_every=10, evaluate_every=10, checkpoint_every=10, jit="off"),
+      ...     training=tc.Training(steps=20, log_every=10, evaluate_every=10, checkpoint_every=10),
       ... )
       >>> results = tc.train_together(tc.grid(run, {"seed": [0, 1]}), "out/runs")
       >>> [result["status"] for result in results]
