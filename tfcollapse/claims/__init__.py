@@ -1,4 +1,9 @@
-"""Judge the paper's statements against a table: one function for each study takes rows and returns judged claims."""
+"""Judge the paper's statements against a table: one function for each study takes rows and returns judged claims.
+
+Rows are what `tfcollapse.read_table` reads. A study of your own names one of these functions, or its own, as
+`tfcollapse.Study.claims`. Every function returns a list of `tfcollapse.Claim`; networks that were not trained support
+none.
+"""
 
 from tfcollapse.claims.depth import depth_claims
 from tfcollapse.claims.gamma import gamma_claims

@@ -56,12 +56,12 @@ class Claim:
 
     @property
     def short(self) -> str:
-        """The evidence in a few words."""
+        """Return the evidence in a few words."""
         return self.brief or self.evidence
 
     @property
     def ours(self) -> bool:
-        """Whether the statement is no claim of the paper's, but ours. Its text then says so."""
+        """Say whether the statement is no claim of the paper's, but ours. Its text then says so."""
         return self.text.endswith("(ours)")
 
 

@@ -1,6 +1,7 @@
 """Draw the figures: one function for each figure takes table rows and returns a matplotlib Figure.
 
-No figure needs TensorFlow, and none trains a model.
+No figure needs TensorFlow, and none trains a model. Rows are what `tfcollapse.read_table` reads; networks that were not
+trained are hollow. A study of your own names one of these functions, or its own, as `tfcollapse.Study.draw`.
 """
 
 from tfcollapse.figures.blame import blame_figure

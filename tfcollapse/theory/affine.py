@@ -120,7 +120,7 @@ class Spectrum:
         return rest / (self.dimensions - latent_dim)
 
     def energy(self, latent_dim: int, gamma: float | None = None) -> float:
-        """Return the global minimum of eq. (4).
+        """Return the global minimum of eq. (4), in nats times two, averaged over data points.
 
         Args:
           latent_dim: the number of latents.

@@ -16,7 +16,7 @@ Penalty = Literal["l1", "l2", "l2 squared"]
 
 
 def pruning_gamma(design: np.ndarray, target: np.ndarray, penalty: Penalty) -> float:
-    """Return the gamma from which u = 0 is the minimum.
+    """Return the gamma from which u = 0 minimises |x - A u|^2 + gamma eta(u).
 
     It is 2 max |A'x| for l1, 2 |A'x| for l2, and infinite for the square of l2.
 
@@ -37,7 +37,7 @@ def pruning_gamma(design: np.ndarray, target: np.ndarray, penalty: Penalty) -> f
 
 
 def solve(design: np.ndarray, target: np.ndarray, gamma: float, penalty: Penalty, steps: int = 4_000) -> np.ndarray:
-    """Return the minimiser u, [k].
+    """Return the u that minimises |x - A u|^2 + gamma eta(u), [k].
 
     It is computed in closed form for the squared norm, and by accelerated proximal steps for the others.
 
