@@ -1,5 +1,4 @@
 import dataclasses
-import functools
 import json
 
 import numpy as np
@@ -11,7 +10,7 @@ from tfcollapse.cli.main import main
 from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
 from tfcollapse.data.dataset import MINI, load
 from tfcollapse.lab import affine as affine_lab
-from tfcollapse.lab import gamma_balance, laboratory, prop4
+from tfcollapse.lab import gamma_balance, prop4
 from tfcollapse.lab.collapsed_unit import UnitHessian, collapse, set_unit, unit_gradient
 from tfcollapse.lab.containment import embed
 from tfcollapse.lab.float64 import in_float64
@@ -20,6 +19,7 @@ from tfcollapse.lab.killed_units import KILLED, NO_WAY_OUT, START, USED, killed_
 from tfcollapse.lab.optimal_posterior import DecoderResponse
 from tfcollapse.models.build import build
 from tfcollapse.records import gaps
+from tfcollapse.records.files import read_json
 from tfcollapse.records.run_directory import read_config
 from tfcollapse.records.table import read_table, write_table
 from tfcollapse.reports import theory_page as findings
@@ -367,27 +367,14 @@ def test_trained_models_are_read_by_depth_and_a_folder_without_any_is_a_clear_mi
 
 
 TABLE = "results/paper/fig1_left.csv"
-OPTIONS = laboratory.Options(data=MINI, images=8, table=TABLE)
-
-
-@pytest.fixture(scope="module")
-def found():
-    """The findings of a section by its name, found once."""
-    return functools.cache(lambda name: json.loads(json.dumps(laboratory.run_section(name, OPTIONS, "here"))))
-
-
-@pytest.mark.slow
-def test_every_check_of_proposition_1_holds(found):
-    assert {check["verdict"] for check in found("prop1")["checks"]} == {"holds"}
-    assert found("prop1")["made"]["command"] == "here"
 
 
 TITLES = {"equations": "## Equations (8) and (10)", "prop1": "## The soft-threshold decoder (Proposition 1)"}
 
 
-@pytest.mark.parametrize("name", ["equations", pytest.param("prop1", marks=pytest.mark.slow)])
-def test_findings_are_redrawn_from_their_json_alone(found, name, tmp_path):
-    section = found(name)
+@pytest.mark.parametrize("name", TITLES)
+def test_findings_are_redrawn_from_their_json_alone(name, tmp_path):
+    section = read_json(ROOT / "results" / "theory" / f"{name}.json")
     findings.write_findings(tmp_path, section)
     findings.write(tmp_path)
     first = (tmp_path / "theory.md").read_text()
