@@ -2,15 +2,18 @@
 
 import functools
 import json
+import logging
 import os
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
 from processes import ROOT
 
 import tfcollapse as tc
+from tfcollapse.diagnosis.adapter.frameworks import KerasModel
 from tfcollapse.diagnosis.adapter.model_adapter import ModelAdapter
 from tfcollapse.diagnosis.amortization_gap import amortization_gap
 from tfcollapse.diagnosis.likelihoods import BERNOULLI, LINKS
@@ -190,6 +193,16 @@ def test_a_torch_decoder_with_variances_of_its_own_has_a_gap():
     expected = 0.125 / best().latent_variance[0]
     found = amortization_gap(adapter, adapter.encode(data()[:64]), 1.0, seed=0)
     assert found == pytest.approx(expected, rel=0.01)
+
+
+def test_tensorflow_does_not_warn_when_models_are_compiled_one_after_the_other(monkeypatch):
+    logger = logging.getLogger("tensorflow")
+    monkeypatch.setattr(logger, "filters", [])
+    warning = logging.makeLogRecord({"msg": "5 out of the last 9 calls triggered tf.function retracing."})
+    assert logger.filter(warning)
+    KerasModel(types.SimpleNamespace(predict_on_batch=None))
+    assert not logger.filter(warning)
+    assert logger.filter(logging.makeLogRecord({"msg": "another warning"}))
 
 
 @pytest.mark.parametrize("wrap", [tc.from_torch, tc.from_jax])

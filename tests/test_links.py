@@ -1,6 +1,7 @@
 """Every link of a page leads to a file that is there, and every anchor to a heading."""
 
 import collections
+import json
 import os
 import re
 import subprocess
@@ -14,9 +15,18 @@ if not (ROOT / ".git").exists():
     pytest.skip("the pages are those of a checkout", allow_module_level=True)
 
 TRACKED = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-PAGES = [name for name in TRACKED.split("\0") if name.endswith(".md")]
+PAGES = [name for name in TRACKED.split("\0") if name.endswith((".md", ".ipynb"))]
 FILES = {name for name in TRACKED.split("\0") if name}
 FOLDERS = {str(parent) for name in FILES for parent in (ROOT / name).relative_to(ROOT).parents}
+
+
+def page_text(name):
+    """The Markdown of a page: of a notebook, that of its cells."""
+    text = (ROOT / name).read_text()
+    if not name.endswith(".ipynb"):
+        return text
+    cells = json.loads(text)["cells"]
+    return "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
 
 
 def tokens(text):
@@ -62,7 +72,7 @@ def leads(page, link, read):
     return not target.fragment or (name.endswith(".md") and target.fragment in anchors(read(name)))
 
 
-def broken(page, text, read=lambda name: (ROOT / name).read_text()):
+def broken(page, text, read=page_text):
     """The links of the page at the path `page` that lead nowhere."""
     return [link for link in links(text) if not leads(page, link, read)]
 
@@ -74,7 +84,7 @@ def test_there_are_pages_and_they_have_links():
 
 @pytest.mark.parametrize("page", PAGES)
 def test_no_link_is_broken(page):
-    assert broken(page, (ROOT / page).read_text()) == []
+    assert broken(page, page_text(page)) == []
 
 
 def test_every_page_is_reached_from_the_readme():
@@ -82,7 +92,7 @@ def test_every_page_is_reached_from_the_readme():
     while waiting:
         page = waiting.pop()
         reached.add(page)
-        found = (urllib.parse.urlsplit(link) for link in links((ROOT / page).read_text()))
+        found = (urllib.parse.urlsplit(link) for link in links(page_text(page)))
         places = {os.path.relpath((ROOT / page).parent / link.path, ROOT) for link in found if not link.netloc}
         waiting += places & set(PAGES) - reached
     assert {page for page in PAGES if not page.startswith("tests/")} == reached

@@ -8,7 +8,7 @@ import pytest
 notebooks = pytest.importorskip("notebooks", reason="nbclient is not installed", exc_type=ImportError)
 
 RUNS = pathlib.Path(__file__).parents[1] / "runs"
-NAMES = ("tutorial_pytorch.ipynb",)
+NAMES = ("tutorial.ipynb", "tutorial_pytorch.ipynb")
 LARGEST = 500_000
 AGAIN = "write the outputs again: .venv/bin/python tests/tools/notebooks.py runs/"
 
@@ -48,11 +48,11 @@ def test_another_verdict_is_seen_and_other_digits_are_not():
         cell = nbformat.v4.new_code_cell(id="answer", outputs=[output])
         return notebooks.verdicts(nbformat.v4.new_notebook(cells=[cell]))
 
-    text = "5 of 8 units are dead (category\n(v)). 3 active.\nResponsible: the start\nand gamma.\nNext: more."
-    assert said(text) == {"answer": ["category (v)", "Responsible: the start and gamma."]}
+    text = "5 of 8 units are dead (category\n(v)). 3 active.\nautoencoder base: responsible\n    7\nKL weight: cleared"
+    assert said(text) == {"answer": ["category (v)", "autoencoder base: responsible", "KL weight: cleared"]}
     assert said(text.replace("5 of", "6 of")) == said(text)
     assert said(text.replace("(v)", "(ii)")) != said(text)
-    assert said(text.replace("gamma", "the budget")) != said(text)
+    assert said(text.replace("cleared", "responsible")) != said(text)
     assert said("Healthy: all 8 latent units are in use.") != said("Not trained yet: no unit is active.")
 
 

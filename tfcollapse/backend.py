@@ -177,10 +177,20 @@ def import_tensorflow(first: Callable[[], Any] = lambda: None) -> Any:
         tf.config.list_physical_devices()
         tf.constant(0.0)
         threads()
-    # TensorFlow warns of functions that are compiled again and again. Here one process trains many models, and each is
-    # compiled once.
-    logging.getLogger("tensorflow").addFilter(lambda record: "tf.function retracing" not in record.getMessage())
+    allow_retracing()
     return result
+
+
+def allow_retracing() -> None:
+    """Keep TensorFlow from warning of functions that are compiled again and again.
+
+    Here one process trains or calls many models, and each is compiled once.
+    """
+    logging.getLogger("tensorflow").addFilter(_not_of_retracing)
+
+
+def _not_of_retracing(record: logging.LogRecord) -> bool:
+    return "tf.function retracing" not in record.getMessage()
 
 
 @contextlib.contextmanager

@@ -80,6 +80,12 @@ class PlainFunction(Part):
 class KerasModel(Part):
     """A Keras model, under any backend."""
 
+    def __init__(self, function: Any):
+        from tfcollapse.backend import allow_retracing
+
+        super().__init__(function)
+        allow_retracing()  # an encoder and a decoder are compiled for a few sizes each
+
     def __call__(self, *arrays: np.ndarray) -> Any:
         graph = bool(getattr(self.function, "inputs", None))
         if len(arrays) > 1 and not graph:  # it takes its inputs as arguments
