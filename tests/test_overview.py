@@ -3,6 +3,7 @@ import json
 import pathlib
 import shutil
 
+import pytest
 from examples import table_row
 from processes import ROOT, python
 
@@ -174,14 +175,48 @@ def _gamma(run):
 def test_a_readme_without_marks_is_left_alone(tmp_path, capsys):
     table(tmp_path / "fig1_left.csv")
     readme = tmp_path / "mine.md"
-    for text in ("# Mine\n", f"{readme_table.END}\n{readme_table.BEGIN}\n", f"{readme_table.BEGIN}\n"):
+    both = f"{readme_table.BEGIN}\n{readme_table.END}\n"
+    for text in ("# Mine\n", f"{readme_table.END}\n{readme_table.BEGIN}\n", f"{readme_table.BEGIN}\n", 2 * both):
         readme.write_text(text)
         assert main(["overview", str(tmp_path), "--readme", str(readme)]) == 2
         assert "expected one line '<!-- state of the replication" in capsys.readouterr().err
         assert readme.read_text() == text
     assert main(["overview", str(tmp_path), "--readme", str(tmp_path / "nowhere.md")]) == 2
     assert "there is no such file" in capsys.readouterr().err
+    (tmp_path / "link.md").symlink_to(readme)
+    assert main(["overview", str(tmp_path), "--readme", str(tmp_path / "link.md")]) == 2
+    assert "expected a regular file, received a symbolic link" in capsys.readouterr().err
     assert not (tmp_path / "README.md").exists()
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_what_stands_around_the_marks_stays(tmp_path, line_end):
+    table(tmp_path / "out" / "fig1_left.csv")
+    readme = tmp_path / "README.md"
+    before = f"a mark is the line {readme_table.BEGIN}\nkept\n"
+    text = f"{before}{readme_table.BEGIN}\noutdated\n{readme_table.END}\nend"
+    readme.write_bytes(text.replace("\n", line_end).encode())
+    for _ in range(2):
+        assert main(["overview", str(tmp_path / "out"), "--readme", str(readme)]) == 0
+    found = readme.read_bytes().decode()
+    assert found.count("| figure |") == found.count("\nend") == 1
+    assert "outdated" not in found
+    assert found.startswith(f"{before}{readme_table.BEGIN}\n| figure |".replace("\n", line_end))
+    assert found.count(line_end) == found.count("\n")
+
+
+def test_a_study_without_claims_has_no_line(tmp_path):
+    table(tmp_path / "out" / "fig1_left.csv")
+    mine = tmp_path / "mine.py"
+    mine.write_text(
+        "import tfcollapse as tc\nfrom tfcollapse.studies.study import load_study\n"
+        "given = load_study('fig1_left')\n"
+        "STUDY = tc.Study(title='Mine', presets=given.presets, draw=given.draw, claims=lambda rows: [])\n"
+    )
+    readme = tmp_path / "README.md"
+    readme.write_text(f"{readme_table.BEGIN}\n{readme_table.END}\n")
+    assert main(["overview", str(tmp_path / "out"), "--readme", str(readme), "--study", str(mine)]) == 0
+    assert "mine" not in readme.read_text()
 
 
 def test_a_directory_without_records_is_one_line(tmp_path, capsys):

@@ -38,7 +38,7 @@ def run(parsed: argparse.Namespace) -> int:
     from tfcollapse.reports.redraw import redraw
 
     out = existing_directory(parsed.out)
-    readme = pathlib.Path(parsed.readme) if parsed.readme else None
+    readme = None if parsed.readme is None else pathlib.Path(parsed.readme)
     if readme is not None:
         readme_table.check(readme)
     for path in redraw(out, parsed.studies) if parsed.redraw else []:

@@ -27,14 +27,22 @@ _HEADER = ("figure", "claim", "obtained", "steps, seeds", "verdict")
 Line = tuple[Content, ...]
 
 
-def check(readme: pathlib.Path) -> str:
-    """Return the text of a README that has both marks. Raises RunError where it has not."""
-    with open_regular(readme, follow=True) as file:
-        text = file.read().decode("utf-8", errors="surrogateescape")
-    lines = text.splitlines()
-    if [line for line in lines if line in (BEGIN, END)] != [BEGIN, END]:
-        raise RunError(f"'{readme}': expected one line '{BEGIN}' and, after it, one line '{END}': add both")
-    return text
+def check(readme: pathlib.Path) -> tuple[str, str, str]:
+    """Return a README's text before the marks, the end of its lines, and its text after the marks.
+
+    Raises:
+      RunError: it is no regular file, or has not each mark once, as a line of its own.
+    """
+    with open_regular(readme) as file:
+        lines = file.read().decode("utf-8", errors="surrogateescape").splitlines(keepends=True)
+    marks = [(line.rstrip("\r\n"), place) for place, line in enumerate(lines) if line.rstrip("\r\n") in (BEGIN, END)]
+    if [mark for mark, _ in marks] != [BEGIN, END]:
+        raise RunError(
+            f"'{readme}': expected one line '{BEGIN}' and, after it, one line '{END}', "
+            f"received {len(marks)} such lines{' in another order' if len(marks) == 2 else ''}: have each once"
+        )
+    (_, begin), (_, end) = marks
+    return "".join(lines[:begin]), lines[begin].removeprefix(BEGIN), "".join(lines[end + 1 :])
 
 
 def write(readme: pathlib.Path, out: pathlib.Path, studies: Sequence[str] = ()) -> pathlib.Path:
@@ -52,11 +60,11 @@ def write(readme: pathlib.Path, out: pathlib.Path, studies: Sequence[str] = ()) 
       ConfigError: a file of `studies` that declares none.
       RunError: the file has no marks, or a table cannot be read.
     """
-    before, _, rest = check(readme).partition(f"{BEGIN}\n")
-    after = rest.partition(f"{END}\n")[2]
+    before, line_end, after = check(readme)
     table = markdown([Table(_HEADER, _lines(out, readme.parent, declarations(studies)))])
+    between = f"{BEGIN}\n{table}{END}\n".replace("\n", line_end)
     with replacing(readme) as partial:
-        partial.write_text(f"{before}{BEGIN}\n{table}{END}\n{after}", encoding="utf-8", errors="surrogateescape")
+        partial.write_text(f"{before}{between}{after}", encoding="utf-8", errors="surrogateescape")
     return readme
 
 
@@ -69,7 +77,7 @@ def _lines(out: pathlib.Path, beside: pathlib.Path, declared: Mapping[str, str])
         found = _judged(study, [table for table in tables if table[0].stem == name])
         lines += [(claim.ours, _line(name, claim, path, rows, beside)) for claim, path, rows in found.values()]
         if not found and "paper" in study.presets:
-            lines.append((False, _untouched(name, study, tables)))
+            lines += [(False, line) for line in _untouched(name, study, tables)]
     return [line for ours in (False, True) for of, line in lines if of == ours]
 
 
@@ -94,20 +102,17 @@ def _line(name: str, claim: Claim, path: pathlib.Path, rows: Rows, beside: pathl
     return page, claim.text, claim.short, _counts(steps(rows), seeds), Strong(claim.verdict)
 
 
-def _untouched(name: str, study: Study, tables: Sequence[StudyTable]) -> Line:
-    """Return the one line of a study that has no table: its first claim, and how many more there are."""
+def _untouched(name: str, study: Study, tables: Sequence[StudyTable]) -> list[Line]:
+    """Return the one line of a study that has no table: its first claim, and how many more; none without a claim."""
     runs, there = at_the_papers_length(study, tables)
     rows = [{"run_id": run.run_id, "status": "unfinished", **declared_columns(run)} for run in runs]
-    first, *others = [claim.text for claim in judge(study, rows) if claim.verdict != MEASURED]
-    more = f"; and {len(others)} more claim{'s' * (len(others) > 1)}" if others else ""
+    texts = [claim.text for claim in judge(study, rows) if claim.verdict != MEASURED]
+    if not texts:
+        return []
+    more = f"; and {len(texts) - 1} more claim{'s' * (len(texts) > 2)}" if len(texts) > 1 else ""
     seeds = len({run.seed for run in there})
-    return (
-        name,
-        first + more,
-        f"{len(there)} of {len(runs)} runs are there",
-        _counts(steps(rows), seeds),
-        Strong(NOT_RUN),
-    )
+    obtained = f"{len(there)} of {len(runs)} runs are there"
+    return [(name, texts[0] + more, obtained, _counts(steps(rows), seeds), Strong(NOT_RUN))]
 
 
 def _counts(of_steps: str, seeds: int) -> str:
