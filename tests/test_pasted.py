@@ -102,6 +102,18 @@ def test_a_block_that_says_neither_yes_nor_no_is_refused(fence):
         pasted.blocks(f"{fence}\nls\n```\n")
 
 
+@pytest.mark.parametrize("page", ["- a list\n  ```sh\n  ls\n  ```\n", "> ```sh\n> ls\n> ```\n", "~~~sh\nls\n~~~\n"])
+def test_a_block_that_would_be_overlooked_is_refused(page):
+    with pytest.raises(ValueError, match="expected ``` at the beginning of the line"):
+        pasted.blocks(page)
+
+
+def test_a_block_ends():
+    assert pasted.blocks("```sh\nls\n``` \n\n```sh\ncd\n```\n")[0].text == "ls\n"
+    with pytest.raises(ValueError, match="line 1: expected a line ``` that ends the block"):
+        pasted.blocks("```sh\nls\n")
+
+
 @pytest.mark.parametrize(
     ("prints", "said", "agrees"),
     [

@@ -54,10 +54,14 @@ def blocks(page: str) -> list[Block]:
     while number < len(lines):
         line, number = lines[number], number + 1
         if fence := _FENCE.fullmatch(line):
-            end = lines.index("```", number)
+            end = next((place for place in range(number, len(lines)) if lines[place].rstrip() == "```"), None)
+            if end is None:
+                raise ValueError(f"line {number}: expected a line ``` that ends the block, received none")
             text, start, number = "\n".join(lines[number:end]) + "\n", number + 1, end + 1
             last = _block(fence, heading, text, start, last)
             found += [last] if last else []
+        elif line.lstrip("> ").startswith(("```", "~~~")):
+            raise ValueError(f"line {number}: expected ``` at the beginning of the line, received {line}")
         elif line.strip():
             last = None
             heading = match[1] if (match := _HEADING.fullmatch(line)) else heading
