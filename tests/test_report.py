@@ -84,6 +84,12 @@ def test_a_curve_that_does_not_change_is_not_drawn(swept):
     assert titles["dense-1-vae"] == ["loss", "error per pixel", "gamma", "KL (nats)"]
 
 
+def test_a_gamma_that_changes_by_rounding_alone_is_not_drawn(tmp_path):
+    lines = ["step,loss,reconstruction_error,gamma,kl", "1,3,0.2,0.01,1", "2,2,0.1,0.010000001,1", "3,2,0.1,0.01,1"]
+    (tmp_path / "metrics.csv").write_text("\n".join(lines) + "\n")
+    assert [axes.get_title(loc="left") for axes in curves(tmp_path / "metrics.csv").axes] == ["loss", "error per pixel"]
+
+
 def test_a_verdict_stands_with_its_evidence(swept):
     vae = next(path for path in sorted((swept / "runs").iterdir()) if (path / "diagnosis.json").exists())
     verdict = json.loads((vae / "diagnosis.json").read_text())["verdict"]
@@ -225,6 +231,7 @@ def test_a_damaged_result_costs_one_run(damage, table, swept, tmp_path, capsys):
     [
         (lambda path: None, FINDS_NOTHING),
         (lambda path: (path / "fig1_left.csv").write_text("a,b\n1,2\n"), "expected a column run_id"),
+        (lambda path: (path / "fig1_left.csv").write_text("run_id,b\n1,2\n"), "expected a column status"),
     ],
 )
 def test_a_directory_without_a_sweep_is_refused_in_one_line(tmp_path, capsys, make, message):

@@ -15,6 +15,8 @@ from tfcollapse.records.metrics import read_metrics
 _POINTS = 200
 _PANELS = ("loss", "reconstruction_error", "gamma", "kl")
 _LOGARITHMIC = ("reconstruction_error", "gamma")
+_ROUNDING = 1e-6
+"""The relative difference that two float32 means of the same number may have."""
 
 
 def curves(path: pathlib.Path) -> Figure | None:
@@ -37,7 +39,7 @@ def curves(path: pathlib.Path) -> Figure | None:
         raise RunError(f"'{path}': expected columns step, {', '.join(_PANELS)}, received {', '.join(chosen[0])}")
     steps = [row["step"] for row in chosen]
     values = {name: np.array([row[name] for row in chosen]) for name in _PANELS}
-    names = [name for name in _PANELS if np.ptp(values[name]) > 0]
+    names = [name for name in _PANELS if np.ptp(values[name]) > _ROUNDING * np.abs(values[name]).max()]
     if np.array_equal(values["loss"], values["reconstruction_error"]):
         names = [name for name in names if name != "loss"]
     if not names:

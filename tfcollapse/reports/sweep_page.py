@@ -11,7 +11,7 @@ from tfcollapse.errors import RunError
 from tfcollapse.records.labels import label
 from tfcollapse.records.run_directory import RunDirectory, read_config, runs_below
 from tfcollapse.records.statistics import Row
-from tfcollapse.records.table import read_table, tidy_row
+from tfcollapse.records.table import complete, read_table, tidy_row
 from tfcollapse.records.trained import not_trained
 from tfcollapse.reports.blocks import (
     Block,
@@ -89,7 +89,8 @@ def report(
     title = f"tfcollapse: {directory.resolve().name}"
     blocks: list[Block] = [Heading(1, title)]
     for name, rows in tables:
-        blocks += _study(load_study(declared[name]) if name else None, rows, runs)
+        with complete(directory / f"{name}.csv", rows):
+            blocks += _study(load_study(declared[name]) if name else None, rows, runs)
     if damaged:
         blocks += [Paragraph("Left out, since their records are damaged:"), Listing("\n".join(damaged))]
     if runs:
