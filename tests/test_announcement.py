@@ -54,7 +54,7 @@ def test_long_commands_say_how_long_and_where_before_tensorflow_starts(finished,
         ("theory", "prop1", "--out", out): rf"theory prop1: up to about 2m\d\ds on two cores; written to {out}",
         ("taxonomy", "--out", out): rf"cases to diagnose: about \d+m\d\ds on two cores; written to {out}/taxonomy.md",
         ("export", finished, out): f"a model to write, .*: some seconds, .*; written to {out}",
-        ("diagnose", finished.parent): f"1 runs to read, .*: some seconds each, .*; written to {finished.parent}",
+        ("diagnose", finished.parent): f"1 run to read, .*: some seconds each, .*; written to {finished.parent}",
     }
     commands = [[*map(str, words)] for words in expected]
     commands += [[*words, "--json"] for words in commands if words[0] in ("blame", "theory", "diagnose")]

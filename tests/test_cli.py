@@ -204,9 +204,19 @@ def test_version_names_package_numbers_and_backend(capsys, monkeypatch):
     start = f"tfcollapse {tfcollapse.__version__}, numerics version {NUMERICS}, backend "
     backend = f"tensorflow {importlib.metadata.version('tensorflow')}"
     assert capsys.readouterr().out == f"{start}{backend}\n"
+    assert main(["--version", "sweep", "fig1_left"]) == 0  # and nothing is trained
+    assert capsys.readouterr().out == f"{start}{backend}\n"
     answer = command("--version", KERAS_BACKEND="nowhere")
     assert answer.stdout == f"{start}nowhere (not installed, or a build whose package has another name)\n"
     assert f"## {tfcollapse.__version__}" in pathlib.Path(__file__).parent.parent.joinpath("CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("value", ["nan", "-inf", "1e400", "x"])
+def test_a_number_is_finite(value, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["bench", f"--seconds={value}"])
+    assert ended.value.code == 2
+    assert f"--seconds: expected a number, received '{value}'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

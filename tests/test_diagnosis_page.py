@@ -34,7 +34,7 @@ def test_every_vae_of_a_sweep_is_diagnosed_and_the_rest_is_named(sweep, tmp_path
     page = tmp_path / "page.html"
     assert main(["diagnose", str(out), "--images", "100", "--html", str(page)]) == 0
     first, *lines = capsys.readouterr().out.splitlines()
-    assert first.startswith("4 runs to read, and their VAEs to diagnose: some seconds each")
+    assert first.startswith("4 runs to read, and every VAE among them to diagnose: some seconds each")
     assert first.endswith(f"; written to {out}")
     said = dict(re.findall(r"^\[\d/4\] (.+?): (.+)$", "\n".join(lines), re.MULTILINE))
     assert set(said) == {*names, "ae", "vae"}

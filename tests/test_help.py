@@ -68,14 +68,14 @@ def test_the_run_directories_of_the_examples_are_those_of_the_main_job():
 
 
 def test_an_example_begins_as_the_program_was_called(tmp_path, monkeypatch, capsys):
-    program = tmp_path / "bin" / "tfcollapse"
+    program = tmp_path / "my bin" / "tfcollapse"
     program.parent.mkdir()
     program.write_text("")
     program.chmod(0o755)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setattr("sys.argv", ["bin/tfcollapse", "data", "--help"])
-    assert "\n  bin/tfcollapse data list\n" in help_of(["data"], capsys)
+    monkeypatch.setattr("sys.argv", ["my bin/tfcollapse", "data", "--help"])
+    assert "\n  'my bin/tfcollapse' data list\n" in help_of(["data"], capsys)
     monkeypatch.setenv("PATH", str(program.parent))
     assert "\n  tfcollapse data list\n" in help_of(["data"], capsys)
 

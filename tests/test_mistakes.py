@@ -56,6 +56,7 @@ DEEP = "[" * 50_000
             (f"diagnose empty --{option}", "expected a run's directory or --encoder and --decoder, received both")
             for option in ("gamma 0", "logged 0", "loss=", "output=", "encoder=", "joined", "gamma-learned")
         ),
+        ("bench --throughput -1", "--throughput: expected > 0, received -1"),
         ("report nowhere", "'nowhere': there is no such directory"),
         ("report notes", "'notes': expected a directory, received a regular file"),
         ("report empty", "expected the table of a study or run directories"),

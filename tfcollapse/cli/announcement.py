@@ -25,6 +25,11 @@ def announce(work: str, time: str, place: str | pathlib.Path | None, *, json: bo
     print(f"{work}: {time}; {written}", file=sys.stderr if json else sys.stdout, flush=True)
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number of things in words, such as "1 run" or "18 runs"."""
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 def announce_training(
     runs: Sequence[Run],
     directories: pathlib.Path,
@@ -50,6 +55,6 @@ def announce_training(
 
     waiting = unfinished(runs, directories)
     if waiting:
-        work = f"{len(waiting)} {'run' if len(waiting) == 1 else 'runs'} to train"
+        work = f"{counted(len(waiting), 'run')} to train"
         time = f"{time_left(waiting, directories, data_dir)}, and some seconds a run to start"
         announce(work, time, place, json=json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import pathlib
 import re
 from typing import TYPE_CHECKING, NamedTuple
@@ -182,11 +183,14 @@ def whole_number(text: str) -> int:
 
 
 def number(text: str) -> float:
-    """Read a number. It serves as argparse's `type`."""
+    """Read a finite number. It serves as argparse's `type`."""
     try:
-        return float(text)
+        read = float(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a number, received '{text}'") from None
+        read = math.nan
+    if not math.isfinite(read):
+        raise argparse.ArgumentTypeError(f"expected a number, received '{text}'")
+    return read
 
 
 def images_count(text: str) -> int:

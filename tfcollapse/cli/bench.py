@@ -7,7 +7,7 @@ import json
 import pathlib
 from typing import Any
 
-from tfcollapse.cli.announcement import announce
+from tfcollapse.cli.announcement import announce, counted
 from tfcollapse.cli.arguments import add_json, add_settings, number, whole_number
 from tfcollapse.errors import ConfigError
 
@@ -53,6 +53,8 @@ def run(parsed: argparse.Namespace) -> int:
     """Time the cases that are asked for, or the one that the settings make. Raises UserError."""
     if parsed.windows < 1 or parsed.seconds <= 0:
         raise ConfigError(f"--windows, --seconds: expected > 0, received {parsed.windows}, {parsed.seconds}")
+    if parsed.throughput is not None and parsed.throughput <= 0:
+        raise ConfigError(f"--throughput: expected > 0, received {parsed.throughput}")
     if parsed.settings and parsed.cases:
         raise ConfigError("--cases, --set: expected one of them: settings make a case of their own")
     from tfcollapse import backend
@@ -70,7 +72,7 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.out:
         check_writable(pathlib.Path(parsed.out))
     seconds = expected_seconds(cases, parsed.windows, parsed.seconds, parsed.throughput)
-    announce(f"{len(cases)} networks to time", f"about {duration(seconds)}", parsed.out, json=parsed.json)
+    announce(f"{counted(len(cases), 'network')} to time", f"about {duration(seconds)}", parsed.out, json=parsed.json)
 
     def say(case: str, facts: dict[str, Any]) -> None:
         if not parsed.json:

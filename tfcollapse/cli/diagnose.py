@@ -8,7 +8,7 @@ import pathlib
 import sys
 from typing import TYPE_CHECKING
 
-from tfcollapse.cli.announcement import announce
+from tfcollapse.cli.announcement import announce, counted
 from tfcollapse.cli.arguments import DEEPEST_VAE, add_data_dir, add_json, given, images_count, number
 from tfcollapse.cli.python_file import named_model
 from tfcollapse.errors import ConfigError, RunError
@@ -200,7 +200,7 @@ def _diagnose_sweep(parsed: argparse.Namespace) -> tuple[dict[str, Diagnosis], d
     count = len(runs_below(path))
     if count:
         announce(
-            f"{count} runs to read, and their VAEs to diagnose",
+            f"{counted(count, 'run')} to read, and every VAE among them to diagnose",
             "some seconds each, more where images are many or large",
             path,
             json=parsed.json,

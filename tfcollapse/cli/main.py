@@ -72,6 +72,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed, unread = parser().parse_known_args(arguments)
     if unread:
         parsed.parser.error(f"unknown argument '{unread[0]}'")
+    if parsed.version:
+        return _print(_versions())
     parsed.command_line = shlex.join(["tfcollapse", *arguments])
     try:
         with command_signals(ends_process=ends_process):
@@ -114,9 +116,7 @@ def parser() -> argparse.ArgumentParser:
     program.set_defaults(parser=program, run_command=lambda parsed: _print(program.format_help().rstrip()))
     program.add_argument(
         "--version",
-        action="store_const",
-        dest="run_command",
-        const=lambda parsed: _print(_versions()),
+        action="store_true",
         help="print the versions of the package, of its numbers and of the backend",
     )
     commands = program.add_subparsers(prog="tfcollapse", metavar="COMMAND", help=argparse.SUPPRESS)
@@ -147,7 +147,9 @@ def _as_called(line: str) -> str:
     """Return a command that begins with "tfcollapse" as it has to be pasted, where that is not on the PATH."""
     called = sys.argv[0]
     on_path = shutil.which("tfcollapse") == os.path.abspath(called)
-    return line if on_path or pathlib.Path(called).name != "tfcollapse" else called + line.removeprefix("tfcollapse")
+    if on_path or pathlib.Path(called).name != "tfcollapse":
+        return line
+    return shlex.quote(called) + line.removeprefix("tfcollapse")
 
 
 def _print(text: str) -> int:
