@@ -69,8 +69,8 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
         dest="settings",
         metavar="KEY=VALUE",
         help="set one field of the run, such as training.steps=500 or network.depth=4; may be repeated. Fields are "
-        "those of data, network, objective and training, and seed; a wrong KEY is answered with the right ones. What "
-        "is not set stays as the study or --config has it, or else as in the paper",
+        "those of data, network, objective and training, and seed; for a wrong KEY, the message lists the right ones. "
+        "What is not set stays as the study or --config has it, or else as in the paper",
     )
 
 
@@ -151,8 +151,8 @@ def add_study(parser: argparse.ArgumentParser) -> None:
         "--steps",
         type=whole_number,
         metavar="N",
-        help="training steps of every run; the halving of the learning rate and the warm-up keep their share of them "
-        "(default: the preset's)",
+        help="training steps of every run; the learning rate is halved, and the warm-up ends, at the same share of the "
+        "steps (default: the preset's)",
     )
     add_settings(parser)
     add_data_dir(parser)

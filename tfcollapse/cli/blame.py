@@ -24,8 +24,8 @@ HELP = "find what causes a collapse: depth, KL term, gamma, start, budget"
 DESCRIPTION = """\
 Find what causes the collapse of a VAE. The VAE is trained, then the same with
 one thing changed at a time: without the KL term (an AE), shallower, with KL
-warm-up, with other initial weights, with twice the steps, and so on. Where the
-first training shows no collapse, it is the only one. The VAE is
+warm-up, with other initial weights, with twice the steps, and so on. If the
+first training shows no collapse, the others are left out. The VAE is
 - a network of ours, as --config and --set declare it; or
 - with --build, an architecture of your own.
 The same command again goes on where it was stopped."""

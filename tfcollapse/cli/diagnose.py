@@ -24,7 +24,7 @@ and what to do next. Name
 - the directory of a run; or that of a sweep, to diagnose all its VAEs; or
 - a VAE of your own, by --encoder, --decoder and the --data that it was trained
   on. Say also what is known of its loss: --loss in words, or --gamma and
-  --beta. A verdict that depends on what was not said says so."""
+  --beta. Where the verdict depends on what was not said, it says so."""
 EXAMPLES = (
     ("the deepest VAE of the main job", f"tfcollapse diagnose {DEEPEST_VAE}"),
     ("every VAE of the main job, and a page", "tfcollapse diagnose out/fig1_left-quick --html out/diagnosis.html"),

@@ -19,7 +19,7 @@ package, or as a .keras file. It is read again in a new process and compared,
 and is left at TARGET only if both give the same answers. It is
 - a finished run: RUN_DIR TARGET, or RUN_DIR FILE.keras; or
 - an encoder and a decoder of your own: ENCODER TARGET --decoder DECODER.
-Printed are the signatures, with their inputs and outputs."""
+The signatures are printed, with their inputs and outputs."""
 EXAMPLES = (
     ("the two-layer VAE of the main job", f"tfcollapse export {SHALLOW_VAE} out/vae/1 --force"),
     ("the same as a .keras file", f"tfcollapse export {SHALLOW_VAE} out/vae.keras --force"),

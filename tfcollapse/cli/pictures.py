@@ -8,10 +8,10 @@ from tfcollapse.cli.arguments import add_study, declared_study
 
 HELP = "draw what the networks of a sweep reconstruct and sample"
 DESCRIPTION = """\
-Draw, for each network of a sweep that has finished, some images, what it makes
-of them, and what it samples. The picture is written beside the sweep's figure,
-as STUDY-pictures.png and .pdf. Name the sweep as it was trained: by the same
-study and options."""
+Draw some images and, for each network of a sweep that has finished, its
+reconstructions of them and its samples. The picture is written beside the
+sweep's figure, as STUDY-pictures.png and .pdf. Name the sweep by the same
+study and options with which it was trained."""
 EXAMPLES = (("the networks of the main job", "tfcollapse pictures fig1_left --preset quick --out out/fig1_left-quick"),)
 
 

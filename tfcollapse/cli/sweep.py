@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 HELP = "train all networks of a study (a figure of the paper), and draw it"
 DESCRIPTION = """\
 Train all networks of a study, then write its table, its figure, and a page that
-holds the figure against the paper's claims. What has finished is kept, and what
-was stopped goes on from its last checkpoint: give the same command again.
+compares the figure with the paper's claims. After a stop, give the same command
+again: it keeps what has finished, and goes on from the last checkpoints.
 
-The studies, figures of the paper and experiments beyond it:
+The studies are figures of the paper and experiments beyond it:
   fig1_left       error against depth: dense networks, Fashion-MNIST
   fig1_middle     error against depth: convolutional networks, CIFAR-100
   fig1_right      error of residual AEs, on four datasets
@@ -58,8 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--jobs",
         default="auto",
         metavar="N",
-        help="how many runs to train at a time; auto is one a core for networks that one core is enough for, one for "
-        "others and where there is a GPU (default: auto)",
+        help="how many runs to train at a time; auto is one on each core where one core is enough for a network, and "
+        "one in all for other networks and on a GPU (default: auto)",
     )
     parser.add_argument(
         "--together",

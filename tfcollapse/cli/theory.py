@@ -12,7 +12,7 @@ from tfcollapse.cli.arguments import add_data_dir, add_json, whole_number
 
 HELP = "check the paper's propositions numerically"
 DESCRIPTION = """\
-Hold what the paper proves against numbers: closed forms, descents, trained
+Compare what the paper proves with numbers: closed forms, descents, trained
 networks. Print each check, and write findings, a figure each and a page. The
 exit status is 1 where a check fails. The sections:
   affine     section 4: which latents an affine decoder keeps

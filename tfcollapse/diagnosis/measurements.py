@@ -42,8 +42,8 @@ class Measurements:
       gamma: the decoder variance as declared, times beta; None where it was not declared. For a likelihood without
         gamma it is beta alone, all reductions of the loss included; so are the next two.
       implied_gamma: the decoder variance (times beta) under which the encoder's sigma_z would be stationary, from the
-        active units: twice the squared error that the noise of z_j adds, over 1 - sigma_j^2. None where none is active,
-        or the decoder has variances of its own.
+        active units: the derivative of half the squared error by log sigma_j, over 1 - sigma_j^2. None where none is
+        active, or the decoder has variances of its own.
       optimal_gamma: the gamma that fits the error, eq. (10): the error at a sample of z. For a likelihood without gamma
         it is 1, or `dispersion` where that is smaller.
       dispersion: squared residual over the likelihood's variance (Pearson); 1 where the likelihood fits the data.

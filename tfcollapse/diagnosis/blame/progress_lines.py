@@ -42,7 +42,7 @@ class ProgressLines:
         seconds = self.trainer.seconds_per_step() * sum(self.left.values())
         self.say(
             f"{total}{f', {done} of them done' if done else ''}: about {duration(seconds)} of training on this "
-            "machine. Where the first shows no collapse, it is the only one."
+            "machine. If the first shows no collapse, the others are left out."
         )
 
     def begin(self, name: str) -> None:
