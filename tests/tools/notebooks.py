@@ -5,6 +5,7 @@
 
 import base64
 import io
+import os
 import pathlib
 import re
 import sys
@@ -22,6 +23,8 @@ _VERDICT = re.compile(
 """What the tutorials rest on. Other suspects may be near a threshold."""
 _COLOURS = 64
 """Of a picture. So it takes a third of the space, and its text stays sharp."""
+ONE_THREAD = {"TF_NUM_INTRAOP_THREADS": "1", "OMP_NUM_THREADS": "1"}
+"""So the numbers do not depend on how many cores there are, and other tests may run beside."""
 _OF_THE_MACHINE = re.compile(r"(WARNING: All log messages before absl|[IWE]\d{4} |\d{4}-\d\d-\d\d ).*\n?")
 """Lines that TensorFlow's C++ writes on standard error when it starts: processor, GPUs, the time."""
 
@@ -34,6 +37,7 @@ def execute(path: pathlib.Path) -> nbformat.NotebookNode:
     """
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | ONE_THREAD | {"IPYTHONDIR": folder}  # IPython's own files are not kept either
         NotebookClient(
             notebook,
             timeout=1_800,
@@ -41,7 +45,7 @@ def execute(path: pathlib.Path) -> nbformat.NotebookNode:
             record_timing=False,
             coalesce_streams=True,
             resources={"metadata": {"path": folder}},
-        ).execute()
+        ).execute(env=environment)
     notebook.metadata.language_info = {"name": "python"}  # not the version of Python, which differs
     for cell in code_cells(notebook):
         for output in cell.outputs:
