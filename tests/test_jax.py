@@ -142,10 +142,16 @@ def test_a_program_is_kept_for_the_next_process(tmp_path):
         said.append(metrics(next((tmp_path / place).iterdir())))
         return answer.stderr
 
+    def programs():
+        """Those that are kept, by name. A busy machine may keep more: it keeps what took long to compile."""
+        return sorted(path.name.partition("-")[0] for path in cache.iterdir())
+
     assert trained("first") == ""
     kept = sorted(cache.iterdir())
+    assert "jit_run_steps" in programs()
     assert trained("second") == ""
-    assert sorted(cache.iterdir()) == kept
+    assert set(kept) <= set(cache.iterdir())
+    assert len(programs()) == len(set(programs()))  # none was compiled, and kept, again
     for path in kept:
         path.write_bytes(path.read_bytes()[:1000])
     trained("third")  # a damaged program is compiled anew
