@@ -90,6 +90,14 @@ def test_a_gamma_that_changes_by_rounding_alone_is_not_drawn(tmp_path):
     assert [axes.get_title(loc="left") for axes in curves(tmp_path / "metrics.csv").axes] == ["loss", "error per pixel"]
 
 
+@pytest.mark.parametrize("value", ["nan", "-inf", "1e308"])
+def test_a_curve_that_no_figure_can_show_is_refused(value, tmp_path):
+    lines = ["step,loss,reconstruction_error,gamma,kl", "1,3,0.2,0.01,1", f"2,{value},0.1,0.01,1"]
+    (tmp_path / "metrics.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(RunError, match=f"received '{value}'"):
+        curves(tmp_path / "metrics.csv")
+
+
 def test_a_verdict_stands_with_its_evidence(swept):
     vae = next(path for path in sorted((swept / "runs").iterdir()) if (path / "diagnosis.json").exists())
     verdict = json.loads((vae / "diagnosis.json").read_text())["verdict"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from tfcollapse.errors import RunError
 from tfcollapse.records.run_files import table_bytes
+from tfcollapse.records.schema import LARGEST
 
 
 def read_metrics(path: pathlib.Path) -> list[dict[str, float]]:
@@ -23,7 +23,7 @@ def read_metrics(path: pathlib.Path) -> list[dict[str, float]]:
       path: of metrics.csv, whether it exists or only its packed form.
 
     Raises:
-      RunError: the file cannot be read, or a value is no finite number.
+      RunError: the file cannot be read, or a value is no number up to `schema.LARGEST`.
     """
     content = table_bytes(path.parent, path.name)
     if content is None:
@@ -64,6 +64,6 @@ def late_fall(rows: Sequence[Mapping[str, float]]) -> tuple[float, float] | None
 
 def _number(text: str) -> float:
     value = float(text)
-    if not math.isfinite(value):
+    if not abs(value) <= LARGEST:  # NaN, which every comparison refuses, too
         raise ValueError(f"received '{text}'")
     return value
