@@ -4,7 +4,8 @@ import pytest
 from examples import table_row
 
 from tfcollapse.claims import depth_claims, gamma_claims, initialisation_claims, residual_claims, sigma_claims
-from tfcollapse.claims.claim import MEASURED, NOT_REPRODUCED, NOT_RUN, NOT_TRAINED, REPRODUCED
+from tfcollapse.claims.claim import MEASURED, NOT_REPRODUCED, NOT_RUN, NOT_TRAINED, REPRODUCED, Claim
+from tfcollapse.claims.completeness import as_far_as_there
 from tfcollapse.figures import depth_figure
 from tfcollapse.records.trained import TRAINED, not_trained, trained
 from tfcollapse.reports import study_page as report
@@ -54,6 +55,13 @@ def test_a_rise_made_of_untrained_networks_is_no_rise():
     assert said["eq. (8): each AE's error is at most that of its VAE"] == NOT_TRAINED
     assert "not trained: AE depth 4, 5; 3 of 5 runs are there" in claims[0].evidence
     assert all("not trained: " in claim.evidence for claim in claims)
+
+
+def test_where_nothing_was_obtained_yet_the_evidence_says_what_is_missing_alone():
+    begun = [table_row(status="unfinished", train_error=None), table_row(run_id="other", train_error=0.01)]
+    claim = as_far_as_there(Claim("it holds", NOT_RUN, ""), begun)
+    assert claim.evidence.startswith("not run: ")
+    assert claim.short == "1 of 2 runs are there"
 
 
 def test_an_untrained_pair_neither_breaks_nor_supports_equation_8():

@@ -94,7 +94,7 @@ def as_far_as_there(claim: Claim, rows: Rows, *, contradicted: bool = False) -> 
     waits = NOT_TRAINED if any(row["status"] == NOT_TRAINED for row in rows) else NOT_RUN
     verdict = claim.verdict if contradicted and claim.verdict == NOT_REPRODUCED else waits
     some = any(row.get("train_error") is not None for row in rows)
-    evidence, brief = (f"so far {text}; " if some else "" for text in (claim.evidence, claim.short))
+    evidence, brief = (f"so far {text}; " if some and text else "" for text in (claim.evidence, claim.short))
     return Claim(claim.text, verdict, evidence + gaps, brief + _there(rows))
 
 

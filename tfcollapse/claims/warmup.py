@@ -8,7 +8,7 @@ from tfcollapse.claims.judging import judge_order
 from tfcollapse.claims.remedy import Remedy, judge_no_remedy
 from tfcollapse.records.statistics import Rows
 
-_KINDS = {"KL weight": "VAE + KL warm-up", "gamma": "VAE + gamma warm-up"}
+_KINDS = {"the KL weight": "VAE + KL warm-up", "gamma": "VAE + gamma warm-up"}
 
 
 @of_trained
@@ -36,7 +36,7 @@ def warmup_claims(rows: Rows) -> list[Claim]:
     against_shallow = {kind: Remedy(treated, of_family(shallow, _KINDS[kind])) for kind, treated in warm.items()}
     errors = [
         judge_order(
-            f"at depth {deepest} a warm-up of the {kind} leaves the VAE's error above the AE's (section 5.2)",
+            f"at depth {deepest} a warm-up of {kind} leaves the VAE's error above the AE's (section 5.2)",
             {"AE": of_family(deep, "AE"), "VAE": treated},
         )
         for kind, treated in warm.items()
