@@ -31,14 +31,14 @@ for words in json.loads(sys.argv[1]):
         print("said", json.dumps(said.args))
 """
 """Runs commands as far as their announcement: prints its line, where it goes, and whether TensorFlow has started."""
-TRAINING = r"about \d+m\d\ds of training left{} on this machine, and some seconds a run to start; written to "
+TRAINING = r"about \d+m\d\ds of training left on this machine{}, and some seconds a run to start; written to "
 
 
 def test_long_commands_say_how_long_and_where_before_tensorflow_starts(finished, tmp_path):
     run, out = tiny(steps=1_000), tmp_path / "out"
     config = tmp_path / "run.json"
     config.write_text(run.to_json())
-    some = TRAINING.format(", one run at a time") + re.escape(str(out))
+    some = TRAINING.format(", the sum over all runs") + re.escape(str(out))
     expected = {
         ("train", "--config", config, "--out", out): f"1 run to train: {TRAINING.format('')}{out}/{run.run_id}",
         ("sweep", "fig1_left", "--preset", "smoke", "--out", out): f"6 runs to train: {some}",

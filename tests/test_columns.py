@@ -6,6 +6,7 @@ import pytest
 from examples import table_row, tiny
 
 from tfcollapse.cli.main import main
+from tfcollapse.config.architectures import ARCHITECTURES
 from tfcollapse.config.declaration import NUMERICS, Data, Network, Objective, Run, Training
 from tfcollapse.config.overrides import configured, replace
 from tfcollapse.errors import ConfigError, RunError
@@ -111,7 +112,7 @@ GOOD = {"depth": 2, "train_error": 0.5, "batch_norm": True, "sigma_histogram": [
         ("train_error", "nan", "a number"),
         ("train_error", "1e400", "a number"),
         ("train_error", "1_0.5", "a number"),
-        ("architecture", "magic", "one of dense, convolutional, residual, skip_dense"),
+        ("architecture", "magic", f"one of {', '.join(ARCHITECTURES)}"),
         ("batch_norm", "yes", "True or False"),
         ("sigma_histogram", "0.5", "a list of numbers"),
         ("sigma_histogram", "[0.5", "a list of numbers"),

@@ -30,8 +30,9 @@ from tfcollapse.models.networks.parts import Decoder, Encoder
 from tfcollapse.models.networks.residual import ResidualBlock
 
 SHAPE, LATENT = (8, 8, 1), 3
-SIZES = {"dense": {"width": 5}, "skip_dense": {"width": 5}, "convolutional": {"base_channels": 4}}
-SIZES["residual"] = {"base_channels": 4, "batch_norm": True, "shortcut": "projection"}
+SMALL = {"width": 5, "base_channels": 4, "batch_norm": True, "shortcut": "projection"}
+SIZES = {name: {field: SMALL[field] for field in spec.fields if field in SMALL} for name, spec in ARCHITECTURES.items()}
+"""What makes a network of each architecture small, of the fields that it has."""
 BASES = {Encoder, Decoder, ImageModel}
 """Classes that others extend, and that nobody makes."""
 
@@ -236,7 +237,7 @@ def test_an_autoencoder_trains_a_step_under_every_policy(name, policy):
     assert model(images()).dtype == ("float64" if policy == "float64" else "float32")
 
 
-@pytest.mark.parametrize("name", ["convolutional", "residual", "skip_dense"])
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name != "dense"])  # which the tests above have
 def test_an_autoencoder_of_every_architecture_fits_and_reloads(name, tmp_path):
     model = autoencoder(OBJECTIVES["optimal"], name)
     model.compile("adam", run_eagerly=True)  # a graph of convolutions takes seconds to build

@@ -70,7 +70,7 @@ def page(name: str, study: Study, rows: Rows) -> list[Block]:
         _provenance(rows),
         Heading(2, "What it says of the paper's claims"),
         claims_table(judge(study, rows), rows),
-        *_limits(rows),
+        *limits(rows),
         Heading(2, "Obtained"),
         cells_table(rows),
         Paragraph(("Every number of every run is in ", Link(table, table), ".")),
@@ -121,7 +121,7 @@ def _provenance(rows: Rows) -> Table:
     )
 
 
-def _limits(rows: Rows) -> list[Block]:
+def limits(rows: Rows) -> list[Block]:
     """Return what keeps the verdicts from judging the paper, as no block or one."""
     notes: list[Content] = []
     if len({row["seed"] for row in rows}) == 1:

@@ -31,7 +31,7 @@ from tfcollapse.reports.diagnosis_blocks import categories, saved_verdict
 from tfcollapse.reports.html_page import write_html
 from tfcollapse.reports.provenance_table import older_notice
 from tfcollapse.reports.run_details import run_details
-from tfcollapse.reports.study_page import part_figure, part_title, what_was_run
+from tfcollapse.reports.study_page import limits, part_figure, part_title, what_was_run
 from tfcollapse.studies.study import Study, declarations, judge, load_study
 
 _SAID = ("architecture", "dataset", "seed", "steps")
@@ -139,8 +139,8 @@ def _study(study: Study | None, rows: Sequence[Row], runs: Mapping[str, pathlib.
     if study:
         for apart, part in study.parts(rows).items():
             blocks.append(Figure(part_title(study, apart), part_figure(study, apart, part)))
-        blocks += [Heading(3, "The paper's claims"), claims_table(judge(study, rows), rows)]
-    blocks += [Heading(3, "Cells"), _cells(rows, runs)]
+        blocks += [Heading(3, "The paper's claims"), claims_table(judge(study, rows), rows), *limits(rows)]
+    blocks += [Heading(3, "All runs"), _cells(rows, runs)]
     commands = dict.fromkeys(str(row["command"]) for row in rows if row.get("command"))
     return [*blocks, *([Heading(3, "Command")] if commands else []), *map(Listing, commands)]
 

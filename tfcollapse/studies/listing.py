@@ -65,8 +65,8 @@ def _sum(times: Sequence[float | None]) -> str:
     missing = len(times) - len(estimates)
     parts = []
     if estimates:
-        order = ", one run at a time" if len(times) > 1 else ""
-        parts.append(f"about {duration(max(1.0, sum(estimates)))} of training left{order} on this machine")
+        order = ", the sum over all runs" if len(times) > 1 else ""
+        parts.append(f"about {duration(max(1.0, sum(estimates)))} of training left on this machine{order}")
     if missing:
         whose = "the run, whose" if len(times) == 1 else f"{missing} runs, whose"
         parts.append(f"no estimate for {whose} images are not prepared here")
