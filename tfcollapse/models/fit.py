@@ -115,14 +115,14 @@ class ImageModel(keras.Model):
 
         from tfcollapse.models.replicas import WholeBatch, all_or_none
 
-        images, optimizer = self._images_of(data), self.optimizer
-        batch, noise = WholeBatch(images), self._noise(images)
+        batch, optimizer = WholeBatch(self._images_of(data)), self.optimizer
+        noise = self._noise(batch.images)
         if batch.replicas > 1 and getattr(optimizer, "inner_optimizer", optimizer).gradient_accumulation_steps:
             raise ConfigError(
                 "fit: expected no gradient_accumulation_steps over several replicas, where Keras has none"
             )
         with tf.GradientTape() as tape:
-            terms = self.loss_terms(images, noise, optimizer.iterations, batch_mean=batch.mean)
+            terms = self.loss_terms(batch.images, noise, optimizer.iterations, batch_mean=batch.mean)
             loss = batch.part_of_mean(terms.loss)
             if self.losses:  # of regularisers, or added by layers
                 loss += ops.sum(self.losses) / batch.replicas
@@ -135,17 +135,16 @@ class ImageModel(keras.Model):
         optimizer.apply(all_or_none(gradients) if scales else gradients, variables)
         if self.log_gamma is not None and self.objective.gamma == "optimal":
             self.log_gamma.assign(ops.log(terms.gamma))
-        return self._track(terms)
+        return self._track(terms, batch.weight)
 
     def test_step(self, data: Any) -> dict[str, Any]:
         """Measure the objective at the posterior's mean, as it is after warm-up."""
         from tfcollapse.models.replicas import WholeBatch
 
-        images = self._images_of(data)
+        batch = WholeBatch(self._images_of(data))
         step = ops.convert_to_tensor(self.objective.warmup_steps)
-        return self._track(
-            self.loss_terms(images, None, step, training=False, batch_mean=WholeBatch(images).mean),
-        )
+        terms = self.loss_terms(batch.images, None, step, training=False, batch_mean=batch.mean)
+        return self._track(terms, batch.weight)
 
     def _images_of(self, data: Any) -> Any:
         import tensorflow as tf
@@ -166,8 +165,9 @@ class ImageModel(keras.Model):
         shape = (tf.shape(images)[0], self.latent_dim)
         return tf.random.stateless_normal(shape, seed, dtype=self.full_dtype, alg="philox")
 
-    def _track(self, terms: Any) -> dict[str, Any]:
+    def _track(self, terms: Any, weight: Any) -> dict[str, Any]:
         values = (terms.loss, terms.squared_error / self.dimensions, terms.kl, terms.gamma)
         for tracker, value in zip(self._trackers, values, strict=True):
-            tracker.update_state(value)
+            # Numbers for each image count as the image does, and gamma once a step.
+            tracker.update_state(value, ops.full_like(value, weight) if value.shape.rank else None)
         return {tracker.name: tracker.result() for tracker in self._trackers}

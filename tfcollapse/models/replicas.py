@@ -18,20 +18,38 @@ def total(values: tf.Tensor) -> tf.Tensor:
 class WholeBatch:
     """The batch of which this replica has a share.
 
+    Where a share is empty, every replica on a CPU takes the whole batch: oneDNN's convolutions and pooling fail on no
+    image at all (TensorFlow 2.21).
+
     Args:
       share: this replica's images, [share, ...].
+
+    Attributes:
+      replicas: how many share the batch.
+      images: those that this replica computes, [images, ...].
+      weight: of each of them, a scalar: 1, or a part of it where every replica computes them.
     """
 
     def __init__(self, share: tf.Tensor):
-        self.replicas = tf.distribute.get_replica_context().num_replicas_in_sync
-        self.size = total(tf.shape(share)[0])
+        context = tf.distribute.get_replica_context()
+        self.replicas = context.num_replicas_in_sync
+        self.images, self.weight = share, tf.ones(())
+        own = tf.shape(share)[0]
+        self._size = total(own)
+        if self.replicas > 1 and "CPU" in tf.distribute.get_strategy().extended.worker_devices[0]:
+            one_is_empty = total(tf.cast(own == 0, tf.int32)) > 0
+            whole = context.all_gather(share, axis=0)
+            self.images = tf.concat(
+                [whole[: tf.where(one_is_empty, self._size, 0)], share[: tf.where(one_is_empty, 0, own)]], axis=0
+            )
+            self.weight = tf.where(one_is_empty, 1 / self.replicas, 1.0)
 
     def part_of_mean(self, values: tf.Tensor) -> tf.Tensor:
-        """Return what values of this share, [share], contribute to the mean: the parts of all replicas sum to it."""
-        return tf.reduce_sum(values) / tf.cast(self.size, values.dtype)
+        """Return what values of `images`, [images], contribute to the mean: the parts of all replicas sum to it."""
+        return tf.reduce_sum(values) * tf.cast(self.weight, values.dtype) / tf.cast(self._size, values.dtype)
 
     def mean(self, values: tf.Tensor) -> tf.Tensor:
-        """Return the mean over the batch, a scalar, of values for the images of every share, [share]."""
+        """Return the mean over the batch, a scalar, of values for the `images` of every replica, [images]."""
         return total(self.part_of_mean(values))
 
 
