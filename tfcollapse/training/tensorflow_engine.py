@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import keras
@@ -14,6 +15,13 @@ from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.models.replicas import total
 from tfcollapse.training.engine import METRICS, Engine, as_float
 from tfcollapse.training.precision import synchronise
+
+_traced = functools.partial(tf.function, autograph=False)
+"""Make a graph of a function whose loops and conditions are TensorFlow's own.
+
+AutoGraph rewrites those of Python, of which there are none. Measured: with it the first small run of a process takes
+5.3 s of processor time, without it 1.6 s.
+"""
 
 
 def use_xla(training: Training, network: Network) -> bool:
@@ -70,11 +78,11 @@ class TensorFlowEngine(Engine):
         # Each program is traced once. XLA and strategies get batches of one length; else the length is left open.
         self._padded = jit or self.replicas > 1
         if self.replicas == 1:
-            compiled = tf.function(self._steps, jit_compile=jit, input_signature=None if jit else self._signature())
+            compiled = _traced(self._steps, jit_compile=jit, input_signature=None if jit else self._signature())
             self._program = lambda *values: self.strategy.run(compiled, values)
         else:
-            self._program = tf.function(self._replicated_steps)
-        block = tf.function(self._evaluate, jit_compile=jit and self.replicas == 1)
+            self._program = _traced(self._replicated_steps)
+        block = _traced(self._evaluate, jit_compile=jit and self.replicas == 1)
         self._block = lambda images, noise: block(tf.constant(images), tf.constant(noise))
 
     def train_steps(self, images: np.ndarray, noise: np.ndarray) -> dict[str, np.ndarray]:
@@ -121,7 +129,7 @@ class TensorFlowEngine(Engine):
         """Do one step on a replica's share of batch `i`, and return METRICS of the whole batch."""
         compute = self._gradients
         if self.jit and self.replicas > 1 and not self._exchanges_in_forward_pass:
-            compute = tf.function(compute, jit_compile=True)
+            compute = _traced(compute, jit_compile=True)
         rate = tf.cast(self.optimizer.learning_rate, tf.float32)
         gradients, sums, gamma, kl_weight = compute(as_float(images[i]), noise[i])
         means = total(sums) / self.training.batch
