@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import csv
 import fcntl
+import io
 import json
 import os
 import pathlib
@@ -19,12 +20,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 import zipfile
 
 import numpy as np
 from examples import tiny
 from processes import ROOT
 
+from tfcollapse.cli.main import main
 from tfcollapse.config.declaration import Network, Objective
 from tfcollapse.config.overrides import replace
 from tfcollapse.records.provenance import environment
@@ -65,13 +68,27 @@ sys.exit(main(sys.argv[1:]))
 """The command line, less its deadline after a signal; it says each time that steps were taken."""
 
 
-def start(run, out, *arguments, **options):
-    """A process that trains `run`, as the command line does."""
+def _declared(run, out):
+    """The arguments of the command line that train `run` in the directory `out`."""
     out.mkdir(parents=True, exist_ok=True)
     (out.parent / "run.json").write_text(run.to_json())
-    command = [sys.executable, "-c", PATIENT, "train", "--config", out.parent / "run.json", "--out", out]
+    return ["train", "--config", str(out.parent / "run.json"), "--out", str(out)]
+
+
+def start(run, out, *arguments, **options):
+    """A process that trains `run`, as the command line does."""
+    command = [sys.executable, "-c", PATIENT, *_declared(run, out)]
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen([*command, *arguments], cwd=ROOT, env=os.environ, **silent | options)
+
+
+def goes_on(run, out):
+    """(exit status, errors and warnings) of the command that trains `run` to its end, in this process."""
+    errors, silent = io.StringIO(), contextlib.redirect_stdout(io.StringIO())
+    with silent, contextlib.redirect_stderr(errors), warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        status = main(_declared(run, out))
+    return status, "\n".join([errors.getvalue(), *(str(warning.message) for warning in warned)])
 
 
 def ends(process):
@@ -142,7 +159,7 @@ def kill_runs(run, out, count, seed=0):
         assert alive, f"ended before it had been killed {count} times: give it more steps"
         found["kills"] += 1
         found["of them while a checkpoint was being written"] += torn
-    status, errors = ends(start(run, out / "runs"))
+    status, errors = goes_on(run, out / "runs")
     assert status == 0, errors
     return found, folder
 
@@ -182,7 +199,7 @@ def corrupt_runs(run, out, count, seed=0):
         shutil.copytree(before, folder)
         how = DAMAGES[number % len(DAMAGES)]
         damage(max((folder / "checkpoints").glob("step-*.npz")), how, draws)
-        status, errors = ends(start(run, folder.parent))
+        status, errors = goes_on(run, folder.parent)
         assert status == 0, errors
         assert "is damaged: falling back to the one before" in errors, errors
         found[how] = found.get(how, 0) + 1
@@ -308,7 +325,7 @@ def _counted(found, out, *, kills, corruptions, sweeps, exports):
     return lost
 
 
-def main():
+def count_all():
     """Do all, and write what was counted."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=30)
@@ -329,4 +346,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(count_all())
