@@ -29,6 +29,7 @@ OTHER = {
     "network.architecture": "convolutional",
     "network.depth": 5,
     "network.width": 8,
+    "network.norm": "layer",
     "network.base_channels": 16,
     "network.block_depth": 3,
     "network.shortcut": "projection",
@@ -78,7 +79,12 @@ def fields():
 def test_the_schema_is_what_a_row_has_and_in_its_order(tmp_path):
     row = tidy_row(RunDirectory(tmp_path, tiny())) | {"command": ""}
     assert list(row) == list(SCHEMA)
-    residual = {"network.architecture": "residual", "objective.kind": "vae", "network.width": 512}
+    residual = {
+        "network.architecture": "residual",
+        "objective.kind": "vae",
+        "network.width": 512,
+        "network.norm": "none",
+    }
     for run in (Run(), replace(Run(), OTHER | residual)):
         for name, value in declared(run).items():
             assert value is None or type(value) is SCHEMA[name], name

@@ -25,6 +25,7 @@ from tfcollapse.config.declaration import Objective
 from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.models.fit import ImageModel
 from tfcollapse.models.networks import NETWORKS
+from tfcollapse.models.networks.hidden import HiddenLayer
 from tfcollapse.models.networks.initializers import Drawn
 from tfcollapse.models.networks.parts import Decoder, Encoder
 from tfcollapse.models.networks.residual import ResidualBlock
@@ -64,6 +65,14 @@ def _cases():
         yield f"{encoder.__name__} AE", Case(encoder, fields | {"variational": False}, SHAPE, [(LATENT,)])
         yield encoder.__name__, Case(encoder, fields | {"initializer": "orthogonal"}, SHAPE, [(LATENT,)] * 2)
         yield decoder.__name__, Case(decoder, fields | {"output": "sigmoid"}, (LATENT,), [SHAPE])
+        if "norm" in ARCHITECTURES[name].fields:
+            normed = fields | {"depth": 2, "norm": "layer"}
+            yield f"{encoder.__name__} normed", Case(encoder, normed, SHAPE, [(LATENT,)] * 2)
+            yield f"{decoder.__name__} normed", Case(decoder, normed, (LATENT,), [SHAPE])
+    hidden = {"units": LATENT, "name": "hidden", "kernel_initializer": Drawn("he_normal", 1, "hidden")}
+    yield "HiddenLayer", Case(HiddenLayer, hidden, (5,), [(LATENT,)])
+    full = hidden | {"norm": "layer", "shortcut": True}
+    yield "HiddenLayer normed with a shortcut", Case(HiddenLayer, full, (LATENT,), [(LATENT,)])
     block = {"name": "block", "initializer": "he_normal", "seed": 1}
     yield "ResidualBlock", Case(ResidualBlock, block | {"channels": 1}, SHAPE, [SHAPE])
     yield (

@@ -211,6 +211,9 @@ def test_fields_of_another_architecture_are_refused():
         Network(architecture="convolutional", width=8)
     with pytest.raises(ConfigError, match="a convolutional network takes no such field"):
         Network(architecture="convolutional", batch_norm=True)
+    for name in ("convolutional", "residual"):
+        with pytest.raises(ConfigError, match=f"a {name} network takes no such field, received {{'norm': 'layer'}}$"):
+            Network(architecture=name, norm="layer")
 
 
 def test_xla_is_for_dense_networks_on_a_cpu():

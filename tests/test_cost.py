@@ -20,6 +20,8 @@ from tfcollapse.training.trainer import train
         (Network(depth=4, width=100, latent_dim=7), (28, 28, 1)),
         (Network(architecture="skip_dense", depth=1), (28, 28, 1)),
         (Network(architecture="skip_dense", depth=4, width=100, latent_dim=7), (28, 28, 1)),
+        (Network(architecture="residual_dense", depth=0), (28, 28, 1)),
+        (Network(architecture="residual_dense", depth=4, width=100, latent_dim=7, norm="layer"), (28, 28, 1)),
         (Network(architecture="convolutional", depth=1, base_channels=4), (32, 32, 3)),
         (Network(architecture="convolutional", depth=3, base_channels=4), (64, 64, 1)),
         (Network(architecture="residual", depth=1, block_depth=2, base_channels=4), (32, 32, 3)),

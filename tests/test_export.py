@@ -133,6 +133,7 @@ def test_exports_answer_as_the_model_where_this_package_is_not_and_saved_model_c
         CONVOLUTIONAL.network,
         Network(architecture="residual", depth=1, base_channels=2),
         Network(architecture="skip_dense", depth=2, width=8),
+        Network(architecture="residual_dense", depth=3, width=8, norm="layer"),
     ],
 )
 def test_every_architecture_exports_without_training(network, objective, tmp_path):

@@ -40,6 +40,8 @@ OBJECTIVES = {
 }
 RUNS = {name: tiny(objective=objective, steps=100, halve_every=40) for name, objective in OBJECTIVES.items()}
 RUNS["skip_dense"] = replace(RUNS["learned"], {"network.architecture": "skip_dense"})
+RUNS["residual_dense"] = replace(RUNS["learned"], {"network.architecture": "residual_dense", "network.depth": 4})
+RUNS["normalised"] = replace(RUNS["learned"], {"network.norm": "layer"})
 SEEDS = [replace(RUNS["learned"], {"seed": seed}) for seed in range(3)]
 MIXED = {precision: tiny(steps=40, precision=precision) for precision in ("bfloat16", "float16")}
 

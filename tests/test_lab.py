@@ -9,6 +9,7 @@ from processes import ROOT, command
 from tfcollapse.cli.main import main
 from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
 from tfcollapse.data.dataset import MINI, load
+from tfcollapse.errors import ConfigError
 from tfcollapse.lab import affine as affine_lab
 from tfcollapse.lab import gamma_balance, prop4
 from tfcollapse.lab.collapsed_unit import UnitHessian, collapse, set_unit, unit_gradient
@@ -95,13 +96,15 @@ def test_a_copy_in_float64_computes_the_same():
     [
         Network(depth=1, width=8, latent_dim=3),
         Network(architecture="skip_dense", depth=3, width=8, latent_dim=3),
+        Network(architecture="residual_dense", depth=3, width=8, latent_dim=3),
+        Network(architecture="skip_dense", depth=2, width=8, latent_dim=3, norm="layer"),
         Network(architecture="convolutional", depth=1, base_channels=1, latent_dim=3),
         Network(architecture="residual", depth=1, base_channels=1, latent_dim=3),
         Network(
             architecture="residual", depth=1, base_channels=1, latent_dim=3, batch_norm=True, shortcut="projection"
         ),
     ],
-    ids=lambda network: f"{network.architecture}{'-normed' if network.batch_norm else ''}",
+    ids=lambda network: f"{network.architecture}{'-normed' if network.batch_norm or network.norm != 'none' else ''}",
 )
 def test_a_collapsed_unit_is_stationary_only_with_its_biases_at_zero(network):
     shape = (6, 6, 1) if network.spec.fully_connected else (32, 32, 3)
@@ -137,7 +140,7 @@ def test_the_unit_gradient_is_that_of_the_training_loss():
     assert unit_gradient(model, 2, images, 0.3, seed=5).decoder == pytest.approx(np.asarray(expected), rel=1e-9)
 
 
-@pytest.mark.parametrize("architecture", ["dense", "skip_dense"])
+@pytest.mark.parametrize("architecture", ["dense", "skip_dense", "residual_dense"])
 def test_products_with_the_unit_hessian_are_differences_of_the_gradient(architecture):
     network = Network(architecture=architecture, depth=2, width=16, latent_dim=4)
     model, images = in_float64(build(Run(network=network), (6, 6, 1))), _images(6)
@@ -150,7 +153,7 @@ def test_products_with_the_unit_hessian_are_differences_of_the_gradient(architec
 
     def slope(share):
         parts = [share * part for part in heads]
-        set_unit(model, 2, share * (decoder if architecture == "dense" else 1.0), *parts)
+        set_unit(model, 2, share * (1.0 if architecture == "skip_dense" else decoder), *parts)
         return np.concatenate(unit_gradient(model, 2, images, 0.2))
 
     assert np.abs(slope(0.0)).max() < 1e-12
@@ -159,6 +162,12 @@ def test_products_with_the_unit_hessian_are_differences_of_the_gradient(architec
     along = hessian.along(direction)
     assert along.mean == pytest.approx(direction @ hessian.product(direction), rel=1e-12)
     assert along.of_images.shape == (6,)
+
+
+def test_a_normalised_decoder_has_no_such_hessian():
+    model = in_float64(build(Run(network=Network(depth=2, width=16, latent_dim=4, norm="layer")), (6, 6, 1)))
+    with pytest.raises(ConfigError, match="UnitHessian: expected a decoder without normalisation, .* 'layer'"):
+        UnitHessian(model, 2, _images(6))
 
 
 def test_the_critical_gamma_of_a_direction_is_where_its_best_rescaling_stops_to_fall():
@@ -273,6 +282,14 @@ def test_the_checks_of_full_collapse_hold_of_a_small_vae_one_of_whose_units_does
             Network(architecture="skip_dense", depth=4, width=32, latent_dim=8),
         ),
         (
+            Network(architecture="residual_dense", depth=1, width=32, latent_dim=8),
+            Network(architecture="residual_dense", depth=4, width=32, latent_dim=8),
+        ),
+        (
+            Network(architecture="residual_dense", depth=2, width=32, latent_dim=8, norm="layer"),
+            Network(architecture="residual_dense", depth=4, width=32, latent_dim=8, norm="layer"),
+        ),
+        (
             Network(architecture="convolutional", depth=1, base_channels=4),
             Network(architecture="convolutional", depth=4, base_channels=4),
         ),
@@ -303,6 +320,8 @@ def test_a_deeper_network_contains_the_shallower_one_exactly(small, large):
         (Network(depth=2), Network(depth=1), "a deeper network than the one with the layers encoder_2"),
         (Network(depth=1, width=8), Network(depth=2, width=16), "the same width or channels"),
         (Network(depth=1, latent_dim=4), Network(depth=2), "the same width or channels"),
+        (Network(depth=1), Network(depth=1, norm="layer"), "the same width or channels and normalisation"),
+        (Network(depth=1, norm="layer"), Network(depth=2, norm="layer"), "without layer normalisation, or with"),
     ],
 )
 def test_what_does_not_contain_it_is_refused(small, large, message):

@@ -13,6 +13,7 @@ from tfcollapse.bench.rival_process import Layer, Task, serve
 from tfcollapse.child_process import ChildProcess
 from tfcollapse.config.declaration import Run
 from tfcollapse.models import networks
+from tfcollapse.models.networks.hidden import HiddenLayer
 from tfcollapse.models.networks.parts import Decoder, Encoder
 
 
@@ -20,6 +21,15 @@ def installed() -> list[str]:
     """Return those of "pytorch" and "pythae" that can be imported."""
     modules = {"pytorch": "torch", "pythae": "pythae"}
     return [name for name, module in modules.items() if importlib.util.find_spec(module)]
+
+
+def start_all(run: Run, images: np.ndarray) -> dict[str, Contender]:
+    """Start all that are `installed`; none where `run`'s networks are no plain sequence of PyTorch's layers."""
+    try:
+        task(run, images[:1])
+    except NotImplementedError:
+        return {}
+    return {name: rival(name, run, images) for name in installed()}
 
 
 def rival(name: str, run: Run, images: np.ndarray) -> Contender:
@@ -70,6 +80,15 @@ def _layers(layer: keras.layers.Layer) -> list[Layer]:
             return [("MaxPool2d", {"kernel_size": 2}, False)]
         case keras.layers.GlobalAveragePooling2D():
             return [("AdaptiveAvgPool2d", {"output_size": 1}, False), ("Flatten", {}, False)]
+        case HiddenLayer() if layer.shortcut:
+            raise NotImplementedError(f"{layer.name}: PyTorch's part is a plain sequence of layers")
+        case HiddenLayer():
+            inputs, outputs = layer.kernel.shape
+            normalised = {"normalized_shape": outputs, "eps": layer.normalisation.epsilon}
+            return [
+                ("Linear", {"in_features": inputs, "out_features": outputs}, False),
+                ("LayerNorm", normalised, True),
+            ]
         case keras.layers.Dense():
             inputs, outputs = layer.kernel.shape
             return [("Linear", {"in_features": inputs, "out_features": outputs}, relu)]

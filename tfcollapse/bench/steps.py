@@ -120,7 +120,7 @@ def _contenders(run: Run, images: np.ndarray) -> dict[str, contenders.Contender]
     timed = {"tfcollapse": contenders.ours(run, images)}
     if backend() == "tensorflow":
         timed["keras_fit"] = contenders.keras_fit(run, images)
-        timed |= {name: rivals.rival(name, run, images) for name in rivals.installed()}
+        timed |= rivals.start_all(run, images)
     if run.network.spec.fully_connected:
         timed["products"] = contenders.products(run, images.shape[1:])
         timed["updates"] = contenders.updates(run, images.shape[1:])

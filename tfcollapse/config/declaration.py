@@ -78,10 +78,13 @@ class Network:
     """Encoder and decoder of Appendix A.
 
     Attributes:
-      architecture: "dense", "skip_dense" (z enters every layer of the decoder), "convolutional" or "residual".
+      architecture: "dense", "skip_dense" (z enters every layer of the decoder), "residual_dense" (hidden layers give
+        h + relu(W h + b), but for the first one), "convolutional" or "residual".
       depth: L hidden layers of a dense encoder, and again of its decoder (0 is the affine VAE of section 4); t
         convolutions, or b residual blocks, at every scale.
       width: units of each dense hidden layer.
+      norm: "layer" normalises what enters the ReLU of each dense hidden layer over its units (Ba et al. 2016):
+        relu(N(W h + b)), with a gain and an offset for each unit, which start at 1 and 0; the paper names none.
       base_channels: channels of a convolutional or residual network where the side is 32 (twice at 16, half at 64).
       block_depth: c, convolutions in a residual block.
       shortcut: of a residual block: "identity" (a 1x1 convolution only where channels change) or "projection"
@@ -103,6 +106,7 @@ class Network:
     architecture: ArchitectureName = "dense"
     depth: int = bounded(2, least=0, most=1_000)
     width: int = bounded(512, least=1, most=1 << 20)
+    norm: Literal["none", "layer"] = "none"
     base_channels: int = bounded(64, least=1, most=1 << 14)
     block_depth: int = bounded(2, least=1, most=1_000)
     shortcut: Literal["identity", "projection"] = "identity"

@@ -176,7 +176,7 @@ class UnitHessian:
       gamma: the decoder variance in use.
 
     Raises:
-      ConfigError: the model has no such unit.
+      ConfigError: the model has no such unit, or its layers are normalised, and so are not piecewise linear.
     """
 
     def __init__(
@@ -190,6 +190,11 @@ class UnitHessian:
         units = [units] if isinstance(units, int) else list(units)
         if not all(0 <= unit < model.latent_dim for unit in units):
             raise ConfigError(f"unit: expected 0 to {model.latent_dim - 1}, received {units}")
+        if model.decoder.own.get("norm", "none") != "none":
+            raise ConfigError(
+                "UnitHessian: expected a decoder without normalisation, which is piecewise linear, received one of "
+                f"norm '{model.decoder.own['norm']}': build it with Network.norm 'none'"
+            )
         self._decoder, self._latent_layers = model.decoder, model.decoder.latent_layers()
         images = tf.constant(images, tf.float64)
         self._features = model.encoder.apply_body(images)

@@ -9,6 +9,7 @@ from tfcollapse.config.declaration import Network, Objective, Run
 from tfcollapse.errors import ConfigError
 from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.models.build import build
+from tfcollapse.models.networks.hidden import HiddenLayer
 from tfcollapse.models.networks.residual import ResidualBlock
 from tfcollapse.theory.checks import Check, equal
 
@@ -33,16 +34,17 @@ def embed(smaller: Autoencoder, larger: Autoencoder) -> None:
 
     A layer that both have keeps its weights. A further layer passes its input on: it follows a ReLU, so that its input
     is not negative and its own ReLU changes nothing. A further dense layer has the identity as its kernel, a further
-    3x3 convolution the identity at its centre, a further residual block a branch of zeros. A block with more
-    convolutions passes the signal on before its last one, which no ReLU follows. Heads and pixels are linear and are
-    copied, so signed latents need no pairs of ReLU units.
+    3x3 convolution the identity at its centre, a further residual block or dense layer with a shortcut a branch of
+    zeros. A block with more convolutions passes the signal on before its last one, which no ReLU follows. Heads and
+    pixels are linear and are copied, so signed latents need no pairs of ReLU units.
 
     So the smallest error of the deeper network is at most that of the shallower one. Where training leaves it with a
     larger error, capacity is not the reason.
 
     Args:
-      smaller: an AE or a VAE of this package, without batch normalisation.
-      larger: of the same architecture, image shape, latent dimension, width or channels, and objective.
+      smaller: an AE or a VAE of this package, without batch normalisation, and without layer normalisation unless its
+        dense layers have shortcuts.
+      larger: of the same architecture, image shape, latent dimension, width or channels, normalisation, and objective.
 
     Raises:
       ConfigError: the networks' layers do not fit.
@@ -63,7 +65,9 @@ def embed(smaller: Autoencoder, larger: Autoencoder) -> None:
             source = shared.pop(layer.name, None)
             for target, weights in _weights(source, layer):
                 if [value.shape for value in weights] != [tuple(variable.shape) for variable in target.weights]:
-                    raise ConfigError(f"embed: {target.name}: expected the same width or channels in both networks")
+                    raise ConfigError(
+                        f"embed: {target.name}: expected the same width or channels and normalisation in both networks"
+                    )
                 target.set_weights(weights)
         if shared:
             raise ConfigError(f"embed: expected a deeper network than the one with the layers {', '.join(shared)}")
@@ -131,10 +135,14 @@ def _weights(
 
 
 def _passing(layer: keras.layers.Layer) -> list[np.ndarray]:
-    """Return the kernel and the bias of a dense layer or a convolution whose output is its last inputs.
+    """Return the weights of a dense layer or a convolution whose output is its last inputs.
 
     A layer of a decoder with skip connections takes z before what the layer below gives; z is left out.
     """
+    if isinstance(layer, HiddenLayer):
+        if not layer.shortcut:  # its output has mean 0 and variance 1 before the ReLU, whatever its input
+            raise ConfigError("embed: expected layers without layer normalisation, or with shortcuts")
+        return [np.zeros(variable.shape) for variable in layer.weights]
     kernel = np.zeros(layer.kernel.shape)
     centre = tuple(size // 2 for size in kernel.shape[:-2])
     kernel[(*centre, slice(-kernel.shape[-1], None))] = np.eye(kernel.shape[-1])

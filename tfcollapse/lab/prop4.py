@@ -163,7 +163,7 @@ def _short(data: str, images: np.ndarray, seed: int) -> list[tuple[Run, Autoenco
 def trained_models(runs: str) -> list[tuple[Run, Autoencoder]]:
     """Return the finished dense VAEs under the directory `runs`, one for each depth, in ascending order of depth.
 
-    VAEs with KL warm-up are left out.
+    VAEs with KL warm-up are left out, and so are those with layer normalisation, which `UnitHessian` refuses.
 
     Raises:
       ConfigError: there is no such VAE.
@@ -171,8 +171,8 @@ def trained_models(runs: str) -> list[tuple[Run, Autoencoder]]:
     by_depth = {}
     for path in sorted(pathlib.Path(runs).glob("*/model.keras")):
         run = read_config(path.parent)
-        plain = run.objective.kind == "vae" and run.objective.warmup == "none"
-        if run.network.architecture == "dense" and plain:
+        plain = run.objective.warmup == "none" and run.network.norm == "none"
+        if run.network.architecture == "dense" and run.objective.kind == "vae" and plain:
             by_depth.setdefault(run.network.depth, (run, load_model(path)))
     if not by_depth:
         raise ConfigError(f"--runs '{runs}': expected run directories of finished dense VAEs, found none")

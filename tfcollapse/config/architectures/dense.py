@@ -18,7 +18,7 @@ def multiplications(network: NetworkFields, image_shape: Shape, heads: int) -> i
 
 DENSE = Architecture(
     name="dense",
-    fields=("width",),
+    fields=("width", "norm"),
     depth_label="hidden layers in encoder and in decoder",
     least_depth=0,
     size_field="width",

@@ -16,7 +16,7 @@ def multiplications(network: NetworkFields, image_shape: Shape, heads: int) -> i
 
 SKIP_DENSE = Architecture(
     name="skip_dense",
-    fields=("width",),
+    fields=("width", "norm"),
     depth_label="hidden layers in encoder and in decoder",
     least_depth=1,  # without a hidden layer there is nothing to skip: that is the dense network of depth 0
     size_field="width",

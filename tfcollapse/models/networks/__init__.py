@@ -9,6 +9,7 @@ from tfcollapse.models.networks.convolutional import ConvolutionalDecoder, Convo
 from tfcollapse.models.networks.dense import DenseDecoder, DenseEncoder
 from tfcollapse.models.networks.parts import Decoder, Encoder
 from tfcollapse.models.networks.residual import ResidualDecoder, ResidualEncoder
+from tfcollapse.models.networks.residual_dense import ResidualDenseDecoder, ResidualDenseEncoder
 from tfcollapse.models.networks.skip_dense import SkipDenseDecoder, SkipDenseEncoder
 
 NETWORKS: dict[str, tuple[type[Encoder], type[Decoder]]] = {
@@ -16,6 +17,7 @@ NETWORKS: dict[str, tuple[type[Encoder], type[Decoder]]] = {
     "convolutional": (ConvolutionalEncoder, ConvolutionalDecoder),
     "residual": (ResidualEncoder, ResidualDecoder),
     "skip_dense": (SkipDenseEncoder, SkipDenseDecoder),
+    "residual_dense": (ResidualDenseEncoder, ResidualDenseDecoder),
 }
 """The classes of every architecture that `tfcollapse.config.architectures` has."""
 

@@ -32,15 +32,16 @@ class Drawn(keras.initializers.Initializer):
         (1998); normal ones are cut at two standard deviations, and widened so that the variance is the scheme's.
       seed: the run's.
       name: the layer's.
+      scale: what the drawn weights are multiplied by.
     """
 
-    def __init__(self, scheme: str, seed: int, name: str):
-        self.scheme, self.seed, self.name = scheme, seed, name
+    def __init__(self, scheme: str, seed: int, name: str, scale: float = 1.0):
+        self.scheme, self.seed, self.name, self.scale = scheme, seed, name, scale
 
     def __call__(self, shape: Any, dtype: Any = None, **options: Any) -> Any:
         generator = draws.weights(self.seed, zlib.crc32(self.name.encode()))
         values = _orthogonal(generator, shape) if self.scheme == "orthogonal" else self._scaled(generator, shape)
-        return keras.ops.convert_to_tensor(values, dtype=dtype or keras.config.floatx())
+        return keras.ops.convert_to_tensor(self.scale * values, dtype=dtype or keras.config.floatx())
 
     def _scaled(self, generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         scale, mode, kind = _SCALING[self.scheme]
@@ -56,7 +57,8 @@ class Drawn(keras.initializers.Initializer):
         return math.sqrt(variance / narrower) * ndtri(ndtr(-_CUT) + inside * generator.random(shape))
 
     def get_config(self) -> dict[str, Any]:
-        return {"scheme": self.scheme, "seed": self.seed, "name": self.name}
+        scaled = {} if self.scale == 1 else {"scale": self.scale}  # as files of earlier versions have it
+        return {"scheme": self.scheme, "seed": self.seed, "name": self.name} | scaled
 
 
 def _orthogonal(generator: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

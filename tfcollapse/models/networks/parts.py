@@ -9,6 +9,11 @@ import keras
 
 from tfcollapse.models.networks.layers import adopt_policy, changed_options, dense
 
+_LATER = {"norm": "none"}
+"""Fields of architectures that earlier versions did not have, by the value of all networks of these versions.
+
+That value is not written, so that a network is written as it was.
+"""
 Apply = Callable[[keras.layers.Layer, Any], Any]
 """Computes what a layer gives, from the layer and what it takes."""
 
@@ -74,7 +79,8 @@ class _Part(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         names = ("image_shape", "depth", "latent_dim", "initializer", "seed", "name")
-        return {name: getattr(self, name) for name in names} | self.own | changed_options(self)
+        own = {name: value for name, value in self.own.items() if name not in _LATER or value != _LATER[name]}
+        return {name: getattr(self, name) for name in names} | own | changed_options(self)
 
 
 class Encoder(_Part):
