@@ -43,6 +43,9 @@ OTHER = {
     "objective.beta": 4.0,
     "objective.warmup": "kl",
     "objective.warmup_steps": 7,
+    "objective.kl_constraint": "free_bits",
+    "objective.kl_nats": 0.5,
+    "objective.importance_samples": 3,
     "training.steps": 10,
     "training.batch": 8,
     "training.learning_rate": 1e-3,
@@ -66,6 +69,7 @@ NEEDS = {
     "network.shortcut": {"network.architecture": "residual"},
     "network.batch_norm": {"network.architecture": "residual"},
     "objective.warmup_steps": {"objective.warmup": "kl"},
+    "objective.kl_nats": {"objective.kl_constraint": "free_bits"},
 }
 """What has to be so for a field to say anything."""
 
@@ -84,6 +88,7 @@ def test_the_schema_is_what_a_row_has_and_in_its_order(tmp_path):
         "objective.kind": "vae",
         "network.width": 512,
         "network.norm": "none",
+        "objective.importance_samples": 1,  # as several take no weight on the KL
     }
     for run in (Run(), replace(Run(), OTHER | residual)):
         for name, value in declared(run).items():

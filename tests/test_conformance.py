@@ -21,7 +21,7 @@ from processes import python
 
 from tfcollapse import models
 from tfcollapse.config.architectures import ARCHITECTURES
-from tfcollapse.config.declaration import Objective
+from tfcollapse.config.objective import Objective
 from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.models.fit import ImageModel
 from tfcollapse.models.networks import NETWORKS

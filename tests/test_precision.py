@@ -9,7 +9,8 @@ from examples import tiny
 from processes import python
 
 from tfcollapse.config.architectures import ARCHITECTURES
-from tfcollapse.config.declaration import Network, Objective
+from tfcollapse.config.declaration import Network
+from tfcollapse.config.objective import Objective
 from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import load
 from tfcollapse.models.autoencoder import load_model
@@ -103,7 +104,7 @@ import json
 import numpy as np
 from examples import tiny
 from tfcollapse.config.architectures import ARCHITECTURES
-from tfcollapse.config.declaration import Objective
+from tfcollapse.config.objective import Objective
 from tfcollapse.training import strategy
 from tfcollapse.models.build import build
 from tfcollapse.training.tensorflow_engine import TensorFlowEngine
@@ -132,7 +133,7 @@ def test_the_scale_at_which_a_step_overflows_is_that_of_one_device():
 import sys; sys.path.insert(0, "tests/tools")
 import json
 from examples import tiny
-from tfcollapse.config.declaration import Objective
+from tfcollapse.config.objective import Objective
 from tfcollapse.data.dataset import load
 from tfcollapse.models.build import build
 from tfcollapse.training import strategy

@@ -10,7 +10,7 @@ from examples import tiny
 from processes import command
 
 from tfcollapse.cli.main import main
-from tfcollapse.config.declaration import Objective
+from tfcollapse.config.objective import Objective
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.studies.sweep import sweep

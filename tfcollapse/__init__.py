@@ -61,7 +61,7 @@ _PUBLIC = {
     "Run": "tfcollapse.config.declaration",
     "Data": "tfcollapse.config.declaration",
     "Network": "tfcollapse.config.declaration",
-    "Objective": "tfcollapse.config.declaration",
+    "Objective": "tfcollapse.config.objective",
     "Training": "tfcollapse.config.declaration",
     "train": "tfcollapse.training.trainer",
     "train_together": "tfcollapse.training.trainer",

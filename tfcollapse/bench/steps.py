@@ -11,7 +11,8 @@ import numpy as np
 
 from tfcollapse.backend import backend
 from tfcollapse.bench import contenders, rivals
-from tfcollapse.config.declaration import Network, Objective, Run
+from tfcollapse.config.declaration import Network, Run
+from tfcollapse.config.objective import Objective
 from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import MINI, load
 from tfcollapse.errors import ConfigError, unknown

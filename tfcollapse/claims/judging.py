@@ -12,7 +12,7 @@ from tfcollapse.claims.claim import NOT_REPRODUCED, NOT_RUN, REPRODUCED, Claim, 
 from tfcollapse.claims.comparison import CLOSE, NOISE, compare
 from tfcollapse.claims.completeness import as_far_as_there, listed, means, missing, of_family, whole
 from tfcollapse.claims.trend import SIGNIFICANCE, Shape, Trend, rank_test
-from tfcollapse.records.gaps import gamma_gaps, gamma_is_late
+from tfcollapse.records.gaps import EQUAL, gamma_gaps, gamma_is_late
 from tfcollapse.records.labels import label
 from tfcollapse.records.statistics import Row, Rows, by, cells, mean_and_sd
 
@@ -132,7 +132,7 @@ def falls_then_rises(rows: Rows, whose: str = "the AE's error") -> Claim:
 
 
 def equation_10(rows: Rows) -> Claim:
-    """Judge eq. (10): whether every learned gamma equals its VAE's reconstruction error, within 5%.
+    """Judge eq. (10): whether every learned gamma equals its VAE's reconstruction error, within `EQUAL`.
 
     The verdict waits for longer training where gamma cannot have arrived.
     """
@@ -146,9 +146,9 @@ def equation_10(rows: Rows) -> Claim:
     if not gaps:
         return as_far_as_there(Claim(text, NOT_RUN, late), learned)
     worst = max(gaps, key=abs)
-    verdict = NOT_REPRODUCED if abs(worst) >= 0.05 else NOT_RUN if late else REPRODUCED
+    verdict = NOT_REPRODUCED if abs(worst) >= EQUAL else NOT_RUN if late else REPRODUCED
     brief = f"largest relative gap {worst:+.2%} over {len(gaps)} runs"
-    evidence = f"{brief} (5% taken as equal)" + (f"; {late}" if late else "")
+    evidence = f"{brief} ({EQUAL:.0%} taken as equal)" + (f"; {late}" if late else "")
     return as_far_as_there(Claim(text, verdict, evidence, brief), learned, contradicted=True)
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.config.architectures import ARCHITECTURES, ArchitectureName
 from tfcollapse.config.architectures.architecture import Architecture
+from tfcollapse.config.objective import Objective
 from tfcollapse.config.validation import bounded, changed, construct, declaration
 from tfcollapse.errors import ConfigError, shown
 
@@ -142,55 +143,6 @@ class Network:
     def absent_fields(self) -> set[str]:
         """Return the names of fields that other architectures take, and this one does not. @private"""
         return {name for spec in ARCHITECTURES.values() for name in spec.fields} - set(self.spec.fields)
-
-
-@declaration
-class Objective:
-    """The objective that is minimised: the squared error of an AE, or eq. (4) of a VAE.
-
-    Attributes:
-      kind: "ae" or "vae"; every other field is a VAE's, and stays at its default for an AE.
-      gamma: the decoder VARIANCE: "learned" (a scalar log gamma under the same Adam), "optimal"
-        (closed form, eq. (10), on each batch) or "fixed" at `gamma_start`.
-      gamma_start: the first value of a learned gamma, the value of a fixed one.
-      beta: final weight on the KL term (1 is eq. (4)).
-      warmup: "kl" raises the weight on the KL linearly to `beta` over `warmup_steps`; "gamma" raises
-        gamma the same way to its value, which a learned gamma would undo, so it is refused there.
-      warmup_steps: the length of the warm-up, in steps.
-
-    Raises:
-      ConfigError: a field of another name, type or range, or fields that contradict each other.
-
-    Example:
-      >>> tc.Objective(kind="ae").label, tc.Objective(warmup="kl").label
-      ('AE', 'VAE + KL warm-up')
-    """
-
-    kind: Literal["ae", "vae"] = "vae"
-    gamma: Literal["learned", "optimal", "fixed"] = "learned"
-    gamma_start: float = bounded(1.0, above=0)
-    beta: float = bounded(1.0, least=0)
-    warmup: Literal["none", "kl", "gamma"] = "none"
-    warmup_steps: int = bounded(100_000, least=1, most=1 << 31)
-
-    def validate(self) -> None:
-        """Check the fields against each other. Raises ConfigError."""
-        if self.kind == "ae" and set(changed(self)) != {"kind"}:
-            raise ConfigError(f"Objective: an AE takes no field but its kind, received {changed(self)}")
-        if self.warmup == "gamma" and self.gamma == "learned":
-            raise ConfigError(
-                "Objective.warmup: a schedule on gamma needs gamma 'fixed' or 'optimal', received "
-                "'learned', which would undo it: set objective.gamma, or warm up 'kl' instead"
-            )
-
-    @property
-    def label(self) -> str:
-        """Return the name of this objective in tables and figures."""
-        if self.kind == "ae":
-            return "AE"
-        warm = {"none": "", "kl": " + KL warm-up", "gamma": " + gamma warm-up"}[self.warmup]
-        gamma = f" (gamma {self.gamma_start:g})" if self.gamma == "fixed" else ""
-        return f"VAE{warm}{gamma}"
 
 
 @declaration

@@ -153,7 +153,7 @@ def shorten(run: Run, steps: int) -> Run:
         raise ConfigError(f"--steps: expected >= 1, received {steps}")
     share = steps / run.training.steps
     changes = {"training.steps": steps, "training.halve_every": max(1, round(run.training.halve_every * share))}
-    if run.objective.warmup != "none":
+    if run.objective.has_schedule:
         changes["objective.warmup_steps"] = max(1, round(run.objective.warmup_steps * share))
     return replace(run, changes)
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
+from tfcollapse.config.declaration import Data, Network, Run, Training
+from tfcollapse.config.objective import Objective
 from tfcollapse.data.dataset import load
 from tfcollapse.lab.section import Section
 from tfcollapse.metrics.posterior import active_units

@@ -5,7 +5,8 @@ from __future__ import annotations
 import keras
 import numpy as np
 
-from tfcollapse.config.declaration import Network, Objective, Run
+from tfcollapse.config.declaration import Network, Run
+from tfcollapse.config.objective import Objective
 from tfcollapse.errors import ConfigError
 from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.models.build import build

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
+from tfcollapse.config.declaration import Data, Network, Run, Training
+from tfcollapse.config.objective import Objective
 from tfcollapse.lab.collapsed_unit import UnitHessian, collapse, set_unit, unit_gradient
 from tfcollapse.lab.float64 import in_float64
 from tfcollapse.metrics.posterior import kl_per_dimension

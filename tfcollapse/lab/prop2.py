@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
-from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
+from tfcollapse.config.declaration import Data, Network, Run, Training
+from tfcollapse.config.objective import Objective
 from tfcollapse.data.dataset import load
 from tfcollapse.lab.optimal_posterior import DecoderResponse
 from tfcollapse.lab.section import Section

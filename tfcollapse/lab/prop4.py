@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
+from tfcollapse.config.declaration import Data, Network, Run, Training
+from tfcollapse.config.objective import Objective
+from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import load
 from tfcollapse.errors import ConfigError
 from tfcollapse.lab.collapsed_unit import UnitHessian, collapse, unit_gradient
@@ -163,7 +165,8 @@ def _short(data: str, images: np.ndarray, seed: int) -> list[tuple[Run, Autoenco
 def trained_models(runs: str) -> list[tuple[Run, Autoencoder]]:
     """Return the finished dense VAEs under the directory `runs`, one for each depth, in ascending order of depth.
 
-    VAEs with KL warm-up are left out, and so are those with layer normalisation, which `UnitHessian` refuses.
+    VAEs with a warm-up, a constraint on the KL or several samples are left out, and so are those with layer
+    normalisation, which `UnitHessian` refuses.
 
     Raises:
       ConfigError: there is no such VAE.
@@ -171,8 +174,9 @@ def trained_models(runs: str) -> list[tuple[Run, Autoencoder]]:
     by_depth = {}
     for path in sorted(pathlib.Path(runs).glob("*/model.keras")):
         run = read_config(path.parent)
-        plain = run.objective.warmup == "none" and run.network.norm == "none"
-        if run.network.architecture == "dense" and run.objective.kind == "vae" and plain:
+        plain = replace(run, {"objective.gamma": "learned", "objective.gamma_start": 1.0, "objective.beta": 1.0})
+        suits = run.network.architecture == "dense" and run.network.norm == "none"
+        if suits and plain.objective == Objective():
             by_depth.setdefault(run.network.depth, (run, load_model(path)))
     if not by_depth:
         raise ConfigError(f"--runs '{runs}': expected run directories of finished dense VAEs, found none")

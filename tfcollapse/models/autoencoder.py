@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from tfcollapse.config.annotations import arguments_checked
-from tfcollapse.config.declaration import Objective
+from tfcollapse.config.objective import Objective
 from tfcollapse.errors import RunError
 from tfcollapse.models import contract, keras_file, networks, objectives  # noqa: F401 - registers the classes that a saved model names
 from tfcollapse.models.fit import ImageModel
@@ -122,7 +122,9 @@ class Autoencoder(ImageModel):
         self.image_shape = contract.image_shape_of(encoder, decoder, image_shape)
         self.latent_dim = contract.latent_dim_of(encoder, decoder, latent_dim)
         self.value_range = contract.checked_range(value_range)
+        self.noise_dim = self.latent_dim * self.objective.importance_samples
         self.dimensions = math.prod(self.image_shape)
+        contract.check_floor(encoder, self.objective.kl_floor)
         self.log_gamma = None
         if self.variational:
             self.log_gamma = self.add_weight(
@@ -199,37 +201,57 @@ class Autoencoder(ImageModel):
         noise: Any,
         step: Any,
         training: bool = True,
-        batch_mean: Callable[[Any], Any] = ops.mean,
+        batch_mean: Callable[[Any], Any] = objectives.mean_over_batch,
     ) -> LossTerms:
         """Compute the objective on one batch, or on one replica's share of it.
 
         Args:
           images: float [batch, h, w, c] in [0, 1].
-          noise: standard normal [batch, latent].
+          noise: standard normal [batch, latent times importance_samples]; None takes the posterior's mean.
           step: updates done so far, an integer scalar; warm-up depends on it.
           training: whether batch normalisation, where a network has it, takes the statistics of this batch.
-          batch_mean: takes values of these images, [batch], and returns their mean over the whole batch, of which these
-            images may be a share; eq. (10) needs it.
+          batch_mean: takes values of these images, [batch, ...], and returns their mean over the whole batch, of which
+            these images may be a share; eq. (10), and a constraint on the KL, need it.
         """
         posterior = self.encode(images, training)
+        if noise is not None and self.objective.importance_samples > 1:
+            return self._importance_weighted(images, posterior, noise, step, training)
         error = objectives.squared_error(images, self.decode(posterior.sample(noise), training))
         one = ops.ones((), error.dtype)
         if not self.variational:
             return LossTerms(error / self.dimensions, error, ops.zeros_like(error), one, one)
-        kl = ops.sum(objectives.kl_per_dimension(*posterior), axis=-1)
-        share = one
-        if self.objective.warmup != "none":
-            share = ops.cast(objectives.warmup(step, self.objective.warmup_steps), error.dtype)
-        kl_weight = self.objective.beta * (share if self.objective.warmup == "kl" else one)
-        gamma = self._gamma_for(error, batch_mean) * (share if self.objective.warmup == "gamma" else one)
-        loss = objectives.vae_energy(error, kl, gamma, self.dimensions, self.latent_dim, kl_weight)
+        units = objectives.kl_per_dimension(*posterior)
+        kl = ops.sum(units, axis=-1)
+        share = objectives.schedule(self.objective, step, error.dtype)
+        kl_weight = self.objective.beta * (share if self.objective.warmup in ("kl", "cyclical") else one)
+        gamma = self._gamma_for(error, step, batch_mean) * (share if self.objective.warmup == "gamma" else one)
+        charged = objectives.charged_kl(self.objective, units, step, batch_mean)
+        loss = objectives.vae_energy(error, charged, gamma, self.dimensions, self.latent_dim, kl_weight)
         return LossTerms(loss, error, kl, gamma, kl_weight)
 
-    def _gamma_for(self, squared_error: Any, batch_mean: Callable[[Any], Any]) -> Any:
+    def _importance_weighted(
+        self, images: Any, posterior: Posterior, noise: Any, step: Any, training: bool
+    ) -> LossTerms:
+        samples = self.objective.importance_samples
+        noise = ops.reshape(noise, (-1, self.latent_dim))
+        mean, log_variance = (ops.repeat(value, samples, axis=0) for value in posterior)
+        latents = Posterior(mean, log_variance).sample(noise)
+        error = objectives.squared_error(ops.repeat(images, samples, axis=0), self.decode(latents, training))
+        ratio = objectives.log_ratio(latents, noise, log_variance)
+        error, ratio = (ops.reshape(value, (-1, samples)) for value in (error, ratio))
+        gamma = self._gamma_for(error, step, objectives.mean_over_batch)
+        loss = objectives.importance_weighted(error, ratio, gamma, self.dimensions, self.latent_dim)
+        kl = ops.sum(objectives.kl_per_dimension(*posterior), axis=-1)
+        return LossTerms(loss, ops.mean(error, axis=1), kl, gamma, ops.ones((), error.dtype))
+
+    def _gamma_for(self, squared_error: Any, step: Any, batch_mean: Callable[[Any], Any]) -> Any:
         if self.objective.gamma != "optimal":
-            return ops.exp(self.log_gamma)
-        # At the minimum over gamma the gradient through it vanishes, so it may be taken as a constant.
-        return objectives.optimal_gamma(ops.stop_gradient(squared_error), self.dimensions, batch_mean)
+            gamma = ops.exp(self.log_gamma)
+        else:  # At the minimum over gamma the gradient through it vanishes, so it may be taken as a constant.
+            gamma = objectives.optimal_gamma(ops.stop_gradient(squared_error), self.dimensions, batch_mean)
+        if self.objective.warmup != "hold_gamma":
+            return gamma
+        return ops.where(step < self.objective.warmup_steps, ops.full_like(gamma, self.objective.gamma_start), gamma)
 
     def get_config(self) -> dict[str, Any]:
         """Return the arguments of the constructor, as Keras saves them."""

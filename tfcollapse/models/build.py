@@ -37,7 +37,7 @@ def build(run: Run, image_shape: tuple[int, int, int]) -> Autoencoder:
 
 
 def _build(run: Run, image_shape: tuple[int, int, int]) -> Autoencoder:
-    variational = run.objective.kind == "vae"
-    encoder, decoder = networks.build(run.network, image_shape, variational=variational, seed=run.seed)
+    variational, floor = run.objective.kind == "vae", run.objective.kl_floor
+    encoder, decoder = networks.build(run.network, image_shape, variational=variational, seed=run.seed, kl_floor=floor)
     # Named, as the variables' paths in a checkpoint must not depend on what else the process built before.
     return Autoencoder(encoder, decoder, run.objective, seed=run.seed, name="autoencoder")

@@ -142,3 +142,13 @@ def _sizes(part: keras.Layer, attribute: str) -> tuple[int, ...] | None:
         return None
     whole = isinstance(shape, tuple) and all(_is_size(size) for size in shape[1:]) and len(shape) > 1
     return shape[1:] if whole else None
+
+
+def check_floor(encoder: Any, floor: float) -> None:
+    """Check that the encoder bounds its log variance as a floor under the KL needs it. Raises ConfigError."""
+    found = getattr(encoder, "kl_floor", 0.0)
+    if found != floor:
+        raise ConfigError(
+            f"encoder: expected one whose sigma keeps every KL at {floor:g} nats or more, as the objective's "
+            f"kl_constraint says, received one with a floor of {found:g}: build it with tfcollapse.build"
+        )

@@ -51,7 +51,8 @@ class ImageModel(keras.Model):
     divided by 255. Targets beside the images are ignored. `predict` returns reconstructions at the posterior's mean.
     Under a `tf.distribute` strategy a step is that of the whole batch, however it is shared out.
 
-    A subclass sets `image_shape`, `latent_dim`, `dimensions`, `objective`, `seed`, `value_range` and `log_gamma`.
+    A subclass sets `image_shape`, `latent_dim`, `noise_dim`, `dimensions`, `objective`, `seed`, `value_range` and
+    `log_gamma`.
 
     Raises:
       ConfigError: `compile` receives a loss or metrics; a method receives images that the model cannot take, or sample
@@ -155,14 +156,14 @@ class ImageModel(keras.Model):
         return as_numbers(tf.ensure_shape(images, (None, *self.image_shape)), self.image_shape, self.full_dtype)
 
     def _noise(self, images: Any) -> Any:
-        """Return standard normal draws, [batch, latent]: a function of the seed, the update and the replica alone."""
+        """Return standard normal draws, [batch, noise_dim]: they depend on seed, update and replica alone."""
         import tensorflow as tf
 
         # Not `iterations`, which stands still while gradients accumulate.
         updates = getattr(self.optimizer, "inner_optimizer", self.optimizer)._iterations
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         seed = tf.stack([self.seed % (1 << 31) + _REPLICA_SEED * replica, tf.cast(updates, tf.int32)])
-        shape = (tf.shape(images)[0], self.latent_dim)
+        shape = (tf.shape(images)[0], self.noise_dim)
         return tf.random.stateless_normal(shape, seed, dtype=self.full_dtype, alg="philox")
 
     def _track(self, terms: Any, weight: Any) -> dict[str, Any]:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import math
 
+import scipy  # whose parts are loaded when they are first used
 from keras import ops
+
+from tfcollapse.config.objective import Objective
 
 
 def squared_error(images, reconstructions):
@@ -71,7 +74,80 @@ def negative_elbo(squared_error, kl, gamma, dimensions: int):
     return 0.5 * (gaussian_energy(squared_error, gamma, dimensions) + dimensions * math.log(2 * math.pi)) + kl
 
 
-def optimal_gamma(squared_error, dimensions: int, batch_mean=ops.mean):
+def free_bits(kl_per_dimension, nats: float, batch_mean):
+    """Return the KL of which every unit is charged `nats` at least, Kingma et al. (2016), eq. (15), one unit a group.
+
+    The mean over the batch of what is returned is the sum over units of max(nats, mean KL of the unit). A unit at or
+    below `nats` has no gradient.
+
+    Args:
+      kl_per_dimension: [batch, latent], nats.
+      nats: the KL that is free, for each unit.
+      batch_mean: the mean over the batch, of which these values may be a share.
+
+    Returns:
+      [batch], nats.
+    """
+    above = ops.stop_gradient(batch_mean(kl_per_dimension)) > nats
+    return ops.sum(ops.where(above, kl_per_dimension, nats), axis=-1)
+
+
+def distance_from_capacity(kl, capacity, batch_mean):
+    """Return the distance of the KL from a target, Burgess et al. (2018), eq. (8), before its weight.
+
+    The mean over the batch of what is returned is |mean KL - capacity|.
+
+    Args:
+      kl: [batch], nats, summed over latent dimensions.
+      capacity: the target, nats, scalar.
+      batch_mean: as for `free_bits`.
+
+    Returns:
+      [batch], nats.
+    """
+    return ops.sign(ops.stop_gradient(batch_mean(kl)) - capacity) * (kl - capacity)
+
+
+def largest_log_variance(nats: float) -> float:
+    """Return the log variance at which a unit whose mean is 0 has a KL of `nats`: the bound of a KL floor.
+
+    Below it (v - log v - 1) / 2 >= `nats`, whatever the mean is (Razavi et al. 2019, section 2.1).
+    """
+    root = scipy.special.lambertw(-math.exp(-2.0 * nats - 1.0)).real  # -v: (-v) exp(-v) = -exp(-2 nats - 1)
+    return math.log(-root)
+
+
+def importance_weighted(squared_error, log_ratio, gamma, dimensions: int, latent_dim: int):
+    """Return -2 log (1/K) sum_k w_k, Burda et al. (2015), eq. (8), with the constants that eq. (4) leaves out.
+
+    log w_k is minus half of the energy of sample k, in which log q(z | x) - log p(z) stands for the KL. One sample has
+    in expectation the energy of eq. (4).
+
+    Args:
+      squared_error: [batch, samples], summed over pixels.
+      log_ratio: [batch, samples], log q(z | x) - log p(z), nats.
+      gamma: decoder variance, scalar.
+      dimensions, latent_dim: as for `vae_energy`.
+
+    Returns:
+      [batch].
+    """
+    energy = gaussian_energy(squared_error, gamma, dimensions) + 2.0 * log_ratio
+    samples = squared_error.shape[1]
+    return -2.0 * (ops.logsumexp(-0.5 * energy, axis=1) - math.log(samples)) + latent_dim
+
+
+def log_ratio(sample, noise, log_variance):
+    """Return log q(z | x) - log p(z) of z = mean + sigma * noise, nats, summed over the last axis."""
+    return 0.5 * ops.sum(ops.square(sample) - ops.square(noise) - log_variance, axis=-1)
+
+
+def mean_over_batch(values):
+    """Return the mean over the first axis."""
+    return ops.mean(values, axis=0)
+
+
+def optimal_gamma(squared_error, dimensions: int, batch_mean=mean_over_batch):
     """Return the gamma that minimises eq. (4) with all else fixed, eq. (10): the mean squared error per pixel, scalar.
 
     Args:
@@ -88,3 +164,36 @@ def warmup(step, length: int):
     It starts at 1 / length, not 0, so that a gamma scaled by it stays positive.
     """
     return ops.minimum((ops.cast(step, "float32") + 1.0) / length, 1.0)
+
+
+def cyclical(step, length: int):
+    """Return the share of the KL weight at `step` (from 0) of cycles of `length` steps, Fu et al. (2019), eq. (6).
+
+    It rises linearly over the first half of a cycle, and is 1 over the other half.
+    """
+    return warmup(ops.mod(step, length), max(1, length // 2))
+
+
+def schedule(objective: Objective, step, dtype):
+    """Return the share of its warm-up that `objective` is at, a scalar; 1 where it has none."""
+    if objective.warmup == "none":
+        return ops.ones((), dtype)
+    return ops.cast((cyclical if objective.warmup == "cyclical" else warmup)(step, objective.warmup_steps), dtype)
+
+
+def charged_kl(objective: Objective, kl_per_dimension, step, batch_mean):
+    """Return what the KL term of `objective` charges, [batch], nats: the sum over units, but for a constraint.
+
+    Args:
+      objective: the declaration.
+      kl_per_dimension: [batch, latent], nats.
+      step: updates done so far, an integer scalar.
+      batch_mean: the mean over the batch, of which these values may be a share.
+    """
+    if objective.kl_constraint == "free_bits":
+        return free_bits(kl_per_dimension, objective.kl_nats, batch_mean)
+    kl = ops.sum(kl_per_dimension, axis=-1)
+    if objective.kl_constraint == "capacity":
+        capacity = objective.kl_nats * ops.cast(warmup(step, objective.warmup_steps), kl.dtype)
+        return distance_from_capacity(kl, capacity, batch_mean)
+    return kl

@@ -45,11 +45,11 @@ class WholeBatch:
             self.weight = tf.where(one_is_empty, 1 / self.replicas, 1.0)
 
     def part_of_mean(self, values: tf.Tensor) -> tf.Tensor:
-        """Return what values of `images`, [images], contribute to the mean: the parts of all replicas sum to it."""
-        return tf.reduce_sum(values) * tf.cast(self.weight, values.dtype) / tf.cast(self._size, values.dtype)
+        """Return what values of `images`, [images, ...], contribute to the mean, to which all replicas' parts sum."""
+        return tf.reduce_sum(values, axis=0) * tf.cast(self.weight, values.dtype) / tf.cast(self._size, values.dtype)
 
     def mean(self, values: tf.Tensor) -> tf.Tensor:
-        """Return the mean over the batch, a scalar, of values for the `images` of every replica, [images]."""
+        """Return the mean over the batch, [...], of values for the `images` of every replica, [images, ...]."""
         return total(self.part_of_mean(values))
 
 

@@ -127,6 +127,8 @@ def declared(run: Run) -> dict[str, Any]:
         value = getattr(getattr(run, section) if section else run, field)
         row[column] = ",".join(map(str, value)) if isinstance(value, tuple) else value
     absent = {*run.network.absent_fields, *(OF_A_VAE if run.objective.kind == "ae" else ())}
-    if run.objective.warmup == "none":
+    if not run.objective.has_schedule:
         absent.add("warmup_steps")
+    if run.objective.kl_constraint == "none":
+        absent.add("kl_nats")
     return {**row, **dict.fromkeys(absent), "objective": run.objective.label}

@@ -10,6 +10,9 @@ from typing import Any
 from tfcollapse.records.columns import OF_A_TWIN
 from tfcollapse.records.statistics import Row
 
+EQUAL = 0.05
+"""The relative gap below which a learned gamma is taken as equal to the error."""
+
 
 @dataclass(frozen=True)
 class Gap:
@@ -65,21 +68,28 @@ def gamma_is_late(rows: Sequence[Row]) -> list[Row]:
     """Return the VAEs of a table that learn gamma, and whose training is too short to bring it to their error.
 
     Adam moves log gamma by about the learning rate a step, and not by more. So log gamma moves at most by the sum of
-    the learning rates of all steps.
+    the learning rates. It is late where the sum of all steps does not reach from the start to the error; and where it
+    is further from the error than `EQUAL`, and than the sum of the last tenth of the steps can move it, as gamma then
+    still follows an error that fell before.
     """
-    return [
-        row
-        for row in rows
-        if row.get("gamma_mode") == "learned"
-        and row.get("gamma_start")
-        and row.get("train_error")
-        and abs(math.log(row["train_error"] / row["gamma_start"])) > _sum_of_learning_rates(row)
-    ]
+    learned = [row for row in rows if row.get("gamma_mode") == "learned" and row.get("train_error")]
+    return [row for row in learned if _far(row, "gamma_start", 0.0) or _far(row, "gamma", 0.9)]
 
 
-def _sum_of_learning_rates(row: Row) -> float:
+def _far(row: Row, column: str, share: float) -> bool:
+    """Say whether log gamma cannot move from `column` to the error in the steps after a share of them."""
+    if not row.get(column):
+        return False
+    distance = abs(math.log(row["train_error"] / row[column]))
+    return distance > max(EQUAL if column == "gamma" else 0.0, _sum_of_learning_rates(row, share))
+
+
+def _sum_of_learning_rates(row: Row, share: float) -> float:
+    """Return the sum over the steps after a share of them, in which gamma moved."""
     rate, steps, every = row["learning_rate"], row["steps"], row["halve_every"]
-    return sum(rate * 0.5**i * min(every, steps - done) for i, done in enumerate(range(0, steps, every)))
+    first = max(share * steps, row["warmup_steps"] if row.get("warmup") == "hold_gamma" else 0)
+    moved = [max(0, min(done + every, steps) - max(done, first)) for done in range(0, steps, every)]
+    return sum(rate * 0.5**i * count for i, count in enumerate(moved))
 
 
 def _twin(row: Row) -> tuple[Any, ...]:

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from tfcollapse.config.architectures import ARCHITECTURES
-from tfcollapse.config.declaration import Network, Objective
+from tfcollapse.config.declaration import Network
+from tfcollapse.config.objective import Objective
 from tfcollapse.records.statistics import PAPER_STEPS, Rows
 
 _PAPER_DATA = {

@@ -18,7 +18,8 @@ from typing import Any, Literal
 from tfcollapse.claims.claim import Claim
 from tfcollapse.claims.completeness import of_trained
 from tfcollapse.config.annotations import arguments_checked
-from tfcollapse.config.declaration import Objective, Run
+from tfcollapse.config.declaration import Run
+from tfcollapse.config.objective import Objective
 from tfcollapse.config.overrides import grid, replace
 from tfcollapse.errors import ConfigError, Terminated, unknown
 from tfcollapse.records.columns import COLUMNS, OF_A_VAE

@@ -25,11 +25,12 @@ def batches_for_steps(
 
     Returns:
       Images, uint8 [count, batch, h, w, c], or their indices, int32 [count, batch]; and noise, float32
-      [count, batch, latent].
+      [count, batch, latent times importance_samples].
     """
     batch = run.training.batch
     indices = draws.batch_indices(run.seed, step, count, batch, len(images))
-    noise = draws.noise(run.seed, step, count, batch, run.network.latent_dim)
+    noise_dim = run.network.latent_dim * run.objective.importance_samples
+    noise = draws.noise(run.seed, step, count, batch, noise_dim)
     return (indices.astype(np.int32) if on_device else gather(images, indices)), noise
 
 

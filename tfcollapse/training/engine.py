@@ -76,7 +76,7 @@ class Engine:
         Args:
           images: of `data_type`, [steps, batch, h, w, c], or indices [steps, batch] where `put_on_device` has taken the
             images.
-          noise: standard normal draws, float32 [steps, batch, latent].
+          noise: standard normal draws, float32 [steps, batch, latent times importance_samples].
 
         Returns:
           Each of METRICS as float32 [steps].

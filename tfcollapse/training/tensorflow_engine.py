@@ -98,7 +98,7 @@ class TensorFlowEngine(Engine):
         batch, model = self.training.batch, self.model
         return [
             tf.TensorSpec((None, batch, *model.image_shape), self.data_type),
-            tf.TensorSpec((None, batch, model.latent_dim), tf.float32),
+            tf.TensorSpec((None, batch, model.noise_dim), tf.float32),
             tf.TensorSpec((), tf.int32),
         ]
 
@@ -139,13 +139,14 @@ class TensorFlowEngine(Engine):
     @property
     def _exchanges_in_forward_pass(self) -> bool:
         """Return whether replicas exchange numbers inside the forward pass, which XLA cannot compile."""
-        return self._normalised or (self.model.variational and self.model.objective.gamma == "optimal")
+        objective = self.model.objective
+        return self._normalised or objective.gamma == "optimal" or objective.kl_constraint in ("free_bits", "capacity")
 
     def _gradients(
         self, images: tf.Tensor, noise: tf.Tensor
     ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor, tf.Tensor]:
         def batch_mean(values: tf.Tensor) -> tf.Tensor:
-            return total(tf.reduce_sum(values)) / self.training.batch
+            return total(tf.reduce_sum(values, axis=0)) / self.training.batch
 
         with tf.GradientTape() as tape:
             terms = self.model.loss_terms(images, noise, self.optimizer.iterations, batch_mean=batch_mean)

@@ -7,7 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from tfcollapse.config.declaration import Objective, Run
+from tfcollapse.config.declaration import Run
+from tfcollapse.config.objective import Objective
 from tfcollapse.config.overrides import replace, shorten
 from tfcollapse.config.validation import changed
 from tfcollapse.diagnosis.categories import CATEGORIES
@@ -135,12 +136,13 @@ def twin_of(run: Run) -> Run:
 def other_objectives(run: Run) -> dict[str, Run]:
     """List the arms that change the VAE's objective alone."""
     runs = {}
-    if run.objective.warmup == "none":
+    several = run.objective.importance_samples > 1  # which take no weight on the KL, and no closed form
+    if not run.objective.has_schedule and not several:
         steps = max(1, math.ceil(_WARMUP_SHARE * run.training.steps))
         runs[WARMUP] = replace(run, {"objective.warmup": "kl", "objective.warmup_steps": steps})
     if run.objective.beta != 1:
         runs[UNWEIGHTED] = replace(run, {"objective.beta": 1.0})
-    if run.objective.gamma != "optimal":
+    if run.objective.gamma != "optimal" and not several:
         runs[CLOSED_GAMMA] = replace(run, {"objective.gamma": "optimal", "objective.gamma_start": 1.0})
     return runs
 
@@ -174,8 +176,11 @@ def untested(run: Run) -> dict[str, str]:
         START: f"the initial weights are He's already ({run.network.initializer})",
         EPSILON: f"Adam's epsilon is {run.training.epsilon:g} already",
     }
-    if run.objective.warmup != "none":
-        reasons[KL_WEIGHT] = "the VAE itself was warmed up"
+    if run.objective.importance_samples > 1:
+        reasons[KL_WEIGHT] = "the bound of several samples takes no weight on the KL"
+        reasons[GAMMA] = "the bound of several samples has no closed form of gamma"
+    elif run.objective.has_schedule:
+        reasons[KL_WEIGHT] = "the VAE itself has a schedule"
     return reasons
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from tfcollapse.config.annotations import arguments_checked
-from tfcollapse.config.declaration import Network, Objective, Run, Training
+from tfcollapse.config.declaration import Network, Run, Training
+from tfcollapse.config.objective import Objective
 from tfcollapse.config.overrides import replace
 from tfcollapse.diagnosis.blame import advice as blame_advice
 from tfcollapse.diagnosis.blame import arms as blame_arms

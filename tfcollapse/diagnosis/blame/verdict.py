@@ -11,7 +11,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
-from tfcollapse.config.declaration import Objective
+from tfcollapse.config.objective import Objective
 from tfcollapse.diagnosis.blame.arms import (
     AE,
     BASE,

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from tfcollapse.config.declaration import Data, Network, Objective, Run, Training
+from tfcollapse.config.declaration import Data, Network, Run, Training
+from tfcollapse.config.objective import Objective
 from tfcollapse.data.dataset import load
 from tfcollapse.diagnosis.taxonomy.case import EIGENVALUES, Case, Model
 from tfcollapse.diagnosis.taxonomy.example_vaes import (

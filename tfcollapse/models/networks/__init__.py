@@ -23,12 +23,12 @@ NETWORKS: dict[str, tuple[type[Encoder], type[Decoder]]] = {
 
 
 def build(
-    network: Network, image_shape: tuple[int, int, int], *, variational: bool, seed: int
+    network: Network, image_shape: tuple[int, int, int], *, variational: bool, seed: int, kl_floor: float = 0.0
 ) -> tuple[keras.Model, keras.Model]:
     """Build the encoder and the decoder that `network` declares, for images of `image_shape`.
 
-    AE and VAE twins (same network and seed) start at the same weights; the AE's encoder has no log
-    variance head.
+    `kl_floor` is the encoder's. AE and VAE twins (same network and seed) start at the same weights; the AE's encoder
+    has no log variance head.
 
     Raises:
       ConfigError: a size that the architecture cannot take.
@@ -42,7 +42,7 @@ def build(
         "seed": seed,
         **network.own_fields,
     }
-    encoder = encoder_class(variational=variational, name="encoder", **fields)
+    encoder = encoder_class(variational=variational, kl_floor=kl_floor, name="encoder", **fields)
     decoder = decoder_class(output=network.output, name="decoder", **fields)
     encoder.build((None, *image_shape))
     decoder.build((None, network.latent_dim))

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from tfcollapse.models.networks.layers import adopt_policy, changed_options, dense
+from tfcollapse.models.objectives import largest_log_variance
 
 _LATER = {"norm": "none"}
 """Fields of architectures that earlier versions did not have, by the value of all networks of these versions.
@@ -91,6 +92,7 @@ class Encoder(_Part):
       depth: as `tfcollapse.config.declaration.Network` has it.
       latent_dim: kappa.
       variational: give a log variance beside the mean.
+      kl_floor: nats; above 0 the log variance is bounded so that no unit's KL falls below it.
       initializer: a Keras initialiser by name; biases start at zero.
       seed: of the initial weights.
       own: the fields of its architecture (`tfcollapse.config.architectures`).
@@ -102,9 +104,9 @@ class Encoder(_Part):
       ConfigError: images of a size that the architecture cannot take.
     """
 
-    def __init__(self, *, variational: bool = True, **common: Any):
+    def __init__(self, *, variational: bool = True, kl_floor: float = 0.0, **common: Any):
         super().__init__(**common)
-        self.variational = variational
+        self.variational, self.kl_floor = variational, kl_floor
         self.body = self.chain(**self.own)
         self.mean = dense(self.latent_dim, name="mean", **self.start)
         self.log_variance = dense(self.latent_dim, name="log_variance", **self.start) if variational else None
@@ -123,14 +125,22 @@ class Encoder(_Part):
         features = self.apply_body(images)
         if self.log_variance is None:
             return self.mean(features)
-        return self.mean(features), self.log_variance(features)
+        return self.mean(features), self._bounded(self.log_variance(features))
+
+    def _bounded(self, log_variance: Any) -> Any:
+        """Return the log variance; with a floor under the KL, smoothly below the bound that it sets."""
+        if not self.kl_floor:
+            return log_variance
+        bound = largest_log_variance(self.kl_floor)
+        return bound - keras.ops.softplus(bound - log_variance)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         shape = (input_shape[0], self.latent_dim)
         return shape if self.log_variance is None else (shape, shape)
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"variational": self.variational}
+        floor = {"kl_floor": self.kl_floor} if self.kl_floor else {}
+        return super().get_config() | {"variational": self.variational} | floor
 
 
 class Decoder(_Part):
