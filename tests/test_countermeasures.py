@@ -1,5 +1,6 @@
 """Test the objectives against posterior collapse: closed forms, naive oracles in float64, engines, refusals."""
 
+import dataclasses
 import json
 import math
 import os
@@ -14,12 +15,14 @@ from processes import ROOT, python
 from tfcollapse.config.declaration import Run
 from tfcollapse.config.objective import Objective
 from tfcollapse.config.overrides import replace, shorten
+from tfcollapse.diagnosis.run_diagnosis import diagnose_run
 from tfcollapse.errors import ConfigError
 from tfcollapse.models import objectives
 from tfcollapse.models.autoencoder import load_model
 from tfcollapse.models.build import build
 from tfcollapse.records.gaps import gamma_is_late
 from tfcollapse.training import engines
+from tfcollapse.training.trainer import train
 
 FIXED = {"gamma": "fixed", "gamma_start": 0.4}
 ARMS = {
@@ -249,3 +252,11 @@ def test_both_engines_train_every_arm_alike():
         assert len(set(ours["loss"])) == 10
         for metric, values in ours.items():
             assert values == pytest.approx(theirs[metric], rel=1e-5, abs=1e-6), (name, metric)
+
+
+def test_a_diagnosis_says_what_the_kl_term_has_beyond_equation_4(tmp_path):
+    run = tiny(objective=ARMS["free bits"])
+    run = replace(run, {"training": dataclasses.replace(run.training, steps=20)})
+    train(run, tmp_path, report=lambda progress: None)
+    notes = " ".join(diagnose_run(tmp_path / run.run_id).verdict.notes)
+    assert "the loss as declared: eq. (4), but no unit pays for a KL below 0.05 nats" in notes

@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tfcollapse.config.objective import Objective
 from tfcollapse.data.dataset import load
 from tfcollapse.diagnosis.declared_loss import TRAINING, DeclaredLoss
 from tfcollapse.diagnosis.diagnose import Diagnosis, diagnose_known
@@ -54,6 +55,7 @@ def diagnose_run(path: pathlib.Path, data_dir: Any = None, images: int | None = 
         beta=run.objective.beta,
         source=TRAINING,
         learned=run.objective.gamma == "learned",
+        text=_beyond_equation_4(run.objective),
     )
     blame = shlex.join(["tfcollapse", "blame", "--config", str(path / "config.json"), "--out", str(path.parent)])
     diagnosis = diagnose_known(
@@ -63,6 +65,21 @@ def diagnose_run(path: pathlib.Path, data_dir: Any = None, images: int | None = 
     with replacing(path / DIAGNOSIS) as partial:
         partial.write_text(json.dumps(diagnosis.as_json() | {KEY: made, "made": provenance}, indent=1) + "\n")
     return diagnosis
+
+
+def _beyond_equation_4(objective: Objective) -> str:
+    """Say what the KL term of `objective` has that the diagnosis does not know; empty for eq. (4)."""
+    words = {
+        "free_bits": f"no unit pays for a KL below {objective.kl_nats:g} nats",
+        "capacity": f"the KL is drawn to {objective.kl_nats:g} nats in sum",
+        "floor": f"sigma_z is bounded, so that no unit's KL is below {objective.kl_nats:g} nats",
+        "none": "",
+    }[objective.kl_constraint]
+    if objective.importance_samples > 1:
+        words = (
+            f"{words}{', and ' if words else ''}the bound is that of {objective.importance_samples} weighted samples"
+        )
+    return words and f"eq. (4), but {words}; the checks below are those of eq. (4) itself"
 
 
 def diagnose_sweep(
