@@ -64,8 +64,16 @@ def _by_depth(rows: Rows, measure: str) -> dict[int, Mapping[float, float]]:
 
 def _trend(text: str, rows: Rows, measure: str, shape: Shape) -> Claim:
     form = ".4g" if measure == "active_units" else ".4f"
-    evidence = "; ".join(f"depth {depth}: {listed(values, form)}" for depth, values in _by_depth(rows, measure).items())
-    return judge_trend(text, rows, "gamma_start", measure, shape, blocks=("depth", "seed"), evidence=evidence)
+    by_depth = _by_depth(rows, measure).items()
+    evidence = "; ".join(f"depth {depth}: {listed(values, form)}" for depth, values in by_depth)
+    brief = "; ".join(f"depth {depth}: {_ends(values, form)}" for depth, values in by_depth)
+    blocks = ("depth", "seed")
+    return judge_trend(text, rows, "gamma_start", measure, shape, blocks=blocks, evidence=evidence, brief=brief)
+
+
+def _ends(values: Mapping[float, float], form: str) -> str:
+    """Return the values at the smallest and at the largest gamma as text."""
+    return ", ".join(f"{values[gamma]:{form}} at gamma {gamma:g}" for gamma in (min(values), max(values)))
 
 
 def _complete_collapse(units: dict[int, Mapping[float, float]]) -> Claim:
@@ -91,6 +99,7 @@ def _affine(units: dict[int, Mapping[float, float]], affine: dict[int, Mapping[f
     evidence = "; ".join(
         f"depth {depth}, units beyond the count: {listed(values, '+.4g')}" for depth, values in gaps.items()
     )
-    return Claim(
-        text, REPRODUCED if close else NOT_REPRODUCED, f"{evidence} (up to {CLOSE:.0%} of {latent} taken as equal)"
-    )
+    largest = {depth: max(values.values(), key=abs) for depth, values in gaps.items()}
+    brief = "; ".join(f"depth {depth}: up to {gap:+.4g} units" for depth, gap in largest.items())
+    evidence += f" (up to {CLOSE:.0%} of {latent} taken as equal)"
+    return Claim(text, REPRODUCED if close else NOT_REPRODUCED, evidence, brief)

@@ -26,6 +26,7 @@ def judge_trend(
     *,
     blocks: Sequence[str] = ("seed",),
     evidence: str = "",
+    brief: str = "",
 ) -> Claim:
     """Judge whether a measure has a shape over an ordered column, by `rank_test`.
 
@@ -40,11 +41,12 @@ def judge_trend(
       shape: what `measure` does as `column` grows.
       blocks: the columns whose values set the blocks apart. A block that lacks a value of `column` is left out.
       evidence: the values as text; by default their means over all blocks.
+      brief: the most telling of them; by default all.
     """
     evidence = evidence or f"by {label(column)} {listed(means(rows, column, measure))}"
     if not rows or missing(rows):
         return as_far_as_there(Claim(text, NOT_RUN, evidence), rows)
-    brief = evidence
+    brief = brief or evidence
     places, values = _blocks(rows, column, measure, blocks)
     least = 3 if shape == "falls, then rises" else 2
     if len(places) < least or not len(values):

@@ -1,4 +1,4 @@
-"""Write the state of the replication into a README: one table, a line for each claim, between two marks."""
+"""Write the state of the replication into a README: one table of the paper's claims between two marks."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def write(readme: pathlib.Path, out: pathlib.Path, studies: Sequence[str] = ()) 
     """Replace what stands between the marks of `readme` by the table of the claims, and return the path.
 
     Of several tables that hold a claim the one with the most steps counts, and of these the one with the most finished
-    runs. The paper's claims come first, then ours.
+    runs. Our own claims are left out: the page of the overview has them.
 
     Args:
       readme: the file.
@@ -69,16 +69,16 @@ def write(readme: pathlib.Path, out: pathlib.Path, studies: Sequence[str] = ()) 
 
 
 def _lines(out: pathlib.Path, beside: pathlib.Path, declared: Mapping[str, str]) -> list[Line]:
-    """Return the lines of the paper's claims, study after study, and then those of ours."""
+    """Return the lines of the paper's claims, study after study."""
     tables = [(path, read_table(path)) for path in tables_below(out, declared)]
-    lines: list[tuple[bool, Line]] = []
+    lines: list[Line] = []
     for name in sorted(declared):
         study = load_study(declared[name])
         found = _judged(study, [table for table in tables if table[0].stem == name])
-        lines += [(claim.ours, _line(name, claim, path, rows, beside)) for claim, path, rows in found.values()]
+        lines += [_line(name, claim, path, rows, beside) for claim, path, rows in found.values() if not claim.ours]
         if not found and "paper" in study.presets:
-            lines += [(False, line) for line in _untouched(name, study, tables)]
-    return [line for ours in (False, True) for of, line in lines if of == ours]
+            lines += _untouched(name, study, tables)
+    return lines
 
 
 def _judged(study: Study, tables: Sequence[StudyTable]) -> dict[str, tuple[Claim, pathlib.Path, Rows]]:
