@@ -90,13 +90,23 @@ OBJECTIVES = {
     "optimal": Objective(gamma="optimal"),
     "warm kl": Objective(gamma="learned", warmup="kl", warmup_steps=3),
     "warm gamma": Objective(gamma="optimal", warmup="gamma", warmup_steps=3),
+    "cyclical": Objective(warmup="cyclical", warmup_steps=4),
+    "held": Objective(gamma_start=0.1, warmup="hold_gamma", warmup_steps=3),
+    "free bits": Objective(gamma="optimal", kl_constraint="free_bits", kl_nats=0.05),
+    "capacity": Objective(gamma="optimal", kl_constraint="capacity", kl_nats=3.0, warmup_steps=3),
+    "floor": Objective(gamma="optimal", kl_constraint="floor", kl_nats=0.2),
+    "importance": Objective(gamma_start=0.1, importance_samples=3),
 }
 
 
 def autoencoder(objective, architecture="dense", **options):
     fields = {"image_shape": SHAPE, "depth": 1, "latent_dim": LATENT, "seed": 1, **SIZES[architecture]}
     encoder, decoder = NETWORKS[architecture]
-    parts = encoder(variational=objective.kind == "vae", name="encoder", **fields), decoder(name="decoder", **fields)
+    variational, floor = objective.kind == "vae", objective.kl_floor
+    parts = (
+        encoder(variational=variational, kl_floor=floor, name="encoder", **fields),
+        decoder(name="decoder", **fields),
+    )
     return Autoencoder(*parts, objective, **options)
 
 
@@ -176,7 +186,7 @@ def test_every_public_class_is_a_case():
     tried = {case.cls for case in CASES.values()} | {Autoencoder, Drawn}
     assert set(_public_classes()) == tried | BASES
     assert {o.kind for o in OBJECTIVES.values()} == {"ae", "vae"}
-    for field in ("gamma", "warmup"):
+    for field in ("gamma", "warmup", "kl_constraint"):
         values = typing.get_args(typing.get_type_hints(Objective)[field])
         assert {getattr(o, field) for o in OBJECTIVES.values()} == set(values), field
 
