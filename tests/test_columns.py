@@ -53,6 +53,7 @@ OTHER = {
     "training.beta_1": 0.8,
     "training.beta_2": 0.99,
     "training.epsilon": 1e-16,
+    "training.encoder_ahead": 20,
     "training.log_every": 50,
     "training.evaluate_every": 500,
     "training.checkpoint_every": 500,

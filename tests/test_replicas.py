@@ -23,7 +23,7 @@ CASES = {
     "2 without XLA": ["--jit", "off", "2", "gamma optimal"],
     "3": ["3", "gamma learned", "gamma optimal"],  # 16 = 6 + 5 + 5: XLA compiles two lengths, or none under eq. (10)
     "3 without XLA": ["--jit", "off", "3", "ae", "gamma fixed", "convolutional, adam", "batch norm, sgd"],
-    "4 without XLA": ["--jit", "off", "4", "gamma learned"],
+    "4 without XLA": ["--jit", "off", "4", "gamma learned", "encoder ahead, adam"],
     "against collapse": ["--jit", "off", "2", "free bits, adam", "capacity, sgd", "importance weights, sgd"],
 }
 SLOW = ["3", "3 without XLA", "4 without XLA", "against collapse"]

@@ -41,6 +41,7 @@ RUNS = {
     "gamma fixed": tiny(objective=Objective(gamma="fixed", gamma_start=0.1)),
     "free bits": tiny(objective=Objective(gamma="optimal", kl_constraint="free_bits", kl_nats=0.05)),
     "capacity": tiny(objective=Objective(gamma="optimal", kl_constraint="capacity", kl_nats=3.0, warmup_steps=50)),
+    "encoder ahead": tiny(encoder_ahead=100),
     "importance weights": tiny(objective=Objective(gamma_start=0.1, importance_samples=3)),
     "convolutional": narrow(architecture="convolutional"),
     "batch norm": narrow(architecture="residual", block_depth=1, batch_norm=True),

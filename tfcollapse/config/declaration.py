@@ -156,6 +156,9 @@ class Training:
       halve_every: steps after which the learning rate is halved, as a staircase.
       beta_1, beta_2: Adam's.
       epsilon: Adam's: 1e-8, TensorFlow's default when the paper was written (Keras now has 1e-7).
+      encoder_ahead: steps at the start in which the decoder and a learned gamma move at every tenth step only, so that
+        the encoder does not lag behind them. It is algorithm 1 of He et al. (2019, "Lagging inference networks") with
+        a fixed number of the encoder's updates; the decoder's count of updates is its own in Adam.
       log_every: steps of one compiled chunk, and of one row of metrics.csv.
       evaluate_every, checkpoint_every: steps, multiples of `log_every`.
       jit: compile with XLA; "auto" is the policy of the engine.
@@ -179,6 +182,7 @@ class Training:
     beta_1: float = bounded(0.9, least=0)
     beta_2: float = bounded(0.999, least=0)
     epsilon: float = bounded(1e-8, above=0)
+    encoder_ahead: int = bounded(0, least=0, most=1 << 31)
     log_every: int = bounded(100, least=1, most=1 << 31)
     evaluate_every: int = bounded(1_000, least=1, most=1 << 31)
     checkpoint_every: int = bounded(5_000, least=1, most=1 << 31)

@@ -148,13 +148,15 @@ def distinct(runs: list[Run], cause: str) -> list[Run]:
 
 
 def shorten(run: Run, steps: int) -> Run:
-    """Return `run` with another number of steps: halving and warm-up keep their share of the whole."""
+    """Return `run` with another number of steps: halving, warm-up and the encoder's lead keep their share of them."""
     if steps < 1:
         raise ConfigError(f"--steps: expected >= 1, received {steps}")
     share = steps / run.training.steps
     changes = {"training.steps": steps, "training.halve_every": max(1, round(run.training.halve_every * share))}
     if run.objective.has_schedule:
         changes["objective.warmup_steps"] = max(1, round(run.objective.warmup_steps * share))
+    if run.training.encoder_ahead:
+        changes["training.encoder_ahead"] = max(1, round(run.training.encoder_ahead * share))
     return replace(run, changes)
 
 

@@ -51,7 +51,7 @@ class Engine:
         data_type: str = "uint8",
     ):
         self.model, self.training, self.data_type = model, training, data_type
-        self.optimizer = self._build_optimizer(optimizer or adam(training), model)
+        self.optimizer = self._build_optimizer(optimizer or adam(training, model), model)
         self.step = 0
         set_precision(model, training.precision)
 
@@ -63,7 +63,7 @@ class Engine:
 
     def begin(self, model: Autoencoder) -> None:
         """Start again from the weights of `model`, whose declaration may differ in the seed alone."""
-        start = self._build_optimizer(adam(self.training), model)
+        start = self._build_optimizer(adam(self.training, model), model)
         pairs = ((self.model.weights, model.weights), (self.optimizer.variables, start.variables))
         for own, other in pairs:
             for variable, value in zip(own, other, strict=True):
