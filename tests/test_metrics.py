@@ -2,6 +2,8 @@ import math
 
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
 from examples import tiny
 from hypothesis import given
 from hypothesis import strategies as st
@@ -142,6 +144,14 @@ def test_evaluation_in_blocks_is_the_measurement_of_the_whole(monkeypatch):
     assert numbers["kl_per_dimension"] == pytest.approx(kl, rel=1e-9)
     assert numbers["sigma_histogram"] == pytest.approx(posterior.sigma_histogram(whole.log_variance), abs=1e-12)
     assert numbers["sigma_above_0.9"] == pytest.approx((np.exp(whole.log_variance / 2) > 0.9).mean())
+    covariance = np.cov(whole.mean.astype(float), rowvar=False, bias=True)
+    assert numbers["effective_rank"] == pytest.approx(posterior.effective_rank(covariance), rel=1e-9)
+    mean, sigma = whole.mean.astype(float), np.exp(whole.log_variance.astype(float) / 2)
+    drawn = mean[:64] + sigma[:64] * draws.evaluation_noise(run.seed, 0, 6)[:64]  # the first block's
+    log_q = scipy.stats.norm.logpdf(drawn[:, None], mean, sigma).sum(axis=2)  # [draws, images]
+    aggregate = scipy.special.logsumexp(log_q, axis=1) - math.log(200)
+    assert numbers["mutual_information"] == pytest.approx((np.diag(log_q) - aggregate).mean(), rel=1e-6)
+    assert 0 < numbers["mutual_information"] < math.log(200)
 
 
 @pytest.mark.parametrize("bad", [np.inf, np.nan])

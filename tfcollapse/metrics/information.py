@@ -48,6 +48,7 @@ class AggregatePosterior:
         self._sum, self._largest = np.zeros(len(latents)), np.full(len(latents), -np.inf)
         self._count = 0
 
+    @np.errstate(over="ignore", invalid="ignore")
     def add(self, mean: np.ndarray, log_variance: np.ndarray) -> None:
         """Add the posteriors of a block of images, [n, latent] each."""
         mean, log_variance = mean.astype(np.float64), log_variance.astype(np.float64)

@@ -62,8 +62,10 @@ def effective_rank(covariance: np.ndarray) -> float:
       covariance: [latent, latent], of the posterior mean over a data set.
 
     Returns:
-      A number from 1 to latent (Roy & Vetterli 2007); 0 where nothing varies.
+      A number from 1 to latent (Roy & Vetterli 2007); 0 where nothing varies, nan where the covariance is not finite.
     """
+    if not np.isfinite(covariance).all():
+        return float("nan")
     values = np.clip(np.linalg.eigvalsh(covariance), 0.0, None)
     total = values.sum()
     if total <= 0:

@@ -42,7 +42,10 @@ MEASURED: dict[str, type] = {
     "active_units": int,
     "kl": float,
     "sigma_above_0.9": float,
+    "mutual_information": float,
+    "effective_rank": float,
     "negative_elbo": float,
+    "test_negative_elbo": float,
     "mean_predictor_error": float,
     "pca_error": float,
     "affine_active_units": int,
@@ -56,11 +59,13 @@ MEASURED: dict[str, type] = {
 }
 """The columns of what a run obtained, and their types. Errors are per pixel; KL and ELBO are in nats per image.
 
+`mutual_information` is I_q(x; z) of the training images, whose estimate is at most log of their number; `effective_rank`
+is that of the covariance of their latents' means.
 `late_fall` is the share by which the error fell over the last tenth of the steps, and `late_fall_error` its standard
 error (`records.metrics.late_fall`).
 """
 
-SIGNED = ("negative_elbo", "late_fall")
+SIGNED = ("mutual_information", "negative_elbo", "test_negative_elbo", "late_fall")
 """The columns of numbers that may be negative."""
 
 _ENDED = {"run_id": str, "status": str}

@@ -9,6 +9,9 @@ _LABELS = {
     "gamma_mode": "gamma is",
     "initializer": "initialiser",
     "kl": "KL (nats)",
+    "mutual_information": "I_q(x; z) (nats)",
+    "negative_elbo": "negative ELBO (nats)",
+    "test_negative_elbo": "negative ELBO of test images (nats)",
     "reconstruction_error": "error per pixel",
     "sigma_above_0.9": "share of sigma_z > 0.9",
 }

@@ -157,10 +157,8 @@ _SPLIT = {
     "images?": int,
     "active_units?": (int, None),
     "sigma_histogram?": ([float], None),
-    **dict.fromkeys(
-        ("reconstruction_error?", "reconstruction_error_at_mean?", "kl?", "sigma_above_0.9?", "negative_elbo?"),
-        (float, None),
-    ),
+    **dict.fromkeys(("reconstruction_error?", "reconstruction_error_at_mean?", "kl?", "negative_elbo?"), (float, None)),
+    **dict.fromkeys(("sigma_above_0.9?", "mutual_information?", "effective_rank?"), (float, None)),
 }
 _NUMBERS = ("gamma", "mean_predictor_error", "pca_error", "affine_error", "seconds", "steps_per_second")
 RESULT: Schema = {

@@ -13,8 +13,12 @@ from tfcollapse.data import random_streams
 from tfcollapse.data.memory_mapped import blocks
 from tfcollapse.metrics import posterior
 from tfcollapse.metrics.accumulator import PosteriorAccumulator
+from tfcollapse.metrics.information import AggregatePosterior
 from tfcollapse.metrics.layer_signal import signal
 from tfcollapse.models.autoencoder import Autoencoder
+
+_DRAWS = 512
+"""Images whose samples of z estimate I_q(x; z). They are the first ones of the split."""
 
 
 class Block(NamedTuple):
@@ -47,7 +51,8 @@ def evaluate(engine: Engine, run: Run, images: np.ndarray) -> dict[str, Any]:
     """Return the numbers that a record keeps of one split.
 
     `reconstruction_error` is that of eq. (8): (1/nd) times the sum of squared errors, at a sample of z for a VAE. The
-    KL is in nats, summed over dimensions and averaged over images. Memory does not grow with n.
+    KL is in nats, summed over dimensions and averaged over images. `mutual_information` is I_q(x; z) in nats, which no
+    estimate over n images can put above log n. Memory does not grow with n.
 
     Args:
       engine: holds the model.
@@ -55,11 +60,17 @@ def evaluate(engine: Engine, run: Run, images: np.ndarray) -> dict[str, Any]:
       images: uint8 [n, h, w, c]; every one of them is used.
     """
     variational = run.objective.kind == "vae"
-    accumulator = PosteriorAccumulator(math.prod(images.shape[1:]))
+    accumulator = PosteriorAccumulator(math.prod(images.shape[1:]), covariance=True)
+    aggregate: AggregatePosterior | None = None
     for number, batch in enumerate(blocks(images, random_streams.EVALUATION_BLOCK)):
         noise = random_streams.evaluation_noise(run.seed, number, run.network.latent_dim)
         block = engine.evaluate(batch, noise)
         log_variance = block.log_variance if variational else None
+        if variational:
+            if aggregate is None:
+                drawn = slice(min(_DRAWS, len(batch)))
+                aggregate = AggregatePosterior(block.mean[drawn], block.log_variance[drawn], noise[drawn])
+            aggregate.add(block.mean, block.log_variance)
         accumulator.add(block.mean, log_variance, block.sampled_error, block.mean_error)
     latent_variance = accumulator.latent_variance
     numbers: dict[str, Any] = {
@@ -67,14 +78,16 @@ def evaluate(engine: Engine, run: Run, images: np.ndarray) -> dict[str, Any]:
         "reconstruction_error": accumulator.error,
         "reconstruction_error_at_mean": accumulator.error_at_mean,
         "latent_variance": latent_variance.tolist(),
+        "effective_rank": posterior.effective_rank(accumulator.covariance),
     }
-    if variational:
+    if aggregate is not None:
         kl = accumulator.kl_per_dimension
         numbers |= {
             # Not for an AE: its latent scale is arbitrary, and so would be a threshold on it.
             "active_units": int(posterior.active_units(latent_variance).sum()),
             "kl": float(kl.sum()),
             "kl_per_dimension": kl.tolist(),
+            "mutual_information": aggregate.information().nats,
             "sigma_above_0.9": accumulator.share_near_prior,
             "sigma_histogram": accumulator.sigma_histogram.tolist(),
         }
