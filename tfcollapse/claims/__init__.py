@@ -5,6 +5,7 @@ Rows are what `tfcollapse.read_table` reads. A study of your own names one of th
 none.
 """
 
+from tfcollapse.claims.countermeasures import countermeasures_claims
 from tfcollapse.claims.depth import depth_claims
 from tfcollapse.claims.gamma import gamma_claims
 from tfcollapse.claims.initialisation import initialisation_claims
@@ -14,6 +15,7 @@ from tfcollapse.claims.sigma import sigma_claims
 from tfcollapse.claims.warmup import warmup_claims
 
 __all__ = [
+    "countermeasures_claims",
     "depth_claims",
     "gamma_claims",
     "initialisation_claims",

@@ -5,6 +5,7 @@ trained are hollow. A study of your own names one of these functions, or its own
 """
 
 from tfcollapse.figures.blame import blame_figure
+from tfcollapse.figures.countermeasures import countermeasures_figure
 from tfcollapse.figures.depth import depth_figure
 from tfcollapse.figures.gamma import gamma_figure
 from tfcollapse.figures.initialisation import initialisation_figure
@@ -14,6 +15,7 @@ from tfcollapse.figures.sigma import sigma_figure
 
 __all__ = [
     "blame_figure",
+    "countermeasures_figure",
     "depth_figure",
     "gamma_figure",
     "initialisation_figure",

@@ -59,10 +59,9 @@ MEASURED: dict[str, type] = {
 }
 """The columns of what a run obtained, and their types. Errors are per pixel; KL and ELBO are in nats per image.
 
-`mutual_information` is I_q(x; z) of the training images, whose estimate is at most log of their number; `effective_rank`
-is that of the covariance of their latents' means.
-`late_fall` is the share by which the error fell over the last tenth of the steps, and `late_fall_error` its standard
-error (`records.metrics.late_fall`).
+`mutual_information` is I_q(x; z) of the training images, whose estimate is at most the log of their number.
+`effective_rank` is that of the covariance of their latents' means. `late_fall` is the share by which the error fell
+over the last tenth of the steps, and `late_fall_error` its standard error (`records.metrics.late_fall`).
 """
 
 SIGNED = ("mutual_information", "negative_elbo", "test_negative_elbo", "late_fall")

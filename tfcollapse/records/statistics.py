@@ -17,6 +17,11 @@ Row = Mapping[str, Any]
 """One row of a table: values by column (`records.columns.SCHEMA`)."""
 Rows = Sequence[Row]
 
+PLAIN = "plain"
+"""The name of the arm of a study that changes nothing."""
+_NETWORKS = {"skip_dense": "skips from z", "residual_dense": "residual"}
+"""The names of dense architectures other than the plain one."""
+
 PAPER_STEPS = 250_000
 """The number of steps of the paper's trainings (Appendix A)."""
 
@@ -24,11 +29,11 @@ PAPER_STEPS = 250_000
 def cells(rows: Rows) -> str:
     """Return the names of the cells of a table in which `rows` stand, as text such as `AE depth 4, 5; VAE depth 4`.
 
-    A cell of residual networks is named by its dataset and (b, c). A start other than the default is named too.
+    A cell of residual networks is named by its dataset and (b, c). What `network_arm` names stands in brackets.
     """
     places: dict[str, dict[str, None]] = {}
     for row in rows:
-        whose = row["objective"] + ("" if start(row) == _DEFAULT.network.initializer else f" ({start(row)})")
+        whose = row["objective"] + ("" if network_arm(row) == PLAIN else f" ({network_arm(row)})")
         place = str(row["depth"])
         if row.get("block_depth"):
             whose += f" on {row['dataset'].split()[0]}, (b, c)"
@@ -47,6 +52,19 @@ def start(row: Row) -> str:
     name = str(row.get("initializer") or _DEFAULT.network.initializer)
     epsilon = row.get("epsilon") or _DEFAULT.training.epsilon
     return name if epsilon == _DEFAULT.training.epsilon else f"{name}, epsilon {epsilon:g}"
+
+
+def network_arm(row: Row) -> str:
+    """Return how network and training of a row differ from the plain dense ones, such as "residual, layer norm"."""
+    initializer, epsilon = row.get("initializer"), row.get("epsilon") or _DEFAULT.training.epsilon
+    names = {
+        _NETWORKS.get(row.get("architecture", "")): True,
+        "layer norm": row.get("norm") == "layer",
+        f"{initializer} start": initializer not in (None, _DEFAULT.network.initializer),
+        f"epsilon {epsilon:g}": epsilon != _DEFAULT.training.epsilon,
+        "encoder ahead": bool(row.get("encoder_ahead")),
+    }
+    return ", ".join(name for name, holds in names.items() if name and holds) or PLAIN
 
 
 def arms(rows: Rows) -> dict[str, list[Row]]:

@@ -6,7 +6,7 @@ import os
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from tfcollapse.claims.claim import MEASURED, NOT_RUN, Claim
+from tfcollapse.claims.claim import MEASURED, NOT_RUN, NOT_TRAINED, Claim
 from tfcollapse.errors import RunError
 from tfcollapse.records.columns import declared as declared_columns
 from tfcollapse.records.files import open_regular, replacing
@@ -25,6 +25,8 @@ END = "<!-- end of the state of the replication -->"
 
 _HEADER = ("figure", "claim", "obtained", "steps, seeds", "verdict")
 Line = tuple[Content, ...]
+Judged = tuple[Claim, pathlib.Path, Rows]
+"""A claim, the table on which it was judged, and that table's rows."""
 
 
 def check(readme: pathlib.Path) -> tuple[str, str, str]:
@@ -75,15 +77,29 @@ def _lines(out: pathlib.Path, beside: pathlib.Path, declared: Mapping[str, str])
     for name in sorted(declared):
         study = load_study(declared[name])
         found = _judged(study, [table for table in tables if table[0].stem == name])
-        lines += [_line(name, claim, path, rows, beside) for claim, path, rows in found.values() if not claim.ours]
+        lines += _of_study(name, [judged for judged in found.values() if not judged[0].ours], beside)
         if not found and "paper" in study.presets:
             lines += _untouched(name, study, tables)
     return lines
 
 
-def _judged(study: Study, tables: Sequence[StudyTable]) -> dict[str, tuple[Claim, pathlib.Path, Rows]]:
+def _of_study(name: str, judged: Sequence[Judged], beside: pathlib.Path) -> list[Line]:
+    """Return one line for each claim with a verdict, and one for all that wait: the first of these, and how many."""
+    lines: list[Line] = []
+    waiting = [claim for claim, *_ in judged if claim.verdict in (NOT_RUN, NOT_TRAINED)]
+    for claim, path, rows in judged:
+        if claim in waiting[1:]:
+            continue
+        page = Link(name, os.path.relpath(path.with_suffix(".md"), beside))
+        seeds = len({row["seed"] for row in rows if row["status"] == "finished"})
+        text = claim.text + (_more(len(waiting) - 1) if claim in waiting else "")
+        lines.append((page, text, claim.short, _counts(steps(rows), seeds), Strong(claim.verdict)))
+    return lines
+
+
+def _judged(study: Study, tables: Sequence[StudyTable]) -> dict[str, Judged]:
     """Return each claim by its text, judged on the table that counts. What is only measured is no claim."""
-    found: dict[str, tuple[Claim, pathlib.Path, Rows]] = {}
+    found: dict[str, Judged] = {}
     for path, rows in sorted((table for table in tables if not older(table[1])), key=_length):
         with complete(path, rows):
             claims = judge(study, rows)
@@ -96,12 +112,6 @@ def _length(table: StudyTable) -> tuple[int, int]:
     return max(row["steps"] for row in table[1]), sum(row["status"] == "finished" for row in table[1])
 
 
-def _line(name: str, claim: Claim, path: pathlib.Path, rows: Rows, beside: pathlib.Path) -> Line:
-    page = Link(name, os.path.relpath(path.with_suffix(".md"), beside))
-    seeds = len({row["seed"] for row in rows if row["status"] == "finished"})
-    return page, claim.text, claim.short, _counts(steps(rows), seeds), Strong(claim.verdict)
-
-
 def _untouched(name: str, study: Study, tables: Sequence[StudyTable]) -> list[Line]:
     """Return the one line of a study that has no table: its first claim, and how many more; none without a claim."""
     runs, there = at_the_papers_length(study, tables)
@@ -109,10 +119,13 @@ def _untouched(name: str, study: Study, tables: Sequence[StudyTable]) -> list[Li
     texts = [claim.text for claim in judge(study, rows) if claim.verdict != MEASURED]
     if not texts:
         return []
-    more = f"; and {len(texts) - 1} more claim{'s' * (len(texts) > 2)}" if len(texts) > 1 else ""
     seeds = len({run.seed for run in there})
     obtained = f"{len(there)} of {len(runs)} runs are there"
-    return [(name, texts[0] + more, obtained, _counts(steps(rows), seeds), Strong(NOT_RUN))]
+    return [(name, texts[0] + _more(len(texts) - 1), obtained, _counts(steps(rows), seeds), Strong(NOT_RUN))]
+
+
+def _more(claims: int) -> str:
+    return f"; and {claims} more claim{'s' * (claims > 1)}" if claims else ""
 
 
 def _counts(of_steps: str, seeds: int) -> str:

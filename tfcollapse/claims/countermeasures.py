@@ -1,0 +1,93 @@
+"""Judge the study of countermeasures: does what lowers the AE's error revive units, and what do other objectives do?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfcollapse.claims.claim import MEASURED, NOT_RUN, Claim, verdict_of
+from tfcollapse.claims.comparison import compare
+from tfcollapse.claims.completeness import as_far_as_there, of_family, of_trained, whole
+from tfcollapse.claims.correlation import FEWEST, rank_correlation
+from tfcollapse.records.arms import by_network, by_objective
+from tfcollapse.records.statistics import PLAIN, Row, Rows, mean_and_sd, measured
+
+
+@of_trained
+def countermeasures_claims(rows: Rows) -> list[Claim]:
+    """Judge at the deepest networks of a table whether a better AE has more active units in its VAE (section 7).
+
+    The AE and the VAE of each change of the network or of the training are a pair. Spearman's rank correlation of the
+    AE's error with the VAE's active units must be negative. The changes of the objective alone are judged by section
+    5.2, which expects that none brings the VAE's error to the AE's. Two claims of ours say what every arm obtained.
+
+    Args:
+      rows: the rows of AEs and VAEs with several changes, at one depth or more, at least one.
+
+    Example:
+      >>> rows = [row for row in tc.read_table("results/long/fig1_left.csv") if row["objective"] != "VAE + KL warm-up"]
+      >>> claims = tc.claims.countermeasures_claims(rows)
+      >>> print(claims[0].text)
+      at depth 10 a change of network or training whose AE is better has more active units in its VAE (section 7)
+    """
+    deepest = max(row["depth"] for row in rows)
+    deep = [row for row in rows if row["depth"] == deepest]
+    networks, objectives = by_network(deep), by_objective(deep)
+    return [
+        _better_aes(f"at depth {deepest}", networks),
+        _errors_of_objectives(f"at depth {deepest}", of_family(networks.get(PLAIN, ()), "AE"), objectives),
+        _obtained(f"at depth {deepest} each change of the objective alone (ours)", objectives),
+        _obtained(f"at depth {deepest} each change of network or training (ours)", networks),
+    ]
+
+
+def _better_aes(where: str, networks: dict[str, list[Row]]) -> Claim:
+    text = f"{where} a change of network or training whose AE is better has more active units in its VAE (section 7)"
+    twins = {arm: (of_family(chosen, "AE"), of_family(chosen, "VAE")) for arm, chosen in networks.items()}
+    twins = {arm: pair for arm, pair in twins.items() if all(pair)}
+    needed = [row for pair in twins.values() for rows in pair for row in rows]
+    errors, units = {}, {}
+    for arm, (aes, vaes) in twins.items():
+        if whole(aes, vaes):
+            errors[arm] = float(np.mean(measured(aes, "train_error")))
+            units[arm] = float(np.mean(measured(vaes, "active_units")))
+    parts = [f"{arm}: AE {errors[arm]:.5f}, {units[arm]:.4g} units" for arm in sorted(errors, key=errors.__getitem__)]
+    if len(errors) < FEWEST:
+        few = f"the rank test needs {FEWEST} pairs of an AE and its VAE, and there are {len(errors)}"
+        return as_far_as_there(Claim(text, NOT_RUN, "; ".join([few, *parts])), needed)
+    found = rank_correlation(list(errors.values()), list(units.values()))
+    brief = f"{found} of the AE's error and the VAE's units over {len(errors)} arms"
+    return as_far_as_there(Claim(text, verdict_of([-found.sign]), "; ".join([brief, *parts]), brief), needed)
+
+
+def _errors_of_objectives(where: str, aes: Rows, objectives: dict[str, list[Row]]) -> Claim:
+    text = f"{where} every change of the objective alone leaves the VAE's error above the AE's (section 5.2)"
+    changed = {arm: rows for arm, rows in objectives.items() if arm != PLAIN}
+    needed = [*aes, *(row for rows in changed.values() for row in rows)]
+    signs, parts = [], []
+    for arm, rows in changed.items() if whole(aes) else ():
+        if whole(rows):
+            found = compare(measured(rows, "train_error"), measured(aes, "train_error"))
+            signs.append(found.sign)
+            parts.append(f"{arm} {found}")
+    evidence = f"VAE's error against the AE's: {', '.join(parts) or 'none'}"
+    brief = f"holds for {signs.count(1)} of {len(changed)} changes"
+    return as_far_as_there(Claim(text, verdict_of(signs), evidence, brief), needed, contradicted=True)
+
+
+_SHOWN = (("train_error", "{:.5f}"), ("active_units", "{:.4g} units"), ("test_negative_elbo", "negative ELBO {:.1f}"))
+
+
+def _obtained(text: str, groups: dict[str, list[Row]]) -> Claim:
+    """Return what the VAEs of every arm obtained, and the errors of their AEs, as a measurement."""
+    parts = []
+    for arm, chosen in groups.items():
+        said = [_mean(of_family(chosen, "AE"), "AE {:.5f}")]
+        vaes = [row for row in chosen if row["objective"] != "AE"]
+        said += [_mean(vaes, form if column != "train_error" else f"VAE {form}", column) for column, form in _SHOWN]
+        parts.append(f"{arm}: {', '.join(filter(None, said)) or 'not run'}")
+    return Claim(text, MEASURED, "; ".join(parts))
+
+
+def _mean(rows: Rows, form: str, column: str = "train_error") -> str:
+    values = measured(rows, column)
+    return form.format(mean_and_sd(values)[0]) if values else ""
