@@ -1,7 +1,10 @@
 """Test what the study of countermeasures claims and draws, on tables that are made to tempt it."""
 
+import io
+
 import numpy as np
 import pytest
+import rich.console
 import scipy.stats
 from examples import table_row
 
@@ -10,6 +13,7 @@ from tfcollapse.claims.claim import MEASURED, NOT_REPRODUCED, NOT_RUN, NOT_TRAIN
 from tfcollapse.claims.correlation import rank_correlation
 from tfcollapse.figures import countermeasures_figure
 from tfcollapse.records.statistics import cells, network_arm
+from tfcollapse.studies.display import Display
 from tfcollapse.studies.study import load_study
 
 CHANGES = [
@@ -132,3 +136,8 @@ def test_every_run_of_the_study_has_an_arm_of_its_own():
     named = [(row["objective"], row["depth"], network_arm(row)) for row in rows]
     assert len(set(named)) == len(rows) == 28
     assert "VAE (residual, layer norm) depth 10" in cells(rows)
+    printed = io.StringIO()
+    console = rich.console.Console(file=printed, width=200)
+    Display(runs, console).table([{**row, "status": "finished"} for row in rows])
+    lines = printed.getvalue().splitlines()
+    assert len(set(lines)) == len(lines) == 30  # a title, a note, and no two runs look alike

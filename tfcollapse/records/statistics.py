@@ -33,13 +33,18 @@ def cells(rows: Rows) -> str:
     """
     places: dict[str, dict[str, None]] = {}
     for row in rows:
-        whose = row["objective"] + ("" if network_arm(row) == PLAIN else f" ({network_arm(row)})")
+        whose = name_of(row)
         place = str(row["depth"])
         if row.get("block_depth"):
             whose += f" on {row['dataset'].split()[0]}, (b, c)"
             place = f"({row['depth']}, {row['block_depth']})"
         places.setdefault(whose if row.get("block_depth") else f"{whose} depth", {})[place] = None
     return "; ".join(f"{whose} {', '.join(names)}" for whose, names in places.items())
+
+
+def name_of(row: Row) -> str:
+    """Return the objective of a row, and `network_arm` in brackets where it is not plain, such as AE (layer norm)."""
+    return row["objective"] + ("" if network_arm(row) == PLAIN else f" ({network_arm(row)})")
 
 
 def family(row: Row) -> str:

@@ -14,6 +14,7 @@ import rich.table
 from tfcollapse.config.declaration import Run
 from tfcollapse.records.labels import short_label
 from tfcollapse.records.run_directory import Row
+from tfcollapse.records.statistics import name_of
 from tfcollapse.training.progress import duration
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ class Display:
         for name in columns:
             table.add_column(short_label(name), no_wrap=True)
         for row in rows:
-            table.add_row(*(_cell(row.get(name)) for name in columns))
+            shown = {**row, "objective": name_of(row)}
+            table.add_row(*(_cell(shown.get(name)) for name in columns))
         self.console.print(table)
         self.console.print(
             "train, test: squared error per pixel, eq. (8); active: latent units in use; KL: nats an image"
