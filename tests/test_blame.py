@@ -578,3 +578,14 @@ def test_the_figure_has_a_bar_for_every_arm_and_those_that_were_not_trained_are_
     assert [line.get_xdata()[0] for line in errors.lines] == [PCA, MEAN]
     assert [text.get_text() for text in errors.get_yticklabels()] == [VAE, AE, HE_VAE, HE_AE]
     assert "diverged" in [text.get_text() for text in errors.texts]
+
+
+def test_gamma_is_set_in_closed_form_unless_it_is_declared_or_there_is_no_closed_form():
+    from tfcollapse.cli.blame import _declared
+
+    said = []
+    assert _declared(None, ["network.depth=4"], said.append).objective.gamma == "optimal"
+    assert len(said) == 1
+    several = _declared(None, ["objective.importance_samples=5"], said.append).objective
+    assert (several.gamma, several.importance_samples, len(said)) == ("learned", 5, 1)
+    assert _declared(None, ["objective.gamma_start=0.1"], said.append).objective.gamma == "learned"

@@ -34,7 +34,10 @@ from tfcollapse.training.trainer import train
 @pytest.mark.parametrize("kind", ["ae", "vae"])
 def test_the_closed_form_counts_what_the_layers_do(network, shape, kind):
     facts = describe(Run(network=network, objective=Objective(kind=kind)), shape)
-    assert network.spec.flops_per_image(network, shape, variational=kind == "vae") == facts["flops_per_image"]
+    spec = network.spec
+    assert spec.flops_per_image(network, shape, variational=kind == "vae") == facts["flops_per_image"]
+    sixth = spec.flops_per_image(network, shape, variational=kind == "vae", samples=6) - facts["flops_per_image"]
+    assert sixth == 5 * facts["decoder"]["flops"]
 
 
 def test_a_run_that_has_begun_is_judged_by_itself_and_others_by_it(tmp_path):

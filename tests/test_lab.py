@@ -377,9 +377,14 @@ def test_latents_that_a_scale_cuts_off_are_at_the_prior():
 
 
 def test_trained_models_are_read_by_depth_and_a_folder_without_any_is_a_clear_mistake(tmp_path):
-    for depth in (2, 1):
-        train(dataclasses.replace(tiny(jit="off"), network=Network(depth=depth, width=8, latent_dim=2)), tmp_path)
-    train(tiny(objective=Objective(kind="ae"), jit="off"), tmp_path)
+    unused = Objective(gamma="optimal", warmup_steps=7)
+    for depth, objective in ((2, None), (1, unused)):
+        run = tiny(jit="off", objective=objective)
+        train(dataclasses.replace(run, network=Network(depth=depth, width=8, latent_dim=2)), tmp_path)
+    warm = Objective(gamma="optimal", warmup="gamma", warmup_steps=7)
+    for depth, objective in ((3, Objective(kind="ae")), (4, warm)):
+        run = tiny(jit="off", objective=objective)
+        train(dataclasses.replace(run, network=Network(depth=depth, width=8, latent_dim=2)), tmp_path)
     assert [run.network.depth for run, _ in prop4.trained_models(str(tmp_path))] == [1, 2]
     with pytest.raises(ValueError, match="--runs 'nowhere': expected run directories of finished dense VAEs"):
         prop4.trained_models("nowhere")

@@ -63,7 +63,7 @@ def test_nested_too_deeply_is_one_line(tmp_path):
         ({"network.width": 1 << 40}, "Network.width: expected <="),
         (
             {"training.log_every": 1 << 30, "training.evaluate_every": 1 << 30, "training.checkpoint_every": 1 << 30},
-            "received 17179869184 images: lower training.log_every",
+            "received 17179869184 images of 1 sample each: lower training.log_every",
         ),
         ({"data.resize": (1 << 30, 4)}, "expected 2 whole numbers from 1 to 16384"),
     ],

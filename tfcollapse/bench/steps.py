@@ -87,7 +87,7 @@ def measure(run: Run, windows: int, seconds: float) -> Facts:
     }
     others = [name for name in NAMES if name in step_ms]
     return {
-        "network": f"{run.network.architecture}, depth {run.network.depth}, {run.objective.label}",
+        "network": f"{run.network.title}, {run.objective.label}",
         "batch": run.training.batch,
         "backend": backend(),
         "flops_per_step": flops,

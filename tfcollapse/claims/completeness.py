@@ -110,7 +110,7 @@ def means(rows: Rows, key: str, measure: str) -> dict[Any, Mean]:
 
 
 def of_family(rows: Rows, objective: str) -> Rows:
-    """Return the rows of one objective, whatever their gamma: AE, VAE or VAE + KL warm-up."""
+    """Return the rows of one objective, whatever their gamma, such as AE, VAE or VAE + KL warm-up."""
     return [row for row in rows if family(row) == objective]
 
 

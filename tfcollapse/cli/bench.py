@@ -64,6 +64,11 @@ def run(parsed: argparse.Namespace) -> int:
     from tfcollapse.training.progress import duration
 
     own = configured(None, parsed.settings) if parsed.settings else None
+    if own and (own.objective.kl_constraint != "none" or own.objective.importance_samples > 1):
+        raise ConfigError(
+            f"--set: expected an objective that every way to train has, an AE's or eq. (4), received "
+            f"'{own.objective.label}': leave out objective.kl_constraint and objective.importance_samples"
+        )
     backend.start()
     from tfcollapse.bench.record import bench_record, expected_seconds
     from tfcollapse.bench.steps import chosen_cases

@@ -135,6 +135,11 @@ class Network:
         return ARCHITECTURES[self.architecture]
 
     @property
+    def title(self) -> str:
+        """Return architecture and depth, and a normalisation where there is one, as text. @private"""
+        return f"{self.architecture}, depth {self.depth}{', layer norm' if self.norm == 'layer' else ''}"
+
+    @property
     def own_fields(self) -> dict[str, Any]:
         """Return the fields that this architecture alone takes: arguments of encoder and decoder. @private"""
         return {name: getattr(self, name) for name in self.spec.fields}
@@ -247,6 +252,11 @@ class Run:
         name = self.data.name
         name = name.rpartition("/")[2] if name.endswith((".npy", ".npz")) else name.replace("/", "-")
         return f"{self.network.architecture}-{self.network.depth}-{kind}-{name}-s{self.seed}-{digest}"
+
+    def flops_per_image(self, image_shape: tuple[int, int, int]) -> int:
+        """Return the FLOPs of a forward pass of one image of (height, width, channels), see `Architecture`. @private"""
+        variational, samples = self.objective.kind == "vae", self.objective.importance_samples
+        return self.network.spec.flops_per_image(self.network, image_shape, variational=variational, samples=samples)
 
     def to_json(self) -> str:
         """Write the run as JSON with sorted keys: equal runs give equal text."""

@@ -16,6 +16,9 @@ _SCHEDULES = {
 }
 _CONSTRAINTS = {"none": "", "free_bits": " + free bits", "capacity": " + capacity", "floor": " + KL floor"}
 
+_FLOOR = (1e-4, 40.0)
+"""The least and the largest floor under a unit's KL, nats. Its largest variance is 0.98, and 7e-36."""
+
 
 @declaration
 class Objective:
@@ -40,7 +43,7 @@ class Objective:
         "free_bits" charges each unit no less than `kl_nats` for its KL, averaged over the batch (Kingma et al. 2016,
         eq. (15), one unit a group): below that the KL is free.
         "capacity" charges the distance of the KL, summed over units and averaged over the batch, from a target, with
-        the weight `beta`; the target rises linearly from 0 to `kl_nats` (Burgess et al. 2018, eq. (8)).
+        the weight `beta`; the target rises linearly to `kl_nats` (Burgess et al. 2018, eq. (8)).
         "floor" bounds every sigma_z so that no unit's KL is below `kl_nats` (Razavi et al. 2019, section 2.1, for a
         prior without structure).
       kl_nats: of a constraint, nats: for each unit, or for "capacity" in sum over units.
@@ -62,7 +65,7 @@ class Objective:
     gamma_start: float = bounded(1.0, above=0)
     beta: float = bounded(1.0, least=0)
     warmup: Literal["none", "kl", "cyclical", "gamma", "hold_gamma"] = "none"
-    warmup_steps: int = bounded(100_000, least=1, most=1 << 31)
+    warmup_steps: int = bounded(100_000, least=1, most=1 << 30)
     kl_constraint: Literal["none", "free_bits", "capacity", "floor"] = "none"
     kl_nats: float = bounded(1.0, above=0)
     importance_samples: int = bounded(1, least=1, most=1 << 10)
@@ -86,8 +89,22 @@ class Objective:
                 "Objective.kl_constraint: 'capacity' has a schedule of its own over warmup_steps, received warmup "
                 f"'{self.warmup}': set objective.warmup to 'none', or choose another constraint"
             )
+        self._check_nats()
         if self.importance_samples > 1:
             self._check_importance_samples()
+
+    def _check_nats(self) -> None:
+        if self.kl_constraint == "none" and "kl_nats" in changed(self):
+            raise ConfigError(
+                f"Objective.kl_nats: expected a kl_constraint with it, received {self.kl_nats:g} and none: set "
+                "objective.kl_constraint to 'free_bits', 'capacity' or 'floor', or leave kl_nats out"
+            )
+        least, most = _FLOOR
+        if self.kl_constraint == "floor" and not least <= self.kl_nats <= most:
+            raise ConfigError(
+                f"Objective.kl_nats: expected a floor from {least:g} to {most:g} nats a unit, whose variance "
+                f"float32 tells from 1 and from 0, received {self.kl_nats:g}"
+            )
 
     def _check_importance_samples(self) -> None:
         allowed = {
@@ -102,6 +119,16 @@ class Objective:
                     f"Objective.importance_samples: several samples weigh the whole bound of eq. (2): expected {name} "
                     f"{' or '.join(map(str, values))}, received {getattr(self, name)}: change it, or take one sample"
                 )
+
+    @property
+    def kl_weight(self) -> float | None:
+        """Return the weight on the KL after warm-up; None where a distance from a capacity is weighted. @private"""
+        return None if self.kl_constraint == "capacity" else self.beta
+
+    @property
+    def settled_step(self) -> int:
+        """Return a number of updates after which every schedule is over, or at the end of a cycle. @private"""
+        return 2 * self.warmup_steps - 1
 
     @property
     def kl_floor(self) -> float:

@@ -50,13 +50,7 @@ def diagnose_run(path: pathlib.Path, data_dir: Any = None, images: int | None = 
     data = dataset.train[:images]
     if not run.objective.beta > 0:
         raise ConfigError(f"'{path}': expected beta > 0, received a VAE without a KL term, which is an AE with noise")
-    declared = DeclaredLoss(
-        gamma=float(model.gamma),
-        beta=run.objective.beta,
-        source=TRAINING,
-        learned=run.objective.gamma == "learned",
-        text=_beyond_equation_4(run.objective),
-    )
+    declared = _declared(run.objective, float(model.gamma))
     blame = shlex.join(["tfcollapse", "blame", "--config", str(path / "config.json"), "--out", str(path.parent)])
     diagnosis = diagnose_known(
         model.encoder, model.decoder, data, lambda shape, latent_dim: declared, seed=run.seed, blame=blame
@@ -65,6 +59,15 @@ def diagnose_run(path: pathlib.Path, data_dir: Any = None, images: int | None = 
     with replacing(path / DIAGNOSIS) as partial:
         partial.write_text(json.dumps(diagnosis.as_json() | {KEY: made, "made": provenance}, indent=1) + "\n")
     return diagnosis
+
+
+def _declared(objective: Objective, gamma: float) -> DeclaredLoss:
+    """Return what a run knows of its loss. A distance from a capacity has no weight on the KL, so units must tell."""
+    text = _beyond_equation_4(objective)
+    if objective.kl_weight is None:
+        return DeclaredLoss(text=text)
+    learned = objective.gamma == "learned"
+    return DeclaredLoss(gamma=gamma, beta=objective.kl_weight, source=TRAINING, learned=learned, text=text)
 
 
 def _beyond_equation_4(objective: Objective) -> str:

@@ -9,7 +9,6 @@ import numpy as np
 
 from tfcollapse.config.declaration import Data, Network, Run, Training
 from tfcollapse.config.objective import Objective
-from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import load
 from tfcollapse.errors import ConfigError
 from tfcollapse.lab.collapsed_unit import UnitHessian, collapse, unit_gradient
@@ -174,9 +173,9 @@ def trained_models(runs: str) -> list[tuple[Run, Autoencoder]]:
     by_depth = {}
     for path in sorted(pathlib.Path(runs).glob("*/model.keras")):
         run = read_config(path.parent)
-        plain = replace(run, {"objective.gamma": "learned", "objective.gamma_start": 1.0, "objective.beta": 1.0})
-        suits = run.network.architecture == "dense" and run.network.norm == "none"
-        if suits and plain.objective == Objective():
+        objective, network = run.objective, run.network
+        plain = objective.kind == "vae" and objective.warmup == "none" and objective.kl_constraint == "none"
+        if plain and objective.importance_samples == 1 and network.architecture == "dense" and network.norm == "none":
             by_depth.setdefault(run.network.depth, (run, load_model(path)))
     if not by_depth:
         raise ConfigError(f"--runs '{runs}': expected run directories of finished dense VAEs, found none")

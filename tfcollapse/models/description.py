@@ -20,9 +20,9 @@ def describe(run: Run, image_shape: tuple[int, int, int]) -> Facts:
     """Return the layer table, parameters and FLOPs of `run`'s encoder and decoder for images of `image_shape`.
 
     FLOPs count two per multiplication in dense and convolutional kernels, and nothing else. `flops_per_image` is one
-    forward pass of one image. `flops_per_step` is a batch's forward pass, and the gradients of all kernels and of their
-    inputs; the input of the first layer, the image, needs no gradient. Raises ConfigError where the weights would not
-    fit into memory.
+    forward pass of one image, of which every importance sample is decoded. `flops_per_step` is a batch's forward pass,
+    and the gradients of all kernels and of their inputs; the input of the first layer, the image, needs no gradient.
+    Raises ConfigError where the weights would not fit into memory.
     """
     variational = run.objective.kind == "vae"
     make = functools.partial(networks.build, run.network, image_shape, variational=variational, seed=run.seed)
@@ -30,12 +30,12 @@ def describe(run: Run, image_shape: tuple[int, int, int]) -> Facts:
         check_fits("describe", lambda part=part: make()[part])
     encoder, decoder = make()
     parts = {"encoder": _part(encoder, image_shape), "decoder": _part(decoder, (run.network.latent_dim,))}
-    forward = sum(part["flops"] for part in parts.values())
+    forward = parts["encoder"]["flops"] + run.objective.importance_samples * parts["decoder"]["flops"]
     # The layer that takes the image passes no gradient on; without hidden layers both heads take it.
     own = [layer["flops"] for layer in parts["encoder"]["layers"] if layer["flops"]]
     first = own[0] if run.network.depth else sum(own)
     return {
-        "network": f"{run.network.architecture}, depth {run.network.depth}",
+        "network": run.network.title,
         "objective": run.objective.label,
         "image_shape": list(image_shape),
         "parameters": sum(part["parameters"] for part in parts.values()) + (1 if variational else 0),

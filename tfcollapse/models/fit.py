@@ -139,11 +139,11 @@ class ImageModel(keras.Model):
         return self._track(terms, batch.weight)
 
     def test_step(self, data: Any) -> dict[str, Any]:
-        """Measure the objective at the posterior's mean, as it is after warm-up."""
+        """Measure the objective at the posterior's mean, as it is after warm-up; of several samples, eq. (4) there."""
         from tfcollapse.models.replicas import WholeBatch
 
         batch = WholeBatch(self._images_of(data))
-        step = ops.convert_to_tensor(self.objective.warmup_steps)
+        step = ops.convert_to_tensor(self.objective.settled_step)
         terms = self.loss_terms(batch.images, None, step, training=False, batch_mean=batch.mean)
         return self._track(terms, batch.weight)
 

@@ -48,7 +48,7 @@ def name_of(row: Row) -> str:
 
 
 def family(row: Row) -> str:
-    """Return the objective of a row without its gamma: AE, VAE, VAE + KL warm-up or VAE + gamma warm-up."""
+    """Return the objective of a row without its gamma, such as AE, VAE, VAE + KL warm-up or VAE + free bits."""
     return row["objective"].split(" (")[0]
 
 

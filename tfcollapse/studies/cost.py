@@ -49,8 +49,7 @@ def seconds_left(
 
 def flops_per_step(run: Run, shape: Shape) -> float:
     """Return the FLOPs of one training step: forward, and the gradients of kernels and of what they take."""
-    variational = run.objective.kind == "vae"
-    return 3.0 * run.training.batch * run.network.spec.flops_per_image(run.network, shape, variational=variational)
+    return 3.0 * run.training.batch * run.flops_per_image(shape)
 
 
 def _measured(directory: RunDirectory) -> tuple[int, float]:

@@ -66,7 +66,8 @@ def compared(model: Autoencoder, run: Run, dataset: Dataset, gamma: float | None
     """
     # A VAE with weight beta on its KL has beta times the energy of an ordinary VAE whose gamma is beta * gamma.
     # That gamma decides which units an affine VAE keeps.
-    effective_gamma = None if gamma is None else gamma * run.objective.beta
+    weight = run.objective.kl_weight
+    effective_gamma = None if gamma is None or weight is None else gamma * weight
     return reference_errors(run, dataset.train, effective_gamma) | {
         "status": "finished",
         "run_id": run.run_id,

@@ -61,7 +61,7 @@ class Session:
         self.run, self.directory, self.dataset = directory.run, directory, dataset
         self.workers, self.report = workers, report
         self.identity = identity(self.run, dataset.digest)
-        check_batch(self.run.training.log_every * self.run.training.batch, dataset.image_shape)
+        check_batch(self.run, dataset.image_shape)
         with workers.strategy.scope():
             self.model = build(self.run, dataset.image_shape)
             self.engine = engines.acquire(self.model, self.run)

@@ -46,8 +46,9 @@ class Architecture:
       xla_on_cpu: whether XLA makes a training step faster on a CPU, where TensorFlow trains. On a GPU XLA is always
         used.
       jax_on_cpu: whether JAX can train the networks on a CPU.
-      multiplications: the multiplications of dense and convolutional kernels in one forward pass of one image, encoder
-        and decoder together, as a function of the network, the image's shape and the number of the encoder's heads.
+      multiplications: the multiplications of dense and convolutional kernels in one forward pass of one image, of the
+        encoder and of the decoder, as a function of the network, the image's shape and the number of the encoder's
+        heads.
       matrix_rate: the share of the rate of a large matrix product that training reaches on a CPU, as a function of the
         network. It turns FLOPs into seconds where no run has been timed yet.
     """
@@ -62,10 +63,12 @@ class Architecture:
     one_core: Callable[[NetworkFields], bool]
     xla_on_cpu: bool
     jax_on_cpu: bool
-    multiplications: Callable[[NetworkFields, Shape, int], int]
+    multiplications: Callable[[NetworkFields, Shape, int], tuple[int, int]]
     matrix_rate: Callable[[NetworkFields], float]
 
-    def flops_per_image(self, network: NetworkFields, image_shape: Shape, *, variational: bool) -> int:
+    def flops_per_image(
+        self, network: NetworkFields, image_shape: Shape, *, variational: bool, samples: int = 1
+    ) -> int:
         """Return the FLOPs of one forward pass of one image, encoder and decoder together.
 
         Counted are two per multiplication of a dense or convolutional kernel, and nothing else.
@@ -73,5 +76,7 @@ class Architecture:
         Args:
           image_shape: (height, width, channels).
           variational: whether the encoder has a second head, the log variance.
+          samples: of z for each image, all of which are decoded.
         """
-        return 2 * self.multiplications(network, image_shape, 2 if variational else 1)
+        encoder, decoder = self.multiplications(network, image_shape, 2 if variational else 1)
+        return 2 * (encoder + samples * decoder)

@@ -30,24 +30,24 @@ def matrix_rate(network: NetworkFields) -> float:
 
 def multiplications_over_scales(
     network: NetworkFields, image_shape: Shape, heads: int, units: Units, units_in_decoder: int
-) -> int:
-    """Return the multiplications of one forward pass; see `Architecture.multiplications`.
+) -> tuple[int, int]:
+    """Return the multiplications of encoder and decoder in a forward pass; see `Architecture.multiplications`.
 
     Args:
       units: the multiplications of what stands `depth` times at every scale of the encoder.
       units_in_decoder: how many such units follow the transposed convolution at every scale of the decoder.
     """
-    side, channels, total = image_shape[0], image_shape[2], 0
+    side, channels = image_shape[0], image_shape[2]
     widest = 32 * network.base_channels // side
     before, width = channels, widest
+    encoder, decoder = 0, side**2 * 9 * widest * channels  # the decoder's last convolution gives the pixels
     while side >= 4:  # the encoder's scales, from the image's side down to 4; the decoder has the same
-        total += side**2 * units(network, before, width, network.depth)
-        total += (side // 2) ** 2 * 9 * 2 * width * width  # transposed: its kernel lies at every pixel that it takes
-        total += side**2 * units(network, width, width, units_in_decoder)
+        encoder += side**2 * units(network, before, width, network.depth)
+        decoder += (side // 2) ** 2 * 9 * 2 * width * width  # transposed: its kernel lies at every pixel that it takes
+        decoder += side**2 * units(network, width, width, units_in_decoder)
         before, width, side = width, 2 * width, side // 2
     expand = network.latent_dim * 4 * 2 * before
-    pixels = image_shape[0] ** 2 * 9 * widest * channels
-    return total + heads * before * network.latent_dim + expand + pixels
+    return encoder + heads * before * network.latent_dim, decoder + expand
 
 
 def _convolutions(network: NetworkFields, before: int, width: int, count: int) -> int:

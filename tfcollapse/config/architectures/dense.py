@@ -7,13 +7,13 @@ import math
 from tfcollapse.config.architectures.architecture import Architecture, NetworkFields, Shape
 
 
-def multiplications(network: NetworkFields, image_shape: Shape, heads: int) -> int:
-    """Return the multiplications of one forward pass; see `Architecture.multiplications`."""
+def multiplications(network: NetworkFields, image_shape: Shape, heads: int) -> tuple[int, int]:
+    """Return the multiplications of encoder and decoder in a forward pass; see `Architecture.multiplications`."""
     pixels, latent = math.prod(image_shape), network.latent_dim
     if network.depth == 0:
-        return (heads + 1) * pixels * latent
-    between = (network.depth - 1) * network.width**2
-    return 2 * (pixels * network.width + between) + (heads + 1) * network.width * latent
+        return heads * pixels * latent, pixels * latent
+    hidden = pixels * network.width + (network.depth - 1) * network.width**2
+    return hidden + heads * network.width * latent, hidden + network.width * latent
 
 
 DENSE = Architecture(

@@ -10,7 +10,7 @@ RESIDUAL_DENSE = dataclasses.replace(DENSE, name="residual_dense")
 """The products are those of a dense network of the same size: an addition a layer is all that is new.
 
 Without a second hidden layer there is nothing to go round: at depths 0 and 1 it computes what the dense network does.
-Where the shortcuts add nothing but zeros the network is the one of depth 1, so that it can represent a linear map.
+Where the branches give nothing but zeros the network is the one of depth 1. Wide enough, it can represent a linear map.
 
 Not measured: what was measured of the dense networks on a CPU is taken to hold here too.
 """

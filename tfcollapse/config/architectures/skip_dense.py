@@ -8,10 +8,11 @@ from tfcollapse.config.architectures import dense
 from tfcollapse.config.architectures.architecture import Architecture, NetworkFields, Shape
 
 
-def multiplications(network: NetworkFields, image_shape: Shape, heads: int) -> int:
+def multiplications(network: NetworkFields, image_shape: Shape, heads: int) -> tuple[int, int]:
     """Return a dense network's multiplications, and those of z in every decoder layer but the first."""
     from_latents = network.latent_dim * ((network.depth - 1) * network.width + math.prod(image_shape))
-    return dense.multiplications(network, image_shape, heads) + from_latents
+    encoder, decoder = dense.multiplications(network, image_shape, heads)
+    return encoder, decoder + from_latents
 
 
 SKIP_DENSE = Architecture(

@@ -140,11 +140,16 @@ def other_objectives(run: Run) -> dict[str, Run]:
     if not run.objective.has_schedule and not several:
         steps = max(1, math.ceil(_WARMUP_SHARE * run.training.steps))
         runs[WARMUP] = replace(run, {"objective.warmup": "kl", "objective.warmup_steps": steps})
-    if run.objective.beta != 1:
+    if run.objective.kl_weight not in (None, 1):
         runs[UNWEIGHTED] = replace(run, {"objective.beta": 1.0})
     if run.objective.gamma != "optimal" and not several:
-        runs[CLOSED_GAMMA] = replace(run, {"objective.gamma": "optimal", "objective.gamma_start": 1.0})
+        runs[CLOSED_GAMMA] = replace(run, {"objective.gamma": "optimal"} | _closed_start(run.objective))
     return runs
+
+
+def _closed_start(objective: Objective) -> dict[str, float]:
+    """Return the start of a gamma in closed form: where it is held at first, that it is held at; else the default."""
+    return {} if objective.warmup == "hold_gamma" else {"objective.gamma_start": 1.0}
 
 
 def other_starts(run: Run) -> dict[str, Run]:
@@ -180,7 +185,7 @@ def untested(run: Run) -> dict[str, str]:
         reasons[KL_WEIGHT] = "the bound of several samples takes no weight on the KL"
         reasons[GAMMA] = "the bound of several samples has no closed form of gamma"
     elif run.objective.has_schedule:
-        reasons[KL_WEIGHT] = "the VAE itself has a schedule"
+        reasons[KL_WEIGHT] = f"the VAE itself has a schedule ({run.objective.label})"
     return reasons
 
 

@@ -120,9 +120,7 @@ class RunArms:
         return self._flops(name) / self._flops(VAE)
 
     def _flops(self, name: str) -> int:
-        run = self.runs[name]
-        variational = run.objective.kind == "vae"
-        return run.network.spec.flops_per_image(run.network, self.images.shape[1:], variational=variational)
+        return self.runs[name].flops_per_image(self.images.shape[1:])
 
     def seconds_per_step(self) -> float:
         run = self.runs[VAE]
@@ -159,8 +157,11 @@ class BuildArms:
             self._keep(name, model, gamma)
         if run.objective.kind == "ae":
             return Arm(name, reconstruction_error(model, self.images)), None
-        declared = {"beta": run.objective.beta, "gamma_learned": run.objective.gamma == "learned"}
-        diagnosis = diagnose(model.encoder, model.decoder, self.images, gamma, **declared, seed=run.seed)
+        declared: dict[str, Any] = {}
+        if run.objective.kl_weight is not None:
+            learned = run.objective.gamma == "learned"
+            declared = {"gamma": gamma, "beta": run.objective.kl_weight, "gamma_learned": learned}
+        diagnosis = diagnose(model.encoder, model.decoder, self.images, **declared, seed=run.seed)
         return _diagnosed(name, diagnosis)
 
     def untrained(self, name: str) -> tuple[keras.Model, keras.Model]:

@@ -174,7 +174,7 @@ def late_gamma(vae: Arm, objective: Objective) -> str:
     Returns:
       A sentence; an empty text where gamma has arrived, is smaller than the error, or was not learned.
     """
-    if objective.gamma != "learned" or vae.gamma is None:
+    if objective.gamma != "learned" or objective.kl_weight is None or vae.gamma is None:
         return ""
     gamma = vae.gamma / objective.beta
     if gamma <= ARRIVED * vae.error:

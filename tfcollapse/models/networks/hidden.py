@@ -66,8 +66,9 @@ def hidden_layer(
       name, initializer, seed: of the layer, and of its start.
       norm: "none" or "layer".
       shortcuts: 0, or the number of layers with a shortcut that the network has, of which this is one. The kernel
-        starts divided by it, unless it is normalised: Hanin and Rolnick (2018) show that the sum of the branches'
-        scales must stay bounded, or else the signal grows exponentially with depth.
+        starts divided by it, unless it is normalised: by Hanin and Rolnick (2018) the signal of a residual network
+        keeps its size where the sum of the branches' scales stays bounded as depth grows; with equal scales of 1 it
+        grows exponentially.
     """
     if norm == "none" and not shortcuts:
         return dense(units, name=name, initializer=initializer, seed=seed, activation="relu")
