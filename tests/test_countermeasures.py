@@ -23,7 +23,6 @@ from tfcollapse.models import objectives
 from tfcollapse.models.autoencoder import load_model
 from tfcollapse.models.build import build
 from tfcollapse.models.description import describe
-from tfcollapse.records.gaps import gamma_is_late
 from tfcollapse.studies.cost import flops_per_step
 from tfcollapse.training import engines
 from tfcollapse.training.trainer import train
@@ -164,25 +163,6 @@ def test_gamma_is_held_and_then_goes_its_way():
             assert float(terms.gamma) == pytest.approx(expected, rel=1e-5)
             if gamma == "learned":
                 assert (float(tape.gradient(terms.loss, model.log_gamma)) == 0) == (step < 4)
-
-
-def test_a_gamma_that_was_held_has_less_time_to_arrive():
-    row = {"gamma_mode": "learned", "gamma_start": 1.0, "train_error": math.exp(-0.5), "learning_rate": 0.01}
-    row |= {"steps": 60, "halve_every": 100}  # log gamma moves 0.6 at most
-    assert not gamma_is_late([row])
-    assert gamma_is_late([row | {"warmup": "hold_gamma", "warmup_steps": 20}])
-    assert not gamma_is_late([row | {"warmup": "hold_gamma", "warmup_steps": 5}])
-
-
-def test_a_gamma_that_still_follows_a_falling_error_is_late():
-    row = {"gamma_mode": "learned", "gamma_start": 0.01, "train_error": 0.02, "learning_rate": 0.01}
-    row |= {"steps": 1_000, "halve_every": 2_000}  # log gamma moves 10 in all, 1 in the last tenth
-    assert not gamma_is_late([row | {"gamma": 0.02 * math.exp(-0.9)}])  # it had the time: eq. (10) does not hold
-    assert gamma_is_late([row | {"gamma": 0.02 * math.exp(-1.1)}])
-    slow = row | {"learning_rate": 1e-3, "gamma_start": 0.015}  # 0.1 in the last tenth
-    assert [bool(gamma_is_late([slow | {"gamma": 0.02 * math.exp(-gap)}])) for gap in (0.09, 0.11)] == [False, True]
-    slower = row | {"learning_rate": 1e-4, "gamma_start": 0.019}  # 0.01; within 5% it is equal
-    assert [bool(gamma_is_late([slower | {"gamma": 0.02 * math.exp(-gap)}])) for gap in (0.04, 0.06)] == [False, True]
 
 
 @pytest.mark.parametrize(

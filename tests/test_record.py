@@ -1,5 +1,6 @@
 import gzip
 import importlib.util
+import math
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from tfcollapse.config.declaration import Objective
 from tfcollapse.errors import RunError
 from tfcollapse.records import provenance, table
 from tfcollapse.records import run_directory as record
-from tfcollapse.records.metrics import late_fall
+from tfcollapse.records.metrics import gamma_pace, late_fall
 from tfcollapse.records.run_directory import RunDirectory
 
 
@@ -122,6 +123,28 @@ def test_the_late_fall_is_the_slope_of_the_last_tenth_with_its_noise():
     assert late_fall(rows(-0.04))[0] < 0
     assert late_fall(rows(0.04, count=80)) is None  # eight rows do not tell
     assert late_fall([]) is None
+
+
+def test_the_pace_of_gamma_is_a_share_of_the_learning_rates_of_the_last_tenth():
+    def rows(move, held=0, count=200):
+        """A log gamma from log 0.01 that moves by `move` learning rates a step; the rate is halved half way."""
+        found, log_gamma, before = [], math.log(0.01), 0
+        for step in range(50, 50 * count + 1, 50):
+            rate = 1e-3 if step <= 25 * count else 5e-4
+            log_gamma += move * rate * (step - before) if step > held else 0
+            before = step
+            found.append({"step": step, "gamma": math.exp(log_gamma), "learning_rate": rate})
+        return found
+
+    assert gamma_pace(rows(1.0), error=1e9) == pytest.approx(1.0)
+    assert gamma_pace(rows(-0.3), error=1e-9) == pytest.approx(0.3)
+    assert gamma_pace(rows(0.3), error=1e-9) == pytest.approx(-0.3)
+    assert gamma_pace(rows(0.0), error=1.0) == 0
+    assert gamma_pace(rows(0.5, held=9_500), error=1e9, held=9_500) == pytest.approx(0.5)
+    assert gamma_pace(rows(0.5, held=10_000), error=1e9, held=10_000) is None
+    assert gamma_pace(rows(0.5, count=2), error=1e9) == pytest.approx(0.5)
+    assert gamma_pace(rows(0.5, count=1), error=1e9) is None
+    assert gamma_pace([], error=1.0) is None
 
 
 def test_a_finished_run_has_its_late_fall_in_the_table_whatever_its_sign(tmp_path):

@@ -151,12 +151,30 @@ def test_gamma_is_held_against_the_error_where_it_is_learned():
     assert found[0].relative == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize(("steps", "halve_every", "late"), [(800, 320, True), (800, 800, True), (920, 920, False)])
-def test_a_gamma_that_the_learning_rates_cannot_bring_to_the_error_is_held_against_nothing(steps, halve_every, late):
-    """Log gamma has 0.182 to go from 0.01 to 0.012. 800 steps move it by 320 2e-4 + 320 1e-4 + 160 5e-5 = 0.104."""
-    facts = {"objective": "VAE", "gamma_mode": "learned", "gamma_start": 0.01, "train_error": 0.012, "gamma": 0.0118}
-    rows = [table_row(**facts, steps=steps, halve_every=halve_every)]
-    assert (gamma_is_late(rows), gamma_gaps(rows) == []) == (rows if late else [], late)
+LEARNED = {"objective": "VAE", "gamma_mode": "learned", "gamma_start": 0.01, "train_error": 0.02}
+
+
+@pytest.mark.parametrize(
+    ("facts", "late"),
+    [
+        ({"gamma": 0.018, "gamma_pace": 0.5}, True),  # from below, and on its way
+        ({"gamma": 0.022, "gamma_pace": 0.5}, True),  # from above
+        ({"gamma": 0.018, "gamma_pace": 0.01}, False),  # it stands still away from the error
+        ({"gamma": 0.018, "gamma_pace": -0.9}, False),  # it moves away
+        ({"gamma": 0.0191, "gamma_pace": 0.9}, False),  # within 5% it has arrived,
+        ({"gamma": 0.0209, "gamma_pace": 0.9}, False),  # on either side,
+        ({"gamma": 0.0189, "gamma_pace": 0.9}, True),  # and no further
+        ({"gamma": 0.0211, "gamma_pace": 0.9}, True),
+        ({"gamma": 0.018}, False),  # a table that does not say
+        ({"gamma": 0.018, "warmup": "hold_gamma", "warmup_steps": 500}, True),  # it was never let go
+        ({"gamma": 0.018, "warmup": "hold_gamma", "warmup_steps": 499}, False),
+        ({"gamma": None, "gamma_pace": 0.9}, False),
+    ],
+)
+def test_a_gamma_that_is_on_its_way_is_held_against_nothing(facts, late):
+    rows = [table_row(**{**LEARNED, "steps": 500, **facts})]
+    assert gamma_is_late(rows) == (rows if late else [])
+    assert (gamma_gaps(rows) == []) == (late or facts["gamma"] is None)
 
 
 def test_late_gamma_looks_at_the_last_rows_alone():

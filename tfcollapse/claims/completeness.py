@@ -43,7 +43,7 @@ def of_trained(claims: Callable[[Rows], list[Claim]]) -> Callable[[Rows], list[C
 
 _NUMBERS = (
     *("train_error", "test_error", "train_error_at_mean", "late_fall", "late_fall_error"),
-    *("gamma", "active_units", "kl", "sigma_above_0.9", "sigma_histogram", "negative_elbo"),
+    *("gamma", "gamma_pace", "active_units", "kl", "sigma_above_0.9", "sigma_histogram", "negative_elbo"),
     *("mutual_information", "effective_rank", "test_negative_elbo"),
 )
 """The columns of what a training obtained."""

@@ -136,7 +136,7 @@ def falls_then_rises(rows: Rows, whose: str = "the AE's error") -> Claim:
 def equation_10(rows: Rows) -> Claim:
     """Judge eq. (10): whether every learned gamma equals its VAE's reconstruction error, within `EQUAL`.
 
-    The verdict waits for longer training where gamma cannot have arrived.
+    The verdict waits for longer training where gamma is still on its way to the error.
     """
     text = "eq. (10): the learned gamma equals the VAE's reconstruction error"
     learned = [row for row in rows if row.get("gamma_mode") == "learned"]
@@ -155,9 +155,9 @@ def equation_10(rows: Rows) -> Claim:
 
 
 def late_gammas(rows: Rows) -> str:
-    """Return which learned gammas cannot have arrived at the error, as text; empty where all can have."""
+    """Return which learned gammas are still on their way to the error, as text; empty where none is."""
     late = gamma_is_late(rows)
-    return f"gamma cannot have arrived at the error in so few steps: {cells(late)}" if late else ""
+    return f"gamma is still on its way to the error: {cells(late)}" if late else ""
 
 
 def collapse_with_depth(rows: Rows) -> Claim:

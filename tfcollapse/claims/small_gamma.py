@@ -20,7 +20,7 @@ def small_gamma_claims(rows: Rows) -> list[Claim]:
     The deepest VAEs must have collapsed where gamma is free, in closed form or (where none is) learned: they have fewer
     active units than the shallowest ones. A fixed gamma is small where it is below the free one. The deepest VAEs at
     each small gamma are compared with the shallowest ones at the same gamma. The problem is read in both ways that the
-    text allows: the error, and the collapse of units. The verdict waits where a learned gamma cannot have arrived.
+    text allows: the error, and the collapse of units. The verdict waits where a learned gamma is still on its way.
 
     Args:
       rows: the rows of VAEs at several depths, with fixed values of gamma and others; at least one.

@@ -40,8 +40,8 @@ def equations_section(table: str) -> Section:
     pairs, gammas = gaps.error_gaps(rows), gaps.gamma_gaps(rows)
     if not pairs and not gammas:
         raise ConfigError(
-            f"--table '{table}': expected trained VAEs with AE twins, or with a learned gamma that can have arrived, "
-            "found neither"
+            f"--table '{table}': expected trained VAEs with AE twins, or with a learned gamma that is no longer on its "
+            "way, found neither"
         )
     curves = {"error": _points(pairs, rows), "gamma": _points(gammas, rows)}
     checks = [
@@ -53,7 +53,7 @@ def equations_section(table: str) -> Section:
         settings["left out as not trained"] = cells(left_out)
     late = gaps.gamma_is_late(rows)
     if late:
-        settings["left out of eq. (10), as gamma cannot have arrived"] = cells(late)
+        settings["left out of eq. (10), as gamma is still on its way to the error"] = cells(late)
     if older(table_rows):
         settings["the table's version of the numbers"] = older(table_rows)
     return Section("equations", "Equations (8) and (10)", READING, checks, curves, settings)

@@ -39,6 +39,7 @@ MEASURED: dict[str, type] = {
     "late_fall": float,
     "late_fall_error": float,
     "gamma": float,
+    "gamma_pace": float,
     "active_units": int,
     "kl": float,
     "sigma_above_0.9": float,
@@ -61,10 +62,11 @@ MEASURED: dict[str, type] = {
 
 `mutual_information` is I_q(x; z) of the training images, whose estimate is at most the log of their number.
 `effective_rank` is that of the covariance of their latents' means. `late_fall` is the share by which the error fell
-over the last tenth of the steps, and `late_fall_error` its standard error (`records.metrics.late_fall`).
+over the last tenth of the steps, and `late_fall_error` its standard error (`records.metrics.late_fall`). `gamma_pace`
+is how fast a learned log gamma moves towards the error there (`records.metrics.gamma_pace`).
 """
 
-SIGNED = ("mutual_information", "negative_elbo", "test_negative_elbo", "late_fall")
+SIGNED = ("mutual_information", "negative_elbo", "test_negative_elbo", "late_fall", "gamma_pace")
 """The columns of numbers that may be negative."""
 
 _ENDED = {"run_id": str, "status": str}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
+import math
 import pathlib
 from collections.abc import Mapping, Sequence
 
@@ -60,6 +62,30 @@ def late_fall(rows: Sequence[Mapping[str, float]]) -> tuple[float, float] | None
     (slope, _), covariance = np.polyfit(steps / last, errors, 1, cov=True)
     scale = 0.1 / errors.mean()
     return float(-slope * scale), float(np.sqrt(covariance[0, 0]) * scale)
+
+
+def gamma_pace(rows: Sequence[Mapping[str, float]], error: float, held: int = 0) -> float | None:
+    """Return how fast log gamma still moves towards log error, as a share of the learning rate at every step.
+
+    It is measured over the last tenth of a run's steps. Adam moves a number by about the learning rate a step where its
+    gradient keeps its sign. So 1 is a gamma that is on its way, 0 one that stands, and less than 0 one that moves away.
+
+    Args:
+      rows: the rows of metrics.csv of the whole run, in order of steps.
+      error: the error per pixel that the run ended with, which gamma should equal by eq. (10).
+      held: the number of steps at the start in which gamma is held.
+
+    Returns:
+      None where there are no two rows to compare.
+    """
+    begin = max(0.9 * rows[-1]["step"], held) if rows else 0.0
+    before = [row for row in rows if row["step"] <= begin]
+    part = [*(before[-1:] or rows[:1]), *(row for row in rows if row["step"] > begin)]
+    if len(part) < 2 or part[0]["step"] == part[-1]["step"]:
+        return None
+    start, *_, end = (math.log(row["gamma"]) for row in part)
+    allowed = sum(after["learning_rate"] * (after["step"] - row["step"]) for row, after in itertools.pairwise(part))
+    return math.copysign(1.0, math.log(error) - end) * (end - start) / allowed
 
 
 def _number(text: str) -> float:

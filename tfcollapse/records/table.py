@@ -14,6 +14,7 @@ from typing import Any
 
 from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.config.declaration import Run
+from tfcollapse.config.objective import Objective
 from tfcollapse.errors import RunError
 from tfcollapse.records.columns import (
     CHOICES,
@@ -26,7 +27,7 @@ from tfcollapse.records.columns import (
 )
 from tfcollapse.records.files import disk_errors, open_regular, replacing
 from tfcollapse.records.identity import KEY, check_identity
-from tfcollapse.records.metrics import late_fall, read_metrics
+from tfcollapse.records.metrics import gamma_pace, late_fall, read_metrics
 from tfcollapse.records.numerics import numerics_of
 from tfcollapse.records.run_directory import Row, RunDirectory
 from tfcollapse.records.schema import fits
@@ -67,7 +68,8 @@ def _tidy(directory: RunDirectory, result: Row, sessions: list[Row]) -> Row:
 def _measured(directory: RunDirectory, result: Row) -> Row:
     run = directory.run
     train, test, signal = (result.get(name, {}) for name in ("train", "test", "signal"))
-    fall = late_fall(read_metrics(directory.path / "metrics.csv")) if result["status"] == "finished" else None
+    metrics = read_metrics(directory.path / "metrics.csv") if result["status"] == "finished" else []
+    fall = late_fall(metrics)
     return {
         "dataset": result.get("source", run.data.name),
         "image_shape": "x".join(str(size) for size in result.get("image_shape", ())),
@@ -80,6 +82,7 @@ def _measured(directory: RunDirectory, result: Row) -> Row:
         "late_fall": fall and fall[0],
         "late_fall_error": fall and fall[1],
         "gamma": result.get("gamma"),
+        "gamma_pace": _pace(run.objective, metrics, train.get("reconstruction_error")),
         "active_units": train.get("active_units") if run.objective.kind == "vae" else None,
         "kl": train.get("kl"),
         "sigma_above_0.9": train.get("sigma_above_0.9"),
@@ -98,6 +101,12 @@ def _measured(directory: RunDirectory, result: Row) -> Row:
         "seconds": result.get("seconds"),
         "steps_per_second": result.get("steps_per_second"),
     }
+
+
+def _pace(objective: Objective, metrics: list[dict[str, float]], error: float | None) -> float | None:
+    if objective.gamma != "learned" or objective.kind != "vae" or not error:
+        return None
+    return gamma_pace(metrics, error, objective.warmup_steps if objective.warmup == "hold_gamma" else 0)
 
 
 @contextlib.contextmanager

@@ -188,7 +188,7 @@ def late_gamma(vae: Arm, objective: Objective) -> str:
 def steps_to_arrive(vae: Arm, objective: Objective, learning_rate: float, steps: int) -> int:
     """Return the least number of steps in which a learned gamma reaches the error.
 
-    Adam moves log gamma by about the learning rate a step, and not by more.
+    Adam moves log gamma by about the learning rate a step where its gradient keeps its sign.
 
     Args:
       vae: the arm.
