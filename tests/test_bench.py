@@ -80,6 +80,7 @@ def test_products_are_the_arithmetic_that_describe_counts():
 @pytest.mark.slow
 def test_the_bench_answers_and_writes_its_page(tmp_path, capsys):
     settings = ["--set", "network.width=8", "--set", "training.jit=off", "--set", "training.log_every=10"]
+    settings += ["--set", "network.norm=layer"]
     arguments = ["bench", *settings, "--windows", "3", "--seconds", "0.02", "--throughput", "0.1"]
     assert main([*arguments, "--json", "--out", str(tmp_path)]) == 0
     record = json.loads((tmp_path / "bench-tensorflow.json").read_text())
@@ -87,6 +88,7 @@ def test_the_bench_answers_and_writes_its_page(tmp_path, capsys):
     facts = record["cases"]["as set"]
     assert any("GFLOP/s of sgemm in this process: a step" in line for line in page.terminal_lines("as set", facts))
     assert facts["flops_per_step"] == describe(Run(network=Network(width=8)), (28, 28, 1))["flops_per_step"]
+    assert facts["network"] == "dense, depth 2, layer norm, VAE"
     assert set(facts["step_ms"]) >= {"tfcollapse", "keras_fit", "products"}
     for name, values in facts["windows_ms"].items():
         assert len(values) == 3, name

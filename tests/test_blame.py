@@ -16,6 +16,7 @@ import tfcollapse as tc
 from tfcollapse.cli.main import main
 from tfcollapse.cli.python_file import function_in_file
 from tfcollapse.config.overrides import configured, replace
+from tfcollapse.diagnosis.blame.advice import next_step
 from tfcollapse.diagnosis.blame.arms import (
     AE,
     CLOSED_GAMMA,
@@ -33,14 +34,15 @@ from tfcollapse.diagnosis.blame.arms import (
     Arm,
     arms_of,
     command,
+    twin_of,
     untested,
 )
 from tfcollapse.diagnosis.blame.experiment import BLAME, Blame, keep
 from tfcollapse.diagnosis.blame.layer_gains import LayerGain
 from tfcollapse.diagnosis.blame.progress_lines import ProgressLines
 from tfcollapse.diagnosis.blame.training import BuildArms
-from tfcollapse.diagnosis.blame.user_model import draw_he_start
-from tfcollapse.diagnosis.blame.verdict import UNTRAINED, judge
+from tfcollapse.diagnosis.blame.user_model import draw_he_start, user_autoencoder
+from tfcollapse.diagnosis.blame.verdict import UNTRAINED, Arms, judge
 from tfcollapse.diagnosis.taxonomy.case import EIGENVALUES
 from tfcollapse.errors import ConfigError
 from tfcollapse.figures.blame import blame_figure
@@ -147,6 +149,11 @@ def test_a_learned_gamma_that_has_not_arrived_is_the_budget_s_fault():
     )
     assert finding.evidence.startswith("the learned gamma has not arrived: it is 0.89, 17.8 times the error 0.05")
     assert finding.remedy == CLOSED_GAMMA
+    # What to do is what the objective can be given: several samples have no gamma in closed form.
+    for samples, closed in ((1, True), (5, False)):
+        run = tc.Run(objective=tc.Objective(importance_samples=samples))
+        advice = next_step([], Arms([late, Arm(AE, 0.01)], PCA, MEAN), run, {})
+        assert ("objective.gamma=optimal" in advice, advice.endswith(" steps")) == (closed, True)
     # It counts too where no unit is dead yet.
     whole = Arm(VAE, 0.05, 0.89, 8, 1.0, {"active": 8})
     assert verdicts(whole, Arm(AE, 0.01), objective=learned)["budget"] == "responsible"
@@ -589,3 +596,17 @@ def test_gamma_is_set_in_closed_form_unless_it_is_declared_or_there_is_no_closed
     several = _declared(None, ["objective.importance_samples=5"], said.append).objective
     assert (several.gamma, several.importance_samples, len(said)) == ("learned", 5, 1)
     assert _declared(None, ["objective.gamma_start=0.1"], said.append).objective.gamma == "learned"
+
+
+def test_a_stranger_s_encoder_is_held_to_the_floor_under_the_kl():
+    floor = tc.Objective(gamma="optimal", kl_constraint="floor", kl_nats=0.5)
+    run = tc.Run(network=tc.Network(latent_dim=3), objective=floor)
+    images = np.random.default_rng(0).normal(size=(64, 4, 4, 1)).astype(np.float32)
+
+    def least_kl(encoder):  # of the variances alone, whatever the means are
+        log_variance = np.asarray(encoder(images)[1])
+        return (np.exp(log_variance) - log_variance - 1).min() / 2
+
+    assert least_kl(user_autoencoder(their_build(), run, (4, 4, 1)).encoder) > 0.5
+    assert least_kl(their_build()(run.seed)[0]) < 0.01
+    assert user_autoencoder(their_build(), twin_of(run), (4, 4, 1)).encoder(images).shape == (64, 3)

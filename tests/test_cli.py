@@ -43,6 +43,11 @@ SMOKE = ["sweep", "fig1_left", "--preset", "smoke"]
         (["bench", "--windows", "0"], "--windows, --seconds: expected > 0, received 0"),
         (["bench", "--cases", "dense-3"], "unknown --cases 'dense-3': did you mean 'dense-2-ae'?"),
         (["bench", "--cases", "all", "--set", "seed=1"], "--cases, --set: expected one of them"),
+        (
+            ["bench", "--set", "objective.importance_samples=5"],
+            "or eq. (4), received 'VAE + importance weights'",
+        ),
+        (["bench", "--set", "objective.kl_constraint=floor"], "or eq. (4), received 'VAE + KL floor'"),
         ([*SMOKE, "--set", "network.depth=2"], "two of the runs are the same"),
         ([*SMOKE, "--set", "objective.kind=ae"], "an AE takes no field but its kind"),
         ([*SMOKE, "--set", "training.log_every=0"], "Training.log_every: expected >= 1, received 0"),

@@ -141,5 +141,7 @@ def test_describe_counts_what_the_closed_form_counts():
         "mean",
         "log_variance",
     ]
+    named = {norm: describe(Run(network=Network(norm=norm)), (28, 28, 1))["network"] for norm in ("none", "layer")}
+    assert named == {"none": "dense, depth 2", "layer": "dense, depth 2, layer norm"}
     plain = describe(Run(objective=Objective(kind="ae")), (28, 28, 1))
     assert facts["parameters"] - plain["parameters"] == 512 * 64 + 64 + 1

@@ -9,6 +9,7 @@ from real_data import real_data
 from tfcollapse.claims import depth_claims, gamma_claims, initialisation_claims, residual_claims, sigma_claims
 from tfcollapse.claims.claim import MEASURED, NOT_REPRODUCED, NOT_RUN, REPRODUCED, TOO_CLOSE
 from tfcollapse.cli import main as cli
+from tfcollapse.config.objective import Objective
 from tfcollapse.figures import depth_figure, gamma_figure, initialisation_figure, residual_figure, sigma_figure
 from tfcollapse.figures.style import STYLES, caption
 from tfcollapse.metrics.posterior import SIGMA_BINS
@@ -264,6 +265,25 @@ def test_the_page_counts_the_seeds_that_finished():
     rows = [table_row(seed=seed, train_error=0.01, test_error=0.01) for seed in (0, 1)]
     rows.append(table_row(seed=2, status="failed", train_error=None, test_error=None))
     assert "| AE | 2 | 2 of 3 | 0.01 +- 0 |" in markdown(report.page("fig1_left", load_study("fig1_left"), rows))
+
+
+def test_the_page_names_each_schedule():
+    vae = {"gamma_mode": "learned", "gamma": 0.01, "train_error": 0.01, "test_error": 0.01, "warmup_steps": 800}
+    declared = [
+        Objective(warmup="kl", kl_constraint="free_bits"),
+        Objective(warmup="cyclical"),
+        Objective(warmup="hold_gamma", importance_samples=5),
+        Objective(kl_constraint="capacity"),
+    ]
+    rows = [table_row(run_id=each.label, objective=each.label, warmup=each.warmup, **vae) for each in declared]
+    page = markdown(report.page("fig1_left", load_study("fig1_left"), [table_row(train_error=0.01), *rows]))
+    schedules = [
+        "KL warm-up over 800 steps",
+        "cyclical KL in cycles of 800 steps",
+        "gamma held over 800 steps",
+        "capacity over 800 steps",
+    ]
+    assert f"| schedules | {'; '.join(schedules)} |" in page
 
 
 def test_the_gamma_figure_draws_lines_for_fixed_points_for_free_and_the_prediction_beside():

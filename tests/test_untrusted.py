@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from strangers import FUZZ, changed, one_line, values
 
 from tfcollapse.cli.main import main
-from tfcollapse.config.declaration import Run
+from tfcollapse.config.declaration import Objective, Run
 from tfcollapse.config.overrides import replace
 from tfcollapse.data.dataset import load
 from tfcollapse.errors import ConfigError, RunError, UserError
@@ -24,6 +24,7 @@ from tfcollapse.records.run_directory import RunDirectory, read_config
 from tfcollapse.records.table import read_table, tidy_row, write_table
 from tfcollapse.reports.sweep_page import report
 from tfcollapse.training import checkpoint
+from tfcollapse.training.in_memory import train_in_memory
 from tfcollapse.training.trainer import train
 
 
@@ -65,6 +66,11 @@ def test_nested_too_deeply_is_one_line(tmp_path):
             {"training.log_every": 1 << 30, "training.evaluate_every": 1 << 30, "training.checkpoint_every": 1 << 30},
             "received 17179869184 images of 1 sample each: lower training.log_every",
         ),
+        (
+            {"objective": Objective(importance_samples=1 << 10), "training.batch": 1 << 18},
+            "received 2621440 images of 1024 samples each: lower training.log_every, training.batch or "
+            "objective.importance_samples",
+        ),
         ({"data.resize": (1 << 30, 4)}, "expected 2 whole numbers from 1 to 16384"),
     ],
 )
@@ -73,6 +79,12 @@ def test_sizes_are_refused_before_anything_is_allocated(changes, message, tmp_pa
     with pytest.raises(ConfigError, match=message):
         train(replace(tiny(), changes), tmp_path)
     assert time.process_time() - start < 20
+
+
+def test_a_training_in_memory_is_refused_by_its_size_too():
+    run = replace(tiny(objective=Objective(importance_samples=1 << 10)), {"training.batch": 1 << 18})
+    with pytest.raises(ConfigError, match="images of 1024 samples each"):
+        train_in_memory(run, np.zeros((1_000, 28, 28, 1), np.uint8))
 
 
 def _archive(arrays, **options):

@@ -116,7 +116,7 @@ def _declared(config: str | None, settings: list[str], say: Callable[[str], None
 
     declared = configured(config, settings)
     own_gamma = config is not None or any(text.startswith("objective.gamma") for text in settings)
-    if own_gamma or declared.objective.kind != "vae" or declared.objective.importance_samples > 1:
+    if own_gamma or declared.objective.kind != "vae" or not declared.objective.has_closed_gamma:
         return declared
     say(_CLOSED_FORM)
     return replace(declared, {"objective.gamma": "optimal"})

@@ -141,6 +141,11 @@ class Objective:
         return self.warmup != "none" or self.kl_constraint == "capacity"
 
     @property
+    def has_closed_gamma(self) -> bool:
+        """Say whether a gamma in closed form, eq. (10), minimises this objective. @private"""
+        return self.importance_samples == 1
+
+    @property
     def label(self) -> str:
         """Return the name of this objective in tables and figures."""
         if self.kind == "ae":
@@ -148,3 +153,9 @@ class Objective:
         weighted = " + importance weights" if self.importance_samples > 1 else ""
         gamma = f" (gamma {self.gamma_start:g})" if self.gamma == "fixed" else ""
         return f"VAE{_SCHEDULES[self.warmup]}{_CONSTRAINTS[self.kl_constraint]}{weighted}{gamma}"
+
+
+def schedule_label(warmup: str, steps: int) -> str:
+    """Name the schedule of a VAE, such as "KL warm-up over 8000 steps". One without a warm-up is a capacity's."""
+    name = (_SCHEDULES[warmup] or _CONSTRAINTS["capacity"]).removeprefix(" + ")
+    return f"{name} {'in cycles of' if warmup == 'cyclical' else 'over'} {steps} steps"

@@ -151,6 +151,6 @@ def check_floor(encoder: Any, floor: float) -> None:
         raise ConfigError(
             f"encoder: expected one whose sigma keeps every KL at {floor:g} nats or more, as the objective's "
             f"kl_constraint says, received one with a floor of {found:g}: tfcollapse.build makes one that has it; an "
-            "encoder of your own needs an attribute kl_floor and a log variance of at most "
-            "tfcollapse.models.objectives.largest_log_variance(kl_floor)"
+            "encoder of your own needs an attribute kl_floor, and gives its log variance through "
+            "tfcollapse.models.objectives.bounded_log_variance"
         )

@@ -36,17 +36,17 @@ def check_fits(what: str, make: Callable[[], keras.Model], copies: int = 1) -> N
         )
 
 
-def check_batch(run: Run, shape: tuple[int, ...]) -> None:
+def check_batch(run: Run, shape: tuple[int, ...], pixel_bytes: int = 1) -> None:
     """Check that the images and the noise of `log_every` steps fit into a quarter of the memory. Raises ConfigError.
 
-    With them go the reconstructions of one step, one for every importance sample. Images are uint8 of `shape`, and the
-    other numbers float32.
+    With them go the reconstructions of one step, one for every importance sample. An image has `shape`, of so many
+    bytes a pixel. The other numbers are float32.
     """
     samples, images = run.objective.importance_samples, run.training.log_every * run.training.batch
     noise = 4 * images * samples * run.network.latent_dim
     decoded = 4 * run.training.batch * samples * math.prod(shape)
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if images * math.prod(shape) + noise + decoded > memory // 4:
+    if images * math.prod(shape) * pixel_bytes + noise + decoded > memory // 4:
         raise ConfigError(
             f"training: expected images of log_every steps, with their noise, that fit into a quarter of "
             f"{memory / 1e9:.0f} GB, received {images} images of {samples} sample{'s' * (samples > 1)} each: lower "

@@ -117,6 +117,14 @@ def largest_log_variance(nats: float) -> float:
     return math.log(-root)
 
 
+def bounded_log_variance(log_variance, nats: float):
+    """Return `log_variance`, smoothly bounded so that no unit's KL is below `nats`; as it is where `nats` is 0."""
+    if not nats:
+        return log_variance
+    bound = largest_log_variance(nats)
+    return bound - ops.softplus(bound - log_variance)
+
+
 def importance_weighted(squared_error, log_ratio, gamma, dimensions: int, latent_dim: int):
     """Return -2 log (1/K) sum_k w_k, Burda et al. (2015), eq. (8), with the constants that eq. (4) leaves out.
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from matplotlib.figure import Figure as Drawing
 
+from tfcollapse.config.objective import schedule_label
 from tfcollapse.figures.style import caption, check_pictures, save
 from tfcollapse.records.narrowing import narrowing
-from tfcollapse.records.statistics import PAPER_STEPS, Row, Rows, family
+from tfcollapse.records.statistics import PAPER_STEPS, Row, Rows
 from tfcollapse.records.table import complete, read_table
 from tfcollapse.reports.blocks import Block, Code, Content, Figure, Heading, Link, Paragraph, Table, joined
 from tfcollapse.reports.cells_table import cells_table
@@ -114,17 +115,13 @@ def _provenance(rows: Rows) -> Table:
             "data": distinct(data),
             "steps": distinct(steps),
             "narrowed": narrowing(rows),
-            "schedules": distinct(_schedule(row) for row in ran if row.get("warmup_steps")),
+            "schedules": distinct(
+                schedule_label(row["warmup"], row["warmup_steps"]) for row in ran if row.get("warmup_steps")
+            ),
             "seeds": distinct(row["seed"] for row in rows),
             "training time": f"{seconds / 3600:.2f} hours, summed over {len(ran)} runs",
         },
     )
-
-
-def _schedule(row: Row) -> str:
-    """Return the schedule of a row, such as "KL warm-up over 8000 steps"."""
-    length = "in cycles of" if row["warmup"] == "cyclical" else "over"
-    return f"{family(row).partition(' + ')[2]} {length} {row['warmup_steps']} steps"
 
 
 def limits(rows: Rows) -> list[Block]:

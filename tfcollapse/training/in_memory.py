@@ -10,6 +10,7 @@ import numpy as np
 from tfcollapse.config.declaration import Run
 from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.models.build import build
+from tfcollapse.models.memory import check_batch
 from tfcollapse.training import engines
 from tfcollapse.training.batches import batches_for_steps
 from tfcollapse.training.engine import Engine
@@ -81,6 +82,7 @@ def train_at_gammas(run: Run, images: np.ndarray, gammas: list[float], measure: 
 def _train(
     engine: Engine, run: Run, images: np.ndarray, report: Callable[[Progress], None] = lambda progress: None
 ) -> list[dict[str, float]]:
+    check_batch(run, images.shape[1:], images.itemsize)
     rows: list[dict[str, float]] = []
     started = time.monotonic()
     while engine.step < run.training.steps:

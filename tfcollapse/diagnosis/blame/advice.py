@@ -101,7 +101,8 @@ def next_step(findings: Sequence[Finding], arms: Arms, run: Run, remedies: Mappi
         )
     if late_gamma(vae, run.objective):
         steps = steps_to_arrive(vae, run.objective, run.training.learning_rate, run.training.steps)
-        return f"take gamma in closed form, `--set objective.gamma=optimal`, or train for at least {steps:,} steps"
+        closed = "take gamma in closed form, `--set objective.gamma=optimal`, or "
+        return f"{closed if run.objective.has_closed_gamma else ''}train for at least {steps:,} steps"
     if any(finding.suspect == DECODER and _accuses(finding) for finding in findings):
         return "give the decoder less to predict with: one gamma for all pixels, and no view of the image beside z"
     if any(finding.suspect == BASE and _accuses(finding) for finding in findings):

@@ -136,13 +136,12 @@ def twin_of(run: Run) -> Run:
 def other_objectives(run: Run) -> dict[str, Run]:
     """List the arms that change the VAE's objective alone."""
     runs = {}
-    several = run.objective.importance_samples > 1  # which take no weight on the KL, and no closed form
-    if not run.objective.has_schedule and not several:
+    if not run.objective.has_schedule and run.objective.importance_samples == 1:
         steps = max(1, math.ceil(_WARMUP_SHARE * run.training.steps))
         runs[WARMUP] = replace(run, {"objective.warmup": "kl", "objective.warmup_steps": steps})
     if run.objective.kl_weight not in (None, 1):
         runs[UNWEIGHTED] = replace(run, {"objective.beta": 1.0})
-    if run.objective.gamma != "optimal" and not several:
+    if run.objective.gamma != "optimal" and run.objective.has_closed_gamma:
         runs[CLOSED_GAMMA] = replace(run, {"objective.gamma": "optimal"} | _closed_start(run.objective))
     return runs
 

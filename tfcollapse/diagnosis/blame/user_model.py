@@ -11,12 +11,14 @@ import numpy as np
 from keras import ops
 
 from tfcollapse.config.declaration import Run
+from tfcollapse.config.objective import Objective
 from tfcollapse.data.memory_mapped import blocks
 from tfcollapse.diagnosis.adapter.model_adapter import ModelAdapter
 from tfcollapse.diagnosis.blame.arms import HE
 from tfcollapse.diagnosis.blame.layer_gains import leaves
 from tfcollapse.errors import ConfigError, line_of
 from tfcollapse.models.autoencoder import Autoencoder
+from tfcollapse.models.objectives import bounded_log_variance
 from tfcollapse.models.outputs import encoder_outputs
 
 Build = Callable[[int], tuple[keras.Model, keras.Model]]
@@ -27,7 +29,7 @@ def user_autoencoder(build: Build, run: Run, image_shape: tuple[int, ...]) -> Au
     """Build a user's encoder and decoder as an autoencoder with the objective, the start and the seed of `run`."""
     encoder, decoder = build(run.seed)
     model = Autoencoder(
-        _UserEncoder(encoder, run.objective.kind == "vae"),
+        _UserEncoder(encoder, run.objective),
         _UserDecoder(decoder, image_shape),
         run.objective,
         image_shape=image_shape,
@@ -142,16 +144,17 @@ def reconstruction_error(model: Autoencoder, images: np.ndarray) -> float:
 
 
 class _UserEncoder(keras.Model):
-    """A user's encoder with the outputs that `Autoencoder` takes: the mean alone for an AE."""
+    """A user's encoder with the outputs that the objective takes: for an AE the mean alone."""
 
-    def __init__(self, encoder: keras.Model, variational: bool):
+    def __init__(self, encoder: keras.Model, objective: Objective):
         super().__init__(name="moments")
-        self.encoder, self.variational = encoder, variational
+        self.encoder, self.variational, self.kl_floor = encoder, objective.kind == "vae", objective.kl_floor
 
     def call(self, images: Any) -> Any:
         mean, log_variance, _ = encoder_outputs(self.encoder(images), joined=False)
-        # An AE does not use the log variance. Times 0, its weights have the gradient that an optimiser expects.
-        return (mean, log_variance) if self.variational else mean + 0.0 * log_variance
+        if not self.variational:  # which does not use the log variance; times 0, its weights have a gradient
+            return mean + 0.0 * log_variance
+        return mean, bounded_log_variance(log_variance, self.kl_floor)
 
 
 class _UserDecoder(keras.Model):

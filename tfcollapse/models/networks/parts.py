@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from tfcollapse.models.networks.layers import adopt_policy, changed_options, dense
-from tfcollapse.models.objectives import largest_log_variance
+from tfcollapse.models.objectives import bounded_log_variance
 
 _LATER = {"norm": "none"}
 """Fields of architectures that earlier versions did not have, by the value of all networks of these versions.
@@ -125,14 +125,7 @@ class Encoder(_Part):
         features = self.apply_body(images)
         if self.log_variance is None:
             return self.mean(features)
-        return self.mean(features), self._bounded(self.log_variance(features))
-
-    def _bounded(self, log_variance: Any) -> Any:
-        """Return the log variance; with a floor under the KL, smoothly below the bound that it sets."""
-        if not self.kl_floor:
-            return log_variance
-        bound = largest_log_variance(self.kl_floor)
-        return bound - keras.ops.softplus(bound - log_variance)
+        return self.mean(features), bounded_log_variance(self.log_variance(features), self.kl_floor)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         shape = (input_shape[0], self.latent_dim)
