@@ -48,7 +48,7 @@ def countermeasures_figure(rows: Rows) -> Figure:
       >>> rows = [row for row in tc.read_table("results/long/fig1_left.csv") if row["objective"] != "VAE + KL warm-up"]
       >>> figure = tc.figures.countermeasures_figure(rows)
       >>> [label.get_text() for label in figure.axes[0].get_yticklabels()]
-      ['plain, depth 1', 'plain, depth 2', 'plain, depth 4', 'plain, depth 6', 'plain, depth 8', '1  plain']
+      ['plain, depth 2', '1  plain']
     """
     rows = marked(rows)
     arms = _arms(rows)
