@@ -1,0 +1,77 @@
+"""Test what blame advises from the study of countermeasures: the arms that helped, with the line to paste."""
+
+import pytest
+from processes import ROOT
+from test_countermeasures_study import RISING, row, table
+
+from tfcollapse.config.declaration import Network, Run
+from tfcollapse.config.overrides import configured
+from tfcollapse.diagnosis import countermeasures
+from tfcollapse.diagnosis.blame.advice import BUILD_REMEDIES, next_step
+from tfcollapse.diagnosis.blame.arms import AE, SHALLOW_VAE, Arm
+from tfcollapse.diagnosis.blame.arms import VAE as ITSELF
+from tfcollapse.diagnosis.blame.verdict import Arms, judge
+
+SHALLOW = [row({}, 0.005, depth=2), row({}, 0.006, 64, depth=2)]
+
+
+def helped(rows):
+    return [(one.name, one.settings) for one in countermeasures.helpful(rows)]
+
+
+def test_what_keeps_half_of_the_lost_units_with_a_smaller_error_has_helped():
+    errors = [0.02, 0.019, 0.018, 0.017, 0.021, 0.016, 0.015]  # the plain one first
+    rows = table(errors, [4, 33, 34, 64, 64, 10, 64])
+    assert helped(rows) == []  # without shallow networks it is not known how many units were lost
+    assert helped([*rows, *SHALLOW]) == [
+        ("layer norm", "--set network.norm=layer"),
+        ("epsilon 1e-12", "--set training.epsilon=1e-12"),
+        ("orthogonal start", "--set network.initializer=orthogonal"),  # 4 + 60 / 2
+    ]
+    floor = {"objective": "VAE + KL floor", "kl_constraint": "floor", "kl_nats": 0.2}
+    assert helped([*rows, *SHALLOW, row({}, 0.03, 64, **floor)])[0] == (
+        "KL floor",
+        "--set objective.kl_constraint=floor --set objective.kl_nats=0.2",
+    )
+
+
+def test_untrained_and_missing_arms_have_not_helped():
+    rows = table(RISING, [4, 64, 64, 64, 64, 64, 64])
+    assert helped([*rows, *SHALLOW]) == []  # all errors are larger than the plain one's
+    falling = [*table(RISING[::-1], [4, 64]), *SHALLOW]
+    assert [name for name, _ in helped(falling)] == ["he_normal start"]
+    of_he = {"initializer": "he_normal"}.items()
+    untrained = [r | {"mean_predictor_error": 0.011} if of_he <= r.items() else r for r in falling]
+    assert helped(untrained) == []
+    assert helped([r for r in falling if of_he <= r.items() or r["depth"] == 2]) == []  # without a plain one
+
+
+def test_the_packaged_table_is_the_one_of_the_study_and_its_settings_can_be_pasted():
+    assert countermeasures.TABLE.read_text() == (ROOT / "results/countermeasures/countermeasures.csv").read_text(), (
+        "cp results/countermeasures/countermeasures.csv tfcollapse/diagnosis/"
+    )
+    found = countermeasures.helpful(countermeasures.read_table(countermeasures.TABLE))
+    assert found
+    for one in found:
+        run = configured(None, [text.strip() for text in one.settings.split("--set ") if text])
+        assert run != Run()
+        assert one.name in countermeasures.advice(own_model=False) or one not in found[:3]
+    assert all(one.in_keras for one in found)
+
+
+@pytest.mark.parametrize("own_model", [False, True])
+def test_blame_says_how_to_keep_the_depth_where_a_shallower_network_is_what_helps(own_model):
+    run = Run(network=Network(depth=10))
+    bad, good = {"v": 60, "active": 4}, {"active": 64}
+    arms = [Arm(ITSELF, 0.03, 0.03, 4, 9.0, bad), Arm(AE, 0.029), Arm(SHALLOW_VAE, 0.01, 0.01, 64, 60.0, good)]
+    arms.append(Arm("shallower AE twin", 0.009))
+    findings = judge(arms, 0.01, 0.09, objective=run.objective, untested={})
+    compared = Arms(arms, 0.01, 0.09)
+    remedies = BUILD_REMEDIES if own_model else {arm.name: "`a command`" for arm in arms}
+    said = next_step(findings, compared, run, remedies)
+    assert said.startswith("train as the arm 'shallower VAE'")
+    assert said.endswith(f". To keep the depth: {countermeasures.advice(own_model=own_model)}")
+    assert ("--set network" in said) != own_model
+    convolutional = Run(network=Network(architecture="convolutional", depth=3))
+    if not own_model:
+        assert "To keep the depth" not in next_step(findings, compared, convolutional, remedies)
