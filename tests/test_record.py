@@ -145,6 +145,9 @@ def test_the_pace_of_gamma_is_a_share_of_the_learning_rates_of_the_last_tenth():
     assert gamma_pace(rows(0.5, count=2), error=1e9) == pytest.approx(0.5)
     assert gamma_pace(rows(0.5, count=1), error=1e9) is None
     assert gamma_pace([], error=1.0) is None
+    assert gamma_pace([row | {"learning_rate": 0.0} for row in rows(0.0)], error=1.0) is None  # halved down to zero
+    assert gamma_pace([row | {"gamma": 0.0} for row in rows(0.0)], error=1.0) is None  # float32 holds no smaller gamma
+    assert gamma_pace([{"step": 50}, {"step": 100}], error=1.0) is None
 
 
 def test_a_finished_run_has_its_late_fall_in_the_table_whatever_its_sign(tmp_path):

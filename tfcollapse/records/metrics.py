@@ -76,8 +76,9 @@ def gamma_pace(rows: Sequence[Mapping[str, float]], error: float, held: int = 0)
       held: the number of steps at the start in which gamma is held.
 
     Returns:
-      None where there are no two rows to compare.
+      None where there are no two rows to compare, or where the learning rate is 0.
     """
+    rows = [row for row in rows if row.get("gamma", 0.0) > 0 and "learning_rate" in row]
     begin = max(0.9 * rows[-1]["step"], held) if rows else 0.0
     before = [row for row in rows if row["step"] <= begin]
     part = [*(before[-1:] or rows[:1]), *(row for row in rows if row["step"] > begin)]
@@ -85,7 +86,7 @@ def gamma_pace(rows: Sequence[Mapping[str, float]], error: float, held: int = 0)
         return None
     start, *_, end = (math.log(row["gamma"]) for row in part)
     allowed = sum(after["learning_rate"] * (after["step"] - row["step"]) for row, after in itertools.pairwise(part))
-    return math.copysign(1.0, math.log(error) - end) * (end - start) / allowed
+    return math.copysign(1.0, math.log(error) - end) * (end - start) / allowed if allowed else None
 
 
 def _number(text: str) -> float:
