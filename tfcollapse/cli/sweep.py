@@ -32,15 +32,16 @@ compares the figure with the paper's claims. After a stop, give the same command
 again: it keeps what has finished, and goes on from the last checkpoints.
 
 The studies are figures of the paper and experiments beyond it:
-  fig1_left       error against depth: dense networks, Fashion-MNIST
-  fig1_middle     error against depth: convolutional networks, CIFAR-100
-  fig1_right      error of residual AEs, on four datasets
-  fig2            histograms of sigma_z: convolutional VAEs, CelebA
-  fig3            error against depth: convolutional networks, ImageNet 64x64
-  gamma           active units and error as a fixed gamma grows
-  initialisation  fig1_left from three kinds of initial weights, to depth 20
-  reach           how often training reaches a given error, by depth
-  warmup          two kinds of KL warm-up against none"""
+  countermeasures  what others do against collapse, at depth 10
+  fig1_left        error against depth: dense networks, Fashion-MNIST
+  fig1_middle      error against depth: convolutional networks, CIFAR-100
+  fig1_right       error of residual AEs, on four datasets
+  fig2             histograms of sigma_z: convolutional VAEs, CelebA
+  fig3             error against depth: convolutional networks, ImageNet 64x64
+  gamma            active units and error as a fixed gamma grows
+  initialisation   fig1_left from three kinds of initial weights, to depth 20
+  reach            how often training reaches a given error, by depth
+  warmup           two kinds of KL warm-up against none"""
 EXAMPLES = (
     ("the main job: 18 small networks on images that the package carries", "tfcollapse sweep fig1_left --preset quick"),
     (
