@@ -1,16 +1,14 @@
 """Test the objectives against posterior collapse: closed forms, naive oracles in float64, engines, refusals."""
 
 import dataclasses
-import json
 import math
-import os
 
 import numpy as np
 import pytest
 import scipy.special
 import tensorflow as tf
 from examples import tiny
-from processes import ROOT, python
+from processes import under_jax
 
 from tfcollapse.config.declaration import Network, Run
 from tfcollapse.config.objective import Objective
@@ -231,10 +229,7 @@ def steps_of(objective):
 def test_both_engines_train_every_arm_alike():
     code = "import json, test_countermeasures as t\n"
     code += "print(json.dumps({name: t.steps_of(objective) for name, objective in t.ARMS.items()}))"
-    path = os.pathsep.join(str(ROOT / folder) for folder in ("tests", "tests/tools"))
-    found = python(code, KERAS_BACKEND="jax", CUDA_VISIBLE_DEVICES="-1", PYTHONPATH=path)
-    assert found.returncode == 0, found.stderr[-3000:]
-    for name, theirs in json.loads(found.stdout.splitlines()[-1]).items():
+    for name, theirs in under_jax(code).items():
         ours = steps_of(ARMS[name])
         assert len(set(ours["loss"])) == 10
         for metric, values in ours.items():

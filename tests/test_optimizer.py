@@ -1,13 +1,10 @@
 """Test the optimiser with the encoder ahead: what lags moves as under an Adam that sees its own steps alone."""
 
-import json
-import os
-
 import keras
 import numpy as np
 import pytest
 from examples import tiny
-from processes import ROOT, python
+from processes import under_jax
 
 from tfcollapse.config.objective import Objective
 from tfcollapse.config.overrides import shorten
@@ -81,10 +78,7 @@ def test_the_decoder_and_a_learned_gamma_wait_for_the_tenth_step(name):
 def test_both_engines_wait_alike():
     code = "import json, test_optimizer as t\n"
     code += "print(json.dumps({name: t.trained(objective) for name, objective in t.OBJECTIVES.items()}))"
-    path = os.pathsep.join(str(ROOT / folder) for folder in ("tests", "tests/tools"))
-    found = python(code, KERAS_BACKEND="jax", CUDA_VISIBLE_DEVICES="-1", PYTHONPATH=path)
-    assert found.returncode == 0, found.stderr[-3000:]
-    for name, (distances, losses) in json.loads(found.stdout.splitlines()[-1]).items():
+    for name, (distances, losses) in under_jax(code).items():
         ours, our_losses = trained(OBJECTIVES[name])
         assert our_losses == pytest.approx(losses, rel=1e-5)
         for own, other in zip(ours, distances, strict=True):

@@ -9,7 +9,7 @@ from tfcollapse.claims.comparison import compare
 from tfcollapse.claims.completeness import as_far_as_there, of_family, of_trained, whole
 from tfcollapse.claims.correlation import FEWEST, rank_correlation
 from tfcollapse.records.arms import by_network, by_objective
-from tfcollapse.records.statistics import PLAIN, Row, Rows, mean_and_sd, measured
+from tfcollapse.records.statistics import PLAIN, Row, Rows, at_depth, mean_and_sd, measured
 
 
 @of_trained
@@ -29,8 +29,8 @@ def countermeasures_claims(rows: Rows) -> list[Claim]:
       >>> print(claims[0].text)
       at depth 10 a change of network or training whose AE is better has more active units in its VAE (section 7)
     """
-    deepest = max(row["depth"] for row in rows)
-    deep = [row for row in rows if row["depth"] == deepest]
+    deep = at_depth(rows, max)
+    deepest = deep[0]["depth"]
     networks, objectives = by_network(deep), by_objective(deep)
     return [
         _better_aes(f"at depth {deepest}", networks),

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import functools
 import pathlib
-from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from tfcollapse.records.arms import by_network, by_objective
 from tfcollapse.records.columns import COLUMNS
-from tfcollapse.records.statistics import PLAIN, Row, Rows, mean_and_sd, measured
+from tfcollapse.records.statistics import PLAIN, Row, Rows, at_depth, mean_and_sd, measured
 from tfcollapse.records.table import read_table
 from tfcollapse.records.trained import marked, not_trained
 
@@ -63,7 +62,7 @@ def helpful(rows: Rows) -> list[Countermeasure]:
       rows: the rows of a table of the study; runs that have not ended are left out.
     """
     vaes = [row for row in marked(rows) if row["objective"] != "AE"]
-    deep, shallow = (_at_depth(vaes, choose) for choose in (max, min))
+    deep, shallow = (at_depth(vaes, choose) for choose in (max, min))
     plain = by_network(deep).get(PLAIN, [])
     units, error = _mean(plain, "active_units"), _mean(plain, "train_error")
     goal = _mean(by_network(shallow).get(PLAIN, []), "active_units")
@@ -89,7 +88,7 @@ def advice(*, own_model: bool) -> str:
     found = helpful(rows)[:_MOST]
     if not found:
         return ""
-    deep = _at_depth([row for row in rows if row["objective"] != "AE"], max)
+    deep = at_depth([row for row in rows if row["objective"] != "AE"], max)
     first, before = deep[0], _mean(by_network(deep)[PLAIN], "active_units")
     where = f"dense VAEs of depth {first['depth']}, {first['dataset'].split()[0]}, {first['steps']:,} steps"
     how = {one: one.in_keras if own_model else one.settings for one in found}
@@ -98,11 +97,6 @@ def advice(*, own_model: bool) -> str:
         f"{'; '.join(lines)}, each with a smaller error than the plain network, which kept {before:.3g} (measured on "
         f"{where}: results/countermeasures)"
     )
-
-
-def _at_depth(rows: Rows, choose: Callable[[Iterable[int]], int]) -> list[Row]:
-    depth = choose(row["depth"] for row in rows)
-    return [row for row in rows if row["depth"] == depth]
 
 
 def _mean(rows: Rows, measure: str) -> float:

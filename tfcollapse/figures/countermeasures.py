@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from tfcollapse.figures.style import OTHER, STYLES, finish, legend, plain_log, units_axis
 from tfcollapse.records.arms import by_network, by_objective
-from tfcollapse.records.statistics import PLAIN, Row, Rows, mean_and_sd, measured
+from tfcollapse.records.statistics import PLAIN, Row, Rows, at_depth, mean_and_sd, measured
 from tfcollapse.records.trained import marked, not_trained
 
 _LOOKS = {kind: STYLES[kind] for kind in ("AE", "VAE")}
@@ -65,14 +65,9 @@ def countermeasures_figure(rows: Rows) -> Figure:
     return figure
 
 
-def _deepest(rows: Rows) -> list[Row]:
-    deepest = max(row["depth"] for row in rows)
-    return [row for row in rows if row["depth"] == deepest]
-
-
 def _arms(rows: Rows) -> dict[str, list[Row]]:
     """Return the rows of every arm by its name, in the order in which they are drawn, from the top."""
-    deep = _deepest(rows)
+    deep = at_depth(rows, max)
     shallow = [row for row in rows if row not in deep]
     plain = {f"{PLAIN}, depth {row['depth']}": [r for r in shallow if r["depth"] == row["depth"]] for row in shallow}
     objectives = {arm: chosen for arm, chosen in by_objective(deep).items() if arm != PLAIN}
@@ -103,7 +98,7 @@ def _pairs(axes: Axes, rows: Rows) -> None:
 
     The numbers of networks that were not trained are grey.
     """
-    for number, chosen in enumerate(by_network(_deepest(rows)).values(), start=1):
+    for number, chosen in enumerate(by_network(at_depth(rows, max)).values(), start=1):
         aes, vaes = ([row for row in chosen if (row["objective"] == "AE") == kind] for kind in (True, False))
         errors, units = measured(aes, "train_error"), measured(vaes, "active_units")
         if errors and units:

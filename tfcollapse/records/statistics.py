@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import scipy  # whose parts are loaded when they are first used
@@ -75,11 +75,21 @@ def network_arm(row: Row) -> str:
 def arms(rows: Rows) -> dict[str, list[Row]]:
     """Group rows by `start`, and by their steps where some have more than the fewest, which then stand in the name."""
     fewest = min((row["steps"] for row in rows), default=0)
+    return grouped(rows, lambda row: start(row) if row["steps"] == fewest else f"{start(row)}, {row['steps']:,} steps")
+
+
+def grouped(rows: Rows, name: Callable[[Row], str]) -> dict[str, list[Row]]:
+    """Group rows by the name that a function gives to each, in the order in which the names come."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        name = start(row) if row["steps"] == fewest else f"{start(row)}, {row['steps']:,} steps"
-        groups.setdefault(name, []).append(row)
+        groups.setdefault(name(row), []).append(row)
     return groups
+
+
+def at_depth(rows: Rows, choose: Callable[[Iterable[int]], int]) -> list[Row]:
+    """Return the rows at the depth that `choose`, `max` or `min`, takes among those of `rows`, at least one."""
+    depth = choose(row["depth"] for row in rows)
+    return [row for row in rows if row["depth"] == depth]
 
 
 def measured(rows: Rows, measure: str) -> list[float]:
