@@ -93,16 +93,13 @@ def next_step(findings: Sequence[Finding], arms: Arms, run: Run, remedies: Mappi
       remedies: how a user obtains what an arm has, by the name of the arm.
     """
     vae = arms[VAE]
-    own_model = remedies is BUILD_REMEDIES
-    kept = countermeasures.advice(own_model=own_model) if own_model or run.network.spec.fully_connected else ""
-    deep = f". To keep the depth: {kept}" if kept else ""
     relieving = [arms[finding.remedy] for finding in findings if finding.remedy is not None]
     if relieving:
         best = min(relieving, key=lambda arm: (arm.wrongly_idle, arm.error))
         return (
             f"train as the arm '{best.name}': {remedies[best.name]}. Its error is {best.error:.3g} in place of "
             f"{vae.error:.3g}, with {best.active_units} units active in place of {vae.active_units}"
-            f"{deep if best.name == SHALLOW_VAE else ''}"
+            f"{_keeping_depth(run, remedies) if best.name == SHALLOW_VAE else ''}"
         )
     if late_gamma(vae, run.objective):
         steps = steps_to_arrive(vae, run.objective, run.training.learning_rate, run.training.steps)
@@ -111,10 +108,17 @@ def next_step(findings: Sequence[Finding], arms: Arms, run: Run, remedies: Mappi
     if any(finding.suspect == DECODER and _accuses(finding) for finding in findings):
         return "give the decoder less to predict with: one gamma for all pixels, and no view of the image beside z"
     if any(finding.suspect == BASE and _accuses(finding) for finding in findings):
-        return f"make the network shallower (--shallower tries a depth of your choice){deep}"
+        return f"make the network shallower (--shallower tries a depth of your choice){_keeping_depth(run, remedies)}"
     if not vae.wrongly_idle:
         return "nothing to mend; `tfcollapse diagnose` says what its dead units are"
     return f"try a longer training, `--set training.steps={4 * run.training.steps}`, or another start, `--set seed=1`"
+
+
+def _keeping_depth(run: Run, remedies: Mapping[str, str]) -> str:
+    """Say what kept the units of a deep network where it was measured; empty for networks of another kind."""
+    own_model = remedies is BUILD_REMEDIES
+    kept = countermeasures.advice(own_model=own_model) if own_model or run.network.spec.fully_connected else ""
+    return f". To keep the depth: {kept}" if kept else ""
 
 
 def _named(finding: Finding) -> str:
