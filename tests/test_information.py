@@ -42,6 +42,24 @@ def test_points_told_apart_are_at_the_cap_and_a_constant_posterior_at_zero():
     assert same.marginal_kl == pytest.approx(0.0, abs=1e-12)
 
 
+@pytest.mark.parametrize("nats", [2.0, 20.0, 40.0, 5_000.0])
+def test_posteriors_far_narrower_than_their_means_are_told_apart(nats):
+    # Every unit spends so many nats: its variance is exp(-2 nats), and float64 cannot tell z from the mean at 40.
+    random = np.random.default_rng(3)
+    mean = random.standard_normal((60, 8)).astype(np.float32)
+    found = estimate(mean, np.full(mean.shape, -2 * nats, np.float32), 200)
+    assert found.nats == pytest.approx(math.log(60), abs=1e-6)
+    pairs = estimate(np.repeat(mean, 2, axis=0), np.full((120, 8), -2 * nats, np.float32), 200)
+    assert pairs.nats == pytest.approx(math.log(60), abs=1e-6)  # two images share each posterior
+
+
+def test_an_image_that_rounding_moved_is_still_one_of_the_images():
+    mean, log_variance = np.random.default_rng(4).standard_normal((40, 3)), np.full((40, 3), -50.0)
+    found = AggregatePosterior(mean, log_variance, np.ones((40, 3)))
+    found.add(mean + 1e-7, log_variance)  # thousands of standard deviations
+    assert found.information().nats == pytest.approx(math.log(40))
+
+
 @given(st.integers(2, 40), st.integers(1, 4), st.integers(0, 10**6), st.integers(1, 50))
 def test_agrees_with_the_sum_written_out_whatever_the_blocks(count, latent, seed, block):
     random = np.random.default_rng(seed)

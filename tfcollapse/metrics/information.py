@@ -28,6 +28,12 @@ class Information(NamedTuple):
     marginal_kl: float
 
 
+_EXACT = 1e-6
+"""The largest error in nats that rounding may leave in a log density."""
+_NARROWEST = -700.0
+"""The least log variance that is told from smaller ones: float64 holds the inverse of exp(-700)."""
+
+
 class AggregatePosterior:
     """Density q(z_s) of some draws z_s, summed over images block by block, in float64.
 
@@ -38,8 +44,9 @@ class AggregatePosterior:
     """
 
     def __init__(self, mean: np.ndarray, log_variance: np.ndarray, noise: np.ndarray):
-        mean, log_variance = mean.astype(np.float64), log_variance.astype(np.float64)
-        latents = mean + np.exp(0.5 * log_variance) * noise
+        self._mean, log_variance, noise = _in_float64(mean, log_variance, noise)
+        self._offset = np.exp(0.5 * log_variance) * noise
+        latents = self._mean + self._offset
         constant = 0.5 * latents.shape[1] * math.log(2 * math.pi)
         self._own = -0.5 * (noise**2 + log_variance).sum(axis=1) - constant
         self._prior = -0.5 * (latents**2).sum(axis=1) - constant
@@ -51,18 +58,34 @@ class AggregatePosterior:
     @np.errstate(over="ignore", invalid="ignore")
     def add(self, mean: np.ndarray, log_variance: np.ndarray) -> None:
         """Add the posteriors of a block of images, [n, latent] each."""
-        mean, log_variance = mean.astype(np.float64), log_variance.astype(np.float64)
-        precision = np.exp(-log_variance)
-        last = -0.5 * (mean**2 * precision + log_variance).sum(axis=1, keepdims=True) - self._constant
-        logs = self._features @ np.concatenate([-0.5 * precision, mean * precision, last], axis=1).T
+        mean, log_variance = _in_float64(mean, log_variance)
+        logs = self._log_densities(mean, log_variance)
         largest = np.maximum(self._largest, logs.max(axis=1))
         self._sum = self._sum * np.exp(self._largest - largest) + np.exp(logs - largest[:, None]).sum(axis=1)
         self._largest, self._count = largest, self._count + len(mean)
 
+    def _log_densities(self, mean: np.ndarray, log_variance: np.ndarray) -> np.ndarray:
+        """Return log q(z_s | x_n), [s, n]: by one product of matrices where rounding allows it, else by differences."""
+        precision = np.exp(-log_variance)
+        last = -0.5 * (mean**2 * precision + log_variance).sum(axis=1, keepdims=True) - self._constant
+        squares = self._features[:, : mean.shape[1]].max(axis=0) + np.square(mean).max(axis=0)
+        if np.finfo(np.float64).eps * (squares @ precision.T).max() <= _EXACT:
+            return self._features @ np.concatenate([-0.5 * precision, mean * precision, last], axis=1).T
+        logs = np.empty((len(self._mean), len(mean)))
+        for place, (centre, narrow) in enumerate(zip(mean, precision, strict=True)):
+            logs[:, place] = -0.5 * np.square(self._mean - centre + self._offset) @ narrow
+        return logs - 0.5 * log_variance.sum(axis=1) - self._constant
+
     def information(self) -> Information:
         """Return the estimate over the images added so far."""
         cap = math.log(self._count)
-        aggregate = self._largest + np.log(self._sum) - cap
+        # A draw's own image is one of the n, whatever rounding did to it on its second way through the encoder.
+        aggregate = np.maximum(self._largest + np.log(self._sum), self._own) - cap
         ratio = self._own - aggregate
         error = ratio.std(ddof=1) / math.sqrt(len(ratio)) if len(ratio) > 1 else math.inf
         return Information(float(ratio.mean()), float(error), cap, float((aggregate - self._prior).mean()))
+
+
+def _in_float64(mean: np.ndarray, log_variance: np.ndarray, *noise: np.ndarray) -> list[np.ndarray]:
+    parts = (mean, np.maximum(log_variance, _NARROWEST), *noise)
+    return [part.astype(np.float64) for part in parts]
