@@ -11,7 +11,7 @@ and depth 10 trains 16 to 20 steps a second on one core (results/long).
 
 The preset `standing` has 20,000 steps on all images. The preset `quick` shows within minutes whether the phenomenon
 appears: it has 6,000 images and 800 steps. Both set gamma in closed form (eq. (10)), because a learned log gamma moves
-at most 2e-4 a step: from its start at 0 (gamma = 1) it would take 23,000 steps to gamma = 0.01. `--list` estimates 1.4
+about 2e-4 a step: from its start at 0 (gamma = 1) it would take 23,000 steps to gamma = 0.01. `--list` estimates 1.4
 hours for `standing`, on two idle cores with a matrix product at 195 GFLOP/s.
 """
 

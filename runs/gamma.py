@@ -15,7 +15,7 @@ below it. A learned gamma ends at the VAE's own error. At depth 10 a small fixed
 question is whether the error comes down to that of depth 2.
 
 The preset `paper` learns gamma from 1. The others learn it from 0.01 and also set it in closed form (eq. (10)), because
-a learned log gamma moves at most 2e-4 a step. `standing` has 10,000 steps on all of Fashion-MNIST, `quick` 800 steps on
+a learned log gamma moves about 2e-4 a step. `standing` has 10,000 steps on all of Fashion-MNIST, `quick` 800 steps on
 6,000 images. `--list` estimates 1.1 hours for `standing`, 24 hours a seed for `paper` and 6 minutes for `quick`, on two
 idle cores with a matrix product at 195 GFLOP/s.
 """

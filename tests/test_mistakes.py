@@ -57,6 +57,7 @@ DEEP = "[" * 50_000
             for option in ("gamma 0", "logged 0", "loss=", "output=", "encoder=", "joined", "gamma-learned")
         ),
         ("bench --throughput -1", "--throughput: expected > 0, received -1"),
+        ("bench --set training.encoder_ahead=10", "received training.encoder_ahead=10: leave it out"),
         ("report nowhere", "'nowhere': there is no such directory"),
         ("report notes", "'notes': expected a directory, received a regular file"),
         ("report empty", "expected the table of a study or run directories"),

@@ -6,11 +6,12 @@ import pytest
 from examples import tiny
 from processes import under_jax
 
+from tfcollapse.config.declaration import ENCODER_STEPS, Training
 from tfcollapse.config.objective import Objective
 from tfcollapse.config.overrides import shorten
 from tfcollapse.models.build import build
 from tfcollapse.training import engines
-from tfcollapse.training.optimizer import PERIOD, EncoderAhead
+from tfcollapse.training.optimizer import EncoderAhead, adam
 
 STEPS = 40
 
@@ -18,7 +19,6 @@ STEPS = 40
 def moved(optimizer, gradients, steps):
     """Return the values of one variable after each of the given steps."""
     variable = keras.Variable(np.array([1.0, -2.0], np.float32))
-    optimizer = optimizer(variable) if callable(optimizer) else optimizer
     optimizer.build([variable])
     values = []
     for step in range(len(gradients)):
@@ -31,11 +31,47 @@ def moved(optimizer, gradients, steps):
 @pytest.mark.parametrize("ahead", [1, 9, 10, 25, 30, STEPS])
 def test_what_lags_moves_as_under_adam_of_its_own_steps(ahead):
     gradients = np.random.default_rng(0).standard_normal((STEPS, 2)).astype(np.float32)
-    own = [step for step in range(STEPS) if step >= ahead or (step + 1) % PERIOD == 0]
-    ours = moved(lambda v: EncoderAhead(0.01, behind=[v], steps=ahead), gradients, range(STEPS))
+    own = [step for step in range(STEPS) if step >= ahead or (step + 1) % ENCODER_STEPS == 0]
+    ours = moved(EncoderAhead(0.01, behind=[0], steps=ahead), gradients, range(STEPS))
     np.testing.assert_allclose(ours, moved(keras.optimizers.Adam(0.01), gradients, own), rtol=1e-6)
-    free = moved(lambda v: EncoderAhead(0.01, behind=[], steps=ahead), gradients, range(STEPS))
+    free = moved(EncoderAhead(0.01, behind=[], steps=ahead), gradients, range(STEPS))
     np.testing.assert_array_equal(free, moved(keras.optimizers.Adam(0.01), gradients, range(STEPS)))
+
+
+@pytest.mark.parametrize("size", [np.inf, np.nan, 1e25])
+def test_the_gradients_of_the_other_steps_may_be_anything(size):
+    gradients = np.random.default_rng(0).standard_normal((STEPS, 2)).astype(np.float32)
+    spoilt = np.where(np.arange(1, STEPS + 1)[:, None] % ENCODER_STEPS == 0, gradients, np.float32(size))
+    ours = [moved(EncoderAhead(0.01, behind=[0], steps=STEPS), g, range(STEPS)) for g in (gradients, spoilt)]
+    np.testing.assert_array_equal(*ours)
+
+
+def test_a_compiled_model_is_loaded_with_it(tmp_path):
+    run = tiny(encoder_ahead=20)
+    model = build(run, (3, 3, 1))
+    model.compile(optimizer=adam(run.training, model))
+    images = np.random.default_rng(0).integers(0, 256, (48, 3, 3, 1), dtype=np.uint8)
+    model.fit(images[:32], batch_size=16, verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.optimizer.get_config() == model.optimizer.get_config()
+    before = [np.asarray(v) for v in loaded.decoder.trainable_variables]
+    loaded.fit(images[32:], batch_size=16, verbose=0)  # the third step, in which the decoder waits
+    for now, then in zip(loaded.decoder.trainable_variables, before, strict=True):
+        np.testing.assert_array_equal(np.asarray(now), then)
+
+
+def test_amsgrad_is_refused():
+    with pytest.raises(ValueError, match="amsgrad=False, received True"):
+        EncoderAhead(0.01, behind=[], steps=1, amsgrad=True)
+
+
+@pytest.mark.parametrize("ahead", [0, 5, 10, 35])
+def test_updates_of_the_decoder_and_their_steps_agree(ahead):
+    training = Training(encoder_ahead=ahead)
+    for updates in range(1, 20):
+        step = training.step_of_update(updates)
+        assert [training.decoder_updates(s) for s in (step - 1, step)] == [updates - 1, updates]
 
 
 def trained(objective):

@@ -10,7 +10,7 @@ import pytest
 from examples import table_row, tiny
 from processes import ROOT
 
-from tfcollapse.config.declaration import Objective
+from tfcollapse.config.declaration import Objective, Training
 from tfcollapse.errors import RunError
 from tfcollapse.records import provenance, table
 from tfcollapse.records import run_directory as record
@@ -144,6 +144,8 @@ def test_the_pace_of_gamma_is_a_share_of_the_learning_rates_of_the_last_tenth():
     assert gamma_pace(rows(0.5, held=10_000), error=1e9, held=10_000) is None
     assert gamma_pace(rows(0.5, count=2), error=1e9) == pytest.approx(0.5)
     assert gamma_pace(rows(0.5, count=1), error=1e9) is None
+    ahead = [row | {"gamma": 0.01 * math.exp(5e-4 * (row["step"] // 10))} for row in rows(0.0, count=100)]
+    assert gamma_pace(ahead, 1e9, updates=Training(encoder_ahead=5_000).decoder_updates) == pytest.approx(1.0)
     assert gamma_pace([], error=1.0) is None
     assert gamma_pace([row | {"learning_rate": 0.0} for row in rows(0.0)], error=1.0) is None  # halved down to zero
     assert gamma_pace([row | {"gamma": 0.0} for row in rows(0.0)], error=1.0) is None  # float32 holds no smaller gamma

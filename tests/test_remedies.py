@@ -67,7 +67,7 @@ def test_a_learned_gamma_that_is_on_its_way_is_not_judged_and_one_in_closed_form
     assert [claim.verdict for claim in (equation_10, error, units)] == [NOT_RUN] * 3
     said = (
         "gamma is still on its way to the error: VAE depth 10 (largest gap -44.50%; log gamma moves there at 0.8 of "
-        "the learning rate a step or more; below 0.25 it is judged)"
+        "the learning rate an update or more; below 0.25 it is judged)"
     )
     assert said in error.evidence
     assert said in equation_10.evidence

@@ -9,7 +9,7 @@ from scipy.stats import norm
 from scipy.stats import t as student
 
 from tfcollapse.errors import ConfigError
-from tfcollapse.records.gaps import Gap, error_gaps, gamma_gaps, gamma_is_late, pairs
+from tfcollapse.records.gaps import Gap, error_gaps, gamma_gaps, pairs, undecided_gammas
 from tfcollapse.theory import arguments, checks
 from tfcollapse.theory.bootstrap import bootstrap, late_gamma
 from tfcollapse.theory.stationary import FLAT, MINIMUM, SADDLE, curvature
@@ -145,7 +145,7 @@ def test_gamma_is_held_against_the_error_where_it_is_learned():
         table_row(run_id="no gamma yet", objective="VAE", gamma_mode="learned", gamma=None, train_error=0.03),
         table_row(run_id="ae", train_error=0.03),
     ]
-    rows[0] |= {"gamma_start": 1.0}
+    rows[0] |= {"gamma_start": 1.0, "gamma_pace": 0.0}
     found = gamma_gaps(rows)
     assert found == [Gap("learned", None, 0.03, 0.033)]
     assert found[0].relative == pytest.approx(0.1)
@@ -165,16 +165,16 @@ LEARNED = {"objective": "VAE", "gamma_mode": "learned", "gamma_start": 0.01, "tr
         ({"gamma": 0.0209, "gamma_pace": 0.9}, False),  # on either side,
         ({"gamma": 0.0189, "gamma_pace": 0.9}, True),  # and no further
         ({"gamma": 0.0211, "gamma_pace": 0.9}, True),
-        ({"gamma": 0.018}, False),  # a table that does not say
+        ({"gamma": 0.018}, True),  # a table that does not say
         ({"gamma": 0.018, "warmup": "hold_gamma", "warmup_steps": 500}, True),  # it was never let go
-        ({"gamma": 0.018, "warmup": "hold_gamma", "warmup_steps": 499}, False),
+        ({"gamma": 0.018, "gamma_pace": 0.0, "warmup": "hold_gamma", "warmup_steps": 499}, False),
         ({"gamma": None, "gamma_pace": 0.9}, None),  # it has not ended
         ({"train_error": None, "gamma": 0.018, "gamma_pace": 0.9}, None),
     ],
 )
 def test_a_gamma_that_is_on_its_way_is_held_against_nothing(facts, late):
     rows = [table_row(**{**LEARNED, "steps": 500, **facts})]
-    assert gamma_is_late(rows) == (rows if late else [])
+    assert list(undecided_gammas(rows).values()) == ([rows] if late else [])
     assert len(gamma_gaps(rows)) == (late is False)
 
 

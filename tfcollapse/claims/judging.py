@@ -12,7 +12,7 @@ from tfcollapse.claims.claim import NOT_REPRODUCED, NOT_RUN, REPRODUCED, Claim, 
 from tfcollapse.claims.comparison import CLOSE, NOISE, compare
 from tfcollapse.claims.completeness import as_far_as_there, listed, means, missing, of_family, whole
 from tfcollapse.claims.trend import SIGNIFICANCE, Shape, Trend, rank_test
-from tfcollapse.records.gaps import EQUAL, ON_ITS_WAY, gamma_gaps, gamma_is_late
+from tfcollapse.records.gaps import EQUAL, MOVING, ON_ITS_WAY, gamma_gaps, undecided_gammas
 from tfcollapse.records.labels import label
 from tfcollapse.records.statistics import Row, Rows, by, cells, mean_and_sd
 
@@ -151,23 +151,24 @@ def equation_10(rows: Rows) -> Claim:
     verdict = NOT_REPRODUCED if abs(worst) >= EQUAL else NOT_RUN if late else REPRODUCED
     brief = f"largest relative gap {worst:+.2%} over {len(gaps)} runs"
     evidence = f"{brief} ({EQUAL:.0%} taken as equal)" + (f"; {late}" if late else "")
-    brief += f"; {len(gamma_is_late(learned))} more not judged, as gamma is on its way" if late else ""
+    undecided = {reason: len(rows) for reason, rows in undecided_gammas(learned).items()}
+    brief += "".join(f"; {count} more not judged: {reason}" for reason, count in undecided.items())
     return as_far_as_there(Claim(text, verdict, evidence, brief), learned, contradicted=True)
 
 
 def late_gammas(rows: Rows) -> str:
     """Return which learned gammas are not judged, and why, as text; empty where all are."""
-    late = gamma_is_late(rows)
-    moving = [row for row in late if row.get("gamma_pace") is not None]
-    held = [row for row in late if row not in moving]
-    texts = [f"gamma is held to the last step: {cells(held)}"] if held else []
-    if moving:
-        gap = max((row["gamma"] / row["train_error"] - 1 for row in moving), key=abs)
-        pace = min(row["gamma_pace"] for row in moving)
-        texts.append(
-            f"gamma is still on its way to the error: {cells(moving)} (largest gap {gap:+.2%}; log gamma moves "
-            f"there at {pace:.2g} of the learning rate a step or more; below {ON_ITS_WAY:g} it is judged)"
-        )
+    texts = []
+    for reason, undecided in undecided_gammas(rows).items():
+        text = f"{reason}: {cells(undecided)}"
+        if reason == MOVING:
+            gap = max((row["gamma"] / row["train_error"] - 1 for row in undecided), key=abs)
+            pace = min(row["gamma_pace"] for row in undecided)
+            text += (
+                f" (largest gap {gap:+.2%}; log gamma moves there at {pace:.2g} of the learning rate an update or "
+                f"more; below {ON_ITS_WAY:g} it is judged)"
+            )
+        texts.append(text)
     return "; ".join(texts)
 
 

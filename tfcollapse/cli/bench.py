@@ -69,6 +69,11 @@ def run(parsed: argparse.Namespace) -> int:
             f"--set: expected an objective that every way to train has, an AE's or eq. (4), received "
             f"'{own.objective.label}': leave out objective.kl_constraint and objective.importance_samples"
         )
+    if own and own.training.encoder_ahead:
+        raise ConfigError(
+            f"--set: expected an optimiser that every way to train has, received training.encoder_ahead="
+            f"{own.training.encoder_ahead}: leave it out"
+        )
     backend.start()
     from tfcollapse.bench.record import bench_record, expected_seconds
     from tfcollapse.bench.steps import chosen_cases

@@ -150,6 +150,10 @@ class Network:
         return {name for spec in ARCHITECTURES.values() for name in spec.fields} - set(self.spec.fields)
 
 
+ENCODER_STEPS = 10
+"""Steps of the encoder for one of the decoder, while the encoder is ahead."""
+
+
 @declaration
 class Training:
     """How the objective is minimised: Adam as in Appendix A.
@@ -162,8 +166,10 @@ class Training:
       beta_1, beta_2: Adam's.
       epsilon: Adam's: 1e-8, TensorFlow's default when the paper was written (Keras now has 1e-7).
       encoder_ahead: steps at the start in which the decoder and a learned gamma move at every tenth step only, so that
-        the encoder does not lag behind them. It is algorithm 1 of He et al. (2019, "Lagging inference networks") with
-        a fixed number of the encoder's updates; the decoder's count of updates is its own in Adam.
+        the encoder does not lag behind them; more than `steps` is the whole run. It follows algorithm 1 of He et al.
+        (2019, "Lagging inference networks") with two differences. They update the encoder on one batch until its loss
+        stops falling, then the decoder on that batch; here every step has a batch of its own. They end the lead where
+        I_q(x; z) of validation data stops rising; here the number is fixed.
       log_every: steps of one compiled chunk, and of one row of metrics.csv.
       evaluate_every, checkpoint_every: steps, multiples of `log_every`.
       jit: compile with XLA; "auto" is the policy of the engine.
@@ -193,6 +199,16 @@ class Training:
     checkpoint_every: int = bounded(5_000, least=1, most=1 << 31)
     jit: Literal["auto", "on", "off"] = "auto"
     precision: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
+
+    def decoder_updates(self, step: float) -> float:
+        """Return how often the decoder and a learned gamma have moved by the end of a step. @private"""
+        ahead = min(step, self.encoder_ahead)
+        return ahead // ENCODER_STEPS + step - ahead
+
+    def step_of_update(self, updates: int) -> int:
+        """Return the step in which the decoder moves for the `updates`-th time, at least 1. @private"""
+        late = updates - self.encoder_ahead // ENCODER_STEPS
+        return self.encoder_ahead + late if late > 0 else updates * ENCODER_STEPS
 
     def validate(self) -> None:
         """Check the fields against each other. Raises ConfigError."""

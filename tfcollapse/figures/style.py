@@ -76,7 +76,7 @@ def _narrowing(rows: Rows) -> str:
     sizes = networks(rows)
     images = [f"images {each(row['image_shape'] for row in rows)}"] if sizes else []
     modes = {row["gamma_mode"] for row in rows}
-    why = f" instead of learned: a learned log gamma moves at most {rows[0]['learning_rate']:g} a step"
+    why = f" instead of learned: a learned log gamma moves about {rows[0]['learning_rate']:g} a step"
     closed_form = "optimal" in modes and "learned" not in modes
     lines = ["; ".join([*sizes, *images]), gamma(rows) + (why if closed_form else "")]
     return "".join(f"\n{line}" for line in lines if line)

@@ -40,8 +40,8 @@ def equations_section(table: str) -> Section:
     pairs, gammas = gaps.error_gaps(rows), gaps.gamma_gaps(rows)
     if not pairs and not gammas:
         raise ConfigError(
-            f"--table '{table}': expected trained VAEs with AE twins, or with a learned gamma that is no longer on its "
-            "way, found neither"
+            f"--table '{table}': expected trained VAEs with AE twins, or with a learned gamma that has arrived or "
+            "stands still, found neither"
         )
     curves = {"error": _points(pairs, rows), "gamma": _points(gammas, rows)}
     checks = [
@@ -51,9 +51,8 @@ def equations_section(table: str) -> Section:
     settings = {"table": str(path), "pairs": f"{len(pairs)} for eq. (8), {len(gammas)} for eq. (10)"}
     if left_out:
         settings["left out as not trained"] = cells(left_out)
-    late = gaps.gamma_is_late(rows)
-    if late:
-        settings["left out of eq. (10), as gamma is still on its way to the error"] = cells(late)
+    for reason, undecided in gaps.undecided_gammas(rows).items():
+        settings[f"left out of eq. (10), as {reason}"] = cells(undecided)
     if older(table_rows):
         settings["the table's version of the numbers"] = older(table_rows)
     return Section("equations", "Equations (8) and (10)", READING, checks, curves, settings)

@@ -7,7 +7,7 @@ import io
 import itertools
 import math
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -64,19 +64,24 @@ def late_fall(rows: Sequence[Mapping[str, float]]) -> tuple[float, float] | None
     return float(-slope * scale), float(np.sqrt(covariance[0, 0]) * scale)
 
 
-def gamma_pace(rows: Sequence[Mapping[str, float]], error: float, held: int = 0) -> float | None:
-    """Return how fast log gamma still moves towards log error, as a share of the learning rate at every step.
+def gamma_pace(
+    rows: Sequence[Mapping[str, float]], error: float, held: int = 0, updates: Callable[[float], float] = float
+) -> float | None:
+    """Return how fast log gamma still moves towards log error, as a share of the learning rate at every update.
 
-    It is measured over the last tenth of a run's steps. Adam moves a number by about the learning rate a step where its
-    gradient keeps its sign. So 1 is a gamma that is on its way, 0 one that stands, and less than 0 one that moves away.
+    It is measured over the last tenth of a run's steps. Adam moves a number by about the learning rate an update where
+    its gradient keeps its sign. So 1 is a gamma that is on its way, 0 one that stands, and less than 0 one that moves
+    away.
 
     Args:
       rows: the rows of metrics.csv of the whole run, in order of steps.
       error: the error per pixel that the run ended with, which gamma should equal by eq. (10).
       held: the number of steps at the start in which gamma is held.
+      updates: the number of gamma's updates by the end of a step.
 
     Returns:
-      None where there are no two rows to compare, or where the learning rate is 0.
+      None where there are no two rows to compare, or gamma may not move between them: the learning rate is 0, or the
+      encoder is ahead.
     """
     rows = [row for row in rows if row.get("gamma", 0.0) > 0 and "learning_rate" in row]
     begin = max(0.9 * rows[-1]["step"], held) if rows else 0.0
@@ -85,7 +90,10 @@ def gamma_pace(rows: Sequence[Mapping[str, float]], error: float, held: int = 0)
     if len(part) < 2 or part[0]["step"] == part[-1]["step"]:
         return None
     start, *_, end = (math.log(row["gamma"]) for row in part)
-    allowed = sum(after["learning_rate"] * (after["step"] - row["step"]) for row, after in itertools.pairwise(part))
+    allowed = sum(
+        after["learning_rate"] * (updates(after["step"]) - updates(row["step"]))
+        for row, after in itertools.pairwise(part)
+    )
     return math.copysign(1.0, math.log(error) - end) * (end - start) / allowed if allowed else None
 
 

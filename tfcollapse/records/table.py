@@ -14,7 +14,6 @@ from typing import Any
 
 from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.config.declaration import Run
-from tfcollapse.config.objective import Objective
 from tfcollapse.errors import RunError
 from tfcollapse.records.columns import (
     CHOICES,
@@ -82,7 +81,7 @@ def _measured(directory: RunDirectory, result: Row) -> Row:
         "late_fall": fall and fall[0],
         "late_fall_error": fall and fall[1],
         "gamma": result.get("gamma"),
-        "gamma_pace": _pace(run.objective, metrics, train.get("reconstruction_error")),
+        "gamma_pace": _pace(run, metrics, train.get("reconstruction_error")),
         "active_units": train.get("active_units") if run.objective.kind == "vae" else None,
         "kl": train.get("kl"),
         "sigma_above_0.9": train.get("sigma_above_0.9"),
@@ -103,10 +102,12 @@ def _measured(directory: RunDirectory, result: Row) -> Row:
     }
 
 
-def _pace(objective: Objective, metrics: list[dict[str, float]], error: float | None) -> float | None:
+def _pace(run: Run, metrics: list[dict[str, float]], error: float | None) -> float | None:
+    objective = run.objective
     if objective.gamma != "learned" or objective.kind != "vae" or not error:
         return None
-    return gamma_pace(metrics, error, objective.warmup_steps if objective.warmup == "hold_gamma" else 0)
+    held = objective.warmup_steps if objective.warmup == "hold_gamma" else 0
+    return gamma_pace(metrics, error, held, run.training.decoder_updates)
 
 
 @contextlib.contextmanager

@@ -8,11 +8,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from tfcollapse.config.declaration import Training
+from tfcollapse.config.declaration import ENCODER_STEPS, Training
 from tfcollapse.models.autoencoder import Autoencoder
-
-PERIOD = 10
-"""Steps of the encoder for one of the decoder, while the encoder is ahead."""
 
 
 def adam(training: Training, model: Autoencoder | None = None) -> keras.optimizers.Adam:
@@ -28,30 +25,38 @@ def adam(training: Training, model: Autoencoder | None = None) -> keras.optimize
     options: dict[str, Any] = {"beta_1": training.beta_1, "beta_2": training.beta_2, "epsilon": training.epsilon}
     if model is None or not training.encoder_ahead:
         return keras.optimizers.Adam(rate, **options, name="adam")
-    behind = [v for v in (*model.decoder.trainable_variables, model.log_gamma) if v is not None and v.trainable]
+    parts = (*model.decoder.trainable_variables, model.log_gamma)
+    lagging = {id(variable) for variable in parts if variable is not None}
+    behind = [place for place, variable in enumerate(model.trainable_variables) if id(variable) in lagging]
     return EncoderAhead(rate, **options, name="adam", behind=behind, steps=training.encoder_ahead)
 
 
+@keras.saving.register_keras_serializable("tfcollapse")
 class EncoderAhead(keras.optimizers.Adam):
-    """Adam that moves some variables at every tenth step only for a while (He et al. 2019, algorithm 1).
+    """Adam that moves some variables at every tenth step only for a while (after He et al. 2019, algorithm 1).
 
-    Such a variable ignores the gradients of the other steps. It ends where Adam ends that sees its own steps alone.
+    Such a variable ignores the gradients of the other steps, whatever they are. It ends where Adam ends that sees its
+    own steps alone.
 
     Args:
-      rate: the learning rate, or its schedule over all steps.
-      behind: the variables that lag, such as the decoder's.
+      learning_rate: a number, or its schedule over all steps.
+      behind: the places, among the variables that are trained, of those that lag, such as the decoder's.
       steps: the number of steps in which they do.
-      options: Adam's.
+      options: Adam's, except `amsgrad`.
+
+    Raises:
+      ValueError: `amsgrad` is set.
     """
 
-    def __init__(self, rate: Any, *, behind: Sequence[keras.Variable], steps: int, **options: Any):
-        super().__init__(rate, **options)
-        self._lagging, self._steps = {id(variable) for variable in behind}, steps
+    def __init__(self, learning_rate: Any, *, behind: Sequence[int], steps: int, **options: Any):
+        super().__init__(learning_rate, **options)
+        if self.amsgrad:
+            raise ValueError("EncoderAhead: expected amsgrad=False, received True: leave it out")
+        self._behind, self._steps = frozenset(behind), steps
 
-    def build(self, variables: Sequence[keras.Variable]) -> None:
-        """Make Adam's variables for these. Keras calls it."""
-        super().build(variables)
-        self._places = {place for place, variable in enumerate(variables) if id(variable) in self._lagging}
+    def get_config(self) -> dict[str, Any]:
+        """Return the arguments that make this optimiser again, as Keras saves them."""
+        return {**super().get_config(), "behind": sorted(self._behind), "steps": self._steps}
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Move one variable by Adam's rule (Kingma and Ba 2015, algorithm 1), or leave it and its moments as they are.
@@ -59,16 +64,16 @@ class EncoderAhead(keras.optimizers.Adam):
         Keras calls it.
         """
         place = self._get_variable_index(variable)
-        if place not in self._places:
+        if place not in self._behind:
             super().update_step(gradient, variable, learning_rate)
             return
         done, ahead = self.iterations + 1, self._steps
         alone = ops.cast(done <= ahead, done.dtype)
-        moves = ops.cast((done > ahead) | (done % PERIOD == 0), variable.dtype)
-        count = ops.maximum(alone * (done // PERIOD) + (1 - alone) * (ahead // PERIOD + done - ahead), 1)
+        moves = (done > ahead) | (done % ENCODER_STEPS == 0)
+        count = ops.maximum(alone * (done // ENCODER_STEPS) + (1 - alone) * (ahead // ENCODER_STEPS + done - ahead), 1)
         decay_1, decay_2 = (ops.power(ops.cast(b, variable.dtype), count) for b in (self.beta_1, self.beta_2))
-        rate = moves * ops.cast(learning_rate, variable.dtype) * ops.sqrt(1 - decay_2) / (1 - decay_1)
+        rate = ops.cast(learning_rate, variable.dtype) * ops.sqrt(1 - decay_2) / (1 - decay_1)
         m, v, gradient = self._momentums[place], self._velocities[place], ops.cast(gradient, variable.dtype)
-        self.assign_add(m, moves * (1 - self.beta_1) * (gradient - m))
-        self.assign_add(v, moves * (1 - self.beta_2) * (ops.square(gradient) - v))
-        self.assign_sub(variable, rate * m / (ops.sqrt(v) + self.epsilon))
+        self.assign(m, ops.where(moves, m + (1 - self.beta_1) * (gradient - m), m))
+        self.assign(v, ops.where(moves, v + (1 - self.beta_2) * (ops.square(gradient) - v), v))
+        self.assign(variable, ops.where(moves, variable - rate * m / (ops.sqrt(v) + self.epsilon), variable))

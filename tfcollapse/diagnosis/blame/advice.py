@@ -102,7 +102,7 @@ def next_step(findings: Sequence[Finding], arms: Arms, run: Run, remedies: Mappi
             f"{_keeping_depth(run, remedies) if best.name == SHALLOW_VAE else ''}"
         )
     if late_gamma(vae, run.objective):
-        steps = steps_to_arrive(vae, run.objective, run.training.learning_rate, run.training.steps)
+        steps = steps_to_arrive(vae, run.objective, run.training)
         closed = "take gamma in closed form, `--set objective.gamma=optimal`, or "
         return f"{closed if run.objective.has_closed_gamma else ''}train for at least {steps:,} steps"
     if any(finding.suspect == DECODER and _accuses(finding) for finding in findings):

@@ -11,6 +11,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 
+from tfcollapse.config.declaration import Training
 from tfcollapse.config.objective import Objective
 from tfcollapse.diagnosis.blame.arms import (
     AE,
@@ -185,19 +186,19 @@ def late_gamma(vae: Arm, objective: Objective) -> str:
     )
 
 
-def steps_to_arrive(vae: Arm, objective: Objective, learning_rate: float, steps: int) -> int:
+def steps_to_arrive(vae: Arm, objective: Objective, training: Training) -> int:
     """Return the least number of steps in which a learned gamma reaches the error.
 
-    Adam moves log gamma by about the learning rate a step where its gradient keeps its sign.
+    Adam moves log gamma by about the learning rate an update where its gradient keeps its sign.
 
     Args:
       vae: the arm.
       objective: of it.
-      learning_rate: before it is halved.
-      steps: that were done.
+      training: that was done. Its learning rate is taken before it is halved.
     """
     assert vae.gamma is not None
-    return steps + math.ceil(math.log(vae.gamma / objective.beta / vae.error) / learning_rate)
+    updates = math.ceil(math.log(vae.gamma / objective.beta / vae.error) / training.learning_rate)
+    return training.step_of_update(int(training.decoder_updates(training.steps)) + updates)
 
 
 def _judge_base(arms: Arms, untested: str) -> Finding:
