@@ -71,9 +71,8 @@ def test_a_learned_gamma_that_is_on_its_way_is_not_judged_and_one_in_closed_form
     )
     assert said in error.evidence
     assert said in equation_10.evidence
-    assert (
-        equation_10.brief
-        == "largest relative gap +0.00% over 1 runs; 1 more not judged: gamma is still on its way to the error"
+    assert equation_10.brief == (
+        "largest relative gap +0.00% over 1 runs; 1 more not judged: gamma is still on its way to the error"
     )
     held = [row | {"warmup": "hold_gamma", "warmup_steps": 800, "gamma_pace": None} for row in rows]
     assert "gamma is held to the last step: VAE depth 10" in gamma_claims(held)[-3].evidence
