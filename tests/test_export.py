@@ -87,6 +87,12 @@ assert not any(name.startswith("tfcollapse") for name in sys.modules)
 
 
 @pytest.mark.slow
+@pytest.mark.slow
+def test_commands_that_start_tensorflow_print_nothing_of_its_start(run_directory, tmp_path):
+    for arguments in (("diagnose", run_directory), ("export", run_directory, tmp_path / "export")):
+        assert command(*map(str, arguments)).stderr == ""
+
+
 def test_exports_answer_as_the_model_where_this_package_is_not_and_saved_model_cli_runs_one(run_directory, exports):
     folder, wholes = exports.folder, load(tiny().data).test[:5]
     np.save(folder / "images-uint8.npy", wholes)

@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Blame a run that settings declare, or an architecture of the user's own. Raises UserError."""
-    from tfcollapse.backend import check_tensorflow
+    from tfcollapse.backend import check_tensorflow, import_tensorflow
     from tfcollapse.diagnosis.blame.arms import arms_of
     from tfcollapse.records.provenance import environment
     from tfcollapse.reports import blame_page
@@ -100,6 +100,7 @@ def run(parsed: argparse.Namespace) -> int:
         shallower, command = _depth(parsed.shallower), parsed.command_line
         runs = list(arms_of(declared, shallower).values())
         announce_training(runs, out, out, parsed.data_dir, json=parsed.json)
+        import_tensorflow()
         from tfcollapse.diagnosis.blame.experiment import blame
 
         result = blame(declared, out, shallower=shallower, data_dir=parsed.data_dir, command=command, say=say)
@@ -133,6 +134,7 @@ def _depth(text: str | None) -> int | None:
 
 def _blame_build(parsed: argparse.Namespace, declared: Run, say: Callable[[str], None]) -> Blame:
     """Blame the architecture that --build names, trained as declared on the run's images or on those of --data."""
+    from tfcollapse.backend import import_tensorflow
     from tfcollapse.data.dataset import load
 
     ours = [text for text in parsed.settings if text.startswith("network.")]
@@ -146,6 +148,7 @@ def _blame_build(parsed: argparse.Namespace, declared: Run, say: Callable[[str],
         raise ConfigError(f"--set {theirs[0]}: expected --data or settings of the data, received both")
     work, time = "your architecture to train, one thing changed at a time", "its first steps are timed to say how long"
     announce(work, time, parsed.out, json=parsed.json)
+    import_tensorflow()
     from tfcollapse.diagnosis.blame.experiment import blame_build
 
     build = function_in_file("--build", parsed.build)

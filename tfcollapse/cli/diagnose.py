@@ -8,6 +8,7 @@ import pathlib
 import sys
 from typing import TYPE_CHECKING
 
+from tfcollapse.backend import check_tensorflow, import_tensorflow
 from tfcollapse.cli.announcement import announce, counted
 from tfcollapse.cli.arguments import DEEPEST_VAE, add_data_dir, add_json, given, images_count, number
 from tfcollapse.cli.python_file import named_model
@@ -114,8 +115,6 @@ def run(parsed: argparse.Namespace) -> int:
 
         check_html(pathlib.Path(parsed.html))
     if parsed.run is not None:
-        from tfcollapse.backend import check_tensorflow
-
         check_tensorflow("diagnose")
         _check_that_a_run_is_alone(parsed)
     if parsed.run is not None and not (pathlib.Path(parsed.run) / "config.json").exists():
@@ -186,6 +185,7 @@ def _diagnose_files(parsed: argparse.Namespace) -> tuple[str, Diagnosis]:
 
 def _diagnose_run(parsed: argparse.Namespace) -> tuple[str, Diagnosis]:
     """Diagnose a finished run of ours. Raises UserError."""
+    import_tensorflow()
     from tfcollapse.diagnosis.run_diagnosis import diagnose_run
 
     path = pathlib.Path(parsed.run)
@@ -205,6 +205,7 @@ def _diagnose_sweep(parsed: argparse.Namespace) -> tuple[dict[str, Diagnosis], d
             path,
             json=parsed.json,
         )
+    import_tensorflow()
     from tfcollapse.diagnosis.run_diagnosis import diagnose_sweep
 
     every = diagnose_sweep(path, parsed.data_dir, parsed.images, parsed.command_line)

@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(parsed: argparse.Namespace) -> int:
     """Export a finished run, or two models, and print the signatures of the export. Raises UserError."""
-    from tfcollapse.backend import check_tensorflow
+    from tfcollapse.backend import check_tensorflow, import_tensorflow
 
     check_tensorflow("export")
     from tfcollapse.records.run_directory import read_config
@@ -69,6 +69,7 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.decoder:
         exported = _export_pair(parsed, target)
     else:
+        import_tensorflow()
         from tfcollapse.exports.saved_model import export_run
 
         exported = export_run(run, target, input_type=parsed.input, force=parsed.force)
