@@ -4,7 +4,7 @@ import pytest
 from processes import ROOT
 from test_countermeasures_study import RISING, row, table
 
-from tfcollapse.config.declaration import Network, Run
+from tfcollapse.config.declaration import Network, Run, Training
 from tfcollapse.config.overrides import configured
 from tfcollapse.diagnosis import countermeasures
 from tfcollapse.diagnosis.blame.advice import BUILD_REMEDIES, next_step
@@ -15,8 +15,11 @@ from tfcollapse.diagnosis.blame.verdict import Arms, judge
 SHALLOW = [row({}, 0.005, depth=2), row({}, 0.006, 64, depth=2)]
 
 
+SHORT = Run(training=Training(steps=SHALLOW[0]["steps"]))
+
+
 def helped(rows):
-    return [(one.name, one.settings) for one in countermeasures.helpful(rows)]
+    return [(one.name, one.arguments(SHORT)) for one in countermeasures.helpful(rows)]
 
 
 def test_what_keeps_half_of_the_lost_units_with_a_smaller_error_has_helped():
@@ -53,10 +56,29 @@ def test_the_packaged_table_is_the_one_of_the_study_and_its_settings_can_be_past
     found = countermeasures.helpful(countermeasures.read_table(countermeasures.TABLE))
     assert found
     for one in found:
-        run = configured(None, [text.strip() for text in one.settings.split("--set ") if text])
+        run = configured(None, [text.strip() for text in one.arguments(Run()).split("--set ") if text])
         assert run != Run()
-        assert one.name in countermeasures.advice(own_model=False) or one not in found[:3]
-    assert all(one.in_keras for one in found)
+        assert one.name in countermeasures.advice(Run(), own_model=False) or one not in found[:3]
+    assert all(one.in_keras(Run()) for one in found)
+
+
+def test_what_the_run_has_already_is_not_named_and_steps_keep_their_share():
+    lead = {"encoder_ahead": 2 * SHALLOW[0]["steps"] // 5}
+    rows = [*table([0.02, 0.015], [4, 64]), row(lead, 0.009), row(lead, 0.01, 64), *SHALLOW]
+    ahead, start = countermeasures.helpful(rows)
+    assert (ahead.name, start.name) == ("encoder ahead", "he_normal start")
+    assert ahead.arguments(Run(training=Training(steps=1_000))) == "--set training.encoder_ahead=400"
+    assert ahead.is_in(Run(training=Training(encoder_ahead=1)))
+    assert not start.is_in(Run())
+    assert start.is_in(Run(network=Network(initializer="he_normal", depth=10)))
+    own = countermeasures.helpful(countermeasures.read_table(countermeasures.TABLE))[0]
+    has = configured(None, [text.strip() for text in own.arguments(Run()).split("--set ") if text])
+    assert f"'{own.name}' kept" in countermeasures.advice(has, own_model=True)
+    assert f"'{own.name}' kept" not in countermeasures.advice(has, own_model=False)
+
+
+def test_an_error_that_one_seed_may_have_by_chance_is_no_help():
+    assert helped([*table([0.02, 0.0199], [4, 64]), *SHALLOW]) == []
 
 
 @pytest.mark.parametrize("own_model", [False, True])
@@ -70,7 +92,7 @@ def test_blame_says_how_to_keep_the_depth_where_a_shallower_network_is_what_help
     remedies = BUILD_REMEDIES if own_model else {arm.name: "`a command`" for arm in arms}
     said = next_step(findings, compared, run, remedies)
     assert said.startswith("train as the arm 'shallower VAE'")
-    assert said.endswith(f". To keep the depth: {countermeasures.advice(own_model=own_model)}")
+    assert said.endswith(f". To keep the depth: {countermeasures.advice(run, own_model=own_model)}")
     assert ("--set network" in said) != own_model
     convolutional = Run(network=Network(architecture="convolutional", depth=3))
     if not own_model:

@@ -99,11 +99,65 @@ def test_changes_of_the_objective_are_held_against_the_plain_ae_and_are_no_arm_o
     assert "he_normal start: AE 0.01100, VAE 0.02200, 50 units" in claims[3].evidence
 
 
+def test_two_amounts_of_one_change_are_two_arms_and_no_seeds_of_one():
+    rows = table(RISING, [60, 50, 40, 30, 20, 10, 5])
+    leads = [
+        each
+        for n in (100, 200)
+        for each in (row({"encoder_ahead": n}, n / 1e4), row({"encoder_ahead": n}, 0.03, n / 10))
+    ]
+    floors = [
+        row({}, error, 64, objective="VAE + KL floor", kl_constraint="floor", kl_nats=nats)
+        for error, nats in ((0.02, 0.2), (0.03, 5.0))
+    ]
+    claims = countermeasures_claims([*rows, *leads, *floors])
+    assert "over 9 arms" in claims[0].evidence
+    assert "encoder ahead, encoder_ahead 200: AE 0.02000, 20 units" in claims[0].evidence
+    assert "KL floor, kl_nats 0.2 +100.0%, KL floor, kl_nats 5 +200.0%" in claims[1].evidence
+    seeds = [{**each, "seed": 1, "run_id": f"{each['run_id']} 1"} for each in rows]
+    assert "over 7 arms" in first([*rows, *seeds]).evidence
+    learned = [row(change, 0.02, 30, gamma_mode="learned") for change in CHANGES]
+    both = first([*rows, *learned]).evidence  # each AE is the twin of two VAEs
+    assert "over 14 arms" in both
+    assert "plain, gamma_mode learned: AE 0.01000, 30 units" in both
+
+
+def test_an_objective_is_held_against_the_ae_of_its_own_width():
+    rows = [
+        each | {"width": width}
+        for width, error in ((32, 0.02), (512, 0.01))
+        for each in (row({}, error), row({}, 0.015, 9, objective="VAE + free bits", kl_nats=0.5))
+    ]
+    claim = countermeasures_claims(rows)[1]
+    assert claim.verdict == NOT_REPRODUCED
+    assert "free bits, width 32 -25.0%, free bits, width 512 +50.0%" in claim.evidence
+
+
+def test_what_an_arm_obtained_is_a_mean_over_all_its_seeds_or_the_reason_why_there_is_none():
+    rows = table(RISING, [60, 50, 40, 30, 20, 10, 5])
+    seeds = [{**each, "seed": 1, "run_id": f"{each['run_id']} 1"} for each in rows]
+    seeds[0] |= {"train_error": 0.0899}
+    seeds[3] |= {"status": "unfinished", "train_error": None, "active_units": None}
+    obtained = countermeasures_claims([*rows, *seeds])[3].evidence
+    assert "plain: AE not trained, VAE 0.02000, 60 units" in obtained
+    assert "he_normal start: AE 0.01100, VAE not run" in obtained
+
+
+def test_a_vae_whose_units_are_not_known_is_no_pair():
+    rows = table(RISING, [60, 50, 40, 30, 20, 10, 5])
+    rows[1] |= {"active_units": None}
+    assert "over 6 arms" in first(rows).evidence
+
+
 def test_shallow_networks_stand_in_the_figure_and_in_no_claim():
     rows = table(RISING, [60, 50, 40, 30, 20, 10, 5])
     shallow = [row({}, 0.005, depth=2), row({}, 0.006, 64, depth=2)]
     assert countermeasures_claims([*rows, *shallow]) == countermeasures_claims(rows)
-    figure = countermeasures_figure([*rows, *shallow])
+    others = [
+        row({"architecture": "residual_dense"}, 0.9, depth=2),
+        row({}, 0.9, 1, depth=2, objective="VAE + free bits"),
+    ]
+    figure = countermeasures_figure([*rows, *shallow, *others])
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert names[:3] == ["plain, depth 2", "1  plain", "2  he_normal start"]
     pairs = next(axes for axes in figure.axes if axes.get_ylabel() == "active units of the VAE of the same number")
@@ -126,6 +180,16 @@ def test_rank_correlation_agrees_with_scipy_and_its_interval_covers():
         (x,), lambda a: scipy.stats.spearmanr(a, y).statistic, permutation_type="pairings"
     )
     assert rank_correlation(x, y).p == pytest.approx(orders.pvalue)
+    assert rank_correlation(x, [1, 2, np.nan, 4, 5]).p == 1
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_the_interval_of_a_perfect_order_ends_at_one_and_begins_where_that_of_its_neighbour_does(sign):
+    perfect, near = (rank_correlation(range(6), [sign * value for value in y]) for y in (range(6), [0, 1, 2, 3, 5, 4]))
+    assert sign * perfect.rho == pytest.approx(1)
+    bounds, inner = ((perfect.low, near.low) if sign > 0 else (perfect.high, near.high)), (perfect.low, perfect.high)
+    assert bounds[0] == pytest.approx(bounds[1])
+    assert sign in inner
 
 
 def test_every_run_of_the_study_has_an_arm_of_its_own():

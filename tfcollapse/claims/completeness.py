@@ -55,15 +55,22 @@ def _without_numbers(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def missing(rows: Rows) -> str:
     """Return which of `rows` have no error and why, and how many have one, as text; empty where all have one."""
-    out: dict[str, list[Mapping[str, Any]]] = {}
+    out = _without_error(rows)
+    return "; ".join([*(f"{state}: {cells(those)}" for state, those in out.items()), _there(rows)]) if out else ""
+
+
+def states(rows: Rows) -> str:
+    """Return why some of the rows of one cell have no error, such as "not trained"; empty where all have one."""
+    return " and ".join(_without_error(rows))
+
+
+def _without_error(rows: Rows) -> dict[str, list[Mapping[str, Any]]]:
+    """Return the rows that have no error by the reason."""
+    out: dict[str, list[Mapping[str, Any]]] = {NOT_TRAINED: [], "failed": [], NOT_RUN: []}
     for row in rows:
         if row.get("train_error") is None:
-            state = row["status"] if row["status"] in (NOT_TRAINED, "failed") else NOT_RUN
-            out.setdefault(state, []).append(row)
-    if not out:
-        return ""
-    named = [f"{state}: {cells(out[state])}" for state in (NOT_TRAINED, "failed", NOT_RUN) if state in out]
-    return "; ".join([*named, _there(rows)])
+            out[row["status"] if row["status"] in out else NOT_RUN].append(row)
+    return {state: those for state, those in out.items() if those}
 
 
 def _there(rows: Rows) -> str:

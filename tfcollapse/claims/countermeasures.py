@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tfcollapse.claims.claim import MEASURED, NOT_RUN, Claim, verdict_of
 from tfcollapse.claims.comparison import compare
-from tfcollapse.claims.completeness import as_far_as_there, of_family, of_trained, whole
+from tfcollapse.claims.completeness import as_far_as_there, of_family, of_trained, states, whole
 from tfcollapse.claims.correlation import FEWEST, rank_correlation
-from tfcollapse.records.arms import by_network, by_objective
+from tfcollapse.records.arms import aes_of, by_network, by_objective, objective_arm
 from tfcollapse.records.statistics import PLAIN, Row, Rows, at_depth, mean_and_sd, measured
 
 
@@ -34,7 +36,7 @@ def countermeasures_claims(rows: Rows) -> list[Claim]:
     networks, objectives = by_network(deep), by_objective(deep)
     return [
         _better_aes(f"at depth {deepest}", networks),
-        _errors_of_objectives(f"at depth {deepest}", of_family(networks.get(PLAIN, ()), "AE"), objectives),
+        _errors_of_objectives(f"at depth {deepest}", deep, objectives),
         _obtained(f"at depth {deepest} each change of the objective alone (ours)", objectives),
         _obtained(f"at depth {deepest} each change of network or training (ours)", networks),
     ]
@@ -47,7 +49,7 @@ def _better_aes(where: str, networks: dict[str, list[Row]]) -> Claim:
     needed = [row for pair in twins.values() for rows in pair for row in rows]
     errors, units = {}, {}
     for arm, (aes, vaes) in twins.items():
-        if whole(aes, vaes):
+        if whole(aes, vaes) and measured(vaes, "active_units"):
             errors[arm] = float(np.mean(measured(aes, "train_error")))
             units[arm] = float(np.mean(measured(vaes, "active_units")))
     parts = [f"{arm}: AE {errors[arm]:.5f}, {units[arm]:.4g} units" for arm in sorted(errors, key=errors.__getitem__)]
@@ -59,14 +61,15 @@ def _better_aes(where: str, networks: dict[str, list[Row]]) -> Claim:
     return as_far_as_there(Claim(text, verdict_of([-found.sign]), "; ".join([brief, *parts]), brief), needed)
 
 
-def _errors_of_objectives(where: str, aes: Rows, objectives: dict[str, list[Row]]) -> Claim:
+def _errors_of_objectives(where: str, deep: Rows, objectives: dict[str, list[Row]]) -> Claim:
     text = f"{where} every change of the objective alone leaves the VAE's error above the AE's (section 5.2)"
-    changed = {arm: rows for arm, rows in objectives.items() if arm != PLAIN}
-    needed = [*aes, *(row for rows in changed.values() for row in rows)]
+    changed = {arm: vaes for arm, vaes in objectives.items() if objective_arm(vaes[0]) != PLAIN}
+    twins = {arm: aes_of(vaes, deep) for arm, vaes in changed.items()}
+    needed = [row for row in deep if any(row in rows for rows in (*changed.values(), *twins.values()))]
     signs, parts = [], []
-    for arm, rows in changed.items() if whole(aes) else ():
-        if whole(rows):
-            found = compare(measured(rows, "train_error"), measured(aes, "train_error"))
+    for arm, vaes in changed.items():
+        if whole(vaes, twins[arm]):
+            found = compare(measured(vaes, "train_error"), measured(twins[arm], "train_error"))
             signs.append(found.sign)
             parts.append(f"{arm} {found}")
     evidence = f"VAE's error against the AE's: {', '.join(parts) or 'none'}"
@@ -81,13 +84,15 @@ def _obtained(text: str, groups: dict[str, list[Row]]) -> Claim:
     """Return what the VAEs of every arm obtained, and the errors of their AEs, as a measurement."""
     parts = []
     for arm, chosen in groups.items():
-        said = [_mean(of_family(chosen, "AE"), "AE {:.5f}")]
-        vaes = [row for row in chosen if row["objective"] != "AE"]
-        said += [_mean(vaes, form if column != "train_error" else f"VAE {form}", column) for column, form in _SHOWN]
-        parts.append(f"{arm}: {', '.join(filter(None, said)) or 'not run'}")
+        aes, vaes = ([row for row in chosen if (row["objective"] == "AE") == kind] for kind in (True, False))
+        said = [_means(aes, "AE ", _SHOWN[:1]) if aes else "", _means(vaes, "VAE ", _SHOWN) if vaes else ""]
+        parts.append(f"{arm}: {', '.join(filter(None, said))}")
     return Claim(text, MEASURED, "; ".join(parts))
 
 
-def _mean(rows: Rows, form: str, column: str = "train_error") -> str:
-    values = measured(rows, column)
-    return form.format(mean_and_sd(values)[0]) if values else ""
+def _means(rows: Rows, whose: str, shown: Sequence[tuple[str, str]]) -> str:
+    """Return the means over the seeds of one arm, or why there are none: a mean over some seeds is of a selection."""
+    if not whole(rows):
+        return f"{whose}{states(rows)}"
+    found = {form: measured(rows, column) for column, form in shown}
+    return whose + ", ".join(form.format(mean_and_sd(values)[0]) for form, values in found.items() if values)

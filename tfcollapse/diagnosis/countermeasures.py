@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 import pathlib
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
+from tfcollapse.config.declaration import Run
 from tfcollapse.records.arms import by_network, by_objective
-from tfcollapse.records.columns import COLUMNS
+from tfcollapse.records.columns import COLUMNS, declared
 from tfcollapse.records.statistics import PLAIN, Row, Rows, at_depth, mean_and_sd, measured
 from tfcollapse.records.table import read_table
 from tfcollapse.records.trained import marked, not_trained
@@ -19,16 +20,28 @@ _SHARE = 0.5
 _MOST = 3
 """How many are named."""
 
+_CLEARLY = 0.99
+"""The share of the plain network's error that the error must be below: one seed beside one differs by 1% by chance."""
+_IN_STEPS = ("training.encoder_ahead", "objective.warmup_steps")
+"""The settings that count steps. For a run of another length they keep their share of the steps."""
+
 _IN_KERAS = {
     "skips from z": "z beside the input of every decoder layer",
-    "residual": "`h + Dense(width, activation='relu')(h)` for each hidden layer, its kernel's start over their number",
-    "layer norm": "`LayerNormalization()` before each ReLU",
+    "residual": (
+        "from the second hidden layer on `h + Dense(width, activation='relu')(h)`, whose kernels start divided by the "
+        "number of these layers"
+    ),
+    "layer norm": "for each hidden layer `ReLU()(LayerNormalization()(Dense(width)(h)))`",
+    "residual, layer norm": (
+        "from the second hidden layer on `h + ReLU()(LayerNormalization()(Dense(width)(h)))`, and the first one "
+        "without `h +`"
+    ),
     "he_normal start": "`kernel_initializer='he_normal'`",
     "orthogonal start": "`kernel_initializer='orthogonal'`",
     "epsilon 1e-12": "`Adam(epsilon=1e-12)`",
     "encoder ahead": "ten updates of the encoder for one of the decoder at first",
 }
-"""How a user's own model has what an arm has, by the parts of the arm's name."""
+"""How a user's own model has what an arm has, by the arm's name or the parts of it."""
 
 
 class Countermeasure(NamedTuple):
@@ -36,27 +49,42 @@ class Countermeasure(NamedTuple):
 
     Attributes:
       name: of the change, such as "layer norm".
-      settings: what `tfcollapse train` takes for it.
+      settings: the changed fields, by their key; the value is that of the study.
+      steps: of the study's runs.
       units, error: active units, and the squared error per pixel, of the VAE; means over seeds.
     """
 
     name: str
-    settings: str
+    settings: Mapping[str, Any]
+    steps: int
     units: float
     error: float
 
-    @property
-    def in_keras(self) -> str:
+    def arguments(self, run: Run) -> str:
+        """Return what `tfcollapse train` takes to have this in a run."""
+        share = run.training.steps / self.steps
+        scaled = {key: max(1, round(value * share)) for key, value in self.settings.items() if key in _IN_STEPS}
+        return " ".join(f"--set {key}={value}" for key, value in {**self.settings, **scaled}.items())
+
+    def is_in(self, run: Run) -> bool:
+        """Return whether a run has this already. The length of a lead or of a warm-up may be another."""
+        has = declared(run)
+        return all(
+            bool(has[COLUMNS[key]]) if key in _IN_STEPS else has[COLUMNS[key]] == value
+            for key, value in self.settings.items()
+        )
+
+    def in_keras(self, run: Run) -> str:
         """Return how a user's own model has it, or the settings of ours where Keras has no line for it."""
         lines = [_IN_KERAS.get(part, "") for part in self.name.split(", ")]
-        return ", ".join(lines) if all(lines) else self.settings
+        return _IN_KERAS.get(self.name) or (", ".join(lines) if all(lines) else self.arguments(run))
 
 
 def helpful(rows: Rows) -> list[Countermeasure]:
     """Return the arms of the deepest networks of a table that helped, the one with the least error first.
 
     An arm has helped where its VAE was trained, has at least half of the units that the shallowest plain VAE has beyond
-    the deepest plain one, and a smaller error than the latter.
+    the deepest plain one, and an error clearly smaller than that of the latter.
 
     Args:
       rows: the rows of a table of the study; runs that have not ended are left out.
@@ -68,31 +96,33 @@ def helpful(rows: Rows) -> list[Countermeasure]:
     goal = _mean(by_network(shallow).get(PLAIN, []), "active_units")
     found = []
     for name, chosen in {**by_objective(deep), **by_network(deep)}.items():
-        one = Countermeasure(
-            name, _settings(chosen[0], plain), *(_mean(chosen, m) for m in ("active_units", "train_error"))
-        )
+        measures = (_mean(chosen, measure) for measure in ("active_units", "train_error"))
+        one = Countermeasure(name, _settings(chosen[0], plain), chosen[0]["steps"], *measures)
         revived = goal > units and one.units >= units + _SHARE * (goal - units)  # no comparison with nan holds
-        if name != PLAIN and revived and one.error < error and not not_trained(chosen):
+        if one.settings and revived and one.error < _CLEARLY * error and not not_trained(chosen):
             found.append(one)
     return sorted(found, key=lambda one: one.error)
 
 
-@functools.cache
-def advice(*, own_model: bool) -> str:
+def advice(run: Run, *, own_model: bool) -> str:
     """Say what revived a VAE of our own measurements, and where that was measured; an empty text where nothing did.
 
     Args:
-      own_model: whether the advice is for a model of the user's own, and not for a run of ours.
+      run: the run that collapsed. What it has already is not named.
+      own_model: whether its network is the user's own, and not the one that the run declares.
     """
     rows = read_table(TABLE)
-    found = helpful(rows)[:_MOST]
+    found = [one for one in helpful(rows) if own_model or not one.is_in(run)][:_MOST]
     if not found:
         return ""
     deep = at_depth([row for row in rows if row["objective"] != "AE"], max)
     first, before = deep[0], _mean(by_network(deep)[PLAIN], "active_units")
     where = f"dense VAEs of depth {first['depth']}, {first['dataset'].split()[0]}, {first['steps']:,} steps"
-    how = {one: one.in_keras if own_model else one.settings for one in found}
-    lines = [f"'{one.name}' kept {one.units:.3g} of {first['latent_dim']} units ({how[one]})" for one in found]
+    how = [one.in_keras(run) if own_model else one.arguments(run) for one in found]
+    lines = [
+        f"'{one.name}' kept {one.units:.3g} of {first['latent_dim']} units ({line})"
+        for one, line in zip(found, how, strict=True)
+    ]
     return (
         f"{'; '.join(lines)}, each with a smaller error than the plain network, which kept {before:.3g} (measured on "
         f"{where}: results/countermeasures)"
@@ -104,11 +134,13 @@ def _mean(rows: Rows, measure: str) -> float:
     return mean_and_sd(measured(rows, measure))[0]
 
 
-def _settings(row: Row, plain: Rows) -> str:
-    """Return the fields in which a row differs from the plain one, as `tfcollapse train` takes them."""
-    changes = {
+def _settings(row: Row, plain: Rows) -> dict[str, Any]:
+    """Return the fields in which a row differs from the plain one, by their key."""
+    return {
         key: row[column]
         for key, column in COLUMNS.items()
-        if plain and column != "objective" and row.get(column) is not None and row[column] != plain[0].get(column)
+        if plain
+        and column not in ("objective", "seed")
+        and row.get(column) is not None
+        and row[column] != plain[0].get(column)
     }
-    return " ".join(f"--set {key}={value}" for key, value in changes.items())

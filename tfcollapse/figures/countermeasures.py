@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -9,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tfcollapse.figures.style import OTHER, STYLES, finish, legend, plain_log, units_axis
-from tfcollapse.records.arms import by_network, by_objective
-from tfcollapse.records.statistics import PLAIN, Row, Rows, at_depth, mean_and_sd, measured
+from tfcollapse.records.arms import by_network, by_objective, objective_arm
+from tfcollapse.records.statistics import PLAIN, Row, Rows, at_depth, mean_and_sd, measured, network_arm
 from tfcollapse.records.trained import marked, not_trained
 
 _LOOKS = {kind: STYLES[kind] for kind in ("AE", "VAE")}
@@ -25,13 +26,17 @@ class _Panel(NamedTuple):
     shown: Callable[[float], float] = float
 
 
+def _milliseconds(rate: float) -> float:
+    return 1_000 / rate if rate else math.nan
+
+
 _PANELS = {
     "error": _Panel("Reconstruction error, eq. (8)", "train_error", "squared error per pixel, training set"),
     "units": _Panel("Active units", "active_units", "latent dimensions with Var[mean] > 0.01"),
     "information": _Panel("I_q(x; z)", "mutual_information", "nats; no estimate over n images exceeds log n"),
     "rank": _Panel("Effective rank of the means", "effective_rank", "directions of the latents' means"),
     "bound": _Panel("Negative ELBO", "test_negative_elbo", "nats an image, test images"),
-    "time": _Panel("Time a step", "steps_per_second", "milliseconds, on a shared machine", lambda rate: 1_000 / rate),
+    "time": _Panel("Time a step", "steps_per_second", "milliseconds, on a shared machine", _milliseconds),
 }
 
 
@@ -68,9 +73,13 @@ def countermeasures_figure(rows: Rows) -> Figure:
 def _arms(rows: Rows) -> dict[str, list[Row]]:
     """Return the rows of every arm by its name, in the order in which they are drawn, from the top."""
     deep = at_depth(rows, max)
-    shallow = [row for row in rows if row not in deep]
-    plain = {f"{PLAIN}, depth {row['depth']}": [r for r in shallow if r["depth"] == row["depth"]] for row in shallow}
-    objectives = {arm: chosen for arm, chosen in by_objective(deep).items() if arm != PLAIN}
+    plain = {
+        f"{arm}, depth {depth}": chosen
+        for depth in sorted({row["depth"] for row in rows} - {deep[0]["depth"]})
+        for arm, chosen in by_network([row for row in rows if row["depth"] == depth]).items()
+        if network_arm(chosen[0]) == PLAIN
+    }
+    objectives = {arm: chosen for arm, chosen in by_objective(deep).items() if objective_arm(chosen[0]) != PLAIN}
     networks = {f"{number}  {arm}": chosen for number, (arm, chosen) in enumerate(by_network(deep).items(), start=1)}
     return {**plain, **networks, **objectives}
 

@@ -1,8 +1,19 @@
-"""Group the rows of a study of countermeasures by what each does against collapse."""
+"""Group the rows of a study of countermeasures by what each does against collapse.
+
+An arm is a change and all that was declared with it, except the seed. Where two arms would have one name, such as two
+floors under the KL, the values in which they differ stand behind the name.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from tfcollapse.records.columns import OF_A_TWIN, OF_A_VAE
 from tfcollapse.records.statistics import PLAIN, Row, Rows, family, grouped, network_arm
+
+_OF_A_NETWORK = tuple(column for column in OF_A_TWIN if column != "seed")
+"""The columns of what the AE and the VAE of an arm share: network, data and training."""
 
 
 def objective_arm(row: Row) -> str:
@@ -11,10 +22,43 @@ def objective_arm(row: Row) -> str:
 
 
 def by_network(rows: Rows) -> dict[str, list[Row]]:
-    """Group the rows whose objective is plain by `network_arm`."""
-    return grouped([row for row in rows if objective_arm(row) == PLAIN], network_arm)
+    """Group the rows whose objective is plain by `network_arm`. An AE stands in every arm of its network."""
+    found: dict[str, list[Row]] = {}
+    for name, chosen in _arms([row for row in rows if objective_arm(row) == PLAIN], network_arm, _OF_A_NETWORK).items():
+        aes, vaes = ([row for row in chosen if (row["objective"] == "AE") == kind] for kind in (True, False))
+        for objective, those in (_told_apart(vaes, OF_A_VAE) or {"": []}).items():
+            found[name + objective] = [*aes, *those]
+    return found
 
 
 def by_objective(rows: Rows) -> dict[str, list[Row]]:
     """Group the rows of VAEs whose network and training are plain by `objective_arm`."""
-    return grouped([row for row in rows if row["objective"] != "AE" and network_arm(row) == PLAIN], objective_arm)
+    vaes = [row for row in rows if row["objective"] != "AE" and network_arm(row) == PLAIN]
+    return _arms(vaes, objective_arm, (*OF_A_VAE, *_OF_A_NETWORK))
+
+
+def aes_of(vaes: Rows, rows: Rows) -> list[Row]:
+    """Return the AEs among `rows` with the network, data and training of `vaes`, which are the rows of one arm."""
+    shared = [vaes[0].get(column) for column in _OF_A_NETWORK]
+    return [row for row in rows if row["objective"] == "AE" and [row.get(c) for c in _OF_A_NETWORK] == shared]
+
+
+def _arms(rows: Rows, name: Any, columns: Sequence[str]) -> dict[str, list[Row]]:
+    """Group rows by their name, and by what tells apart the rows of one name."""
+    return {
+        whole + values: same
+        for whole, chosen in grouped(rows, name).items()
+        for values, same in _told_apart(chosen, columns).items()
+    }
+
+
+def _told_apart(rows: Rows, columns: Sequence[str]) -> dict[str, list[Row]]:
+    """Group rows by those of `columns` in which they differ; the key is these values as text, empty where none do."""
+    differing = [column for column in columns if len({row.get(column) for row in rows}) > 1]
+    return grouped(rows, lambda row: "".join(f", {_value(column, row.get(column))}" for column in differing))
+
+
+def _value(column: str, value: Any) -> str:
+    if value is None:
+        return f"no {column}"
+    return f"{column} {value:g}" if isinstance(value, float) else f"{column} {value}"

@@ -117,7 +117,7 @@ def next_step(findings: Sequence[Finding], arms: Arms, run: Run, remedies: Mappi
 def _keeping_depth(run: Run, remedies: Mapping[str, str]) -> str:
     """Say what kept the units of a deep network where it was measured; empty for networks of another kind."""
     own_model = remedies is BUILD_REMEDIES
-    kept = countermeasures.advice(own_model=own_model) if own_model or run.network.spec.fully_connected else ""
+    kept = countermeasures.advice(run, own_model=own_model) if own_model or run.network.spec.fully_connected else ""
     return f". To keep the depth: {kept}" if kept else ""
 
 
