@@ -7,6 +7,7 @@ import pytest
 from examples import table_row
 from processes import ROOT, python
 
+from tfcollapse.claims.claim import NOT_RUN, NOT_TRAINED, REPRODUCED, Claim
 from tfcollapse.cli.main import main
 from tfcollapse.config.declaration import NUMERICS
 from tfcollapse.records.table import write_table
@@ -167,6 +168,24 @@ def test_the_longest_training_of_a_claim_counts_and_what_is_missing_is_counted(t
     assert all(row.startswith("| [fig1_left](out/long/fig1_left.md)") for row in rows)
     (waiting,) = [row for row in rows if row.endswith("| **not run** |")]  # for the run that is missing
     assert "; and 2 more claims |" in waiting
+
+
+def test_claims_share_a_line_where_they_wait_for_the_same_reason_and_are_of_one_table(tmp_path):
+    reasons = [
+        (NOT_RUN, "a"),
+        (NOT_TRAINED, "a"),
+        (NOT_RUN, "a"),
+        (REPRODUCED, "a"),
+        (NOT_RUN, "b"),
+        (NOT_TRAINED, "a"),
+    ]
+    row = table_row(run_id="x", depth=1)
+    judged = [
+        (Claim(f"claim {number}", verdict, "so"), tmp_path / f"{name}.csv", [row])
+        for number, (verdict, name) in enumerate(reasons)
+    ]
+    told = [line[1] for line in readme_table._of_study("study", judged, tmp_path)]
+    assert told == ["claim 0; and 1 more claim", "claim 1; and 1 more claim", "claim 3", "claim 4"]
 
 
 def test_claims_of_ours_are_left_to_the_overview(tmp_path):

@@ -6,7 +6,7 @@ floors under the KL, the values in which they differ stand behind the name.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from tfcollapse.records.columns import OF_A_TWIN, OF_A_VAE
@@ -43,22 +43,27 @@ def aes_of(vaes: Rows, rows: Rows) -> list[Row]:
     return [row for row in rows if row["objective"] == "AE" and [row.get(c) for c in _OF_A_NETWORK] == shared]
 
 
-def _arms(rows: Rows, name: Any, columns: Sequence[str]) -> dict[str, list[Row]]:
+def _arms(rows: Rows, name: Callable[[Row], str], columns: Sequence[str]) -> dict[str, list[Row]]:
     """Group rows by their name, and by what tells apart the rows of one name."""
     return {
-        whole + values: same
+        whole + amounts: same
         for whole, chosen in grouped(rows, name).items()
-        for values, same in _told_apart(chosen, columns).items()
+        for amounts, same in _told_apart(chosen, columns).items()
     }
 
 
 def _told_apart(rows: Rows, columns: Sequence[str]) -> dict[str, list[Row]]:
     """Group rows by those of `columns` in which they differ; the key is these values as text, empty where none do."""
-    differing = [column for column in columns if len({row.get(column) for row in rows}) > 1]
-    return grouped(rows, lambda row: "".join(f", {_value(column, row.get(column))}" for column in differing))
+    differing = differing_columns(rows, columns)
+    return grouped(rows, lambda row: "".join(f", {text}" for text in values(row, differing)))
 
 
-def _value(column: str, value: Any) -> str:
-    if value is None:
-        return f"no {column}"
-    return f"{column} {value:g}" if isinstance(value, float) else f"{column} {value}"
+def differing_columns(rows: Rows, columns: Sequence[str]) -> list[str]:
+    """Return those of `columns` in which rows differ."""
+    return [column for column in columns if len({row.get(column) for row in rows}) > 1]
+
+
+def values(row: Row, columns: Sequence[str]) -> list[str]:
+    """Return the values of some columns of a row as text, such as "kl_nats 0.5", without those that it has not."""
+    found: dict[str, Any] = {column: row[column] for column in columns if row.get(column) is not None}
+    return [f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in found.items()]

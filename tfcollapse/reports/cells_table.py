@@ -15,6 +15,8 @@ _FIRST = ("objective", "depth", "block_depth", "initializer", "gamma_mode", "dat
 """The columns that stand before the others, where they tell cells apart."""
 _ERRORS = ("train_error", "test_error")
 _OF_A_VAE = ("gamma", "active_units", "kl", "sigma_above_0.9")
+_LATER = ("mutual_information", "effective_rank", "test_negative_elbo")
+"""The columns that tables of earlier runs have not."""
 
 
 def cells_table(rows: Rows) -> Table:
@@ -22,7 +24,8 @@ def cells_table(rows: Rows) -> Table:
     names = {row["run_id"]: str(row["dataset"]).split()[0] for row in rows}  # an unfinished run knows no version
     rows = [{**row, "dataset": names[row["run_id"]]} for row in rows]
     keys = _keys(rows)
-    measures = [*_ERRORS, *(_OF_A_VAE if any(row["objective"] != "AE" for row in rows) else ())]
+    of_a_vae = (*_OF_A_VAE, *(name for name in _LATER if any(row.get(name) is not None for row in rows)))
+    measures = [*_ERRORS, *(of_a_vae if any(row["objective"] != "AE" for row in rows) else ())]
     untrained = {row["run_id"] for row in not_trained(rows)}
     lines: list[tuple[str, ...]] = []
     for cell in dict.fromkeys(tuple(row.get(key) for key in keys) for row in rows):

@@ -18,6 +18,7 @@ from tfcollapse.reports import bench_page, theory_page
 from tfcollapse.reports.blocks import Block, Bullets, Code, Content, Heading, Link, Paragraph, Strong, Table, joined
 from tfcollapse.reports.claims_table import steps, verdict
 from tfcollapse.reports.markdown import write_markdown
+from tfcollapse.reports.provenance_table import distinct_sessions
 from tfcollapse.studies.study import Study, declarations, judge, load_study
 
 StudyTable = tuple[pathlib.Path, list[dict[str, Any]]]
@@ -36,7 +37,11 @@ _VERDICTS = (
         Strong("not trained"),
         ": the error of a network that the claim needs is not clearly below that of an image of means.",
     ),
-    (Strong("not run"), ': a run that the claim needs is not there. What the others show begins with "so far".'),
+    (
+        Strong("not run"),
+        ": a run that the claim needs is not there, or is too short to judge. What the others show begins with "
+        '"so far".',
+    ),
 )
 _RULES = (
     "A verdict is on training of the length that stands beside it, on the data in its row (with the number of training "
@@ -105,7 +110,7 @@ def _facts(rows: Sequence[dict[str, Any]]) -> Line:
     """Return seeds, steps, data, hardware with time, command."""
     done = [row for row in rows if row["status"] == "finished"]
     data = dict.fromkeys(f"{row['dataset']} ({row['train_images']:,})" for row in done)
-    machines = ", ".join(dict.fromkeys(row["machine"] for row in done))
+    machines = distinct_sessions(row["machine"] for row in done)
     missing = "" if len(done) == len(rows) else f", {len(rows) - len(done)} of {len(rows)} runs missing"
     untrained = len(not_trained(rows))
     return (

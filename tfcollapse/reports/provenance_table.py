@@ -20,10 +20,10 @@ def provenance_table(records: Sequence[Mapping[str, Any]], more: Mapping[str, Co
     commands = dict.fromkeys(str(record["command"]) for record in records if record.get("command"))
     facts: dict[str, Content | None] = {
         "command": joined([Code(command) for command in commands], "; "),
-        "commit": distinct(record["commit"] for record in ran),
+        "commit": distinct_sessions(record["commit"] for record in ran),
         "numerics version": distinct(record["numerics"] for record in records if record.get("numerics") is not None),
-        "hardware": distinct(record["machine"] for record in ran),
-        "versions": distinct(_versions(record["versions"]) for record in ran),
+        "hardware": distinct_sessions(record["machine"] for record in ran),
+        "versions": distinct_sessions(_versions(record["versions"]) for record in ran),
         **more,
     }
     return Table(("what", "value"), [(name, value) for name, value in facts.items() if value])
@@ -38,6 +38,11 @@ def older_notice(records: Sequence[Mapping[str, Any]]) -> list[Block]:
 def distinct(values: Iterable[Any]) -> str:
     """Return different values as text, in their order."""
     return "; ".join(dict.fromkeys(str(value) for value in values))
+
+
+def distinct_sessions(values: Iterable[str]) -> str:
+    """Return the different parts of values as text. A value has a part for each of the sessions that made a run."""
+    return distinct(part for value in values for part in value.split("; "))
 
 
 def _versions(versions: Any) -> str:

@@ -84,15 +84,22 @@ def _lines(out: pathlib.Path, beside: pathlib.Path, declared: Mapping[str, str])
 
 
 def _of_study(name: str, judged: Sequence[Judged], beside: pathlib.Path) -> list[Line]:
-    """Return one line for each claim with a verdict, and one for all that wait: the first of these, and how many."""
+    """Return one line for each claim with a verdict, and one for those of a table that wait for the same reason.
+
+    This one has the first of them, and says how many more there are.
+    """
     lines: list[Line] = []
-    waiting = [claim for claim, *_ in judged if claim.verdict in (NOT_RUN, NOT_TRAINED)]
+    waiting: dict[tuple[pathlib.Path, str], list[Claim]] = {}
+    for claim, path, _ in judged:
+        if claim.verdict in (NOT_RUN, NOT_TRAINED):
+            waiting.setdefault((path, claim.verdict), []).append(claim)
     for claim, path, rows in judged:
-        if claim in waiting[1:]:
+        alike = waiting.get((path, claim.verdict), [claim])
+        if claim is not alike[0]:
             continue
         page = Link(name, os.path.relpath(path.with_suffix(".md"), beside))
         seeds = len({row["seed"] for row in rows if row["status"] == "finished"})
-        text = claim.text + (_more(len(waiting) - 1) if claim in waiting else "")
+        text = claim.text + _more(len(alike) - 1)
         lines.append((page, text, claim.short, _counts(steps(rows), seeds), Strong(claim.verdict)))
     return lines
 

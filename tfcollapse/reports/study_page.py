@@ -129,12 +129,12 @@ def limits(rows: Rows) -> list[Block]:
     notes: list[Content] = []
     if len({row["seed"] for row in rows}) == 1:
         notes.append("There is one seed, so no verdict here has an error bar.")
-    steps = max(row["steps"] for row in rows)
-    if steps < PAPER_STEPS:
+    lengths = [f"{steps:,}" for steps in sorted({row["steps"] for row in rows})]
+    if max(row["steps"] for row in rows) < PAPER_STEPS:
         notes.append(
-            f"The paper trains for {PAPER_STEPS:,} steps, and these runs for {steps:,}. A network that trains slowly "
-            "and one that is stuck look the same after so few steps. The verdicts are on training of this length. They "
-            "do not judge the paper's own."
+            f"The paper trains for {PAPER_STEPS:,} steps, and these runs for {' or '.join(lengths)}. A network "
+            "that trains slowly and one that is stuck look the same after so few steps. The verdicts are on training "
+            "of this length. They do not judge the paper's own."
         )
     missing = [row for row in rows if row["status"] != "finished"]
     if missing:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from tfcollapse.config.declaration import Run
 from tfcollapse.data.dataset import expected_shape
 from tfcollapse.errors import RunError
+from tfcollapse.records.arms import differing_columns, values
+from tfcollapse.records.columns import declared
 from tfcollapse.records.files import kind
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.studies.cost import seconds_left
@@ -19,7 +21,8 @@ from tfcollapse.training.checkpoint import steps
 def lines(runs: Sequence[Run], out: pathlib.Path, data_dir: str | os.PathLike[str] | None) -> list[str]:
     """Return a line for each run, with index, state, time still needed and id, and then a line with the sum.
 
-    The state of a run whose record cannot be read is "damaged".
+    Where the ids of several runs differ in their last part alone, the values that are not the defaults and in which
+    these runs differ follow. The state of a run whose record cannot be read is "damaged".
 
     No image is read.
 
@@ -37,7 +40,24 @@ def lines(runs: Sequence[Run], out: pathlib.Path, data_dir: str | os.PathLike[st
         f"{index:4d}  {state:16}  {'-' if state == 'damaged' else _time(directory, seconds):>9}  {run.run_id}"
         for index, state, directory, seconds, run in rows
     ]
-    return [*text, _sum(times)]
+    more = told_apart(runs)
+    return [*(f"{line}{more[run]}" for line, run in zip(text, runs, strict=True)), _sum(times)]
+
+
+def told_apart(runs: Sequence[Run]) -> dict[Run, str]:
+    """Return for each run what is not the default, and tells it from runs whose id differs in the last part alone."""
+    usual = declared(Run())
+    alike: dict[str, list[Run]] = {}
+    for run in runs:
+        alike.setdefault(run.run_id.rpartition("-")[0], []).append(run)
+    found: dict[Run, str] = {}
+    for group in alike.values():
+        rows = [declared(run) for run in group]
+        differing = differing_columns(rows, list(rows[0]))
+        for run, row in zip(group, rows, strict=True):
+            own = [column for column in differing if row[column] != usual[column]]
+            found[run] = "".join(f"  {text}" for text in values(row, own))
+    return found
 
 
 def time_left(runs: Sequence[Run], out: pathlib.Path, data_dir: str | os.PathLike[str] | None) -> str:
