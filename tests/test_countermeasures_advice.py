@@ -3,6 +3,7 @@
 import pytest
 from processes import ROOT
 from test_countermeasures_study import RISING, row, table
+from test_verdict import measurements
 
 from tfcollapse.config.declaration import Network, Run, Training
 from tfcollapse.config.overrides import configured
@@ -11,6 +12,7 @@ from tfcollapse.diagnosis.blame.advice import BUILD_REMEDIES, next_step
 from tfcollapse.diagnosis.blame.arms import AE, SHALLOW_VAE, Arm
 from tfcollapse.diagnosis.blame.arms import VAE as ITSELF
 from tfcollapse.diagnosis.blame.verdict import Arms, judge
+from tfcollapse.diagnosis.verdict import decide
 
 SHALLOW = [row({}, 0.005, depth=2), row({}, 0.006, 64, depth=2)]
 
@@ -97,3 +99,10 @@ def test_blame_says_how_to_keep_the_depth_where_a_shallower_network_is_what_help
     convolutional = Run(network=Network(architecture="convolutional", depth=3))
     if not own_model:
         assert "To keep the depth" not in next_step(findings, compared, convolutional, remedies)
+
+
+def test_a_diagnosis_of_units_that_are_stuck_names_what_kept_them_elsewhere():
+    said = decide(measurements(residual=(0.1, 0.1))).next_step
+    first = countermeasures.helpful(countermeasures.read_table(countermeasures.TABLE))[0]
+    assert f"is to blame ('{first.name}' " in said
+    assert "10, fashion_mnist, 20,000 steps: results/countermeasures): tfcollapse" in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tfcollapse.diagnosis import countermeasures
 from tfcollapse.diagnosis.categories import CATEGORIES, HEALTHY, INCONSISTENT, NOT_TRAINED
 from tfcollapse.diagnosis.declared_loss import DeclaredLoss
 from tfcollapse.diagnosis.idle_units import IdleUnits, largest_residual
@@ -82,6 +83,7 @@ def next_step(
         enough=_enough(int(units.active.sum())),
         less_weight=_less_weight(m, declared, m.effective_gamma or declared.weight or m.optimal_gamma),
         blame=blame or _BLAME,
+        kept=f" ({kept})" if (kept := countermeasures.what_kept_units()) else "",
         settle=_settle(m, declared, idle),
         mend=_mend_outputs(m),
     )

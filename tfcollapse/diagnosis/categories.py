@@ -25,8 +25,8 @@ class Category:
       why: why its units are idle, as the end of a sentence. A format string: `advice` fills in {scale}, the name of
         what scales the KL, and {too_large}, what is too large.
       next_step: what to do next. A format string: `advice` fills in {enough}, how many units are enough;
-        {less_weight}, how to weigh the KL less; {blame}, what finds out who is to blame; {settle}, what would decide;
-        {mend}, what gives the outputs their meaning.
+        {less_weight}, how to weigh the KL less; {blame}, what finds out who is to blame; {kept}, what kept such units
+        where that was measured; {settle}, what would decide; {mend}, what gives the outputs their meaning.
       colour, hatch: of its units in a figure. The colours are Okabe and Ito's, which every kind of colour vision tells
         apart; the hatches tell the kinds apart without colour.
       by_decoder: whether the kind of decoder alone causes it, so that `tfcollapse blame` holds the decoder responsible.
@@ -111,7 +111,7 @@ _TABLE = (
         order=1,
         why="although the loss would be lower with them: a bad minimum, a bad start or too short a training is the "
         "cause, not {scale}",
-        next_step="find out whether depth, start or budget is to blame: {blame}",
+        next_step="find out whether depth, start or budget is to blame{kept}: {blame}",
         colour="#d55e00",
         hatch="xxx",
     ),

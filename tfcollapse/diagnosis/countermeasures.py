@@ -117,7 +117,6 @@ def advice(run: Run, *, own_model: bool) -> str:
         return ""
     deep = at_depth([row for row in rows if row["objective"] != "AE"], max)
     first, before = deep[0], _mean(by_network(deep)[PLAIN], "active_units")
-    where = f"dense VAEs of depth {first['depth']}, {first['dataset'].split()[0]}, {first['steps']:,} steps"
     how = [one.in_keras(run) if own_model else one.arguments(run) for one in found]
     lines = [
         f"'{one.name}' kept {one.units:.3g} of {first['latent_dim']} units ({line})"
@@ -125,7 +124,24 @@ def advice(run: Run, *, own_model: bool) -> str:
     ]
     return (
         f"{'; '.join(lines)}, each with a smaller error than the plain network, which kept {before:.3g} (measured on "
-        f"{where}: results/countermeasures)"
+        f"{_where(first)})"
+    )
+
+
+def what_kept_units() -> str:
+    """Say in short by which names of the study a deep VAE kept its units; an empty text where it did not.
+
+    A diagnosis says it of a model whose kind it does not know, so it gives no line to paste.
+    """
+    rows = read_table(TABLE)
+    names = [f"'{one.name}'" for one in helpful(rows)[:_MOST]]
+    return f"{' and '.join(names)} kept them in {_where(at_depth(rows, max)[0])}" if names else ""
+
+
+def _where(row: Row) -> str:
+    return (
+        f"dense VAEs of depth {row['depth']}, {row['dataset'].split()[0]}, {row['steps']:,} steps: "
+        "results/countermeasures"
     )
 
 
