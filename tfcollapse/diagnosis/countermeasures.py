@@ -135,7 +135,7 @@ def what_kept_units() -> str:
     """
     rows = read_table(TABLE)
     names = [f"'{one.name}'" for one in helpful(rows)[:_MOST]]
-    return f"{' and '.join(names)} kept them in {_where(at_depth(rows, max)[0])}" if names else ""
+    return f"{' and '.join(names)} kept such units in {_where(at_depth(rows, max)[0])}" if names else ""
 
 
 def _where(row: Row) -> str:

@@ -53,7 +53,7 @@ def told_apart(runs: Sequence[Run]) -> dict[Run, str]:
     found: dict[Run, str] = {}
     for group in alike.values():
         rows = [declared(run) for run in group]
-        differing = differing_columns(rows, list(rows[0]))
+        differing = differing_columns(rows, [column for column in rows[0] if column != "objective"])
         for run, row in zip(group, rows, strict=True):
             own = [column for column in differing if row[column] != usual[column]]
             found[run] = "".join(f"  {text}" for text in values(row, own))
