@@ -84,7 +84,8 @@ def test_arms_of_untrained_or_missing_networks_are_not_judged_and_are_named():
 def test_changes_of_the_objective_are_held_against_the_plain_ae_and_are_no_arm_of_the_correlation():
     rows = table(RISING, [60, 50, 40, 30, 20, 10, 5])
     changed = [
-        row({}, error, 64, objective=name) for name, error in (("VAE + KL floor", 0.02), ("VAE + capacity", 0.03))
+        row({}, error, 64, objective=name, kl_nats=0.2)
+        for name, error in (("VAE + KL floor", 0.02), ("VAE + capacity", 0.03))
     ]
     claims = countermeasures_claims([*rows, *changed])
     assert claims[0] == first(rows)
@@ -95,7 +96,7 @@ def test_changes_of_the_objective_are_held_against_the_plain_ae_and_are_no_arm_o
     level = row({}, 0.010, 64, objective="VAE + free bits")
     assert countermeasures_claims([*rows, *changed, level])[1].verdict == TOO_CLOSE
     assert [claim.verdict for claim in claims[2:]] == [MEASURED] * 2
-    assert "KL floor: VAE 0.02000, 64 units, negative ELBO -900.0" in claims[2].evidence
+    assert "KL floor (KL nats 0.2): VAE 0.02000, 64 units, negative ELBO -900.0" in claims[2].evidence
     assert "he_normal start: AE 0.01100, VAE 0.02200, 50 units" in claims[3].evidence
 
 
@@ -112,14 +113,18 @@ def test_two_amounts_of_one_change_are_two_arms_and_no_seeds_of_one():
     ]
     claims = countermeasures_claims([*rows, *leads, *floors])
     assert "over 9 arms" in claims[0].evidence
-    assert "encoder ahead, encoder_ahead 200: AE 0.02000, 20 units" in claims[0].evidence
-    assert "KL floor, kl_nats 0.2 +100.0%, KL floor, kl_nats 5 +200.0%" in claims[1].evidence
+    assert "encoder ahead, encoder ahead 200: AE 0.02000, 20 units" in claims[0].evidence
+    assert "KL floor, KL nats 0.2 +100.0%, KL floor, KL nats 5 +200.0%" in claims[1].evidence
     seeds = [{**each, "seed": 1, "run_id": f"{each['run_id']} 1"} for each in rows]
     assert "over 7 arms" in first([*rows, *seeds]).evidence
     learned = [row(change, 0.02, 30, gamma_mode="learned") for change in CHANGES]
-    both = first([*rows, *learned]).evidence  # each AE is the twin of two VAEs
-    assert "over 14 arms" in both
-    assert "plain, gamma_mode learned: AE 0.01000, 30 units" in both
+    both = first([*rows, *learned])
+    assert both.verdict == NOT_RUN
+    assert "an AE has several VAEs" in both.evidence
+    assert "plain, gamma is learned: AE 0.01000, 30 units" in both.evidence
+    mixed = first([*rows, *(each | {"dataset": "cifar10 3.0.2", "run_id": f"{each['run_id']} c"} for each in rows)])
+    assert mixed.verdict == NOT_RUN
+    assert "of several datasets (fashion_mnist, cifar10)" in mixed.evidence
 
 
 def test_an_objective_is_held_against_the_ae_of_its_own_width():
@@ -131,6 +136,21 @@ def test_an_objective_is_held_against_the_ae_of_its_own_width():
     claim = countermeasures_claims(rows)[1]
     assert claim.verdict == NOT_REPRODUCED
     assert "free bits, width 32 -25.0%, free bits, width 512 +50.0%" in claim.evidence
+    alone = countermeasures_claims([each for each in rows if (each["objective"], each["width"]) != ("AE", 32)])[1]
+    assert alone.verdict == NOT_RUN
+    assert "free bits, width 512 +50.0%, no AE of the same network for free bits, width 32" in alone.evidence
+    assert countermeasures_claims([each for each in rows if each["objective"] != "AE"])[1].short.startswith(
+        "VAE's error"
+    )
+
+
+def test_an_unfinished_run_which_knows_no_version_of_its_data_is_of_the_arm_of_the_finished_ones():
+    rows = [each | {"dataset": "fashion_mnist 3.0.1"} for each in table(RISING, [60, 50, 40, 30, 20, 10, 5])]
+    rows[-1] |= {"dataset": "fashion_mnist", "status": "unfinished", "train_error": None, "active_units": None}
+    claim = first(rows)
+    assert claim.verdict == NOT_RUN
+    assert "over 6 arms" in claim.evidence
+    assert "not run: VAE (layer norm) depth 10; 13 of 14 runs are there" in claim.evidence
 
 
 def test_what_an_arm_obtained_is_a_mean_over_all_its_seeds_or_the_reason_why_there_is_none():

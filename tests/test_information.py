@@ -53,6 +53,13 @@ def test_posteriors_far_narrower_than_their_means_are_told_apart(nats):
     assert pairs.nats == pytest.approx(math.log(60), abs=1e-6)  # two images share each posterior
 
 
+def test_a_block_that_gives_a_draw_no_density_is_no_nan():
+    mean = 1e4 * np.arange(40, dtype=np.float32)[:, None]
+    found = estimate(mean, np.full(mean.shape, -700, np.float32), 40, block=1)
+    assert found.nats == pytest.approx(math.log(40))
+    assert found.nats <= found.cap
+
+
 def test_an_image_that_rounding_moved_is_still_one_of_the_images():
     mean, log_variance = np.random.default_rng(4).standard_normal((40, 3)), np.full((40, 3), -50.0)
     found = AggregatePosterior(mean, log_variance, np.ones((40, 3)))

@@ -61,9 +61,21 @@ def test_a_compiled_model_is_loaded_with_it(tmp_path):
         np.testing.assert_array_equal(np.asarray(now), then)
 
 
-def test_amsgrad_is_refused():
-    with pytest.raises(ValueError, match="amsgrad=False, received True"):
-        EncoderAhead(0.01, behind=[], steps=1, amsgrad=True)
+@pytest.mark.parametrize(
+    "options",
+    [{"amsgrad": True}, {"weight_decay": 0.1}, {"use_ema": True}, {"gradient_accumulation_steps": 2}],
+    ids=str,
+)
+def test_options_that_move_every_variable_at_every_step_are_refused(options):
+    ((name, value),) = options.items()
+    with pytest.raises(ValueError, match=f"expected no {name}, received {value}"):
+        EncoderAhead(0.01, behind=[], steps=1, **options)
+
+
+@pytest.mark.parametrize("changed", [{"behind": [-1]}, {"steps": -3}], ids=str)
+def test_negative_places_and_steps_are_refused(changed):
+    with pytest.raises(ValueError, match="expected places and steps >= 0, received -"):
+        EncoderAhead(0.01, **{"behind": [0], "steps": 1, **changed})
 
 
 @pytest.mark.parametrize("ahead", [0, 5, 10, 35])

@@ -40,8 +40,17 @@ class Correlation:
         """Return the sign of a significant correlation, and 0 where it is none."""
         return int(np.sign(self.rho)) if self.p <= SIGNIFICANCE else 0
 
+    @property
+    def brief(self) -> str:
+        """Return the correlation and its p, by which it is judged, as text."""
+        if math.isnan(self.rho):
+            return "no rank correlation, as one of the two does not vary,"
+        return f"rank correlation {self.rho:+.2f} (p = {self.p:.2g})"
+
     def __str__(self) -> str:
-        return f"rank correlation {self.rho:+.2f} (95% {self.low:+.2f} to {self.high:+.2f}, p = {self.p:.2g})"
+        """Return `brief` and the interval, which is approximate and may hold 0 beside a p below 5%."""
+        interval = f"; 95% interval about {self.low:+.2f} to {self.high:+.2f})"
+        return self.brief if math.isnan(self.rho) else f"{self.brief[:-1]}{interval}"
 
 
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> Correlation:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfcollapse.claims.claim import MEASURED, NOT_RUN, Claim, verdict_of
+from tfcollapse.claims.claim import MEASURED, NOT_REPRODUCED, NOT_RUN, Claim, verdict_of
 from tfcollapse.claims.comparison import compare
 from tfcollapse.claims.completeness import as_far_as_there, of_family, of_trained, states, whole
 from tfcollapse.claims.correlation import FEWEST, rank_correlation
-from tfcollapse.records.arms import aes_of, by_network, by_objective, objective_arm
-from tfcollapse.records.statistics import PLAIN, Row, Rows, at_depth, mean_and_sd, measured
+from tfcollapse.records.arms import aes_of, amounts, by_network, by_objective, objective_arm
+from tfcollapse.records.statistics import PLAIN, Row, Rows, at_depth, dataset_without_version, mean_and_sd, measured
 
 
 @of_trained
@@ -52,13 +52,25 @@ def _better_aes(where: str, networks: dict[str, list[Row]]) -> Claim:
         if whole(aes, vaes) and measured(vaes, "active_units"):
             errors[arm] = float(np.mean(measured(aes, "train_error")))
             units[arm] = float(np.mean(measured(vaes, "active_units")))
+    pooled = _pooled([dataset_without_version(row) for row in needed], [row["run_id"] for row in needed])
+    needed = list({row["run_id"]: row for row in needed}.values())
     parts = [f"{arm}: AE {errors[arm]:.5f}, {units[arm]:.4g} units" for arm in sorted(errors, key=errors.__getitem__)]
-    if len(errors) < FEWEST:
-        few = f"the rank test needs {FEWEST} pairs of an AE and its VAE, and there are {len(errors)}"
+    if len(errors) < FEWEST or pooled:
+        few = pooled or f"the rank test needs {FEWEST} pairs of an AE and its VAE, and there are {len(errors)}"
         return as_far_as_there(Claim(text, NOT_RUN, "; ".join([few, *parts])), needed)
     found = rank_correlation(list(errors.values()), list(units.values()))
-    brief = f"{found} of the AE's error and the VAE's units over {len(errors)} arms"
-    return as_far_as_there(Claim(text, verdict_of([-found.sign]), "; ".join([brief, *parts]), brief), needed)
+    over = f"of the AE's error and the VAE's units over {len(errors)} arms"
+    brief, evidence = f"{found.brief} {over}", "; ".join([f"{found} {over}", *parts])
+    return as_far_as_there(Claim(text, verdict_of([-found.sign]), evidence, brief), needed)
+
+
+def _pooled(datasets: Sequence[str], runs: Sequence[str]) -> str:
+    """Say why pairs are not independent of each other; empty where they may be."""
+    if len(set(datasets)) > 1:
+        return f"the pairs are of several datasets ({', '.join(dict.fromkeys(datasets))}), and a rank test takes one"
+    if len(set(runs)) < len(runs):
+        return "an AE has several VAEs (gamma differs), and a rank test takes one pair of each network"
+    return ""
 
 
 def _errors_of_objectives(where: str, deep: Rows, objectives: dict[str, list[Row]]) -> Claim:
@@ -72,12 +84,24 @@ def _errors_of_objectives(where: str, deep: Rows, objectives: dict[str, list[Row
             found = compare(measured(vaes, "train_error"), measured(twins[arm], "train_error"))
             signs.append(found.sign)
             parts.append(f"{arm} {found}")
-    evidence = f"VAE's error against the AE's: {', '.join(parts) or 'none'}"
-    brief = f"holds for {signs.count(1)} of {len(changed)} changes"
-    return as_far_as_there(Claim(text, verdict_of(signs), evidence, brief), needed, contradicted=True)
+    alone = [arm for arm, aes in twins.items() if not aes]
+    verdict = verdict_of(signs)
+    if alone and verdict != NOT_REPRODUCED:
+        verdict = NOT_RUN
+        parts.append(f"no AE of the same network for {', '.join(alone)}")
+    evidence = f"VAE's error against the AE's: {', '.join(parts)}" if parts else ""
+    brief = f"holds for {signs.count(1)} of {len(signs)} changes that were compared" if signs else ""
+    return as_far_as_there(Claim(text, verdict, evidence, brief), needed, contradicted=True)
 
 
-_SHOWN = (("train_error", "{:.5f}"), ("active_units", "{:.4g} units"), ("test_negative_elbo", "negative ELBO {:.1f}"))
+_SHOWN = (
+    ("train_error", "{:.5f}"),
+    ("active_units", "{:.4g} units"),
+    ("effective_rank", "rank {:.3g}"),
+    ("mutual_information", "I_q {:.3g}"),
+    ("test_negative_elbo", "negative ELBO {:.1f}"),
+)
+"""What stands of a VAE in the evidence. Of an AE it is the first."""
 
 
 def _obtained(text: str, groups: dict[str, list[Row]]) -> Claim:
@@ -86,7 +110,7 @@ def _obtained(text: str, groups: dict[str, list[Row]]) -> Claim:
     for arm, chosen in groups.items():
         aes, vaes = ([row for row in chosen if (row["objective"] == "AE") == kind] for kind in (True, False))
         said = [_means(aes, "AE ", _SHOWN[:1]) if aes else "", _means(vaes, "VAE ", _SHOWN) if vaes else ""]
-        parts.append(f"{arm}: {', '.join(filter(None, said))}")
+        parts.append(f"{arm}{amounts(vaes)}: {', '.join(filter(None, said))}")
     return Claim(text, MEASURED, "; ".join(parts))
 
 

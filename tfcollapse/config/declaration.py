@@ -193,7 +193,7 @@ class Training:
     beta_1: float = bounded(0.9, least=0)
     beta_2: float = bounded(0.999, least=0)
     epsilon: float = bounded(1e-8, above=0)
-    encoder_ahead: int = bounded(0, least=0, most=1 << 31)
+    encoder_ahead: int = bounded(0, least=0, most=(1 << 31) - 1)
     log_every: int = bounded(100, least=1, most=1 << 31)
     evaluate_every: int = bounded(1_000, least=1, most=1 << 31)
     checkpoint_every: int = bounded(5_000, least=1, most=1 << 31)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from tfcollapse.config.declaration import Run
 from tfcollapse.records.arms import by_network, by_objective
 from tfcollapse.records.columns import COLUMNS, declared
-from tfcollapse.records.statistics import PLAIN, Row, Rows, at_depth, mean_and_sd, measured
+from tfcollapse.records.statistics import PLAIN, Row, Rows, at_depth, dataset_without_version, mean_and_sd, measured
 from tfcollapse.records.table import read_table
 from tfcollapse.records.trained import marked, not_trained
 
@@ -140,7 +140,7 @@ def what_kept_units() -> str:
 
 def _where(row: Row) -> str:
     return (
-        f"dense VAEs of depth {row['depth']}, {row['dataset'].split()[0]}, {row['steps']:,} steps: "
+        f"dense VAEs of depth {row['depth']}, {dataset_without_version(row)}, {row['steps']:,} steps: "
         "results/countermeasures"
     )
 

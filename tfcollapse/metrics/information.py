@@ -60,7 +60,8 @@ class AggregatePosterior:
         """Add the posteriors of a block of images, [n, latent] each."""
         mean, log_variance = _in_float64(mean, log_variance)
         logs = self._log_densities(mean, log_variance)
-        largest = np.maximum(self._largest, logs.max(axis=1))
+        # A draw to which no image so far gives a density that float64 holds has no largest one.
+        largest = np.maximum(np.maximum(self._largest, logs.max(axis=1)), np.finfo(np.float64).min)
         self._sum = self._sum * np.exp(self._largest - largest) + np.exp(logs - largest[:, None]).sum(axis=1)
         self._largest, self._count = largest, self._count + len(mean)
 
@@ -76,12 +77,13 @@ class AggregatePosterior:
             logs[:, place] = -0.5 * np.square(self._mean - centre + self._offset) @ narrow
         return logs - 0.5 * log_variance.sum(axis=1) - self._constant
 
+    @np.errstate(divide="ignore")
     def information(self) -> Information:
         """Return the estimate over the images added so far."""
         cap = math.log(self._count)
         # A draw's own image is one of the n, whatever rounding did to it on its second way through the encoder.
         aggregate = np.maximum(self._largest + np.log(self._sum), self._own) - cap
-        ratio = self._own - aggregate
+        ratio = np.minimum(self._own - aggregate, cap)
         error = ratio.std(ddof=1) / math.sqrt(len(ratio)) if len(ratio) > 1 else math.inf
         return Information(float(ratio.mean()), float(error), cap, float((aggregate - self._prior).mean()))
 

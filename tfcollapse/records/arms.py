@@ -9,11 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tfcollapse.records.columns import OF_A_TWIN, OF_A_VAE
-from tfcollapse.records.statistics import PLAIN, Row, Rows, family, grouped, network_arm
+from tfcollapse.config.declaration import Run
+from tfcollapse.config.objective import Objective
+from tfcollapse.records.columns import OF_A_TWIN, OF_A_VAE, declared
+from tfcollapse.records.labels import label
+from tfcollapse.records.statistics import PLAIN, Row, Rows, dataset_without_version, family, grouped, network_arm
 
 _OF_A_NETWORK = tuple(column for column in OF_A_TWIN if column != "seed")
 """The columns of what the AE and the VAE of an arm share: network, data and training."""
+
+
+_AMOUNTS = ("gamma_start", "beta", "warmup_steps", "kl_nats", "importance_samples")
+_USUAL = declared(Run(objective=Objective(gamma="optimal")))
+"""How much an objective changes, and what the plain one has."""
 
 
 def objective_arm(row: Row) -> str:
@@ -39,8 +47,22 @@ def by_objective(rows: Rows) -> dict[str, list[Row]]:
 
 def aes_of(vaes: Rows, rows: Rows) -> list[Row]:
     """Return the AEs among `rows` with the network, data and training of `vaes`, which are the rows of one arm."""
-    shared = [vaes[0].get(column) for column in _OF_A_NETWORK]
-    return [row for row in rows if row["objective"] == "AE" and [row.get(c) for c in _OF_A_NETWORK] == shared]
+    shared = _shared(vaes[0])
+    return [row for row in rows if row["objective"] == "AE" and _shared(row) == shared]
+
+
+def _shared(row: Row) -> list[Any]:
+    return [_value(row, column) for column in _OF_A_NETWORK]
+
+
+def _value(row: Row, column: str) -> Any:
+    return dataset_without_version(row) if column == "dataset" else row.get(column)
+
+
+def amounts(rows: Rows) -> str:
+    """Return how much the change of an objective is, such as " (KL nats 0.2)"; empty where it has no amount."""
+    said = values(rows[0], [column for column in _AMOUNTS if rows[0].get(column) != _USUAL[column]]) if rows else []
+    return f" ({', '.join(said)})" if said else ""
 
 
 def _arms(rows: Rows, name: Callable[[Row], str], columns: Sequence[str]) -> dict[str, list[Row]]:
@@ -60,10 +82,10 @@ def _told_apart(rows: Rows, columns: Sequence[str]) -> dict[str, list[Row]]:
 
 def differing_columns(rows: Rows, columns: Sequence[str]) -> list[str]:
     """Return those of `columns` in which rows differ."""
-    return [column for column in columns if len({row.get(column) for row in rows}) > 1]
+    return [column for column in columns if len({_value(row, column) for row in rows}) > 1]
 
 
 def values(row: Row, columns: Sequence[str]) -> list[str]:
-    """Return the values of some columns of a row as text, such as "kl_nats 0.5", without those that it has not."""
-    found: dict[str, Any] = {column: row[column] for column in columns if row.get(column) is not None}
+    """Return the values of some columns of a row as text, such as "KL nats 0.5", without those that it has not."""
+    found = {label(column): _value(row, column) for column in columns if row.get(column) is not None}
     return [f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in found.items()]

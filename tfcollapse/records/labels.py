@@ -9,6 +9,7 @@ _LABELS = {
     "gamma_mode": "gamma is",
     "initializer": "initialiser",
     "kl": "KL (nats)",
+    "kl_nats": "KL nats",
     "mutual_information": "I_q(x; z) (nats)",
     "negative_elbo": "negative ELBO (nats)",
     "test_negative_elbo": "negative ELBO of test images (nats)",

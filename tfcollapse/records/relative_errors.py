@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfcollapse.records.statistics import Row, Rows, mean_and_sd
+from tfcollapse.records.statistics import Row, Rows, dataset_without_version, mean_and_sd
 
 BASE = (1, 2)
 """(b, c) of the cell by whose error every error of the same dataset is divided."""
@@ -39,9 +39,6 @@ def over_datasets(cell: dict[str, float], datasets: list[str]) -> list[float]:
 
 
 def dataset_name(row: Row) -> str:
-    """Return the name of a row's dataset without its version, and with the number of images that it is cut to.
-
-    The version is left out because a run that has not ended does not know it.
-    """
+    """Return the name of a row's dataset without its version, and with the number of images that it is cut to."""
     first = row.get("first_train")
-    return row["dataset"].split()[0] + (f" [:{first}]" if first else "")
+    return dataset_without_version(row) + (f" [:{first}]" if first else "")

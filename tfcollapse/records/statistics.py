@@ -36,10 +36,15 @@ def cells(rows: Rows) -> str:
         whose = name_of(row)
         place = str(row["depth"])
         if row.get("block_depth"):
-            whose += f" on {row['dataset'].split()[0]}, (b, c)"
+            whose += f" on {dataset_without_version(row)}, (b, c)"
             place = f"({row['depth']}, {row['block_depth']})"
         places.setdefault(whose if row.get("block_depth") else f"{whose} depth", {})[place] = None
     return "; ".join(f"{whose} {', '.join(names)}" for whose, names in places.items())
+
+
+def dataset_without_version(row: Row) -> str:
+    """Return the name of a row's dataset without its version, which an unfinished run does not know."""
+    return str(row["dataset"]).split()[0]
 
 
 def name_of(row: Row) -> str:

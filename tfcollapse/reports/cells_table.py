@@ -7,7 +7,7 @@ from typing import Any
 
 from tfcollapse.records.columns import COLUMNS
 from tfcollapse.records.labels import label
-from tfcollapse.records.statistics import Rows, mean_and_sd
+from tfcollapse.records.statistics import Rows, dataset_without_version, mean_and_sd
 from tfcollapse.records.trained import not_trained
 from tfcollapse.reports.blocks import Table
 
@@ -21,9 +21,8 @@ _LATER = ("mutual_information", "effective_rank", "test_negative_elbo")
 
 def cells_table(rows: Rows) -> Table:
     """Return one line for each cell of a study's table: means over seeds, and their standard deviations."""
-    names = {row["run_id"]: str(row["dataset"]).split()[0] for row in rows}  # an unfinished run knows no version
-    rows = [{**row, "dataset": names[row["run_id"]]} for row in rows]
-    keys = _keys(rows)
+    rows = [{**row, "dataset": dataset_without_version(row)} for row in rows]
+    keys = cell_columns(rows)
     of_a_vae = (*_OF_A_VAE, *(name for name in _LATER if any(row.get(name) is not None for row in rows)))
     measures = [*_ERRORS, *(of_a_vae if any(row["objective"] != "AE" for row in rows) else ())]
     untrained = {row["run_id"] for row in not_trained(rows)}
@@ -41,7 +40,7 @@ def cells_table(rows: Rows) -> Table:
     return Table(header, lines)
 
 
-def _keys(rows: Rows) -> list[str]:
+def cell_columns(rows: Rows) -> list[str]:
     """Return the columns that tell the cells of a table apart: objective, depth, and what else differs."""
     keys = ["objective", "depth"]
     for column in dict.fromkeys((*_FIRST, *COLUMNS.values())):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,18 +41,24 @@ class EncoderAhead(keras.optimizers.Adam):
 
     Args:
       learning_rate: a number, or its schedule over all steps.
-      behind: the places, among the variables that are trained, of those that lag, such as the decoder's.
+      behind: the places, among the variables that are trained, of those that lag, such as the decoder's. So no variable
+        may be frozen between this and the first step.
       steps: the number of steps in which they do.
-      options: Adam's, except `amsgrad`.
+      options: Adam's, except those that move or average variables at every step: `amsgrad`, `weight_decay`, `use_ema`
+        and `gradient_accumulation_steps`.
 
     Raises:
-      ValueError: `amsgrad` is set.
+      ValueError: such an option is set, or a place or `steps` is negative.
     """
 
     def __init__(self, learning_rate: Any, *, behind: Sequence[int], steps: int, **options: Any):
         super().__init__(learning_rate, **options)
-        if self.amsgrad:
-            raise ValueError("EncoderAhead: expected amsgrad=False, received True: leave it out")
+        for name in ("amsgrad", "weight_decay", "use_ema", "gradient_accumulation_steps"):
+            if getattr(self, name):
+                raise ValueError(f"EncoderAhead: expected no {name}, received {getattr(self, name)}: leave it out")
+        for value in (*behind, steps):
+            if operator.index(value) < 0:
+                raise ValueError(f"EncoderAhead: expected places and steps >= 0, received {value}")
         self._behind, self._steps = frozenset(behind), steps
 
     def get_config(self) -> dict[str, Any]:
@@ -73,7 +80,10 @@ class EncoderAhead(keras.optimizers.Adam):
         count = ops.maximum(alone * (done // ENCODER_STEPS) + (1 - alone) * (ahead // ENCODER_STEPS + done - ahead), 1)
         decay_1, decay_2 = (ops.power(ops.cast(b, variable.dtype), count) for b in (self.beta_1, self.beta_2))
         rate = ops.cast(learning_rate, variable.dtype) * ops.sqrt(1 - decay_2) / (1 - decay_1)
-        m, v, gradient = self._momentums[place], self._velocities[place], ops.cast(gradient, variable.dtype)
-        self.assign(m, ops.where(moves, m + (1 - self.beta_1) * (gradient - m), m))
-        self.assign(v, ops.where(moves, v + (1 - self.beta_2) * (ops.square(gradient) - v), v))
-        self.assign(variable, ops.where(moves, variable - rate * m / (ops.sqrt(v) + self.epsilon), variable))
+        first, second = self._momentums[place], self._velocities[place]
+        w, m, v, g = (ops.convert_to_tensor(each, variable.dtype) for each in (variable, first, second, gradient))
+        m = ops.where(moves, m + (1 - self.beta_1) * (g - m), m)
+        v = ops.where(moves, v + (1 - self.beta_2) * (ops.square(g) - v), v)
+        self.assign(first, m)
+        self.assign(second, v)
+        self.assign(variable, ops.where(moves, w - rate * m / (ops.sqrt(v) + self.epsilon), w))
