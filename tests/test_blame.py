@@ -16,7 +16,7 @@ import tfcollapse as tc
 from tfcollapse.cli.main import main
 from tfcollapse.cli.python_file import function_in_file
 from tfcollapse.config.overrides import configured, replace
-from tfcollapse.diagnosis.blame.advice import next_step
+from tfcollapse.diagnosis.blame.advice import arm_lines, next_step
 from tfcollapse.diagnosis.blame.arms import (
     AE,
     CLOSED_GAMMA,
@@ -525,6 +525,8 @@ def test_a_blame_is_printed_with_who_and_what_to_do_first():
     assert re.search(r"^AE twin +0.04 +50% +- +- +-$", text, re.M)
     assert re.search(r"^VAE, He start +diverged +- +- +- +-  not trained$", text, re.M)
     assert re.search(r"^mean predictor +0.08 +100%$", text, re.M)
+    untrained = Arm(VAE, 0.2, 0.2, 3, 1.0, {"active": 3, "not trained": 5})
+    assert arm_lines(Arms([untrained], 0.01, 0.08))[1].endswith("  5 (not trained)")
     assert re.search(r"^  VAE +0.002$", text, re.M)
     assert max(map(len, printed[2:])) <= 100
     assert found.as_json()["arms"][2] == {

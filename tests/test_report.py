@@ -8,6 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
+from processes import ROOT
 
 from tfcollapse.cli.main import main
 from tfcollapse.config.declaration import Data, Network, Run
@@ -15,6 +16,7 @@ from tfcollapse.diagnosis.run_diagnosis import diagnose_run
 from tfcollapse.errors import RunError
 from tfcollapse.records.run_directory import runs_below
 from tfcollapse.records.table import read_table
+from tfcollapse.reports import sweep_page
 from tfcollapse.reports.curves import curves
 from tfcollapse.reports.sweep_page import report
 
@@ -73,6 +75,13 @@ def test_the_page_holds_every_run_and_fetches_nothing(swept):
     assert rows[0]["command"] in words
     assert "1 of 2 finished VAEs have no diagnosis yet" in words
     assert f"tfcollapse diagnose {swept}" in words  # how to get the verdict that is not there
+
+
+def test_the_table_of_all_runs_tells_the_arms_of_a_study_apart():
+    rows = read_table(ROOT / "results/countermeasures/countermeasures.csv")
+    table = sweep_page._cells(rows, {})
+    apart = [tuple(line[: table.header.index("train error")]) for line in table.rows]
+    assert len(set(apart)) == len(rows)
 
 
 def test_a_curve_that_does_not_change_is_not_drawn(swept):

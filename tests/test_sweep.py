@@ -269,7 +269,7 @@ def test_index_trains_one_run_steps_and_set_reach_it_and_list_shows_states(tmp_p
     assert main(["sweep", "countermeasures", "--preset", "smoke", "--list", "--out", str(tmp_path)]) == 0
     shown = [re.sub("-[0-9a-f]{10}", "", line.split(maxsplit=1)[1]) for line in capsys.readouterr().out.splitlines()]
     assert len(set(shown)) == len(shown) == 28 + 1  # told apart by more than their ids
-    assert any(line.endswith("-s0  initializer he_normal") for line in shown)
+    assert any(line.endswith("-s0  initialiser he_normal") for line in shown)
     assert main([*arguments, "--list", "--seeds", "3"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 18 + 1
     (folder,) = (tmp_path / "runs").iterdir()

@@ -49,7 +49,8 @@ _RULES = (
     f"paper's {PAPER_STEPS:,} steps, the verdict does not judge the paper's own result.",
     "A trend is judged by a rank test at 5%. A difference is judged by its 95% interval over seeds (of residual "
     "networks, over data sets), and for one seed by 1%. Counts of units also have to differ by a tenth of the latent "
-    "dimensions. Several seeds stand as mean +- standard deviation. One seed has no error bar. A table of another "
+    "dimensions. A rank correlation is judged by its permutation test at 5%, over five pairs or more; its interval is "
+    "approximate. Several seeds stand as mean +- standard deviation. One seed has no error bar. A table of another "
     "version of the numbers is not counted. An empty cell stands for what the row above says.",
 )
 _HEADER = ("figure", "claim", "verdict", "narrowed", "obtained", "seeds", "steps", "data", "hardware, time", "command")

@@ -26,6 +26,7 @@ from tfcollapse.reports.blocks import (
     Paragraph,
     Table,
 )
+from tfcollapse.reports.cells_table import cell_columns
 from tfcollapse.reports.claims_table import claims_table
 from tfcollapse.reports.diagnosis_blocks import categories, saved_verdict
 from tfcollapse.reports.html_page import write_html
@@ -36,20 +37,12 @@ from tfcollapse.studies.study import Study, declarations, judge, load_study
 
 _SAID = ("architecture", "dataset", "seed", "steps")
 """Columns that are left out where all runs have the same value, which stands above the figure."""
-_COLUMNS = (
-    "objective",
-    "architecture",
-    "depth",
-    "dataset",
-    "seed",
-    "steps",
-    "train_error",
-    "test_error",
-    "trained",
-    "gamma",
-    "active_units",
-    "kl",
+_DECLARED = ("objective", "architecture", "depth", "dataset", "seed", "steps")
+_OBTAINED = (
+    *("train_error", "test_error", "trained", "gamma", "active_units", "kl"),
+    *("mutual_information", "effective_rank", "test_negative_elbo"),
 )
+"""The columns of the table of all runs. Between them stands what else tells cells apart."""
 
 
 def report(
@@ -148,7 +141,8 @@ def _study(study: Study | None, rows: Sequence[Row], runs: Mapping[str, pathlib.
 def _cells(rows: Sequence[Row], runs: Mapping[str, pathlib.Path]) -> Table:
     untrained = {row["run_id"] for row in not_trained(rows)}
     rows = [{**row, "trained": "no" if row["run_id"] in untrained else None} for row in rows]
-    columns = [name for name in _COLUMNS if _tells(name, rows)]
+    columns = [name for name in (*_DECLARED, *cell_columns(rows), *_OBTAINED) if _tells(name, rows)]
+    columns = list(dict.fromkeys(columns))
     lines: list[list[Content]] = []
     for row in rows:
         name = str(row["run_id"])

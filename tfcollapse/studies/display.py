@@ -15,6 +15,7 @@ from tfcollapse.config.declaration import Run
 from tfcollapse.records.labels import short_label
 from tfcollapse.records.run_directory import Row
 from tfcollapse.records.statistics import name_of
+from tfcollapse.studies.told_apart import told_apart
 from tfcollapse.training.progress import duration
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ class Display:
     def __init__(self, runs: Sequence[Run], console: rich.console.Console | None = None):
         self.console = console or rich.console.Console(highlight=False, soft_wrap=True)
         self.labels = {
-            run.run_id: f"{run.network.architecture} {run.network.depth} {run.objective.label} s{run.seed}"
-            for run in runs
+            run.run_id: f"{run.network.architecture} {run.network.depth} {run.objective.label} s{run.seed}{apart}"
+            for run, apart in told_apart(runs).items()
         }
         self.ended_count = 0
         self.tasks: dict[str, Any] = {}

@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from tfcollapse.config.declaration import Run
 from tfcollapse.data.dataset import expected_shape
 from tfcollapse.errors import RunError
-from tfcollapse.records.arms import differing_columns, values
-from tfcollapse.records.columns import declared
 from tfcollapse.records.files import kind
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.studies.cost import seconds_left
-from tfcollapse.studies.display import duration
+from tfcollapse.studies.told_apart import told_apart
 from tfcollapse.training.checkpoint import steps
+from tfcollapse.training.progress import duration
 
 
 def lines(runs: Sequence[Run], out: pathlib.Path, data_dir: str | os.PathLike[str] | None) -> list[str]:
@@ -44,22 +43,6 @@ def lines(runs: Sequence[Run], out: pathlib.Path, data_dir: str | os.PathLike[st
     return [*(f"{line}{more[run]}" for line, run in zip(text, runs, strict=True)), _sum(times)]
 
 
-def told_apart(runs: Sequence[Run]) -> dict[Run, str]:
-    """Return for each run what is not the default, and tells it from runs whose id differs in the last part alone."""
-    usual = declared(Run())
-    alike: dict[str, list[Run]] = {}
-    for run in runs:
-        alike.setdefault(run.run_id.rpartition("-")[0], []).append(run)
-    found: dict[Run, str] = {}
-    for group in alike.values():
-        rows = [declared(run) for run in group]
-        differing = differing_columns(rows, [column for column in rows[0] if column != "objective"])
-        for run, row in zip(group, rows, strict=True):
-            own = [column for column in differing if row[column] != usual[column]]
-            found[run] = "".join(f"  {text}" for text in values(row, own))
-    return found
-
-
 def time_left(runs: Sequence[Run], out: pathlib.Path, data_dir: str | os.PathLike[str] | None) -> str:
     """Return in words about how long the runs will still take together. The arguments are those of `lines`.
 
@@ -84,7 +67,9 @@ def _sum(times: Sequence[float | None]) -> str:
     estimates = [seconds for seconds in times if seconds is not None]
     missing = len(times) - len(estimates)
     parts = []
-    if estimates:
+    if estimates and not sum(estimates):
+        parts.append("no training is left")
+    elif estimates:
         order = ", the sum over all runs" if len(times) > 1 else ""
         parts.append(f"about {duration(max(1.0, sum(estimates)))} of training left on this machine{order}")
     if missing:

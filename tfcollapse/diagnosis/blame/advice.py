@@ -35,6 +35,7 @@ from tfcollapse.diagnosis.blame.verdict import (
     nothing_missed,
     steps_to_arrive,
 )
+from tfcollapse.diagnosis.categories import NOT_TRAINED
 
 WIDTH = 100
 """The longest line that is printed, but for the first two, whose commands a terminal must be able to copy."""
@@ -78,7 +79,7 @@ def headline(findings: Sequence[Finding], arms: Arms) -> str:
     if twin is not None and not arms.shows_training(twin):
         return (
             f"Nothing can be said yet: the network itself was not trained. Without any KL term the AE's error "
-            f"{twin.error:.3g} is about that of the mean image, {arms.mean_predictor_error:.3g}."
+            f"{twin.error:.3g} is not clearly below that of the mean image, {arms.mean_predictor_error:.3g}."
         )
     return "Responsible: none of the suspects. What was tried does not relieve the collapse."
 
@@ -145,12 +146,16 @@ def finding_lines(findings: Sequence[Finding]) -> list[str]:
 
 
 def arm_lines(arms: Arms) -> list[str]:
-    """Return the arms as a table: error per number, its share of the mean predictor's, and of VAEs the posterior."""
+    """Return the arms as a table: error per number, its share of the mean predictor's, and of VAEs the posterior.
+
+    Weak units are not counted as active.
+    """
     lines = [f"{'trained':<26}{'error':>9}{'of mean':>9}{'gamma':>10}{'active':>8}{'KL':>11}  idle units (category)"]
     for arm in arms.trainings:
         share = f"{arm.error / arms.mean_predictor_error:.0%}" if math.isfinite(arm.error) else "-"
         posterior = [_cell(value) for value in (arm.gamma, arm.active_units, arm.kl)]
-        last = arm.idle if arms.shows_training(arm) else f"{arm.idle}{', ' if arm.idle else ''}not trained"
+        said = arms.shows_training(arm) or NOT_TRAINED in arm.counts
+        last = arm.idle if said else f"{arm.idle}{', ' if arm.idle else ''}not trained"
         row = f"{arm.name:<26}{_cell(arm.error):>9}{share:>9}{posterior[0]:>10}{posterior[1]:>8}{posterior[2]:>11}"
         lines.append(f"{row}  {last}".rstrip()[:WIDTH])
     share = f"{arms.pca_error / arms.mean_predictor_error:.0%}"

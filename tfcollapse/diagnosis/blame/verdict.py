@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import operator
 from collections.abc import Mapping, Sequence
 
 from tfcollapse.config.declaration import Training
@@ -208,7 +209,11 @@ def _judge_base(arms: Arms, untested: str) -> Finding:
     one was trained. The AE of the smaller epsilon stands for its twin where it is better.
     """
     vae, shallow, shallow_vae = arms[VAE], arms.get(SHALLOW_AE), arms.get(SHALLOW_VAE)
-    twin = min((arm for arm in (arms.get(AE), arms.get(EPSILON_AE)) if arm is not None), key=_error, default=None)
+    twin = min(
+        (arm for arm in (arms.get(AE), arms.get(EPSILON_AE)) if arm is not None),
+        key=operator.attrgetter("error"),
+        default=None,
+    )
     if twin is None:
         return Finding(BASE, UNTESTED, untested)
     texts = [
@@ -294,10 +299,6 @@ def _judge_epsilon(arms: Arms, untested: str) -> Finding:
     if twin.error > WORSE * smaller.error:
         return Finding(EPSILON, RESPONSIBLE, f"of the AE's error alone, which the VAE's loss does not share: {text}")
     return Finding(EPSILON, CLEARED, text)
-
-
-def _error(arm: Arm) -> float:
-    return arm.error
 
 
 def _written(error: float) -> str:
