@@ -17,8 +17,6 @@ from tfcollapse.records.statistics import PLAIN, Row, Rows, dataset_without_vers
 
 _OF_A_NETWORK = tuple(column for column in OF_A_TWIN if column != "seed")
 """The columns of what the AE and the VAE of an arm share: network, data and training."""
-
-
 _AMOUNTS = ("gamma_start", "beta", "warmup_steps", "kl_nats", "importance_samples")
 _USUAL = declared(Run(objective=Objective(gamma="optimal")))
 """How much an objective changes, and what the plain one has."""
@@ -68,9 +66,9 @@ def amounts(rows: Rows) -> str:
 def _arms(rows: Rows, name: Callable[[Row], str], columns: Sequence[str]) -> dict[str, list[Row]]:
     """Group rows by their name, and by what tells apart the rows of one name."""
     return {
-        whole + amounts: same
+        whole + apart: same
         for whole, chosen in grouped(rows, name).items()
-        for amounts, same in _told_apart(chosen, columns).items()
+        for apart, same in _told_apart(chosen, columns).items()
     }
 
 
