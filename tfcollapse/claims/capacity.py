@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from itertools import repeat
 
 from tfcollapse.claims.claim import NOT_REPRODUCED, NOT_RUN, NOT_TRAINED, REPRODUCED, TOO_CLOSE, Claim, Verdict
-from tfcollapse.claims.comparison import NOISE, compare
+from tfcollapse.claims.comparison import compare
 from tfcollapse.claims.completeness import as_far_as_there, listed, means, of_family, whole
 from tfcollapse.claims.remedy import relieved
 from tfcollapse.config.declaration import Network, Training
+from tfcollapse.records.gaps import NOISE
 from tfcollapse.records.statistics import Row, Rows, start
 
 _CAUSES = {"a He start": "the start", "a smaller epsilon": "the optimiser", "twice the budget": "slow training"}

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy  # whose parts are loaded when they are first used
 
-NOISE = 0.01
-"""The relative difference below which single runs, which show no noise of their own, are too close to call."""
+from tfcollapse.records.gaps import NOISE
 
 CLOSE = 0.1
 """The share of the latent dimensions by which two counts of active units may differ and still count as equal."""

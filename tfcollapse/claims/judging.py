@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from tfcollapse.claims.claim import NOT_REPRODUCED, NOT_RUN, REPRODUCED, Claim, verdict_of
-from tfcollapse.claims.comparison import CLOSE, NOISE, compare
+from tfcollapse.claims.comparison import CLOSE, compare
 from tfcollapse.claims.completeness import as_far_as_there, listed, means, missing, of_family, whole
 from tfcollapse.claims.trend import SIGNIFICANCE, Shape, Trend, rank_test
-from tfcollapse.records.gaps import EQUAL, MOVING, ON_ITS_WAY, gamma_gaps, undecided_gammas
+from tfcollapse.records.gaps import EQUAL, MOVING, NOISE, ON_ITS_WAY, gamma_gaps, undecided_gammas
 from tfcollapse.records.labels import label
 from tfcollapse.records.statistics import Row, Rows, by, cells, mean_and_sd
 

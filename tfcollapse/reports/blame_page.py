@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tfcollapse.diagnosis.blame.layer_gains import LayerGain
 
 TITLE = "Who is to blame for the collapse"
-ARMS = ("arm", *map(label, ("train_error", "gamma", "active_units", "kl")), "idle units (category)")
+ARMS = ("arm", label("train_error"), "gamma", "units in use", label("kl"), "idle units (category)")
 _STARTS = (
     "before training",
     "signal, first layer",
@@ -38,7 +38,7 @@ _STARTS = (
     "of the output",
     "gradient at the output over the first layer's",
 )
-_ALT = "Bars: the error of every arm beside PCA and the mean predictor, and the active units of every VAE"
+_ALT = "Bars: the error of every arm beside PCA and the mean predictor, and the units in use of every VAE"
 _SMALLEST = 1e-300
 """What a gradient of 0 is divided by."""
 

@@ -6,7 +6,8 @@ import math
 import textwrap
 from collections.abc import Mapping, Sequence
 
-from tfcollapse.config.declaration import Run
+from tfcollapse.config.declaration import Run, Training
+from tfcollapse.config.objective import Objective
 from tfcollapse.diagnosis import countermeasures
 from tfcollapse.diagnosis.blame.arms import (
     AE,
@@ -33,7 +34,6 @@ from tfcollapse.diagnosis.blame.verdict import (
     Finding,
     late_gamma,
     nothing_missed,
-    steps_to_arrive,
 )
 from tfcollapse.diagnosis.categories import NOT_TRAINED
 
@@ -99,7 +99,7 @@ def next_step(findings: Sequence[Finding], arms: Arms, run: Run, remedies: Mappi
         best = min(relieving, key=lambda arm: (arm.wrongly_idle, arm.error))
         return (
             f"train as the arm '{best.name}': {remedies[best.name]}. Its error is {best.error:.3g} in place of "
-            f"{vae.error:.3g}, with {best.active_units} units active in place of {vae.active_units}"
+            f"{vae.error:.3g}, with {best.active_units} units in use in place of {vae.active_units}"
             f"{_keeping_depth(run, remedies) if best.name == SHALLOW_VAE else ''}"
         )
     if late_gamma(vae, run.objective):
@@ -113,6 +113,21 @@ def next_step(findings: Sequence[Finding], arms: Arms, run: Run, remedies: Mappi
     if not vae.wrongly_idle:
         return "nothing to mend; `tfcollapse diagnose` says what its dead units are"
     return f"try a longer training, `--set training.steps={4 * run.training.steps}`, or another start, `--set seed=1`"
+
+
+def steps_to_arrive(vae: Arm, objective: Objective, training: Training) -> int:
+    """Return the least number of steps in which a learned gamma reaches the error.
+
+    Adam moves log gamma by about the learning rate an update where its gradient keeps its sign.
+
+    Args:
+      vae: the arm.
+      objective: of it.
+      training: that was done. Its learning rate is taken before it is halved.
+    """
+    assert vae.gamma is not None
+    updates = math.ceil(math.log(vae.gamma / objective.beta / vae.error) / training.learning_rate)
+    return training.step_of_update(int(training.decoder_updates(training.steps)) + updates)
 
 
 def _keeping_depth(run: Run, remedies: Mapping[str, str]) -> str:
@@ -148,9 +163,9 @@ def finding_lines(findings: Sequence[Finding]) -> list[str]:
 def arm_lines(arms: Arms) -> list[str]:
     """Return the arms as a table: error per number, its share of the mean predictor's, and of VAEs the posterior.
 
-    Weak units are not counted as active.
+    "In use" are the units that are active and not weak.
     """
-    lines = [f"{'trained':<26}{'error':>9}{'of mean':>9}{'gamma':>10}{'active':>8}{'KL':>11}  idle units (category)"]
+    lines = [f"{'trained':<26}{'error':>9}{'of mean':>9}{'gamma':>10}{'in use':>8}{'KL':>11}  idle units (category)"]
     for arm in arms.trainings:
         share = f"{arm.error / arms.mean_predictor_error:.0%}" if math.isfinite(arm.error) else "-"
         posterior = [_cell(value) for value in (arm.gamma, arm.active_units, arm.kl)]
@@ -171,7 +186,7 @@ def arm_numbers(arm: Arm) -> str:
     if arm.active_units is None:
         return f"error {arm.error:.4g}"
     return (
-        f"error {arm.error:.4g}, gamma {_cell(arm.gamma)}, KL {arm.kl:.4g} nats, active units {arm.active_units}, idle "
+        f"error {arm.error:.4g}, gamma {_cell(arm.gamma)}, KL {arm.kl:.4g} nats, units in use {arm.active_units}, idle "
         f"units (category) {arm.idle or 'none'}"
     )
 

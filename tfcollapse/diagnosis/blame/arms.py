@@ -68,7 +68,8 @@ class Arm:
       name: what was trained, such as "VAE", "AE twin" or "VAE + KL warm-up".
       error: squared error per pixel over the training images, at a sample of z for a VAE.
       gamma: the decoder variance at the end, times beta; None for an AE.
-      active_units, kl: of a VAE, without its weak units, and the KL in nats; None for an AE.
+      active_units, kl: of a VAE the units in use, which are the active ones without the weak ones, and the KL in nats;
+        None for an AE.
       counts: idle units of each category, and the active ones, as the diagnosis counts them; empty for an AE.
 
     Example:

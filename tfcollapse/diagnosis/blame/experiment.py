@@ -154,7 +154,7 @@ def blame(
       ... )
       >>> found = tc.blame(run, "out/blame")  # this VAE has no idle unit, so that no other arm is trained
       >>> print(found.headline)
-      Nobody is to blame: 2 units are active, and no idle one is missed.
+      Nobody is to blame: 2 units are in use, and no idle one is missed.
       >>> [arm.name for arm in found.arms]
       ['VAE']
     """
@@ -206,7 +206,7 @@ def blame_build(
       >>> x = images[:, 4:24:4, 4:24:4].reshape(-1, 25) / 255
       >>> training = tc.Training(steps=300, learning_rate=1e-2, log_every=100)
       >>> print(tc.blame_build(build, x, training=training).headline)
-      Nobody is to blame: 2 units are active, and no idle one is missed.
+      Nobody is to blame: 2 units are in use, and no idle one is missed.
     """
     images = _as_trained(data)
     latent_dim = user_latent_dim(build, images, seed)

@@ -151,7 +151,8 @@ class BuildArms:
         model = user_autoencoder(self.builds[name], run, self.images.shape[1:])
         gamma = self._kept_gamma(name, model)
         if gamma is None:
-            gamma = train_model(model, run, self.images, report)[-1]["gamma"]
+            train_model(model, run, self.images, report)
+            gamma = self._gamma(model, run)
             if not all(np.isfinite(np.asarray(weight)).all() for weight in (gamma, *model.weights)):
                 return _diverged(name, "its weights are not finite")
             self._keep(name, model, gamma)
@@ -189,6 +190,14 @@ class BuildArms:
             return None
         declared = self.runs[name].to_json() + self._data + _source(self.builds[name])
         return self.out / f"build-{hashlib.sha256(declared.encode()).hexdigest()[:16]}.npz"
+
+    def _gamma(self, model: Autoencoder, run: Run) -> float:
+        """Return the gamma that a model ends with; eq. (10) sets an optimal one, by all images."""
+        if not model.variational:
+            return 1.0
+        if run.objective.gamma == "optimal":
+            return reconstruction_error(model, self.images, run.seed)
+        return float(model.gamma)
 
     def _kept_gamma(self, name: str, model: Autoencoder) -> float | None:
         """Give a model the weights that its record keeps, and return gamma; None where there is no whole record."""

@@ -134,12 +134,14 @@ def numbers(block: np.ndarray) -> np.ndarray:
     return block.astype(np.float32) / 255 if block.dtype == np.uint8 else block.astype(np.float32)
 
 
-def reconstruction_error(model: Autoencoder, images: np.ndarray) -> float:
-    """Return an AE's squared error per pixel, averaged over images, [n, ...]."""
-    total = 0.0
+def reconstruction_error(model: Autoencoder, images: np.ndarray, seed: int = 0) -> float:
+    """Return the squared error per pixel, averaged over images, [n, ...]; of a VAE at z that `seed` draws."""
+    total, random = 0.0, np.random.default_rng(seed)
     for block in blocks(images, 256):
         batch = numbers(block)
-        total += float(np.square(batch - np.asarray(model.reconstruct(batch)), dtype=np.float64).sum())
+        size = (len(batch), model.latent_dim)
+        noise = random.standard_normal(size, dtype=np.float32) if model.variational else None
+        total += float(np.square(batch - np.asarray(model.reconstruct(batch, noise)), dtype=np.float64).sum())
     return total / images.size
 
 

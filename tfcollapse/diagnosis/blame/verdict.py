@@ -12,7 +12,6 @@ import math
 import operator
 from collections.abc import Mapping, Sequence
 
-from tfcollapse.config.declaration import Training
 from tfcollapse.config.objective import Objective
 from tfcollapse.diagnosis.blame.arms import (
     AE,
@@ -163,7 +162,7 @@ def judge(
 def nothing_missed(vae: Arm) -> str:
     """Say that no unit of a VAE is wrongly idle."""
     units = "1 unit is" if vae.active_units == 1 else f"{vae.active_units} units are"
-    return f"{units} active, and no idle one is missed"
+    return f"{units} in use, and no idle one is missed"
 
 
 def late_gamma(vae: Arm, objective: Objective) -> str:
@@ -185,21 +184,6 @@ def late_gamma(vae: Arm, objective: Objective) -> str:
         f"{LATE}: it is {gamma:.3g}, {gamma / vae.error:.3g} times the error "
         f"{vae.error:.3g} that it moves towards (eq. (10))"
     )
-
-
-def steps_to_arrive(vae: Arm, objective: Objective, training: Training) -> int:
-    """Return the least number of steps in which a learned gamma reaches the error.
-
-    Adam moves log gamma by about the learning rate an update where its gradient keeps its sign.
-
-    Args:
-      vae: the arm.
-      objective: of it.
-      training: that was done. Its learning rate is taken before it is halved.
-    """
-    assert vae.gamma is not None
-    updates = math.ceil(math.log(vae.gamma / objective.beta / vae.error) / training.learning_rate)
-    return training.step_of_update(int(training.decoder_updates(training.steps)) + updates)
 
 
 def _judge_base(arms: Arms, untested: str) -> Finding:
@@ -254,7 +238,7 @@ def _judge_by_relief(
     dead = [f"with it {what} {arm.wrongly_idle}" for what, arm in trained.items()]
     active = [str(arm.active_units) for arm in (vae, *trained.values())]
     errors = [_written(arm.error) for arm in (vae, *trained.values())]
-    text = f"wrongly idle units {vae.wrongly_idle}, {', '.join(dead)}; active {', '.join(active)}"
+    text = f"wrongly idle units {vae.wrongly_idle}, {', '.join(dead)}; in use {', '.join(active)}"
     text += f"; error {', '.join(errors)}"
     twin, changed_twin = arms.get(AE), arms.get(of_twin or "")
     if twin is not None and changed_twin is not None:
