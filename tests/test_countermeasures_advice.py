@@ -94,7 +94,8 @@ def test_blame_says_how_to_keep_the_depth_where_a_shallower_network_is_what_help
     remedies = BUILD_REMEDIES if own_model else {arm.name: "`a command`" for arm in arms}
     said = next_step(findings, compared, run, remedies)
     assert said.startswith("train as the arm 'shallower VAE'")
-    assert said.endswith(f". To keep the depth: {countermeasures.advice(run, own_model=own_model)}")
+    how = "" if own_model else ", add one of these to your own settings"
+    assert said.endswith(f". To keep the depth{how}: {countermeasures.advice(run, own_model=own_model)}")
     assert ("--set network" in said) != own_model
     convolutional = Run(network=Network(architecture="convolutional", depth=3))
     if not own_model:

@@ -49,7 +49,8 @@ def stuck(rows: Rows) -> Claim:
     if against.sign < 1:
         return Claim(text, NOT_REPRODUCED if against.sign else TOO_CLOSE, evidence, brief)
     verdict, why = _why(alone, _arms(ae, depth, steps), floor)
-    return Claim(text, verdict, f"{evidence}; {why}", brief)
+    causes = [part for part in why.split("; ") if "the cause is" in part]
+    return Claim(text, verdict, f"{evidence}; {why}", "; ".join([brief, *causes]))
 
 
 def _arms(ae: Rows, depth: int, steps: int) -> dict[str, dict[str, list[Row]]]:

@@ -57,7 +57,7 @@ BUILD_REMEDIES = {
     UNWEIGHTED: "beta = 1, as `objective=tfcollapse.Objective(beta=1.0)` has it",
     CLOSED_GAMMA: '`objective=tfcollapse.Objective(gamma="optimal")`: gamma is the error per number, on every batch',
     HE_VAE: '`kernel_initializer="he_normal"` in every dense and convolutional layer',
-    LONG_VAE: "twice the steps, as `training=tfcollapse.Training(steps=...)` declares them",
+    LONG_VAE: "twice the steps, as `training=tfcollapse.Training(steps=...)` or `--set training.steps=...` has them",
 }
 """How a user's own architecture obtains what an arm has, by the name of the arm."""
 
@@ -112,6 +112,8 @@ def next_step(findings: Sequence[Finding], arms: Arms, run: Run, remedies: Mappi
         return f"make the network shallower (--shallower tries a depth of your choice){_keeping_depth(run, remedies)}"
     if not vae.wrongly_idle:
         return "nothing to mend; `tfcollapse diagnose` says what its dead units are"
+    if remedies is BUILD_REMEDIES:
+        return f"try a longer training, of {4 * run.training.steps:,} steps, or another start, of another seed"
     return f"try a longer training, `--set training.steps={4 * run.training.steps}`, or another start, `--set seed=1`"
 
 
@@ -134,7 +136,8 @@ def _keeping_depth(run: Run, remedies: Mapping[str, str]) -> str:
     """Say what kept the units of a deep network where it was measured; empty for networks of another kind."""
     own_model = remedies is BUILD_REMEDIES
     kept = countermeasures.advice(run, own_model=own_model) if own_model or run.network.spec.fully_connected else ""
-    return f". To keep the depth: {kept}" if kept else ""
+    how = "To keep the depth" if own_model else "To keep the depth, add one of these to your own settings"
+    return f". {how}: {kept}" if kept else ""
 
 
 def _named(finding: Finding) -> str:
