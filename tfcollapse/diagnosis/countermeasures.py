@@ -135,7 +135,10 @@ def what_kept_units() -> str:
     """
     rows = read_table(TABLE)
     names = [f"'{one.name}'" for one in helpful(rows)[:_MOST]]
-    return f"{' and '.join(names)} kept such units in {_where(at_depth(rows, max)[0])}" if names else ""
+    if not names:
+        return ""
+    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+    return f"{listed} kept such units in {_where(at_depth(rows, max)[0])}"
 
 
 def _where(row: Row) -> str:
