@@ -181,7 +181,9 @@ def test_shallow_networks_stand_in_the_figure_and_in_no_claim():
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert names[:3] == ["plain, depth 2", "1  plain", "2  he_normal start"]
     pairs = next(axes for axes in figure.axes if axes.get_ylabel() == "active units of the VAE of the same number")
-    drawn = sorted(tuple(np.ravel(line.get_xydata())) for line in pairs.lines if str(line.get_marker()).startswith("$"))
+    drawn = sorted(tuple(np.ravel(line.get_xydata())) for line in pairs.lines if line.get_marker() == "o")
+    numbers = [str(line.get_marker()) for line in pairs.lines if str(line.get_marker()).startswith("$")]
+    assert numbers == [f"${number}$" for number in range(1, 8)]
     assert drawn == [pytest.approx(pair) for pair in zip(RISING, [60, 50, 40, 30, 20, 10, 5], strict=True)]
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import offset_copy
 
 from tfcollapse.figures.style import OTHER, STYLES, finish, legend, plain_log, units_axis
 from tfcollapse.records.arms import by_network, by_objective, objective_arm
@@ -103,17 +104,23 @@ def _panel(axes: Axes, arms: Mapping[str, Rows], panel: _Panel, *, named: bool) 
 
 
 def _pairs(axes: Axes, rows: Rows) -> None:
-    """Draw the units of the VAE of every change of network or training against the error of its AE, as its number.
+    """Draw the units of the VAE of every change of network or training against the error of its AE, with its number.
 
-    The numbers of networks that were not trained are grey.
+    Numbers stand above and below their points in turn, so that neighbours are told apart. Networks that were not
+    trained are grey.
     """
+    points = []
     for number, chosen in enumerate(by_network(at_depth(rows, max)).values(), start=1):
         aes, vaes = ([row for row in chosen if (row["objective"] == "AE") == kind] for kind in (True, False))
         errors, units = measured(aes, "train_error"), measured(vaes, "active_units")
         if errors and units:
-            look: dict[str, Any] = {"marker": f"${number}$", "markersize": 8, "linestyle": "none"}
             colour = OTHER["color"] if not_trained(chosen) else STYLES["VAE"]["color"]
-            axes.plot(mean_and_sd(errors)[0], mean_and_sd(units)[0], color=colour, **look)
+            points.append((mean_and_sd(errors)[0], mean_and_sd(units)[0], number, colour))
+    for place, (error, active, number, colour) in enumerate(sorted(points)):
+        look: dict[str, Any] = {"color": colour, "linestyle": "none"}
+        beside = offset_copy(axes.transData, axes.get_figure(root=True), y=-9 if place % 2 else 9, units="points")
+        axes.plot(error, active, marker="o", markersize=4, **look)
+        axes.plot(error, active, marker=f"${number}$", markersize=6, transform=beside, **look)
     units_axis(axes, rows)
     axes.set_xlabel("squared error per pixel of the AE, training set", fontsize=8)
     axes.set_ylabel("active units of the VAE of the same number", fontsize=8)
