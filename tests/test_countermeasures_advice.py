@@ -105,5 +105,5 @@ def test_blame_says_how_to_keep_the_depth_where_a_shallower_network_is_what_help
 def test_a_diagnosis_of_units_that_are_stuck_names_what_kept_them_elsewhere():
     said = decide(measurements(residual=(0.1, 0.1))).next_step
     first = countermeasures.helpful(countermeasures.read_table(countermeasures.TABLE))[0]
-    assert f"is to blame ('{first.name}' " in said
+    assert f"is to blame ('{first.name}'" in said
     assert "10, fashion_mnist, 20,000 steps: results/countermeasures): tfcollapse" in said
