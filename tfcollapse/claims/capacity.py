@@ -48,8 +48,7 @@ def stuck(rows: Rows) -> Claim:
     evidence += f"; {brief}"
     if against.sign < 1:
         return Claim(text, NOT_REPRODUCED if against.sign else TOO_CLOSE, evidence, brief)
-    verdict, why = _why(alone, _arms(ae, depth, steps), floor)
-    causes = [part for part in why.split("; ") if "the cause is" in part]
+    verdict, why, causes = _why(alone, _arms(ae, depth, steps), floor)
     return Claim(text, verdict, f"{evidence}; {why}", "; ".join([brief, *causes]))
 
 
@@ -83,11 +82,12 @@ def _change(row: Row) -> str | None:
     return "a He start" if initializer.startswith("he_") and epsilon == Training().epsilon else None
 
 
-def _why(plain: Rows, arms: dict[str, dict[str, list[Row]]], floor: float) -> tuple[Verdict, str]:
-    """Return the verdict on plain AEs above PCA, and what it owes to each of the other arms."""
+def _why(plain: Rows, arms: dict[str, dict[str, list[Row]]], floor: float) -> tuple[Verdict, str, list[str]]:
+    """Return the verdict on plain AEs above PCA, what it owes to each of the other arms, and what of it is a cause."""
     half = relieved([row["train_error"] for row in plain], repeat(floor))
     signs: list[int] = []
     said: list[str] = []
+    causes: list[str] = []
     waits: list[Verdict] = []
     for change, arm, rows in _listed(arms):
         if not whole(rows):
@@ -98,6 +98,7 @@ def _why(plain: Rows, arms: dict[str, dict[str, list[Row]]], floor: float) -> tu
         signs.append(compare(errors, half).sign)
         cause = f", less than half, so the cause is {_CAUSES[change]}" if signs[-1] < 0 else ""
         said.append(f"{arm} leaves {compare(errors, floor)}{cause}")
+        causes += said[-1:] if cause else []
     longest = [row for rows in arms.get("twice the budget", {}).values() for row in rows]
     falls, slope = _falling(longest or plain)
     if falls is None or falls > 0:
@@ -105,7 +106,7 @@ def _why(plain: Rows, arms: dict[str, dict[str, list[Row]]], floor: float) -> tu
     verdict = (
         NOT_REPRODUCED if -1 in signs else waits[0] if waits else TOO_CLOSE if 0 in [*signs, falls] else REPRODUCED
     )
-    return verdict, "; ".join([*said, slope])
+    return verdict, "; ".join([*said, slope]), causes
 
 
 def _listed(arms: dict[str, dict[str, list[Row]]]) -> Iterator[tuple[str, str, list[Row]]]:

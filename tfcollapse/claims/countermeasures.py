@@ -11,7 +11,16 @@ from tfcollapse.claims.comparison import compare
 from tfcollapse.claims.completeness import as_far_as_there, of_family, of_trained, states, whole
 from tfcollapse.claims.correlation import FEWEST, rank_correlation
 from tfcollapse.records.arms import aes_of, amounts, by_network, by_objective, objective_arm
-from tfcollapse.records.statistics import PLAIN, Row, Rows, at_depth, dataset_without_version, mean_and_sd, measured
+from tfcollapse.records.statistics import (
+    PLAIN,
+    Row,
+    Rows,
+    aes_and_vaes,
+    at_depth,
+    dataset_without_version,
+    mean_and_sd,
+    measured,
+)
 
 
 @of_trained
@@ -108,7 +117,7 @@ def _obtained(text: str, groups: dict[str, list[Row]]) -> Claim:
     """Return what the VAEs of every arm obtained, and the errors of their AEs, as a measurement."""
     parts = []
     for arm, chosen in groups.items():
-        aes, vaes = ([row for row in chosen if (row["objective"] == "AE") == kind] for kind in (True, False))
+        aes, vaes = aes_and_vaes(chosen)
         said = [_means(aes, "AE ", _SHOWN[:1]) if aes else "", _means(vaes, "VAE ", _SHOWN) if vaes else ""]
         parts.append(f"{arm}{amounts(vaes)}: {', '.join(filter(None, said))}")
     return Claim(text, MEASURED, "; ".join(parts))

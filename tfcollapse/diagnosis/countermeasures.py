@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -128,6 +129,7 @@ def advice(run: Run, *, own_model: bool) -> str:
     )
 
 
+@functools.cache  # every diagnosis asks, and the table is the package's own
 def what_kept_units() -> str:
     """Say in short by which names of the study a deep VAE kept its units; an empty text where it did not.
 

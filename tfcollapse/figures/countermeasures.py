@@ -12,7 +12,7 @@ from matplotlib.transforms import offset_copy
 
 from tfcollapse.figures.style import OTHER, STYLES, finish, legend, plain_log, units_axis
 from tfcollapse.records.arms import by_network, by_objective, objective_arm
-from tfcollapse.records.statistics import PLAIN, Row, Rows, at_depth, mean_and_sd, measured, network_arm
+from tfcollapse.records.statistics import PLAIN, Row, Rows, aes_and_vaes, at_depth, mean_and_sd, measured, network_arm
 from tfcollapse.records.trained import marked, not_trained
 
 _LOOKS = {kind: STYLES[kind] for kind in ("AE", "VAE")}
@@ -111,7 +111,7 @@ def _pairs(axes: Axes, rows: Rows) -> None:
     """
     points = []
     for number, chosen in enumerate(by_network(at_depth(rows, max)).values(), start=1):
-        aes, vaes = ([row for row in chosen if (row["objective"] == "AE") == kind] for kind in (True, False))
+        aes, vaes = aes_and_vaes(chosen)
         errors, units = measured(aes, "train_error"), measured(vaes, "active_units")
         if errors and units:
             colour = OTHER["color"] if not_trained(chosen) else STYLES["VAE"]["color"]

@@ -68,9 +68,9 @@ class AggregatePosterior:
     def _log_densities(self, mean: np.ndarray, log_variance: np.ndarray) -> np.ndarray:
         """Return log q(z_s | x_n), [s, n]: by one product of matrices where rounding allows it, else by differences."""
         precision = np.exp(-log_variance)
-        last = -0.5 * (mean**2 * precision + log_variance).sum(axis=1, keepdims=True) - self._constant
         squares = self._features[:, : mean.shape[1]].max(axis=0) + np.square(mean).max(axis=0)
         if np.finfo(np.float64).eps * (squares @ precision.T).max() <= _EXACT:
+            last = -0.5 * (mean**2 * precision + log_variance).sum(axis=1, keepdims=True) - self._constant
             return self._features @ np.concatenate([-0.5 * precision, mean * precision, last], axis=1).T
         logs = np.empty((len(self._mean), len(mean)))
         for place, (centre, narrow) in enumerate(zip(mean, precision, strict=True)):

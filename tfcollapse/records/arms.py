@@ -13,7 +13,16 @@ from tfcollapse.config.declaration import Run
 from tfcollapse.config.objective import Objective
 from tfcollapse.records.columns import OF_A_TWIN, OF_A_VAE, declared
 from tfcollapse.records.labels import label
-from tfcollapse.records.statistics import PLAIN, Row, Rows, dataset_without_version, family, grouped, network_arm
+from tfcollapse.records.statistics import (
+    PLAIN,
+    Row,
+    Rows,
+    aes_and_vaes,
+    dataset_without_version,
+    family,
+    grouped,
+    network_arm,
+)
 
 _OF_A_NETWORK = tuple(column for column in OF_A_TWIN if column != "seed")
 """The columns of what the AE and the VAE of an arm share: network, data and training."""
@@ -31,7 +40,7 @@ def by_network(rows: Rows) -> dict[str, list[Row]]:
     """Group the rows whose objective is plain by `network_arm`. An AE stands in every arm of its network."""
     found: dict[str, list[Row]] = {}
     for name, chosen in _arms([row for row in rows if objective_arm(row) == PLAIN], network_arm, _OF_A_NETWORK).items():
-        aes, vaes = ([row for row in chosen if (row["objective"] == "AE") == kind] for kind in (True, False))
+        aes, vaes = aes_and_vaes(chosen)
         for objective, those in (_told_apart(vaes, OF_A_VAE) or {"": []}).items():
             found[name + objective] = [*aes, *those]
     return found

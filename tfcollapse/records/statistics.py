@@ -97,6 +97,12 @@ def at_depth(rows: Rows, choose: Callable[[Iterable[int]], int]) -> list[Row]:
     return [row for row in rows if row["depth"] == depth]
 
 
+def aes_and_vaes(rows: Rows) -> tuple[list[Row], list[Row]]:
+    """Return the rows of AEs, and those of VAEs of any objective."""
+    aes, vaes = ([row for row in rows if (row["objective"] == "AE") == kind] for kind in (True, False))
+    return aes, vaes
+
+
 def measured(rows: Rows, measure: str) -> list[float]:
     """Return the values of the column `measure` that there are."""
     return [row[measure] for row in rows if row.get(measure) is not None]
