@@ -2,22 +2,27 @@
 
 import csv
 import json
+import multiprocessing.pool
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+import weakref
 
 import numpy as np
 import psutil
 import pytest
+import tensorflow as tf
 from examples import tiny
 from processes import ROOT
 
+from tfcollapse.errors import RunError
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.training import checkpoint
 from tfcollapse.training.trainer import train
+from tfcollapse.training.workers import Workers
 
 # Halved, as every run's: else 600 steps amplify the order of float sums beyond the bounds below.
 RUN = tiny(steps=600, halve_every=200, log_every=20, evaluate_every=100, checkpoint_every=60)
@@ -136,6 +141,27 @@ def test_a_killed_worker_stops_the_others_with_one_line_and_the_command_resumes(
     assert folder.sessions[-1]["resumed_from"] == reached
     assert "worker 0 holds the record" in ended[1][1]
     same(folder, alone, 2)
+
+
+@pytest.mark.filterwarnings("ignore:unclosed running multiprocessing pool:ResourceWarning")
+def test_a_lost_worker_leaves_nothing_that_fails_when_python_ends():
+    """TensorFlow's pool of threads, unclosed, prints a traceback where it outlives Python's own clearing up."""
+    workers, pools = Workers(tf.distribute.get_strategy()), []
+    workers.count = 2
+
+    def all_reduce():
+        pool = multiprocessing.pool.ThreadPool(1)
+        pools.append(weakref.ref(pool))
+        pool.map(fails, [0])
+
+    def fails(device):
+        raise tf.errors.UnavailableError(None, None, "connection reset by peer")
+
+    with pytest.raises(RunError, match="another worker has stopped") as stopped:
+        with workers.loss_reported():
+            all_reduce()
+    assert stopped.value.__context__ is not None
+    assert pools[0]() is None
 
 
 def test_sigterm_at_one_worker_saves_and_stops_all_at_the_same_step(tmp_path):

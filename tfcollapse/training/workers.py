@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import traceback
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -91,6 +92,9 @@ class Workers:
         try:
             yield
         except lost as error:
+            # Their frames hold a pool of threads that TensorFlow has not closed. Freed only when Python ends, it would
+            # print a traceback of its own (tf.distribute's all-reduce outside of a graph).
+            traceback.clear_frames(error.__traceback__)
             raise RunError(
                 f"worker {self.number} of {self.count}: another worker has stopped ({type(error).__name__}); see what "
                 "it printed, and start the same command on every worker again: it goes on from the last checkpoint"
