@@ -53,9 +53,10 @@ def test_the_sigma_histogram_counts_every_pair_once():
     assert posterior.sigma_histogram(2 * np.log(sigma)).sum() == pytest.approx(1.0)
 
 
-def test_the_spectrum_is_that_of_the_centred_covariance():
-    images = np.random.default_rng(0).integers(0, 256, (500, 3, 2, 2), dtype=np.uint8)
-    flat = images.reshape(500, -1) / 255.0
+@pytest.mark.parametrize("count", [500, 8])  # more and fewer than there are numbers in an image
+def test_the_spectrum_is_that_of_the_centred_covariance(count):
+    images = np.random.default_rng(0).integers(0, 256, (count, 3, 2, 2), dtype=np.uint8)
+    flat = images.reshape(count, -1) / 255.0
     expected = np.linalg.eigvalsh(np.cov(flat.T, bias=True))[::-1]
     found = reconstruction.spectrum(images, 3, scale=255.0)
     assert found.eigenvalues == pytest.approx(expected, abs=1e-12)
