@@ -3,6 +3,7 @@
 import functools
 import math
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -144,6 +145,26 @@ def test_the_gain_of_refinement_is_the_kl_to_the_true_posterior(data, scale):
     adapter = ModelAdapter(encoder, decoder, images)
     found = amortization_gap(adapter, adapter.encode(images), 0.006, seed=0)
     assert found == pytest.approx(expected, rel=0.01, abs=1e-5)
+
+
+@pytest.mark.parametrize("eager", [False, True])
+def test_a_keras_decoder_is_refined_through_as_a_graph_unless_it_runs_eagerly(data, eager):
+    _, encoder, decoder = affine_vae(data.astype(np.float64), 0.006, scale=0.7)
+    calls = []
+
+    class Decoder(keras.Model):
+        def call(self, z):
+            calls.append(z.numpy() if eager else None)  # a graph has no numbers
+            return decoder(z)
+
+    model = Decoder()
+    model.compile(run_eagerly=eager)
+    function, adapter = (ModelAdapter(encoder, part, data[:2]) for part in (decoder, model))
+    calls.clear()
+    encoded = function.encode(data[:64])
+    found = amortization_gap(adapter, encoded, 0.006, seed=0)
+    assert found == pytest.approx(amortization_gap(function, encoded, 0.006, seed=0), rel=1e-4)
+    assert (len(calls) > 100) == eager
 
 
 def test_a_decoder_of_numpy_cannot_be_refined_through(data):

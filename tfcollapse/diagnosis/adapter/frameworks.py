@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -100,16 +101,12 @@ class KerasModel(Part):
         if backend == "jax":
             state = [variable.value for variable in self.function.trainable_variables]
             rest = [variable.value for variable in self.function.non_trainable_variables]
-            return by_jax(
-                lambda *arrays: self.function.stateless_call(state, rest, *self._given(arrays))[0],
-                latents,
-                others,
-                select,
-            )
+            call = self.function.stateless_call
+            return by_jax(lambda *z: call(state, rest, *self._given(z))[0], latents, others, select)
         if backend == "torch":
             device = next((weights.device for weights in self.function.parameters()), None)
             return by_autograd(self._call, latents, others, select, device)
-        return by_tape(self._call, latents, others, select) if backend == "tensorflow" else None
+        return by_tape(self._traced, latents, others, select) if backend == "tensorflow" else None
 
     @property
     def inputs(self) -> int:
@@ -122,6 +119,14 @@ class KerasModel(Part):
     @property
     def _signed(self) -> Any:
         return self.function.call
+
+    @functools.cached_property
+    def _traced(self) -> Callable[..., Any]:
+        """The model as TensorFlow's graph, where `predict_on_batch` makes one of it too: layers cost no Python then."""
+        import tensorflow as tf
+
+        eager = self.function.run_eagerly or (self.inputs > 1 and not getattr(self.function, "inputs", None))
+        return self._call if eager else tf.function(self._call, autograph=False)
 
     def _call(self, *tensors: Any) -> Any:
         return self.function(*self._given(tensors))
