@@ -204,7 +204,7 @@ def test_the_guide_has_the_theory_lab_s_numbers_from_its_records():
         f"at alpha = 1 that is {measured('prop1', 'barrier height'):.4f}",
         f"for alpha from {measured('prop1', 'the alphas that have').split(';')[0]}, half reconstructed",
         f"{caught:.0%} of those from sigma_z = 0.2",
-        f"at {measured('prop4', 'units that training killed which').split(' (')[0]} units",
+        f"at {measured('prop4', 'units that training killed which').split(',')[0]} units",
         f"{measured('prop2', f'random data: {bound}'):.0f} times the gamma that suffices on random data",
         f"{measured('prop2', f'fashion_mnist: {bound}'):.0f} times on 2,000 images of Fashion-MNIST",
     ):

@@ -16,7 +16,7 @@ from tfcollapse.lab.collapsed_unit import UnitHessian, collapse, set_unit, unit_
 from tfcollapse.lab.containment import embed
 from tfcollapse.lab.float64 import in_float64
 from tfcollapse.lab.gamma_balance import collapse_all
-from tfcollapse.lab.killed_units import KILLED, NO_WAY_OUT, START, USED, killed_units, kinds
+from tfcollapse.lab.killed_units import KILLED, NO_WAY_OUT, START, UNDECIDED, USED, kind, killed_units, kinds
 from tfcollapse.lab.optimal_posterior import DecoderResponse
 from tfcollapse.models.build import build
 from tfcollapse.records import gaps
@@ -218,9 +218,16 @@ def test_a_network_that_was_not_trained_has_no_killed_units_and_is_left_out():
     assert [row["when"] for row in rows] == [START]
 
 
+def test_a_unit_within_two_standard_errors_is_undecided():
+    assert [kind(value, 0.1) for value in (-0.21, -0.19, 0.0, 0.19, 0.21)] == [
+        stationary.SADDLE,
+        *[UNDECIDED] * 3,
+        NO_WAY_OUT,
+    ]
+
+
 def test_the_headline_counts_the_units_that_training_killed_alone():
     def row(depth, when, unseen):
-        kind = stationary.SADDLE if unseen < 0 else NO_WAY_OUT
         numbers = {
             "lowest": -1.0,
             "error": 0.01,
@@ -229,11 +236,12 @@ def test_the_headline_counts_the_units_that_training_killed_alone():
             "critical_gamma": 3.0,
             "column": 0.2,
         }
-        return {"depth": depth, "when": when, "kind": kind, "gamma": 0.5, **numbers}
+        return {"depth": depth, "when": when, "kind": kind(unseen, 0.1), "gamma": 0.5, **numbers}
 
     rows = [row(1, START, -1.0), row(1, USED, -1.0), row(6, KILLED, -1.0), row(6, KILLED, 1.0), row(8, KILLED, -1.0)]
+    rows.append(row(8, KILLED, -0.19))
     headline, room, columns, start, used = prop4._answers(rows)
-    assert headline.measured == "2 of 3 (6: 1 of 2; 8: 1 of 1); networks: 2"
+    assert headline.measured == "2 of 4, 1 undecided (6: 1 of 2; 8: 1 of 2, 1 undecided); networks: 2"
     assert room.measured == "6: 6; 8: 6"
     assert (columns.measured, columns.verdict) == ("6: 0.2; 8: 0.2", "holds")
     assert (START in start.claim, USED in used.claim) == (True, True)

@@ -218,22 +218,26 @@ def _room(axes: Axes, curves: Mapping[str, Any]) -> str:
 
 
 def _by_group(axes: Axes, rows: list[Mapping[str, Any]], values: list[float]) -> None:
-    """Draw one marker a unit, beside those of the other groups; a hollow one has no way out on unseen images."""
+    """Draw one marker a unit in a column for each depth: groups side by side, filled where the unit is a saddle."""
     groups = list(dict.fromkeys(row["when"] for row in rows))
     depths = sorted({row["depth"] for row in rows})
-    for number, (group, style) in enumerate(zip(groups, SERIES, strict=False)):
-        marker: dict[str, Any] = {**style, "linestyle": "none", "markersize": 5}
-        for hollow in (False, True):
-            chosen = [
-                (depths.index(row["depth"]) + 0.22 * (number - 1), value)
-                for row, value in zip(rows, values, strict=True)
-                if row["when"] == group and (row["kind"] != "saddle") == hollow
-            ]
-            if chosen:
-                label = f"{group}{', no way out found' if hollow else ''}"
-                marker["markerfacecolor"] = "white" if hollow else style["color"]
-                axes.plot(*zip(*chosen, strict=True), label=label, **marker)
+    drawn: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for row, value in zip(rows, values, strict=True):
+        place = depths.index(row["depth"]) + 0.22 * (groups.index(row["when"]) - 1)
+        drawn.setdefault((row["when"], row["kind"]), []).append((place, value))
+    for (group, kind), points in drawn.items():
+        style = SERIES[groups.index(group)]
+        axes.plot(
+            *zip(*points, strict=True),
+            **{**style, "linestyle": "none", "markersize": 5, "markerfacecoloralt": "white"},
+            markerfacecolor=style["color"] if kind != "no way out found" else "white",
+            fillstyle="bottom" if kind == "undecided" else "full",
+            label=group if kind == "saddle" else f"{group}, {kind}",
+        )
+    for boundary in range(1, len(depths)):
+        axes.axvline(boundary - 0.5, color="#dddddd", linewidth=0.8)
     axes.set_xticks(range(len(depths)), [f"{depth:g}" for depth in depths])
+    axes.tick_params(axis="x", length=0)  # a column stands for a depth: no place in it does
     axes.set(xlabel="hidden layers in encoder and in decoder", xlim=(-0.5, len(depths) - 0.5))
 
 

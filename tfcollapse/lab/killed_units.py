@@ -17,7 +17,8 @@ from tfcollapse.theory.stationary import SADDLE, Curvature, curvature
 
 KILLED, START, USED = "killed by training", "before training", "most active unit"
 """The groups of units: those that training killed, one at the initial weights, and one that is collapsed by hand."""
-NO_WAY_OUT = "no way out found"
+NO_WAY_OUT, UNDECIDED = "no way out found", "undecided"
+"""The kinds of a collapsed unit that is not shown to be a saddle: see `kind`."""
 REACH = 0.01
 """The largest share, of what the most active unit sends, that a killed unit may send."""
 _PROBED = 128
@@ -119,5 +120,16 @@ def _row(run: Run, seen: UnitHessian, extremes: Curvature, when: str, beyond: Un
         "unseen": unseen.mean,
         "unseen_error": unseen.error,
         "critical_gamma": unseen.critical_gamma,
-        "kind": SADDLE if unseen.mean < -2 * unseen.error else NO_WAY_OUT,
+        "kind": kind(unseen.mean, unseen.error),
     }
+
+
+def kind(curvature: float, error: float) -> str:
+    """Return what the curvature along one direction, on unseen images, says of a collapsed unit.
+
+    SADDLE: the energy falls along it by more than two standard errors. NO_WAY_OUT: it rises by more than two, so this
+    direction leads nowhere, and others are not excluded. UNDECIDED: it is within two of 0.
+    """
+    if abs(curvature) <= 2 * error:
+        return UNDECIDED
+    return SADDLE if curvature < 0 else NO_WAY_OUT

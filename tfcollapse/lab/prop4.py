@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import pathlib
 from typing import Any
 
@@ -15,7 +16,7 @@ from tfcollapse.lab.collapsed_unit import UnitHessian, collapse, unit_gradient
 from tfcollapse.lab.containment import containment_checks
 from tfcollapse.lab.float64 import in_float64
 from tfcollapse.lab.gamma_balance import gamma_checks
-from tfcollapse.lab.killed_units import KILLED, START, USED, kinds
+from tfcollapse.lab.killed_units import KILLED, START, UNDECIDED, USED, kinds
 from tfcollapse.lab.section import Section
 from tfcollapse.models.autoencoder import Autoencoder, load_model
 from tfcollapse.models.build import build
@@ -30,10 +31,10 @@ READING = (
     "saddle or a minimum in the unit's weights the paper leaves open for deep networks. Here every unit that training "
     "killed is tested: its posterior is the prior but for 0.01 nats, and its z changes the reconstruction by at most "
     "1% of what the most active unit's does. Its weights are set to zero. It counts as a saddle where the energy falls "
-    "along a direction of them, by more than two standard errors, on images that did not choose the direction. One "
-    "direction is found for each network, with all its killed units collapsed, and tried on each of them: the number "
-    "of units is not one of independent cases. Where the direction is no way out, nothing is proved. Units of "
-    "untrained networks, and units in use that are collapsed by hand, have lines of their own. Gamma does not move a "
+    "along a direction of them, by more than two standard errors, on images that did not choose the direction, and is "
+    "undecided within two of them. One direction is found for each network, with all its killed units collapsed, and "
+    "tried on each of them: the number of units is not one of independent cases. Where the energy rises along it, "
+    "nothing is proved, as another may lead down. Units of untrained networks, and units in use that are collapsed by hand, have lines of their own. Gamma does not move a "
     "collapsed unit (section 5.2), as all its derivatives are zero at any gamma; but it decides whether the point is a "
     "saddle. A deeper network contains the shallower one exactly (section 6)."
 )
@@ -190,12 +191,12 @@ def _answers(rows: list[dict[str, Any]]) -> list[Check]:
         checks = [not_applicable(name, "units that training killed", "none in the trained networks at hand")]
     else:
         by_depth = {depth: [row for row in killed if row["depth"] == depth] for depth in _depths(killed)}
-        counts = "; ".join(f"{depth}: {_saddles(group)} of {len(group)}" for depth, group in by_depth.items())
+        counts = "; ".join(f"{depth}: {_count(group)}" for depth, group in by_depth.items())
         checks = [
             true(
                 name,
                 _OPEN,
-                f"{_saddles(killed)} of {len(killed)} ({counts}); networks: {len(by_depth)}",
+                f"{_count(killed)} ({counts}); networks: {len(by_depth)}",
                 all(map(_decided, killed)),
             ),
             true(
@@ -231,8 +232,11 @@ def _room(row: dict[str, Any]) -> float:
     return row["critical_gamma"] / row["gamma"]
 
 
-def _saddles(rows: list[dict[str, Any]]) -> int:
-    return sum(row["kind"] == SADDLE for row in rows)
+def _count(rows: list[dict[str, Any]]) -> str:
+    """Return how many units are saddles, of how many, and how many are undecided."""
+    kinds = collections.Counter(row["kind"] for row in rows)
+    undecided = f", {kinds[UNDECIDED]} undecided" if kinds[UNDECIDED] else ""
+    return f"{kinds[SADDLE]} of {len(rows)}{undecided}"
 
 
 def _decided(row: dict[str, Any]) -> bool:
