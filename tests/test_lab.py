@@ -16,7 +16,7 @@ from tfcollapse.lab.collapsed_unit import UnitHessian, collapse, set_unit, unit_
 from tfcollapse.lab.containment import embed
 from tfcollapse.lab.float64 import in_float64
 from tfcollapse.lab.gamma_balance import collapse_all
-from tfcollapse.lab.killed_units import KILLED, NO_WAY_OUT, START, UNDECIDED, USED, kind, killed_units, kinds
+from tfcollapse.lab.killed_units import KILLED, NO_WAY_OUT, START, UNDECIDED, USED, killed_units, kind, kinds
 from tfcollapse.lab.optimal_posterior import DecoderResponse
 from tfcollapse.models.build import build
 from tfcollapse.records import gaps

@@ -157,9 +157,8 @@ def test_a_lost_worker_leaves_nothing_that_fails_when_python_ends():
     def fails(device):
         raise tf.errors.UnavailableError(None, None, "connection reset by peer")
 
-    with pytest.raises(RunError, match="another worker has stopped") as stopped:
-        with workers.loss_reported():
-            all_reduce()
+    with pytest.raises(RunError, match="another worker has stopped") as stopped, workers.loss_reported():
+        all_reduce()
     assert stopped.value.__context__ is not None
     assert pools[0]() is None
 
