@@ -10,11 +10,12 @@ from tfcollapse.claims.comparison import compare
 from tfcollapse.claims.completeness import as_far_as_there, listed, means, of_family, whole
 from tfcollapse.claims.remedy import relieved
 from tfcollapse.config.declaration import Network, Training
-from tfcollapse.records.gaps import NOISE
 from tfcollapse.records.statistics import Row, Rows, start
 
 _CAUSES = {"a He start": "the start", "a smaller epsilon": "the optimiser", "twice the budget": "slow training"}
 """What each change of the training shows as the cause, where it takes away most of a deep AE's error above PCA's."""
+_FALLS = 0.01
+"""The share of its error by which an AE must fall in the last tenth of the steps to be still falling."""
 
 
 def stuck(rows: Rows) -> Claim:
@@ -43,7 +44,7 @@ def stuck(rows: Rows) -> Claim:
     alone = [row for row in plain if row["depth"] == depth]
     if any(row.get("train_error") is None for row in alone):
         return as_far_as_there(Claim(text, NOT_RUN, evidence), alone)
-    against = compare([row["train_error"] for row in alone], floor)
+    against = compare([row["train_error"] for row in alone], floor, depth)
     brief = f"depth {depth} against PCA {against}"
     evidence += f"; {brief}"
     if against.sign < 1:
@@ -94,10 +95,10 @@ def _why(plain: Rows, arms: dict[str, dict[str, list[Row]]], floor: float) -> tu
             waits.append(NOT_TRAINED if any(row["status"] == NOT_TRAINED for row in rows) else NOT_RUN)
             said.append(f"{arm}: {waits[-1]}")
             continue
-        errors = [row["train_error"] for row in rows]
-        signs.append(compare(errors, half).sign)
+        errors, depth = [row["train_error"] for row in rows], rows[0]["depth"]
+        signs.append(compare(errors, half, depth).sign)
         cause = f", less than half, so the cause is {_CAUSES[change]}" if signs[-1] < 0 else ""
-        said.append(f"{arm} leaves {compare(errors, floor)}{cause}")
+        said.append(f"{arm} leaves {compare(errors, floor, depth)}{cause}")
         causes += said[-1:] if cause else []
     longest = [row for rows in arms.get("twice the budget", {}).values() for row in rows]
     falls, slope = _falling(longest or plain)
@@ -130,7 +131,7 @@ def _falling(rows: Rows) -> tuple[int | None, str]:
     seeds = []
     for row in rows:
         fall, noise = row["late_fall"], 1.96 * row["late_fall_error"]
-        seeds.append((-1 if fall + noise < NOISE else 1 if fall >= NOISE and fall > noise else 0, fall, noise))
+        seeds.append((-1 if fall + noise < _FALLS else 1 if fall >= _FALLS and fall > noise else 0, fall, noise))
     state, fall, noise = max(seeds)
     word = {1: "still falling", 0: "perhaps still falling", -1: "no longer falling"}[state]
     which = f" of {len(rows)} seeds the most" if len(rows) > 1 else ""

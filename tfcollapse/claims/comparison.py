@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy  # whose parts are loaded when they are first used
 
-from tfcollapse.records.gaps import NOISE
+from tfcollapse.records.seed_noise import noise_of
 
 CLOSE = 0.1
 """The share of the latent dimensions by which two counts of active units may differ and still count as equal."""
@@ -38,25 +38,26 @@ class Comparison:
         return text if math.isnan(self.low) else f"{text} (95% {self.low:+.1%} to {self.high:+.1%})"
 
 
-def compare(sample: Sequence[float], reference: Sequence[float] | float) -> Comparison:
+def compare(sample: Sequence[float], reference: Sequence[float] | float, depth: float = 0) -> Comparison:
     """Compare a sample with another sample, or with a constant that has no noise.
 
     Several seeds show their noise: the difference counts where Welch's 95% interval excludes 0 (against a constant,
     Student's). The seeds are not paired. The same seed draws other weights for a network of another depth, and two
     seeds, which leave one degree of freedom to pairs, leave about two to Welch. A single run beside several seeds is
     taken to have their standard deviation: its interval is Student's. Where no side has several seeds, no noise is
-    shown, and the difference counts from `NOISE` on.
+    shown, and the difference counts from `noise_of(depth)` on.
 
     Args:
       sample: the values, one for each seed, at least one.
       reference: the values that they are compared with, at least one, or a constant.
+      depth: of the deepest network among them; 0 where it does not matter.
     """
     mean = float(np.mean(sample))
     against = float(np.mean(reference))
     difference = mean - against
     if max(len(sample), np.size(reference)) < 2:
         low = high = math.nan
-        counts = abs(difference) >= NOISE * abs(against)
+        counts = abs(difference) >= noise_of(depth) * abs(against)
     else:
         low, high = (difference, difference) if _equal(sample, reference) else _interval(sample, reference)
         counts = low > 0 or high < 0

@@ -56,7 +56,7 @@ def _equation_8(rows: Rows) -> Claim:
         if whole(cell):
             errors = [(ae["train_error"], vae["train_error"]) for ae, vae in gaps.pairs(cell)]
             below, above = zip(*errors, strict=True)
-            found[name, depth] = compare(above, below)
+            found[name, depth] = compare(above, below, depth)
     broken = [
         f"{name} depth {depth}: {found[name, depth]} of the AE's"
         for name, depth in found

@@ -12,8 +12,9 @@ from tfcollapse.claims.claim import NOT_REPRODUCED, NOT_RUN, REPRODUCED, Claim, 
 from tfcollapse.claims.comparison import CLOSE, compare
 from tfcollapse.claims.completeness import as_far_as_there, listed, means, missing, of_family, whole
 from tfcollapse.claims.trend import SIGNIFICANCE, Shape, Trend, rank_test
-from tfcollapse.records.gaps import EQUAL, MOVING, NOISE, ON_ITS_WAY, gamma_gaps, undecided_gammas
+from tfcollapse.records.gaps import EQUAL, MOVING, ON_ITS_WAY, gamma_gaps, undecided_gammas
 from tfcollapse.records.labels import label
+from tfcollapse.records.seed_noise import noise_of
 from tfcollapse.records.statistics import Row, Rows, by, cells, mean_and_sd
 
 
@@ -30,9 +31,9 @@ def judge_trend(
 ) -> Claim:
     """Judge whether a measure has a shape over an ordered column, by `rank_test`.
 
-    In one block, values that all lie within 1% are too close to call, and so are counts of active units that all lie
-    within a tenth of the latent dimensions. Of a fall followed by a rise, both must be beyond the noise as `compare`
-    says, because the rank test can owe its significance to one of the two.
+    In one block, values that differ by no more than two seeds do are too close to call, and so are counts of active
+    units that all lie within a tenth of the latent dimensions. Of a fall followed by a rise, both must be beyond
+    the noise as `compare` says, because the rank test can owe its significance to one of the two.
 
     Args:
       text: what the paper says.
@@ -52,21 +53,25 @@ def judge_trend(
     if len(places) < least or not len(values):
         return Claim(text, NOT_RUN, f"{evidence}; there are fewer than {least} values of {label(column)} in one block")
     trend = rank_test(values, shape)
-    least_range = CLOSE * rows[0]["latent_dim"] if measure == "active_units" else NOISE * np.abs(values).max()
+    deepest = max(row["depth"] for row in rows)
+    chance = noise_of(deepest) * np.abs(values).max()
+    least_range = CLOSE * rows[0]["latent_dim"] if measure == "active_units" else chance
     flat = len(values) == 1 and np.ptp(values) < least_range
     signs = [0 if flat else trend.sign]
     if shape == "falls, then rises":
-        arms, said = _arms(places, values, trend.turn, column)
+        arms, said = _arms(places, values, trend.turn, column, deepest)
         evidence += said
         signs += arms if trend.sign == 1 else []
     return Claim(text, verdict_of(signs), f"{evidence}; {_tested(trend, values)}", brief)
 
 
-def _arms(places: list[Any], values: np.ndarray, turn: int, column: str) -> tuple[list[int], str]:
+def _arms(places: list[Any], values: np.ndarray, turn: int, column: str, deepest: float) -> tuple[list[int], str]:
     """Return the signs of both ends of a shape against its turning point, and that as text."""
-    arms = {
-        end: compare(values[:, end].tolist(), values[:, turn].tolist()) for end in (0, len(places) - 1) if end != turn
-    }
+    arms = {}
+    for end in (0, len(places) - 1):
+        if end != turn:
+            depth = places[max(end, turn)] if column == "depth" else deepest
+            arms[end] = compare(values[:, end].tolist(), values[:, turn].tolist(), depth)
     said = f"; turning point at {label(column)} {places[turn]:g}"
     said += "".join(f"; {label(column)} {places[end]:g} against it {arm}" for end, arm in arms.items())
     return [arm.sign for arm in arms.values()], said
@@ -108,7 +113,10 @@ def judge_order(text: str, series: Mapping[str, Rows], column: str = "depth", me
         if not whole(*there.values()):
             continue
         cells = {name: [row[measure] for row in chosen] for name, chosen in there.items()}
-        comparisons = [compare(above, below) for below, above in pairwise(cells.values())]
+        comparisons = [
+            compare(above, below, max(row["depth"] for chosen in there.values() for row in chosen))
+            for below, above in pairwise(cells.values())
+        ]
         signs.append(min(comparison.sign for comparison in comparisons))
         first, *others = cells
         said = [f"{first} {np.mean(cells[first]):.5f}"]

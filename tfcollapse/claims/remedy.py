@@ -12,7 +12,7 @@ from tfcollapse.claims.comparison import compare, compare_units
 from tfcollapse.claims.completeness import as_far_as_there, whole
 from tfcollapse.diagnosis.blame.verdict import SHARE
 from tfcollapse.records.labels import label
-from tfcollapse.records.statistics import Rows, measured
+from tfcollapse.records.statistics import Row, Rows, measured
 
 
 class Remedy(NamedTuple):
@@ -55,9 +55,8 @@ def judge_no_remedy(
         if not whole(deep, treated, sound):
             continue
         without, with_it, goal = (measured(rows, measure) for rows in (deep, treated, sound))
-        latent_dim = deep[0]["latent_dim"] if measure == "active_units" else None
-        if _worse(without, goal, latent_dim) == 1:
-            signs.append(_worse(with_it, relieved(without, goal), latent_dim))
+        if _worse(without, goal, deep[0], measure) == 1:
+            signs.append(_worse(with_it, relieved(without, goal), deep[0], measure))
         parts.append(f"{name}: {_mean(with_it)} (without {_mean(without)}, sound {_mean(goal)})")
     if parts and not signs:
         parts.append("nothing to mend: without a remedy the deep networks are not worse than the sound ones")
@@ -70,12 +69,11 @@ def relieved(ill: Iterable[float], sound: Iterable[float]) -> list[float]:
     return [SHARE * bad + (1 - SHARE) * good for bad, good in zip(ill, sound, strict=False)]
 
 
-def _worse(these: list[float], than: list[float], latent_dim: int | None) -> int:
-    """Return 1 where `these` are worse beyond the noise, -1 where they are better, and 0 inside the noise.
-
-    They are errors, or, of so many latent dimensions, counts of active units.
-    """
-    return compare(these, than).sign if latent_dim is None else -compare_units(these, than, latent_dim)
+def _worse(these: list[float], than: list[float], deep: Row, measure: str) -> int:
+    """Return 1 where `these` are worse beyond the noise of a deep network, -1 where better, and 0 inside the noise."""
+    if measure == "active_units":
+        return -compare_units(these, than, deep["latent_dim"])
+    return compare(these, than, deep["depth"]).sign
 
 
 def _mean(of: list[float]) -> str:

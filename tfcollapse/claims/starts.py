@@ -35,7 +35,7 @@ def units_return(rows: Rows) -> list[Claim]:
     for arm in complete if plain in complete else ():
         if arm == plain:
             continue
-        error = compare(errors[arm], errors[plain])
+        error = compare(errors[arm], errors[plain], deepest)
         if error.sign < 0:
             signs.append(compare_units(units[arm], units[plain], vaes[0]["latent_dim"]))
         parts.append(f"{arm}: AE's error {error}, {np.mean(units[arm]):.4g} units against {np.mean(units[plain]):.4g}")

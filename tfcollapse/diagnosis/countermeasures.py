@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from tfcollapse.config.declaration import Run
 from tfcollapse.records.arms import by_network, by_objective
 from tfcollapse.records.columns import COLUMNS, declared
+from tfcollapse.records.seed_noise import noise_of
 from tfcollapse.records.statistics import PLAIN, Row, Rows, at_depth, dataset_without_version, mean_and_sd, measured
 from tfcollapse.records.table import read_table
 from tfcollapse.records.trained import marked, not_trained
@@ -21,8 +22,6 @@ _SHARE = 0.5
 _MOST = 3
 """How many are named."""
 
-_CLEARLY = 0.99
-"""The share of the plain network's error that the error must be below: one seed beside one differs by 1% by chance."""
 _IN_STEPS = ("training.encoder_ahead", "objective.warmup_steps")
 """The settings that count steps. For a run of another length they keep their share of the steps."""
 
@@ -100,7 +99,12 @@ def helpful(rows: Rows) -> list[Countermeasure]:
         measures = (_mean(chosen, measure) for measure in ("active_units", "train_error"))
         one = Countermeasure(name, _settings(chosen[0], plain), chosen[0]["steps"], *measures)
         revived = goal > units and one.units >= units + _SHARE * (goal - units)  # no comparison with nan holds
-        if one.settings and revived and one.error < _CLEARLY * error and not not_trained(chosen):
+        if (
+            one.settings
+            and revived
+            and one.error < (1 - noise_of(chosen[0]["depth"])) * error
+            and not not_trained(chosen)
+        ):
             found.append(one)
     return sorted(found, key=lambda one: one.error)
 

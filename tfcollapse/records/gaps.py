@@ -9,8 +9,6 @@ from typing import Any
 from tfcollapse.records.columns import OF_A_TWIN
 from tfcollapse.records.statistics import Row
 
-NOISE = 0.01
-"""The relative difference below which single runs, which show no noise of their own, are too close to call."""
 EQUAL = 0.05
 """The relative gap below which a learned gamma is taken as equal to the error."""
 ON_ITS_WAY = 0.25

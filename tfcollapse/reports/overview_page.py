@@ -11,6 +11,7 @@ from tfcollapse.config.declaration import NUMERICS, Run
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.narrowing import narrowing
 from tfcollapse.records.numerics import older
+from tfcollapse.records.seed_noise import noise_of
 from tfcollapse.records.statistics import PAPER_STEPS
 from tfcollapse.records.table import complete, read_table
 from tfcollapse.records.trained import not_trained
@@ -48,8 +49,10 @@ _RULES = (
     f"images in brackets), and on networks that are narrowed as its row says. Where the training is shorter than the "
     f"paper's {PAPER_STEPS:,} steps, the verdict does not judge the paper's own result.",
     "A trend is judged by a rank test at 5%. A difference is judged by its 95% interval over seeds (of residual "
-    "networks, over data sets), and for one seed by 1%. Counts of units also have to differ by a tenth of the latent "
-    "dimensions. A rank correlation is judged by its permutation test at 5%, over five pairs or more; its interval is "
+    "networks, over data sets), and for one seed by what two seeds differ by chance "
+    f"({noise_of(2):.1%} at depth 2, {noise_of(6):.1%} at 6, {noise_of(10):.1%} at 10: `reach`, 12 seeds). Counts of "
+    "units also have to differ by a tenth of the latent dimensions. A rank correlation is judged by its permutation "
+    "test at 5%, over five pairs or more; its interval is "
     "approximate. Several seeds stand as mean +- standard deviation. One seed has no error bar. A table of another "
     "version of the numbers is not counted. An empty cell stands for what the row above says.",
 )
