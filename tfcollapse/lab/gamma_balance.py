@@ -18,7 +18,7 @@ from tfcollapse.training.in_memory import train_in_memory
 
 _SHARES = np.geomspace(1e-3, 1e3, 13)
 """The values of gamma, in units of gamma-bar, which is the optimal one at full collapse."""
-_IMAGES, _STEP = 1_000, 1e-3
+_IMAGES, _FEW, _STEP = 1_000, 64, 1e-3
 _AROUND = (0.9, 1.1)
 """The values of gamma at which the way out is tested, in units of the critical gamma."""
 
@@ -37,9 +37,19 @@ def gamma_checks(data: str, images: np.ndarray, test: np.ndarray, seed: int, cur
     return [*_derivatives(model, chosen), *_way_out(model, chosen, test[:_IMAGES] / 255.0, curves)]
 
 
+def described(data: str) -> str:
+    """Return what the network of these checks is, and on which images they are made."""
+    run = _run(data, 0)
+    network, steps = run.network, run.training.steps
+    return (
+        f"a dense VAE of depth {network.depth}, width {network.width}, {network.latent_dim} latents, {steps:,} steps; "
+        f"up to {_IMAGES:,} images of {data}, {_FEW} for the derivatives"
+    )
+
+
 def _derivatives(model: Autoencoder, images: np.ndarray) -> list[Check]:
     """Check that no gamma gives a derivative by a unit's weights at full collapse, to which `model` is brought."""
-    few, gammas = images[:64], images.var(axis=0).mean() * _SHARES
+    few, gammas = images[:_FEW], images.var(axis=0).mean() * _SHARES
     active = int(kl_per_dimension(*(np.asarray(part) for part in model.encode(images))).argmax())
     before = np.array([unit_gradient(model, active, few, gamma).largest for gamma in gammas])
     collapse_all(model, images)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import pathlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,10 @@ from tfcollapse.config.declaration import Data, Network, Run, Training
 from tfcollapse.config.objective import Objective
 from tfcollapse.data.dataset import load
 from tfcollapse.errors import ConfigError
+from tfcollapse.lab import gamma_balance
 from tfcollapse.lab.collapsed_unit import UnitHessian, collapse, unit_gradient
 from tfcollapse.lab.containment import containment_checks
 from tfcollapse.lab.float64 import in_float64
-from tfcollapse.lab.gamma_balance import gamma_checks
 from tfcollapse.lab.killed_units import KILLED, START, UNDECIDED, USED, kinds
 from tfcollapse.lab.section import Section
 from tfcollapse.models.autoencoder import Autoencoder, load_model
@@ -26,18 +27,19 @@ from tfcollapse.theory.stationary import SADDLE, curvature
 from tfcollapse.training.in_memory import train_in_memory
 
 READING = (
-    "Where a unit's weights are zero, the energy is stationary in them, in every architecture, if its heads' biases "
-    "are zero too, which the paper does not say. The other weights are as training left them. Whether the point is a "
-    "saddle or a minimum in the unit's weights the paper leaves open for deep networks. Here every unit that training "
-    "killed is tested: its posterior is the prior but for 0.01 nats, and its z changes the reconstruction by at most "
-    "1% of what the most active unit's does. Its weights are set to zero. It counts as a saddle where the energy "
-    "falls along a direction of them, by more than two standard errors, on images that did not choose the direction, "
-    "and is undecided within two of them. One direction is found for each network, with all its killed units "
-    "collapsed, and tried on each of them: the number of units is not one of independent cases. Where the energy "
-    "rises along it, nothing is proved, as another may lead down. Units of untrained networks, and units in use that "
-    "are collapsed by hand, have lines of their own. Gamma does not move a collapsed unit (section 5.2), as all its "
-    "derivatives are zero at any gamma; but it decides whether the point is a saddle. A deeper network contains the "
-    "shallower one exactly (section 6)."
+    "Where a unit's weights are zero, the energy is stationary in them, in each of the paper's three architectures, "
+    "if its heads' biases are zero too, which the paper does not say. Whether the point is a saddle or a minimum in "
+    "the unit's weights the paper leaves open for deep networks. Here every unit that training killed is tested: its "
+    "posterior is the prior but for 0.01 nats, and its z changes the reconstruction by at most 1% of what the most "
+    "active unit's does. Its weights are set to zero; the other weights are as training left them. One direction is "
+    "found for each network, with all its killed units collapsed, on training images. It is then tried on each of "
+    "these units, collapsed alone, on images of the test split. A unit counts as a saddle where the energy of these "
+    "falls along it by more than two standard errors, and is undecided within two of them. The images and the "
+    "direction are the same for all units of a network, so the number of units is not one of independent cases. Where "
+    "the energy rises along it, nothing is proved, as another direction may lead down. Units of untrained networks, "
+    "and units in use that are collapsed by hand, have lines of their own. Gamma does not move a collapsed unit "
+    "(section 5.2), as all its derivatives are zero at any gamma; but it decides whether the point is a saddle. A "
+    "deeper network contains the shallower one exactly (section 6)."
 )
 DEPTHS = (2, 6, 10)
 """The depths of the short trainings."""
@@ -69,7 +71,11 @@ def prop4_section(
     """
     curves: dict[str, Any] = {"kinds": []}
     dataset = load(Data(name=data), data_dir=data_dir)
-    checks = [*_gradients(seed), *_lanczos(seed), *gamma_checks(data, dataset.train, dataset.test, seed, curves)]
+    checks = [
+        *_gradients(seed),
+        *_lanczos(seed),
+        *gamma_balance.gamma_checks(data, dataset.train, dataset.test, seed, curves),
+    ]
     models = _short(data, dataset.train, seed) if runs is None else trained_models(runs)
     chosen = dataset.train[np.linspace(0, len(dataset.train) - 1, min(images, len(dataset.train))).astype(int)] / 255.0
     unseen = dataset.test[: len(chosen)] / 255.0
@@ -81,6 +87,8 @@ def prop4_section(
     settings = {
         "models": _described([run for run, _ in models]),
         "images": f"{len(chosen):,} training images of {data} in each Hessian, {len(unseen):,} test images beside it",
+        "the lines before 'Hessian of a small unit'": "untrained networks, 6 latents, 4 random images",
+        "the lines of section 5.2 and of a critical gamma": gamma_balance.described(data),
         "seed": seed,
     }
     if untrained:
@@ -201,6 +209,18 @@ def _answers(rows: list[dict[str, Any]]) -> list[Check]:
                 all(map(_decided, killed)),
             ),
             true(
+                "on the training images that chose it, all of them collapsed: lowest eigenvalue, by depth",
+                _OPEN,
+                "; ".join(f"{depth}: {group[0]['lowest']:.3g}" for depth, group in by_depth.items()),
+                all(map(_decided, killed)),
+            ),
+            true(
+                "on unseen images, each collapsed alone: curvature along it over its standard error, by depth",
+                _OPEN,
+                "; ".join(f"{depth}: {_range(map(_score, group))}" for depth, group in by_depth.items()),
+                all(map(_decided, killed)),
+            ),
+            true(
                 "the gamma below which that is a way out, over the gamma in use: the smallest of these units, by depth",
                 _OPEN,
                 "; ".join(f"{depth}: {min(map(_room, group)):.3g}" for depth, group in by_depth.items()),
@@ -227,6 +247,15 @@ def _answers(rows: list[dict[str, Any]]) -> list[Check]:
 
 def _depths(rows: list[dict[str, Any]]) -> list[int]:
     return sorted({row["depth"] for row in rows})
+
+
+def _score(row: dict[str, Any]) -> float:
+    return row["unseen"] / row["unseen_error"]
+
+
+def _range(values: Iterable[float]) -> str:
+    ordered = sorted(values)
+    return f"{ordered[0]:.2g} to {ordered[-1]:.2g}"
 
 
 def _room(row: dict[str, Any]) -> float:
