@@ -10,8 +10,8 @@ problem". Depths 8 and 10 therefore have the small values of gamma, and a gamma 
 
     tfcollapse sweep gamma --preset paper --seeds 3
 
-What to expect: active units fall as gamma grows. At depth 2 their number is near the affine prediction, at depth 4
-below it. A learned gamma ends at the VAE's own error. At depth 10 a small fixed gamma may bring units back; the
+What to expect: active units fall as gamma grows. Their number is at or below the affine prediction
+at both depths. A learned gamma ends at the VAE's own error. At depth 10 a small fixed gamma may bring units back; the
 question is whether the error comes down to that of depth 2.
 
 The preset `paper` learns gamma from 1. The others learn it from 0.01 and also set it in closed form (eq. (10)), because

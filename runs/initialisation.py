@@ -1,10 +1,10 @@
 """Declare a study beyond the paper: Figure 1 (left) from three kinds of start, for AEs at depths up to 20, and VAEs.
 
-The starts are Glorot's uniform one, which the paper's defaults give, He's, and an orthogonal one. Glorot's start halves
-the variance of the signal at every ReLU layer. The differences between images therefore reach the output of a deep
-network much weaker than that of a shallow one, and a bad start looks like a bad minimum. He's start preserves the size
-of the signal; an orthogonal start loses it as Glorot's does. The table holds the standard deviation of the signal after
-every layer before the first step.
+The starts are Glorot's uniform one, which the paper's defaults give, He's, and an orthogonal one. Glorot's start
+halves the variance of the signal at every ReLU layer. The differences between images therefore reach the output of a
+deep network much weaker than that of a shallow one, and a bad start looks like a bad minimum. He's start loses much
+less of the signal; an orthogonal start loses it as Glorot's does. The table holds the standard deviation of the
+signal after every layer before the first step.
 
 At depths 2, 6 and 10 a VAE stands beside the AE of each start. It shows whether the units come back with the error. At
 these depths the AE from Glorot's start is also trained with an epsilon of 1e-12 in Adam. The AE's loss is a mean over

@@ -45,7 +45,8 @@ def reach_claims(rows: Rows) -> list[Claim]:
         parts.append(
             f"depth {deep} has the larger error than depth {shallow} in {larger:.0%} of pairs (p = {test.pvalue:.2g})"
         )
-    return [as_far_as_there(Claim(text, verdict_of(signs), "; ".join([*parts, *_at_one_error(rows)])), rows)]
+    evidence = "; ".join([*parts, *_at_one_error(rows)])
+    return [as_far_as_there(Claim(text, verdict_of(signs), evidence, "; ".join(parts)), rows)]
 
 
 def _at_one_error(rows: Rows) -> list[str]:
