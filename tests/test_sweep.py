@@ -45,8 +45,8 @@ def _smoke(study, out):
 def _check(study, out, command):
     """The table, the figure and the page of a study's smoke preset."""
     rows = read_table(out / f"{study}.csv")
-    settings = {"training.jit": "off"} if "training.jit=off" in command else {}
-    assert [row["run_id"] for row in rows] == [replace(run, settings).run_id for run in load_study(study).runs("smoke")]
+    runs = [replace(run, {"training.jit": "off"}) for run in load_study(study).runs("smoke")]
+    assert [row["run_id"] for row in rows] == [run.run_id for run in runs]
     assert {row["status"] for row in rows} == {"finished"}
     assert {row["command"] for row in rows} == {shlex.join(["tfcollapse", *command])}
     assert all(row["train_error"] > 0 and row["commit"] and row["machine"] for row in rows)
@@ -65,7 +65,7 @@ def _again(study, out, command, capfd):
 
 
 def test_a_smoke_preset_runs_from_declaration_to_figure_and_again(tmp_path, capfd):
-    as_pasted = ["sweep", "fig1_left", "--preset", "smoke", "--out", str(tmp_path)]
+    as_pasted = _smoke("fig1_left", tmp_path)
     answer = command(*as_pasted)
     assert answer.returncode == 0, answer.stderr
     assert answer.stderr == ""
@@ -74,7 +74,7 @@ def test_a_smoke_preset_runs_from_declaration_to_figure_and_again(tmp_path, capf
 
 
 @pytest.mark.slow
-def test_a_study_of_each_figure_runs_from_declaration_to_figure_and_again(tmp_path, capfd):
+def test_a_study_of_each_figure_runs_from_declaration_to_figure(tmp_path, capfd):
     """The runs of all these studies are one sweep, so that two workers start and not two for each."""
     declared = {name: load_study(name) for name in study_names() if name != "fig1_left"}
     studies = list({study.draw: name for name, study in declared.items() if study.seeds == 1}.values())
@@ -91,10 +91,9 @@ STUDY = Study(title="t", presets={{"smoke": runs}}, draw=lambda rows: Figure(), 
     assert main(_smoke(str(tmp_path / "every.py"), tmp_path)) == 0
     assert capfd.readouterr().err == ""
     for study in studies:
-        again = _smoke(study, tmp_path)
-        _again(study, tmp_path, again, capfd)
-        _check(study, tmp_path, again)
-        _again(study, tmp_path, again, capfd)
+        as_pasted = _smoke(study, tmp_path)
+        _again(study, tmp_path, as_pasted, capfd)
+        _check(study, tmp_path, as_pasted)
 
 
 @pytest.mark.slow
