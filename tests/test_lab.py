@@ -452,7 +452,7 @@ def test_the_command_prints_json_alone_and_compares_pairs_of_a_table(tmp_path, c
 @pytest.mark.slow
 def test_the_command_prints_json_alone_in_a_process_of_its_own(tmp_path):
     answer = command(*compare(tmp_path / "o"))
-    assert answer.returncode == 0, answer.stderr
+    assert (answer.returncode, answer.stderr.count("\n")) == (0, 1), answer.stderr
     check_pairs(answer.stdout, tmp_path / "o")
 
 

@@ -74,7 +74,7 @@ def run(parsed: argparse.Namespace) -> int:
 
     The exit status is 1 where a check fails. Raises UserError.
     """
-    from tfcollapse.backend import check_tensorflow
+    from tfcollapse.backend import check_tensorflow, import_tensorflow
     from tfcollapse.records.files import check_writable
     from tfcollapse.reports import theory_page
     from tfcollapse.training.progress import duration
@@ -83,6 +83,7 @@ def run(parsed: argparse.Namespace) -> int:
     check_tensorflow("theory")
     seconds = sum(_SECONDS.values()) if parsed.section == _ALL else _SECONDS[parsed.section]
     announce(f"theory {parsed.section}", f"up to about {duration(seconds)} on two cores", out, json=parsed.json)
+    import_tensorflow()  # in this way its own lines are not printed
     from tfcollapse.lab import laboratory
 
     fields = ("data", "data_dir", "runs", "images", "table", "seed")
