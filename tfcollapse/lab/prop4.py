@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -194,45 +194,7 @@ def trained_models(runs: str) -> list[tuple[Run, Autoencoder]]:
 
 def _answers(rows: list[dict[str, Any]]) -> list[Check]:
     """Return the headline, over the units that training killed alone, and a line for each other group of units."""
-    killed = [row for row in rows if row["when"] == KILLED]
-    name = "units that training killed which are saddles on unseen images, by depth (one direction per network)"
-    if not killed:
-        checks = [not_applicable(name, "units that training killed", "none in the trained networks at hand")]
-    else:
-        by_depth = {depth: [row for row in killed if row["depth"] == depth] for depth in _depths(killed)}
-        counts = "; ".join(f"{depth}: {_count(group)}" for depth, group in by_depth.items())
-        checks = [
-            true(
-                name,
-                _OPEN,
-                f"{_count(killed)} ({counts}); networks: {len(by_depth)}",
-                all(map(_decided, killed)),
-            ),
-            true(
-                "on the training images that chose it, all of them collapsed: lowest eigenvalue, by depth",
-                _OPEN,
-                "; ".join(f"{depth}: {group[0]['lowest']:.3g}" for depth, group in by_depth.items()),
-                all(map(_decided, killed)),
-            ),
-            true(
-                "on unseen images, each collapsed alone: curvature along it over its standard error, by depth",
-                _OPEN,
-                "; ".join(f"{depth}: {_range(map(_score, group))}" for depth, group in by_depth.items()),
-                all(map(_decided, killed)),
-            ),
-            true(
-                "the gamma below which that is a way out, over the gamma in use: the smallest of these units, by depth",
-                _OPEN,
-                "; ".join(f"{depth}: {min(map(_room, group)):.3g}" for depth, group in by_depth.items()),
-                all(map(_decided, killed)),
-            ),
-            true(
-                "their decoder columns before they are set to zero, over the most active unit's: largest, by depth",
-                "below 1",
-                "; ".join(f"{depth}: {max(row['column'] for row in group):.2g}" for depth, group in by_depth.items()),
-                max(row["column"] for row in killed) < 1,
-            ),
-        ]
+    checks = _of_killed([row for row in rows if row["when"] == KILLED])
     for when in (START, USED):
         chosen = [row for row in rows if row["when"] == when]
         if chosen:
@@ -245,6 +207,45 @@ def _answers(rows: list[dict[str, Any]]) -> list[Check]:
     return checks
 
 
+def _of_killed(killed: list[dict[str, Any]]) -> list[Check]:
+    name = "units that training killed which are saddles on unseen images, by depth (one direction per network)"
+    if not killed:
+        return [not_applicable(name, "units that training killed", "none in the trained networks at hand")]
+    groups = {depth: [row for row in killed if row["depth"] == depth] for depth in _depths(killed)}
+    decided, largest = all(map(_decided, killed)), max(row["column"] for row in killed)
+
+    def by_depth(of: Callable[[list[dict[str, Any]]], str]) -> str:
+        return "; ".join(f"{depth}: {of(group)}" for depth, group in groups.items())
+
+    return [
+        true(name, _OPEN, f"{_count(killed)} ({by_depth(_count)}); networks: {len(groups)}", decided),
+        true(
+            "on the training images that chose it, all of them collapsed: lowest eigenvalue, by depth",
+            _OPEN,
+            by_depth(lambda group: f"{group[0]['lowest']:.3g}"),
+            decided,
+        ),
+        true(
+            "on unseen images, each collapsed alone: curvature along it over its standard error, by depth",
+            _OPEN,
+            by_depth(lambda group: "{:.2g} to {:.2g}".format(*_ends(map(_score, group)))),
+            decided,
+        ),
+        true(
+            "the gamma below which that is a way out, over the gamma in use: the smallest of these units, by depth",
+            _OPEN,
+            by_depth(lambda group: f"{min(map(_room, group)):.3g}"),
+            decided,
+        ),
+        true(
+            "their decoder columns before they are set to zero, over the most active unit's: largest, by depth",
+            "below 1",
+            by_depth(lambda group: f"{max(row['column'] for row in group):.2g}"),
+            largest < 1,
+        ),
+    ]
+
+
 def _depths(rows: list[dict[str, Any]]) -> list[int]:
     return sorted({row["depth"] for row in rows})
 
@@ -253,9 +254,9 @@ def _score(row: dict[str, Any]) -> float:
     return row["unseen"] / row["unseen_error"]
 
 
-def _range(values: Iterable[float]) -> str:
+def _ends(values: Iterable[float]) -> tuple[float, float]:
     ordered = sorted(values)
-    return f"{ordered[0]:.2g} to {ordered[-1]:.2g}"
+    return ordered[0], ordered[-1]
 
 
 def _room(row: dict[str, Any]) -> float:
