@@ -48,18 +48,18 @@ def networks(rows: Rows) -> list[str]:
 
 
 def gamma(rows: Rows) -> str:
-    """Return how gamma was set, as text; empty where no run has a gamma."""
-    modes = {row["gamma_mode"] for row in rows if row["gamma_mode"]}
+    """Return how gamma was set, and beta, as text, and for how many VAEs if not all; empty for AEs alone."""
+    vaes = [row for row in rows if row["gamma_mode"]]
     said = {
         "fixed": "gamma fixed",
         "learned": f"gamma learned from {each(sorted(_starts(rows)))}",
         "optimal": "gamma in closed form (eq. (10)) on each batch",
     }
-    text = "; ".join(said[mode] for mode in said if mode in modes)
-    betas = {row.get("beta") for row in rows} - {None, 1.0}
-    if betas:
-        text += f"; beta {each(sorted(betas))}"
-    return text
+    counted = {text: sum(row["gamma_mode"] == mode for row in vaes) for mode, text in said.items()}
+    betas = [row["beta"] for row in vaes if row.get("beta") not in (None, 1.0)]
+    counted[f"beta {each(sorted(betas))}"] = len(betas)
+    share = {text: f" ({count} of {len(vaes)} VAEs)" if count < len(vaes) else "" for text, count in counted.items()}
+    return "; ".join(f"{text}{share[text]}" for text, count in counted.items() if count)
 
 
 def each(values: Iterable[Any]) -> str:
