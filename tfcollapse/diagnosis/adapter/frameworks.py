@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from tfcollapse.config.annotations import arguments_checked
-from tfcollapse.diagnosis.adapter.gradients import Pullback, Select, by_autograd, by_jax, by_tape
+from tfcollapse.diagnosis.adapter.gradients import Pullback, Select, by_autograd, by_jax, by_tape, graph_of
 from tfcollapse.errors import ConfigError
 
 _SIZES = (64, 256, 1_024)
@@ -123,10 +123,8 @@ class KerasModel(Part):
     @functools.cached_property
     def _traced(self) -> Callable[..., Any]:
         """The model as TensorFlow's graph, where `predict_on_batch` makes one of it too: layers cost no Python then."""
-        import tensorflow as tf
-
         eager = self.function.run_eagerly or (self.inputs > 1 and not getattr(self.function, "inputs", None))
-        return self._call if eager else tf.function(self._call, autograph=False)
+        return self._call if eager else graph_of(self._call)
 
     def _call(self, *tensors: Any) -> Any:
         return self.function(*self._given(tensors))

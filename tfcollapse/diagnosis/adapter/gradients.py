@@ -54,6 +54,13 @@ def by_tape(function: Any, latents: np.ndarray, others: Sequence[np.ndarray], se
     return Pullback([to_numpy(one) for one in outputs], pull_back)
 
 
+def graph_of(function: Any) -> Any:
+    """Return a function of TensorFlow's tensors as a graph, which calls its layers without Python."""
+    import tensorflow as tf
+
+    return tf.function(function, autograph=False)
+
+
 def by_autograd(
     function: Any, latents: np.ndarray, others: Sequence[np.ndarray], select: Select, device: Any = None
 ) -> Pullback | None:
