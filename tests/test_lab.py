@@ -224,6 +224,7 @@ def test_a_unit_within_two_standard_errors_is_undecided():
         *[UNDECIDED] * 3,
         NO_WAY_OUT,
     ]
+    assert [kind(value, float("nan")) for value in (-1.0, 1.0)] == [UNDECIDED] * 2  # of one image
 
 
 def test_the_headline_counts_the_units_that_training_killed_alone():

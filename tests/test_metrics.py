@@ -53,6 +53,12 @@ def test_the_sigma_histogram_counts_every_pair_once():
     assert posterior.sigma_histogram(2 * np.log(sigma)).sum() == pytest.approx(1.0)
 
 
+def test_the_spectrum_of_few_float32_examples_is_taken_in_float64():
+    data = np.random.default_rng(1).uniform(0, 255, (8, 12)).astype(np.float32)
+    expected = np.linalg.eigvalsh(np.cov(data.T.astype(np.float64) / 255, bias=True))[::-1]
+    assert reconstruction.spectrum(data, 3, scale=255.0).eigenvalues == pytest.approx(expected, abs=1e-13)
+
+
 @pytest.mark.parametrize("count", [500, 8])  # more and fewer than there are numbers in an image
 def test_the_spectrum_is_that_of_the_centred_covariance(count):
     images = np.random.default_rng(0).integers(0, 256, (count, 3, 2, 2), dtype=np.uint8)

@@ -53,25 +53,30 @@ def judge_trend(
     if len(places) < least or not len(values):
         return Claim(text, NOT_RUN, f"{evidence}; there are fewer than {least} values of {label(column)} in one block")
     trend = rank_test(values, shape)
-    deepest = max(row["depth"] for row in rows)
+    deepest = _deepest(rows)
     chance = noise_of(deepest) * np.abs(values).max()
     least_range = CLOSE * rows[0]["latent_dim"] if measure == "active_units" else chance
     flat = len(values) == 1 and np.ptp(values) < least_range
     signs = [0 if flat else trend.sign]
     if shape == "falls, then rises":
-        arms, said = _arms(places, values, trend.turn, column, deepest)
+        depths = places if column == "depth" else [deepest] * len(places)
+        arms, said = _arms(places, values, trend.turn, column, depths)
         evidence += said
         signs += arms if trend.sign == 1 else []
     return Claim(text, verdict_of(signs), f"{evidence}; {_tested(trend, values)}", brief)
 
 
-def _arms(places: list[Any], values: np.ndarray, turn: int, column: str, deepest: float) -> tuple[list[int], str]:
+def _deepest(rows: Rows) -> int:
+    return max(row["depth"] for row in rows)
+
+
+def _arms(places: list[Any], values: np.ndarray, turn: int, column: str, depths: list[int]) -> tuple[list[int], str]:
     """Return the signs of both ends of a shape against its turning point, and that as text."""
-    arms = {}
-    for end in (0, len(places) - 1):
-        if end != turn:
-            depth = places[max(end, turn)] if column == "depth" else deepest
-            arms[end] = compare(values[:, end].tolist(), values[:, turn].tolist(), depth)
+    arms = {
+        end: compare(values[:, end].tolist(), values[:, turn].tolist(), max(depths[end], depths[turn]))
+        for end in (0, len(places) - 1)
+        if end != turn
+    }
     said = f"; turning point at {label(column)} {places[turn]:g}"
     said += "".join(f"; {label(column)} {places[end]:g} against it {arm}" for end, arm in arms.items())
     return [arm.sign for arm in arms.values()], said
@@ -113,10 +118,8 @@ def judge_order(text: str, series: Mapping[str, Rows], column: str = "depth", me
         if not whole(*there.values()):
             continue
         cells = {name: [row[measure] for row in chosen] for name, chosen in there.items()}
-        comparisons = [
-            compare(above, below, max(row["depth"] for chosen in there.values() for row in chosen))
-            for below, above in pairwise(cells.values())
-        ]
+        deepest = _deepest([row for chosen in there.values() for row in chosen])
+        comparisons = [compare(above, below, deepest) for below, above in pairwise(cells.values())]
         signs.append(min(comparison.sign for comparison in comparisons))
         first, *others = cells
         said = [f"{first} {np.mean(cells[first]):.5f}"]

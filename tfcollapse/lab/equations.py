@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 from tfcollapse.errors import ConfigError
@@ -11,7 +12,7 @@ from tfcollapse.records import gaps
 from tfcollapse.records.gaps import Gap
 from tfcollapse.records.numerics import older
 from tfcollapse.records.seed_noise import noise_of
-from tfcollapse.records.statistics import Rows, cells
+from tfcollapse.records.statistics import Row, cells
 from tfcollapse.records.table import read_table
 from tfcollapse.records.trained import marked, not_trained
 from tfcollapse.theory.bootstrap import bootstrap
@@ -46,14 +47,14 @@ def equations_section(table: str) -> Section:
             f"--table '{table}': expected trained VAEs with AE twins, or with a learned gamma that has arrived or "
             "stands still, found neither"
         )
-    depths = {row["run_id"]: row["depth"] for row in rows}
-    curves = {"error": _points(pairs, rows), "gamma": _points(gammas, rows)}
+    of_runs = {row["run_id"]: row for row in rows}
+    curves = {"error": _points(pairs, of_runs), "gamma": _points(gammas, of_runs)}
     checks = [
         _check(
             "eq. (8): VAE error over AE error, minus 1",
             pairs,
             _LEAST,
-            lambda gap: gap.relative > -noise_of(depths[gap.run_id]),
+            lambda gap: gap.relative > -noise_of(of_runs[gap.run_id]["depth"]),
         ),
         _check(
             "eq. (10): gamma over training error, minus 1",
@@ -72,9 +73,8 @@ def equations_section(table: str) -> Section:
     return Section("equations", "Equations (8) and (10)", READING, checks, curves, settings)
 
 
-def _points(gaps: list[Gap], rows: Rows) -> list[dict[str, Any]]:
+def _points(gaps: list[Gap], of_runs: Mapping[str, Row]) -> list[dict[str, Any]]:
     """Return the points of the figure: each gap with the depth and the objective of its VAE."""
-    of_runs = {row["run_id"]: row for row in rows}
     return [
         {
             "depth": of_runs[gap.run_id]["depth"],

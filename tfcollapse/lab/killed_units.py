@@ -124,12 +124,12 @@ def _row(run: Run, seen: UnitHessian, extremes: Curvature, when: str, beyond: Un
     }
 
 
-def kind(curvature: float, error: float) -> str:
+def kind(mean: float, error: float) -> str:
     """Return what the curvature along one direction, on unseen images, says of a collapsed unit.
 
     SADDLE: the energy falls along it by more than two standard errors. NO_WAY_OUT: it rises by more than two, so this
-    direction leads nowhere, and others are not excluded. UNDECIDED: it is within two of 0.
+    direction leads nowhere, and others are not excluded. UNDECIDED: it is within two of 0, or no error is known.
     """
-    if abs(curvature) <= 2 * error:
-        return UNDECIDED
-    return SADDLE if curvature < 0 else NO_WAY_OUT
+    if mean < -2 * error:
+        return SADDLE
+    return NO_WAY_OUT if mean > 2 * error else UNDECIDED

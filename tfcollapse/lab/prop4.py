@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import pathlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -212,7 +212,7 @@ def _of_killed(killed: list[dict[str, Any]]) -> list[Check]:
     if not killed:
         return [not_applicable(name, "units that training killed", "none in the trained networks at hand")]
     groups = {depth: [row for row in killed if row["depth"] == depth] for depth in _depths(killed)}
-    decided, largest = all(map(_decided, killed)), max(row["column"] for row in killed)
+    decided = all(map(_decided, killed))
 
     def by_depth(of: Callable[[list[dict[str, Any]]], str]) -> str:
         return "; ".join(f"{depth}: {of(group)}" for depth, group in groups.items())
@@ -228,7 +228,7 @@ def _of_killed(killed: list[dict[str, Any]]) -> list[Check]:
         true(
             "on unseen images, each collapsed alone: curvature along it over its standard error, by depth",
             _OPEN,
-            by_depth(lambda group: "{:.2g} to {:.2g}".format(*_ends(map(_score, group)))),
+            by_depth(lambda group: f"{min(map(_score, group)):.2g} to {max(map(_score, group)):.2g}"),
             decided,
         ),
         true(
@@ -241,7 +241,7 @@ def _of_killed(killed: list[dict[str, Any]]) -> list[Check]:
             "their decoder columns before they are set to zero, over the most active unit's: largest, by depth",
             "below 1",
             by_depth(lambda group: f"{max(row['column'] for row in group):.2g}"),
-            largest < 1,
+            max(row["column"] for row in killed) < 1,
         ),
     ]
 
@@ -252,11 +252,6 @@ def _depths(rows: list[dict[str, Any]]) -> list[int]:
 
 def _score(row: dict[str, Any]) -> float:
     return row["unseen"] / row["unseen_error"]
-
-
-def _ends(values: Iterable[float]) -> tuple[float, float]:
-    ordered = sorted(values)
-    return ordered[0], ordered[-1]
 
 
 def _room(row: dict[str, Any]) -> float:

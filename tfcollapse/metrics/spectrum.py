@@ -60,8 +60,13 @@ def _all_eigenvalues(data: np.ndarray, mean: np.ndarray, scale: float) -> np.nda
     missing = len(mean) - len(data)
     if missing <= 0:
         return np.linalg.eigvalsh(_times_covariance(data, mean, None, scale))
-    centred = data.reshape(len(data), -1) / scale - mean
+    centred = _centred(data, mean, scale)
     return np.concatenate([np.zeros(missing), np.linalg.eigvalsh(centred @ centred.T / len(data))])
+
+
+def _centred(block: np.ndarray, mean: np.ndarray, scale: float, kind: type[np.floating] = np.float64) -> np.ndarray:
+    """Return a block of the data over the scale, without their mean, [n, d]."""
+    return block.reshape(len(block), -1) / kind(scale) - mean.astype(kind)
 
 
 def _times_covariance(data: np.ndarray, mean: np.ndarray, basis: np.ndarray | None, scale: float) -> np.ndarray:
@@ -72,6 +77,6 @@ def _times_covariance(data: np.ndarray, mean: np.ndarray, basis: np.ndarray | No
     kind = np.float64 if basis is None else np.float32
     factor = None if basis is None else basis.astype(kind)
     for block in blocks(data, max(1, _BLOCK_NUMBERS // len(mean))):
-        centred = block.reshape(len(block), -1) / kind(scale) - mean.astype(kind)
+        centred = _centred(block, mean, scale, kind)
         product += centred.T @ (centred if factor is None else centred @ factor)
     return product / len(data)

@@ -58,8 +58,11 @@ def gamma(rows: Rows) -> str:
     counted = {text: sum(row["gamma_mode"] == mode for row in vaes) for mode, text in said.items()}
     betas = [row["beta"] for row in vaes if row.get("beta") not in (None, 1.0)]
     counted[f"beta {each(sorted(betas))}"] = len(betas)
-    share = {text: f" ({count} of {len(vaes)} VAEs)" if count < len(vaes) else "" for text, count in counted.items()}
-    return "; ".join(f"{text}{share[text]}" for text, count in counted.items() if count)
+    return "; ".join(
+        text if count == len(vaes) else f"{text} ({count} of {len(vaes)} VAEs)"
+        for text, count in counted.items()
+        if count
+    )
 
 
 def each(values: Iterable[Any]) -> str:

@@ -88,8 +88,7 @@ class KerasModel(Part):
         allow_retracing()  # an encoder and a decoder are compiled for a few sizes each
 
     def __call__(self, *arrays: np.ndarray) -> Any:
-        graph = bool(getattr(self.function, "inputs", None))
-        if len(arrays) > 1 and not graph:  # it takes its inputs as arguments
+        if len(arrays) > 1 and not self.input_shapes:  # it takes its inputs as arguments
             return self.function(*arrays)
         padded = [_padded(array) for array in arrays]  # as every new shape would compile the model again
         return self.function.predict_on_batch(padded if len(arrays) > 1 else padded[0])
@@ -110,7 +109,7 @@ class KerasModel(Part):
 
     @property
     def inputs(self) -> int:
-        return len(self.function.inputs) if getattr(self.function, "inputs", None) else super().inputs
+        return len(self.input_shapes) or super().inputs
 
     @property
     def input_shapes(self) -> list[tuple[int | None, ...]]:
@@ -123,7 +122,7 @@ class KerasModel(Part):
     @functools.cached_property
     def _traced(self) -> Callable[..., Any]:
         """The model as TensorFlow's graph, where `predict_on_batch` makes one of it too: layers cost no Python then."""
-        eager = self.function.run_eagerly or (self.inputs > 1 and not getattr(self.function, "inputs", None))
+        eager = self.function.run_eagerly or (self.inputs > 1 and not self.input_shapes)
         return self._call if eager else graph_of(self._call)
 
     def _call(self, *tensors: Any) -> Any:
@@ -131,7 +130,7 @@ class KerasModel(Part):
 
     def _given(self, arrays: Sequence[Any]) -> tuple[Any, ...]:
         """Return the arguments of a call: a graph of two inputs takes them as one list."""
-        return (list(arrays),) if len(arrays) > 1 and getattr(self.function, "inputs", None) else tuple(arrays)
+        return (list(arrays),) if len(arrays) > 1 and self.input_shapes else tuple(arrays)
 
 
 class TorchFunction(Part):
