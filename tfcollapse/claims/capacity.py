@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from itertools import repeat
 
 from tfcollapse.claims.claim import NOT_REPRODUCED, NOT_RUN, NOT_TRAINED, REPRODUCED, TOO_CLOSE, Claim, Verdict
-from tfcollapse.claims.comparison import compare
 from tfcollapse.claims.completeness import as_far_as_there, listed, means, of_family, whole
 from tfcollapse.claims.remedy import relieved
 from tfcollapse.config.declaration import Network, Training
+from tfcollapse.records.comparison import compare
+from tfcollapse.records.seed_noise import spread_of
 from tfcollapse.records.statistics import Row, Rows, start
 
 _CAUSES = {"a He start": "the start", "a smaller epsilon": "the optimiser", "twice the budget": "slow training"}
@@ -44,7 +45,7 @@ def stuck(rows: Rows) -> Claim:
     alone = [row for row in plain if row["depth"] == depth]
     if any(row.get("train_error") is None for row in alone):
         return as_far_as_there(Claim(text, NOT_RUN, evidence), alone)
-    against = compare([row["train_error"] for row in alone], floor, depth)
+    against = compare([row["train_error"] for row in alone], floor, spread_of(alone))
     brief = f"depth {depth} against PCA {against}"
     evidence += f"; {brief}"
     if against.sign < 1:
@@ -95,10 +96,10 @@ def _why(plain: Rows, arms: dict[str, dict[str, list[Row]]], floor: float) -> tu
             waits.append(NOT_TRAINED if any(row["status"] == NOT_TRAINED for row in rows) else NOT_RUN)
             said.append(f"{arm}: {waits[-1]}")
             continue
-        errors, depth = [row["train_error"] for row in rows], rows[0]["depth"]
-        signs.append(compare(errors, half, depth).sign)
+        errors, spread = [row["train_error"] for row in rows], spread_of(rows)
+        signs.append(compare(errors, half, spread).sign)
         cause = f", less than half, so the cause is {_CAUSES[change]}" if signs[-1] < 0 else ""
-        said.append(f"{arm} leaves {compare(errors, floor, depth)}{cause}")
+        said.append(f"{arm} leaves {compare(errors, floor, spread)}{cause}")
         causes += said[-1:] if cause else []
     longest = [row for rows in arms.get("twice the budget", {}).values() for row in rows]
     falls, slope = _falling(longest or plain)

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from tfcollapse.claims.claim import MEASURED, NOT_REPRODUCED, NOT_RUN, Claim, verdict_of
-from tfcollapse.claims.comparison import compare
 from tfcollapse.claims.completeness import as_far_as_there, of_family, of_trained, states, whole
 from tfcollapse.claims.correlation import FEWEST, rank_correlation
 from tfcollapse.records.arms import aes_of, amounts, by_network, by_objective, objective_arm
+from tfcollapse.records.comparison import compare
+from tfcollapse.records.seed_noise import spread_of
 from tfcollapse.records.statistics import (
     PLAIN,
     Row,
@@ -90,7 +91,7 @@ def _errors_of_objectives(where: str, deep: Rows, objectives: dict[str, list[Row
     signs, parts = [], []
     for arm, vaes in changed.items():
         if whole(vaes, twins[arm]):
-            found = compare(measured(vaes, "train_error"), measured(twins[arm], "train_error"), vaes[0]["depth"])
+            found = compare(measured(vaes, "train_error"), measured(twins[arm], "train_error"), spread_of(vaes))
             signs.append(found.sign)
             parts.append(f"{arm} {found}")
     alone = [arm for arm, aes in twins.items() if not aes]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tfcollapse.claims.capacity import stuck
 from tfcollapse.claims.claim import NOT_RUN, Claim, verdict_of
-from tfcollapse.claims.comparison import compare
 from tfcollapse.claims.completeness import as_far_as_there, of_family, of_trained, whole
 from tfcollapse.claims.judging import collapse_with_depth, equation_10, falls_then_rises, judge_order
 from tfcollapse.config.architectures import ARCHITECTURES
@@ -54,9 +53,7 @@ def _equation_8(rows: Rows) -> Claim:
     for name, depth in dict.fromkeys((vae["objective"], vae["depth"]) for _, vae in pairs):
         cell = [row for row in rows if row["depth"] == depth and row["objective"] in ("AE", name)]
         if whole(cell):
-            errors = [(ae["train_error"], vae["train_error"]) for ae, vae in gaps.pairs(cell)]
-            below, above = zip(*errors, strict=True)
-            found[name, depth] = compare(above, below, depth)
+            found[name, depth] = gaps.compared(gaps.pairs(cell))
     broken = [
         f"{name} depth {depth}: {found[name, depth]} of the AE's"
         for name, depth in found

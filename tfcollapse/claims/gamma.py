@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tfcollapse.claims.claim import NOT_REPRODUCED, NOT_RUN, REPRODUCED, Claim
-from tfcollapse.claims.comparison import CLOSE
 from tfcollapse.claims.completeness import as_far_as_there, listed, means, of_trained
 from tfcollapse.claims.judging import equation_10, judge_trend
 from tfcollapse.claims.small_gamma import small_gamma_claims
 from tfcollapse.claims.trend import Shape
+from tfcollapse.records.comparison import CLOSE
 from tfcollapse.records.statistics import Rows
 
 

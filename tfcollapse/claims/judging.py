@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from tfcollapse.claims.claim import NOT_REPRODUCED, NOT_RUN, REPRODUCED, Claim, verdict_of
-from tfcollapse.claims.comparison import CLOSE, compare
 from tfcollapse.claims.completeness import as_far_as_there, listed, means, missing, of_family, whole
 from tfcollapse.claims.trend import SIGNIFICANCE, Shape, Trend, rank_test
+from tfcollapse.records.comparison import CLOSE, compare
 from tfcollapse.records.gaps import EQUAL, MOVING, ON_ITS_WAY, gamma_gaps, undecided_gammas
 from tfcollapse.records.labels import label
-from tfcollapse.records.seed_noise import noise_of
+from tfcollapse.records.seed_noise import noise_of, spread_of
 from tfcollapse.records.statistics import Row, Rows, by, cells, mean_and_sd
 
 
@@ -31,9 +31,10 @@ def judge_trend(
 ) -> Claim:
     """Judge whether a measure has a shape over an ordered column, by `rank_test`.
 
-    In one block, values that differ by no more than two seeds do are too close to call, and so are counts of active
-    units that all lie within a tenth of the latent dimensions. Of a fall followed by a rise, both must be beyond
-    the noise as `compare` says, because the rank test can owe its significance to one of the two.
+    In one block, errors that differ by no more than two seeds do are too close to call, and so are counts of active
+    units, and shares of sigma_z near 1, that all lie within a tenth of the latent dimensions. Of a fall followed by a
+    rise, both must be beyond the noise as `compare` says, because the rank test can owe its significance to one of the
+    two.
 
     Args:
       text: what the paper says.
@@ -53,27 +54,26 @@ def judge_trend(
     if len(places) < least or not len(values):
         return Claim(text, NOT_RUN, f"{evidence}; there are fewer than {least} values of {label(column)} in one block")
     trend = rank_test(values, shape)
-    deepest = _deepest(rows)
-    chance = noise_of(deepest) * np.abs(values).max()
-    least_range = CLOSE * rows[0]["latent_dim"] if measure == "active_units" else chance
-    flat = len(values) == 1 and np.ptp(values) < least_range
+    flat = len(values) == 1 and np.ptp(values) < _least_range(rows, values, measure)
     signs = [0 if flat else trend.sign]
     if shape == "falls, then rises":
-        depths = places if column == "depth" else [deepest] * len(places)
-        arms, said = _arms(places, values, trend.turn, column, depths)
+        spreads = [spread_of([row for row in rows if row[column] == place]) for place in places]
+        arms, said = _arms(places, values, trend.turn, column, spreads)
         evidence += said
         signs += arms if trend.sign == 1 else []
     return Claim(text, verdict_of(signs), f"{evidence}; {_tested(trend, values)}", brief)
 
 
-def _deepest(rows: Rows) -> int:
-    return max(row["depth"] for row in rows)
+def _least_range(rows: Rows, values: np.ndarray, measure: str) -> float:
+    """Return the range from which on the values of one block differ by more than chance."""
+    shares = {"active_units": CLOSE * rows[0]["latent_dim"], "sigma_above_0.9": CLOSE}
+    return shares.get(measure) or noise_of(spread_of(rows)) * float(np.abs(values).max())
 
 
-def _arms(places: list[Any], values: np.ndarray, turn: int, column: str, depths: list[int]) -> tuple[list[int], str]:
+def _arms(places: list[Any], values: np.ndarray, turn: int, column: str, spreads: list[float]) -> tuple[list[int], str]:
     """Return the signs of both ends of a shape against its turning point, and that as text."""
     arms = {
-        end: compare(values[:, end].tolist(), values[:, turn].tolist(), max(depths[end], depths[turn]))
+        end: compare(values[:, end].tolist(), values[:, turn].tolist(), max(spreads[end], spreads[turn]))
         for end in (0, len(places) - 1)
         if end != turn
     }
@@ -118,8 +118,8 @@ def judge_order(text: str, series: Mapping[str, Rows], column: str = "depth", me
         if not whole(*there.values()):
             continue
         cells = {name: [row[measure] for row in chosen] for name, chosen in there.items()}
-        deepest = _deepest([row for chosen in there.values() for row in chosen])
-        comparisons = [compare(above, below, deepest) for below, above in pairwise(cells.values())]
+        spread = spread_of([row for chosen in there.values() for row in chosen])
+        comparisons = [compare(above, below, spread) for below, above in pairwise(cells.values())]
         signs.append(min(comparison.sign for comparison in comparisons))
         first, *others = cells
         said = [f"{first} {np.mean(cells[first]):.5f}"]

@@ -8,10 +8,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from tfcollapse.claims.claim import NOT_RUN, Claim, verdict_of
-from tfcollapse.claims.comparison import compare, compare_units
 from tfcollapse.claims.completeness import as_far_as_there, whole
 from tfcollapse.diagnosis.blame.verdict import SHARE
+from tfcollapse.records.comparison import compare, compare_units
 from tfcollapse.records.labels import label
+from tfcollapse.records.seed_noise import spread_of
 from tfcollapse.records.statistics import Row, Rows, measured
 
 
@@ -73,7 +74,7 @@ def _worse(these: list[float], than: list[float], deep: Row, measure: str) -> in
     """Return 1 where `these` are worse beyond the noise of a deep network, -1 where better, and 0 inside the noise."""
     if measure == "active_units":
         return -compare_units(these, than, deep["latent_dim"])
-    return compare(these, than, deep["depth"]).sign
+    return compare(these, than, spread_of([deep])).sign
 
 
 def _mean(of: list[float]) -> str:

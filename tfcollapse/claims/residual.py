@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from tfcollapse.claims.claim import NOT_RUN, REPRODUCED, TOO_CLOSE, Claim, verdict_of
-from tfcollapse.claims.comparison import compare
 from tfcollapse.claims.completeness import as_far_as_there, of_trained
 from tfcollapse.claims.judging import judge_trend
+from tfcollapse.records.comparison import compare
 from tfcollapse.records.relative_errors import BASE, dataset_name, over_datasets, relative_errors
+from tfcollapse.records.seed_noise import spread_of
 from tfcollapse.records.statistics import Row, Rows, mean_and_sd, measured
 
 
@@ -72,16 +73,26 @@ def _scaled(rows: Rows, fixed: str) -> list[Row]:
 
 
 def _deepest(rows: Rows) -> Claim:
-    """Judge the deepest cell against the shallowest, by the ratio of their means over seeds on each data set."""
+    """Judge the deepest cell against the shallowest.
+
+    Several data sets are compared by the ratio of the means over seeds on each, and one data set by its seeds.
+    """
     text = "once the network is deep enough the error is above the shallowest one's, skip connections or not"
     deepest = max({_cell(row) for row in rows}, key=lambda cell: (cell[0] * cell[1], cell))
     ends = [row for row in rows if _cell(row) in (BASE, deepest)]
     ratios = [*relative_errors(rows)[deepest].values()] if deepest != BASE else []
     if not ratios:
         return as_far_as_there(Claim(text, NOT_RUN, f"(b, c) = {deepest} has no error beside that of {BASE}"), ends)
-    against = compare(ratios, 1.0)
+    if len(ratios) > 1:
+        against = compare(ratios, 1.0, spread_of(ends))
+    else:
+        against = compare(_errors(ends, deepest), _errors(ends, BASE), spread_of(ends))
     evidence = f"(b, c) = {deepest} against {BASE}: {against} over {len(ratios)} data set{'s' * (len(ratios) > 1)}"
     return as_far_as_there(Claim(text, verdict_of([against.sign]), evidence), ends)
+
+
+def _errors(rows: Rows, cell: tuple[int, int]) -> list[float]:
+    return measured([row for row in rows if _cell(row) == cell], "train_error")
 
 
 def _cell(row: Row) -> tuple[int, int]:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from tfcollapse.claims.claim import NOT_RUN, Claim
-from tfcollapse.claims.comparison import compare_units
 from tfcollapse.claims.completeness import as_far_as_there, listed, means
 from tfcollapse.claims.judging import late_gammas
 from tfcollapse.claims.remedy import Remedy, judge_no_remedy
+from tfcollapse.records.comparison import compare_units
 from tfcollapse.records.statistics import Rows, by, measured
 
 

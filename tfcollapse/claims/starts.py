@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from tfcollapse.claims.claim import Claim, verdict_of
-from tfcollapse.claims.comparison import compare, compare_units
 from tfcollapse.claims.completeness import as_far_as_there, of_family, whole
 from tfcollapse.config.declaration import Network
+from tfcollapse.records.comparison import compare, compare_units
+from tfcollapse.records.seed_noise import spread_of
 from tfcollapse.records.statistics import Rows, arms, measured
 
 
@@ -35,7 +36,7 @@ def units_return(rows: Rows) -> list[Claim]:
     for arm in complete if plain in complete else ():
         if arm == plain:
             continue
-        error = compare(errors[arm], errors[plain], deepest)
+        error = compare(errors[arm], errors[plain], spread_of(vaes))
         if error.sign < 0:
             signs.append(compare_units(units[arm], units[plain], vaes[0]["latent_dim"]))
         parts.append(f"{arm}: AE's error {error}, {np.mean(units[arm]):.4g} units against {np.mean(units[plain]):.4g}")

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from tfcollapse.config.declaration import Run
 from tfcollapse.records.arms import by_network, by_objective
 from tfcollapse.records.columns import COLUMNS, declared
-from tfcollapse.records.seed_noise import noise_of
+from tfcollapse.records.comparison import compare
+from tfcollapse.records.seed_noise import spread_of
 from tfcollapse.records.statistics import PLAIN, Row, Rows, at_depth, dataset_without_version, mean_and_sd, measured
 from tfcollapse.records.table import read_table
 from tfcollapse.records.trained import marked, not_trained
@@ -92,7 +93,7 @@ def helpful(rows: Rows) -> list[Countermeasure]:
     vaes = [row for row in marked(rows) if row["objective"] != "AE"]
     deep, shallow = (at_depth(vaes, choose) for choose in (max, min))
     plain = by_network(deep).get(PLAIN, [])
-    units, error = _mean(plain, "active_units"), _mean(plain, "train_error")
+    units, errors = _mean(plain, "active_units"), measured(plain, "train_error")
     goal = _mean(by_network(shallow).get(PLAIN, []), "active_units")
     found = []
     for name, chosen in {**by_objective(deep), **by_network(deep)}.items():
@@ -102,8 +103,8 @@ def helpful(rows: Rows) -> list[Countermeasure]:
         if (
             one.settings
             and revived
-            and one.error < (1 - noise_of(chosen[0]["depth"])) * error
             and not not_trained(chosen)
+            and compare(measured(chosen, "train_error"), errors, spread_of(deep)).sign < 0
         ):
             found.append(one)
     return sorted(found, key=lambda one: one.error)

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfcollapse.records.columns import OF_A_TWIN
-from tfcollapse.records.statistics import Row
+from tfcollapse.records.comparison import Comparison, compare
+from tfcollapse.records.seed_noise import spread_of
+from tfcollapse.records.statistics import Row, Rows
 
 EQUAL = 0.05
 """The relative gap below which a learned gamma is taken as equal to the error."""
@@ -45,7 +47,7 @@ class Gap:
         return self.found / self.expected - 1
 
 
-def pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
+def pairs(rows: Rows) -> list[tuple[Row, Row]]:
     """Return the pairs (AE, VAE) of a table: every finished VAE with its AE twin.
 
     The twin is the finished AE of the same network, data, seed and training. A VAE without a twin is left out.
@@ -55,12 +57,22 @@ def pairs(rows: Sequence[Row]) -> list[tuple[Row, Row]]:
     return [(twins[_twin(row)], row) for row in done if row["objective"] != "AE" and _twin(row) in twins]
 
 
-def error_gaps(rows: Sequence[Row]) -> list[Gap]:
+def error_gaps(rows: Rows) -> list[Gap]:
     """Return the gap of eq. (8) for each pair that `pairs` returns."""
     return [Gap(vae["run_id"], ae["run_id"], ae["train_error"], vae["train_error"]) for ae, vae in pairs(rows)]
 
 
-def gamma_gaps(rows: Sequence[Row]) -> list[Gap]:
+def compared(twins: Sequence[tuple[Row, Row]]) -> Comparison:
+    """Compare the errors of VAEs with those of their AE twins, over the seeds of one cell. Eq. (8) expects them above.
+
+    Args:
+      twins: what `pairs` returns for the cell, at least one pair.
+    """
+    errors: list[list[float]] = [[row["train_error"] for row in side] for side in zip(*twins, strict=True)]
+    return compare(errors[1], errors[0], spread_of([vae for _, vae in twins]))
+
+
+def gamma_gaps(rows: Rows) -> list[Gap]:
     """Return the gap of eq. (10) for every VAE of a table that learns gamma, but for those of `undecided_gammas`.
 
     The learned gamma is compared with the error on the training set, with z sampled.
@@ -70,7 +82,7 @@ def gamma_gaps(rows: Sequence[Row]) -> list[Gap]:
     return [Gap(row["run_id"], None, row["train_error"], row["gamma"]) for row in decided]
 
 
-def undecided_gammas(rows: Sequence[Row]) -> dict[str, list[Row]]:
+def undecided_gammas(rows: Rows) -> dict[str, list[Row]]:
     """Return the VAEs whose learned gamma is not within `EQUAL` of the error and may yet arrive, by the reason.
 
     A gamma is on its way where its log moved towards the error over the last tenth of the steps, at `ON_ITS_WAY` or
@@ -90,7 +102,7 @@ def undecided_gammas(rows: Sequence[Row]) -> dict[str, list[Row]]:
     return reasons
 
 
-def _learned(rows: Sequence[Row]) -> list[Row]:
+def _learned(rows: Rows) -> list[Row]:
     """Return the VAEs that learn gamma and have ended."""
     return [row for row in rows if row.get("gamma_mode") == "learned" and row.get("train_error") and row.get("gamma")]
 

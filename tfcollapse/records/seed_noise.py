@@ -1,26 +1,51 @@
-"""Say from which relative difference on two single runs differ by more than chance."""
+"""Say how far apart the errors of two networks lie that differ in their seed alone."""
 
 from __future__ import annotations
 
 import math
 
 import numpy as np
+import scipy  # whose parts are loaded when they are first used
+
+from tfcollapse.config.architectures import ARCHITECTURES
+from tfcollapse.records.statistics import Row, Rows
 
 SPREAD = {2: 0.0049, 6: 0.0132, 10: 0.0319}
 """Standard deviation of the error over 12 seeds, over its mean, by the depth of the AE (`results/reach`, 10,000 steps).
 
 It was measured on dense AEs of Fashion-MNIST. For other networks and lengths there are no such runs, and it is taken.
 """
-_LEVEL = 1.96
+SEEDS = 12
+"""How many seeds each number of `SPREAD` is of."""
+_LEVEL = 0.95
 
 
-def noise_of(depth: float) -> float:
-    """Return the relative difference that two runs of equal networks exceed by chance in 5% of cases.
+def spread_of(rows: Rows) -> float:
+    """Return the largest standard deviation of one run's error over seeds, over its mean, among networks.
 
-    Two runs differ by sqrt(2) times the standard deviation of one. Between the depths of `SPREAD` it is interpolated,
-    and beyond them the nearest one counts.
+    Between the depths of `SPREAD` it is interpolated, and beyond them the nearest one counts. The depth of a network
+    that is not fully connected counts scales (t) or blocks (b) and not layers. Such a network has the largest spread.
 
     Args:
-      depth: of the deeper of two networks.
+      rows: the rows of the networks, at least one.
     """
-    return float(_LEVEL * math.sqrt(2) * np.interp(depth, list(SPREAD), list(SPREAD.values())))
+    return max(map(_spread, rows))
+
+
+def _spread(row: Row) -> float:
+    if not ARCHITECTURES[row["architecture"]].fully_connected:
+        return max(SPREAD.values())
+    return float(np.interp(row["depth"], list(SPREAD), list(SPREAD.values())))
+
+
+def noise_of(spread: float, runs: int = 2) -> float:
+    """Return the share of its error by which a run lies apart from another one by chance in 5% of cases.
+
+    The quantile is Student's, because the spread is itself an estimate from `SEEDS` seeds.
+
+    Args:
+      spread: as `spread_of` returns it.
+      runs: 2 where the error is compared with that of another single run, 1 where it is compared with a constant.
+    """
+    quantile = scipy.stats.t.ppf((1 + _LEVEL) / 2, SEEDS - 1)
+    return float(quantile * math.sqrt(runs) * spread)

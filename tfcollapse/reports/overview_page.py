@@ -11,7 +11,7 @@ from tfcollapse.config.declaration import NUMERICS, Run
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.narrowing import narrowing
 from tfcollapse.records.numerics import older
-from tfcollapse.records.seed_noise import noise_of
+from tfcollapse.records.seed_noise import SEEDS, SPREAD, noise_of
 from tfcollapse.records.statistics import PAPER_STEPS
 from tfcollapse.records.table import complete, read_table
 from tfcollapse.records.trained import not_trained
@@ -50,7 +50,8 @@ _RULES = (
     f"paper's {PAPER_STEPS:,} steps, the verdict does not judge the paper's own result.",
     "A trend is judged by a rank test at 5%. A difference is judged by its 95% interval over seeds (of residual "
     "networks, over data sets), and for one seed by what two seeds differ by chance "
-    f"({noise_of(2):.1%} at depth 2, {noise_of(6):.1%} at 6, {noise_of(10):.1%} at 10: `reach`, 12 seeds). Counts of "
+    f"({', '.join(f'{noise_of(spread):.1%} at depth {depth}' for depth, spread in SPREAD.items())}: the study reach, "
+    f"{SEEDS} seeds; convolutional and residual networks, which have no such seeds, take the last). Counts of "
     "units also have to differ by a tenth of the latent dimensions. A rank correlation is judged by its permutation "
     "test at 5%, over five pairs or more; its interval is "
     "approximate. Several seeds stand as mean +- standard deviation. One seed has no error bar. A table of another "

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-HOLDS, FAILS, NOT_APPLICABLE = "holds", "fails", "does not apply"
+HOLDS, FAILS, NOT_APPLICABLE, TOO_CLOSE = "holds", "fails", "does not apply", "too close to call"
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,8 @@ class Check:
       claim: what is claimed, with its equation.
       predicted, measured: numbers, or words where the claim is not one number.
       tolerance: how far the two may be apart, in words.
-      verdict: HOLDS, FAILS, or NOT_APPLICABLE where the claim's own conditions are not met.
+      verdict: HOLDS, FAILS, NOT_APPLICABLE where the claim's own conditions are not met, or TOO_CLOSE where chance
+        hides the answer.
     """
 
     claim: str
@@ -51,9 +52,9 @@ def at_least(claim: str, bound: float, measured: float) -> Check:
     return Check(claim, f">= {bound:.6g}", _plain(measured), "none", _verdict(bool(measured >= bound)))
 
 
-def true(claim: str, expected: str, found: str, holds: bool) -> Check:
-    """Return a check of a claim that is not one number: it holds where `holds` is true."""
-    return Check(claim, expected, found, "none", _verdict(holds))
+def true(claim: str, expected: str, found: str, holds: bool | None) -> Check:
+    """Return a check of a claim that is not one number. It holds where `holds` is true; None is too close to call."""
+    return Check(claim, expected, found, "none", TOO_CLOSE if holds is None else _verdict(holds))
 
 
 def not_applicable(claim: str, condition: str, found: str) -> Check:

@@ -13,7 +13,7 @@ import scipy  # whose parts are loaded when they are first used
 from tfcollapse.records.seed_noise import noise_of
 
 CLOSE = 0.1
-"""The share of the latent dimensions by which two counts of active units may differ and still count as equal."""
+"""The share of the latent dimensions by which two counts of units may differ and still count as equal."""
 
 _LEVEL = 0.95
 
@@ -38,26 +38,27 @@ class Comparison:
         return text if math.isnan(self.low) else f"{text} (95% {self.low:+.1%} to {self.high:+.1%})"
 
 
-def compare(sample: Sequence[float], reference: Sequence[float] | float, depth: float = 0) -> Comparison:
+def compare(sample: Sequence[float], reference: Sequence[float] | float, spread: float) -> Comparison:
     """Compare a sample with another sample, or with a constant that has no noise.
 
     Several seeds show their noise: the difference counts where Welch's 95% interval excludes 0 (against a constant,
     Student's). The seeds are not paired. The same seed draws other weights for a network of another depth, and two
     seeds, which leave one degree of freedom to pairs, leave about two to Welch. A single run beside several seeds is
     taken to have their standard deviation: its interval is Student's. Where no side has several seeds, no noise is
-    shown, and the difference counts from `noise_of(depth)` on.
+    shown, and the difference counts from `noise_of(spread)` on.
 
     Args:
       sample: the values, one for each seed, at least one.
       reference: the values that they are compared with, at least one, or a constant.
-      depth: of the deepest network among them; 0 where it does not matter.
+      spread: what single runs are taken to scatter by, as `spread_of` returns it for the networks that are compared.
     """
     mean = float(np.mean(sample))
     against = float(np.mean(reference))
     difference = mean - against
     if max(len(sample), np.size(reference)) < 2:
         low = high = math.nan
-        counts = abs(difference) >= noise_of(depth) * abs(against)
+        chance = noise_of(spread, runs=1) * abs(mean) if np.ndim(reference) == 0 else noise_of(spread) * abs(against)
+        counts = abs(difference) >= chance
     else:
         low, high = (difference, difference) if _equal(sample, reference) else _interval(sample, reference)
         counts = low > 0 or high < 0
@@ -73,14 +74,15 @@ def compare_units(sample: Sequence[float], reference: Sequence[float], latent_di
     """Compare two samples of counts of active units, and return the sign of a difference that counts.
 
     One unit more or less says nothing, and seeds with equal counts show no noise. So the difference must be at least
-    `CLOSE` of the latent dimensions, and beyond the noise as `compare` says.
+    `CLOSE` of the latent dimensions, and beyond the noise as `compare` says. The noise of single counts is not known,
+    and for them that tenth alone decides.
 
     Args:
       sample, reference: the counts, one for each seed, at least one each.
       latent_dim: the number of latent dimensions.
     """
     far = abs(float(np.mean(sample)) - float(np.mean(reference))) >= CLOSE * latent_dim
-    return compare(sample, reference).sign if far else 0
+    return compare(sample, reference, spread=0.0).sign if far else 0
 
 
 def _interval(sample: Sequence[float], reference: Sequence[float] | float) -> tuple[float, float]:
