@@ -30,7 +30,7 @@ def test_units_are_bars_by_their_kl_in_the_colour_of_their_category():
     colours = [to_hex(bar.get_facecolor()) for bar in bars]
     assert len(set(colours[:2])) == len(set(colours[3:])) == 1
     assert len(set(colours)) == 3
-    assert labels(units) == ["active: 2", "category (v): 1", "category (i): 2"]
+    assert labels(units) == ["in use: 2", "category (v): 1", "category (i): 2"]
 
 
 def test_the_spectrum_has_data_residuals_and_both_gammas():

@@ -234,6 +234,8 @@ def test_the_headline_counts_the_units_that_training_killed_alone():
             "error": 0.01,
             "unseen": unseen,
             "unseen_error": 0.1,
+            "together": -2.0,
+            "together_error": 0.3,
             "critical_gamma": 3.0,
             "column": 0.2,
         }
@@ -241,14 +243,16 @@ def test_the_headline_counts_the_units_that_training_killed_alone():
 
     rows = [row(1, START, -1.0), row(1, USED, -1.0), row(6, KILLED, -1.0), row(6, KILLED, 1.0), row(8, KILLED, -1.0)]
     rows.append(row(8, KILLED, -0.19))
-    headline, lowest, scores, room, columns, start, used = prop4._answers(rows)
+    headline, lowest, together, scores, room, columns, start, used = prop4._answers(rows)
     assert headline.measured == "2 of 4, 1 undecided (6: 1 of 2; 8: 1 of 2, 1 undecided); networks: 2"
+    assert {headline.verdict, lowest.verdict, together.verdict, used.verdict} == {"measured"}
+    assert together.measured == "6: -2 +- 0.3; 8: -2 +- 0.3"
     assert (lowest.measured, scores.measured) == ("6: -1; 8: -1", "6: -10 to 10; 8: -10 to -1.9")
     assert room.measured == "6: 6; 8: 6"
     assert (columns.measured, columns.verdict) == ("6: 0.2; 8: 0.2", "holds")
     assert (START in start.claim, USED in used.claim) == (True, True)
     assert prop4._answers(rows[:2])[0].verdict == "does not apply"
-    assert prop4._answers([rows[2] | {"column": 1.2}])[4].verdict == "fails"
+    assert prop4._answers([rows[2] | {"column": 1.2}])[5].verdict == "fails"
 
 
 def test_at_full_collapse_gamma_moves_no_weight_but_decides_whether_there_is_a_way_out():
@@ -462,7 +466,7 @@ def test_the_command_prints_json_alone_in_a_process_of_its_own(tmp_path):
     [
         (["equations"], "equations: expected --table CSV"),
         (["equations", "--table", "nowhere.csv"], "'nowhere.csv': there is no such file"),
-        (["prop4", "--images", "0"], "--images: expected >= 1, received 0"),
+        (["prop4", "--images", "1"], "--images: expected >= 2, received 1"),
         (["prop4", "--seed", "-1"], "--seed: expected >= 0, received -1"),
         (["affine", "--data", "fashion_mnits"], "unknown dataset 'fashion_mnits'"),
     ],

@@ -52,13 +52,15 @@ class Countermeasure(NamedTuple):
       name: of the change, such as "layer norm".
       settings: the changed fields, by their key; the value is that of the study.
       steps: of the study's runs.
-      units, error: active units, and the squared error per pixel, of the VAE; means over seeds.
+      units, rank, error: active units, effective rank of the latents' means, and squared error per pixel, of the VAE;
+        means over seeds. The rank says in how many directions the units differ.
     """
 
     name: str
     settings: Mapping[str, Any]
     steps: int
     units: float
+    rank: float
     error: float
 
     def arguments(self, run: Run) -> str:
@@ -97,7 +99,7 @@ def helpful(rows: Rows) -> list[Countermeasure]:
     goal = _mean(by_network(shallow).get(PLAIN, []), "active_units")
     found = []
     for name, chosen in {**by_objective(deep), **by_network(deep)}.items():
-        measures = (_mean(chosen, measure) for measure in ("active_units", "train_error"))
+        measures = (_mean(chosen, measure) for measure in ("active_units", "effective_rank", "train_error"))
         one = Countermeasure(name, _settings(chosen[0], plain), chosen[0]["steps"], *measures)
         revived = goal > units and one.units >= units + _SHARE * (goal - units)  # no comparison with nan holds
         if (
@@ -125,7 +127,7 @@ def advice(run: Run, *, own_model: bool) -> str:
     first, before = deep[0], _mean(by_network(deep)[PLAIN], "active_units")
     how = [one.in_keras(run) if own_model else one.arguments(run) for one in found]
     lines = [
-        f"'{one.name}' kept {one.units:.3g} of {first['latent_dim']} units ({line})"
+        f"'{one.name}' kept {one.units:.3g} of {first['latent_dim']} units, effective rank {one.rank:.3g} ({line})"
         for one, line in zip(found, how, strict=True)
     ]
     return (

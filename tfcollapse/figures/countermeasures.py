@@ -86,8 +86,8 @@ def _arms(rows: Rows) -> dict[str, list[Row]]:
 
 
 def _panel(axes: Axes, arms: Mapping[str, Rows], panel: _Panel, *, named: bool) -> None:
-    """Draw one measure of every arm, AE and VAE apart, with the arms from the top to the bottom."""
-    for kind, style in _LOOKS.items():
+    """Draw one measure of every arm, the AE a little above the VAE, with the arms from the top to the bottom."""
+    for (kind, style), above in zip(_LOOKS.items(), (0.15, -0.15), strict=True):
         for place, rows in enumerate(arms.values()):
             chosen = [row for row in rows if (row["objective"] == "AE") == (kind == "AE")]
             values = [panel.shown(value) for value in measured(chosen, panel.measure)]
@@ -95,7 +95,7 @@ def _panel(axes: Axes, arms: Mapping[str, Rows], panel: _Panel, *, named: bool) 
                 mean, sd = mean_and_sd(values)
                 face = {"markerfacecolor": "white"} if not_trained(chosen) else {}
                 look: dict[str, Any] = {**style, "linestyle": "none", "markersize": 5, "capsize": 3, **face}
-                axes.errorbar(mean, place, xerr=sd or None, label=kind, **look)
+                axes.errorbar(mean, place - above, xerr=sd or None, label=kind, **look)
     axes.set_yticks(range(len(arms)), list(arms) if named else [""] * len(arms), fontsize=8)
     axes.set_ylim(len(arms) - 0.5, -0.5)
     axes.set_xlabel(panel.label, fontsize=8)

@@ -31,7 +31,7 @@ class Look(NamedTuple):
     hatch: str
 
 
-ACTIVE = Look("active", "#0072b2", "")
+ACTIVE = Look("in use", "#0072b2", "")
 
 _DATA: dict[str, Any] = {"label": "data", "color": "#1b1b1b", "marker": "o", "fillstyle": "none", "markersize": 6}
 _RESIDUALS: dict[str, Any] = {"label": "residuals", "color": "#0072b2", "marker": "s", "markersize": 3}

@@ -59,9 +59,9 @@ def gamma_figure(rows: Rows) -> Figure:
 def _free(axes: Axes, rows: Rows, measure: str, colour: str) -> None:
     names = {"learned": "learned", "optimal": "in closed form"}
     out = not_trained(rows)
-    for mode, marker in (("learned", "*"), ("optimal", "P")):
+    for mode, marker, size in (("optimal", "P", 12), ("learned", "*", 9)):  # the smaller one in front
         chosen = [row for row in rows if row["gamma_mode"] == mode and row["gamma"]]
-        look: dict[str, Any] = {"color": colour, "markersize": 10, "linestyle": "none", "marker": marker, "zorder": 3}
+        look: dict[str, Any] = {"color": colour, "markersize": size, "linestyle": "none", "marker": marker, "zorder": 3}
         for hollow in (False, True):
             points = [(row["gamma"], row[measure]) for row in chosen if (row in out) == hollow]
             if points:

@@ -26,6 +26,8 @@ _ENDS = {
     "undecided": ("#ffffff", "not ended"),
 }
 """The colour and the legend of each end of the gradient flow, by its name in `theory.gradient_flow`."""
+_GROUPS = ("before training", "most active unit", "killed by training")
+"""The groups of collapsed units, from left to right, as `lab.killed_units` names them."""
 _FONT = 8
 _CAPTION = 150
 """The number of characters in a line of the caption."""
@@ -218,15 +220,17 @@ def _room(axes: Axes, curves: Mapping[str, Any]) -> str:
 
 
 def _by_group(axes: Axes, rows: list[Mapping[str, Any]], values: list[float]) -> None:
-    """Draw one marker a unit in a column for each depth: groups side by side, filled where the unit is a saddle."""
-    groups = list(dict.fromkeys(row["when"] for row in rows))
+    """Draw one marker a unit in a column for each depth: groups side by side, filled where the unit is a saddle.
+
+    Those that are no saddles stand further to the right, so that they hide none.
+    """
     depths = sorted({row["depth"] for row in rows})
     drawn: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for row, value in zip(rows, values, strict=True):
-        place = depths.index(row["depth"]) + 0.22 * (groups.index(row["when"]) - 1)
+        place = depths.index(row["depth"]) + 0.3 * (_GROUPS.index(row["when"]) - 1) + 0.1 * (row["kind"] != "saddle")
         drawn.setdefault((row["when"], row["kind"]), []).append((place, value))
     for (group, kind), points in drawn.items():
-        style = SERIES[groups.index(group)]
+        style = SERIES[_GROUPS.index(group)]
         axes.plot(
             *zip(*points, strict=True),
             **{**style, "linestyle": "none", "markersize": 5, "markerfacecoloralt": "white"},

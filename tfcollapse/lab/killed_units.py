@@ -74,7 +74,7 @@ def kinds(run: Run, model: Autoencoder, images: np.ndarray, unseen: np.ndarray) 
 
     A network that was not trained gives the last of these alone. The lowest eigenvalue and gamma of a killed unit are
     those with all killed units collapsed, and so is its direction: one for the network. Its curvature along it, on
-    unseen images, is that with this unit collapsed alone.
+    unseen images, is that with this unit collapsed alone; `together` is that with all of them collapsed.
 
     Args:
       run: the declaration of the network.
@@ -94,9 +94,11 @@ def kinds(run: Run, model: Autoencoder, images: np.ndarray, unseen: np.ndarray) 
         # With all of them collapsed their Hessians are equal: one search for a way out serves them all.
         seen = UnitHessian(model, killed, images)
         extremes = curvature(seen.product, seen.size, steps=_STEPS, tolerance=0.02)
+        together = UnitHessian(model, killed, unseen, seen.gamma).along(extremes.direction)
+        both = {"together": together.mean, "together_error": together.error}
         for unit in killed:
             row = _row(run, seen, extremes, KILLED, UnitHessian(model, unit, unseen, seen.gamma))
-            rows.append(row | {"unit": unit, "kl": float(kl[unit]), "column": float(columns[unit])})
+            rows.append(row | both | {"unit": unit, "kl": float(kl[unit]), "column": float(columns[unit])})
     return rows
 
 

@@ -68,7 +68,7 @@ def check_options(names: Sequence[str], options: Options) -> None:
     Raises:
       UserError: a number is too small, or the dataset, the run directories or the table cannot be used.
     """
-    for option, value, least in (("images", options.images, 1), ("seed", options.seed, 0)):
+    for option, value, least in (("images", options.images, 2), ("seed", options.seed, 0)):
         if value < least:
             raise ConfigError(f"--{option}: expected >= {least}, received {value}")
     if set(names) & {"affine", "prop2", "prop4"}:

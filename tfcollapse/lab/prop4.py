@@ -22,7 +22,7 @@ from tfcollapse.lab.section import Section
 from tfcollapse.models.autoencoder import Autoencoder, load_model
 from tfcollapse.models.build import build
 from tfcollapse.records.run_directory import read_config
-from tfcollapse.theory.checks import Check, at_least, at_most, equal, not_applicable, true
+from tfcollapse.theory.checks import Check, at_least, at_most, equal, measured, not_applicable, true
 from tfcollapse.theory.stationary import SADDLE, curvature
 from tfcollapse.training.in_memory import train_in_memory
 
@@ -32,14 +32,14 @@ READING = (
     "the unit's weights the paper leaves open for deep networks. Here every unit that training killed is tested: its "
     "posterior is the prior but for 0.01 nats, and its z changes the reconstruction by at most 1% of what the most "
     "active unit's does. Its weights are set to zero; the other weights are as training left them. One direction is "
-    "found for each network, with all its killed units collapsed, on training images. It is then tried on each of "
-    "these units, collapsed alone, on images of the test split. A unit counts as a saddle where the energy of these "
-    "falls along it by more than two standard errors, and is undecided within two of them. The images and the "
-    "direction are the same for all units of a network, so the number of units is not one of independent cases. Where "
-    "the energy rises along it, nothing is proved, as another direction may lead down. Units of untrained networks, "
-    "and units in use that are collapsed by hand, have lines of their own. Gamma does not move a collapsed unit "
-    "(section 5.2), as all its derivatives are zero at any gamma; but it decides whether the point is a saddle. A "
-    "deeper network contains the shallower one exactly (section 6)."
+    "found for each network, with all its killed units collapsed, on training images. It is then tried on images of "
+    "the test split: with all of these units collapsed, and with each of them collapsed alone. A unit counts as a "
+    "saddle where the energy of the latter falls by more than two standard errors. It is undecided within two of them. "
+    "The images and the direction are the same for all units of a network, so the number of units is not one of "
+    "independent cases. Where the energy rises along it, nothing is proved, as another direction may lead down. Units "
+    "of untrained networks, and units in use that are collapsed by hand, have lines of their own. Gamma does not move "
+    "a collapsed unit (section 5.2), as all its derivatives are zero at any gamma; but it decides whether the point is "
+    "a saddle. A deeper network contains the shallower one exactly (section 6)."
 )
 DEPTHS = (2, 6, 10)
 """The depths of the short trainings."""
@@ -203,7 +203,7 @@ def _answers(rows: list[dict[str, Any]]) -> list[Check]:
                 for row in chosen
             )
             claim = f"not killed: {when}, collapsed: lowest eigenvalue (along it, on unseen images), by depth"
-            checks.append(true(claim, _OPEN, summary, all(map(_decided, chosen))))
+            checks.append(measured(claim, _OPEN, summary, all(map(_decided, chosen))))
     return checks
 
 
@@ -218,20 +218,26 @@ def _of_killed(killed: list[dict[str, Any]]) -> list[Check]:
         return "; ".join(f"{depth}: {of(group)}" for depth, group in groups.items())
 
     return [
-        true(name, _OPEN, f"{_count(killed)} ({by_depth(_count)}); networks: {len(groups)}", decided),
-        true(
+        measured(name, _OPEN, f"{_count(killed)} ({by_depth(_count)}); networks: {len(groups)}", decided),
+        measured(
             "on the training images that chose it, all of them collapsed: lowest eigenvalue, by depth",
             _OPEN,
             by_depth(lambda group: f"{group[0]['lowest']:.3g}"),
             decided,
         ),
-        true(
+        measured(
+            "on unseen images, all of them collapsed: curvature along it, by depth",
+            _OPEN,
+            by_depth(lambda group: f"{group[0]['together']:.3g} +- {group[0]['together_error']:.2g}"),
+            decided,
+        ),
+        measured(
             "on unseen images, each collapsed alone: curvature along it over its standard error, by depth",
             _OPEN,
             by_depth(lambda group: f"{min(map(_score, group)):.2g} to {max(map(_score, group)):.2g}"),
             decided,
         ),
-        true(
+        measured(
             "the gamma below which that is a way out, over the gamma in use: the smallest of these units, by depth",
             _OPEN,
             by_depth(lambda group: f"{min(map(_room, group)):.3g}"),

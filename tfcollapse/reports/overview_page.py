@@ -52,10 +52,10 @@ _RULES = (
     "networks, over data sets), and for one seed by what two seeds differ by chance "
     f"({', '.join(f'{noise_of(spread):.1%} at depth {depth}' for depth, spread in SPREAD.items())}: the study reach, "
     f"{SEEDS} seeds; convolutional and residual networks, which have no such seeds, take the last). Counts of "
-    "units also have to differ by a tenth of the latent dimensions. A rank correlation is judged by its permutation "
-    "test at 5%, over five pairs or more; its interval is "
-    "approximate. Several seeds stand as mean +- standard deviation. One seed has no error bar. A table of another "
-    "version of the numbers is not counted. An empty cell stands for what the row above says.",
+    "units also have to differ by a tenth of the latent dimensions. The p of the opposite is that of the reverse "
+    "shape, by the same test. A rank correlation is judged by its permutation test at 5%, over five pairs or more; its "
+    "interval is approximate. Several seeds stand as mean +- standard deviation. One seed has no error bar. A table of "
+    "another version of the numbers is not counted. An empty cell stands for what the row above says.",
 )
 _HEADER = ("figure", "claim", "verdict", "narrowed", "obtained", "seeds", "steps", "data", "hardware, time", "command")
 
@@ -145,7 +145,7 @@ def _not_run(tables: Sequence[StudyTable], declared: Mapping[str, str]) -> Itera
                 length,
                 ", ".join(dict.fromkeys(run.data.name for run in runs)),
                 "-",
-                Code(f"tfcollapse sweep {declared[name]} --preset paper --seeds {max(3, study.seeds)}"),
+                Code(f"tfcollapse sweep {declared[name]} --preset paper"),
             )
 
 

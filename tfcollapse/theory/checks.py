@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-HOLDS, FAILS, NOT_APPLICABLE, TOO_CLOSE = "holds", "fails", "does not apply", "too close to call"
+HOLDS, FAILS, NOT_APPLICABLE, TOO_CLOSE, MEASURED = "holds", "fails", "does not apply", "too close to call", "measured"
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Check:
       claim: what is claimed, with its equation.
       predicted, measured: numbers, or words where the claim is not one number.
       tolerance: how far the two may be apart, in words.
-      verdict: HOLDS, FAILS, NOT_APPLICABLE where the claim's own conditions are not met, or TOO_CLOSE where chance
-        hides the answer.
+      verdict: HOLDS, FAILS, NOT_APPLICABLE where the claim's own conditions are not met, TOO_CLOSE where chance
+        hides the answer, or MEASURED where nothing is claimed.
     """
 
     claim: str
@@ -60,6 +60,11 @@ def true(claim: str, expected: str, found: str, holds: bool | None) -> Check:
 def not_applicable(claim: str, condition: str, found: str) -> Check:
     """Return a check of a claim one of whose conditions is not met: it neither holds nor fails."""
     return Check(claim, condition, found, "none", NOT_APPLICABLE)
+
+
+def measured(question: str, expected: str, found: str, known: bool) -> Check:
+    """Return the answer to a question about which nothing is claimed: MEASURED, or FAILS where it is not `known`."""
+    return Check(question, expected, found, "none", MEASURED if known else FAILS)
 
 
 def _verdict(holds: bool) -> str:

@@ -30,10 +30,9 @@ DENSE = Architecture(
     multiplications=multiplications,
     matrix_rate=lambda network: 0.45,
 )
-"""Measured on two CPU cores at batch 64:
+"""Measured on two CPU cores at batch 64 (results/bench.md):
 
-One core: two single-thread processes do 1.2 to 1.35 times the work of one process on two threads.
-XLA: a step of an L = 2 VAE takes 3.9 ms in a jitted loop of many steps, 5.8 ms as jitted single steps, and 9 to 11 ms
-in Keras' `fit`.
+One core: two single-thread processes do 1.05 to 1.19 times the work of one process on two threads.
+XLA: a step takes Keras' `fit` 2.5 to 3 times as long as the jitted loop of many steps.
 Matrix rate: L = 2 and L = 10.
 """

@@ -122,7 +122,7 @@ class KerasModel(Part):
     @functools.cached_property
     def _traced(self) -> Callable[..., Any]:
         """The model as TensorFlow's graph, where `predict_on_batch` makes one of it too: layers cost no Python then."""
-        eager = self.function.run_eagerly or (self.inputs > 1 and not self.input_shapes)
+        eager = getattr(self.function, "run_eagerly", False) or (self.inputs > 1 and not self.input_shapes)
         return self._call if eager else graph_of(self._call)
 
     def _call(self, *tensors: Any) -> Any:

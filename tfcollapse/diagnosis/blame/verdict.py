@@ -200,8 +200,9 @@ def _judge_base(arms: Arms, untested: str) -> Finding:
     )
     if twin is None:
         return Finding(BASE, UNTESTED, untested)
+    which = "" if twin.name == AE else f" ({twin.name})"
     texts = [
-        f"AE error {twin.error:.4g} without any KL term, VAE {vae.error:.4g}",
+        f"AE error {twin.error:.4g} without any KL term{which}, VAE {vae.error:.4g}",
         f"PCA {arms.pca_error:.4g}, mean predictor {arms.mean_predictor_error:.4g}",
     ]
     if shallow is not None and shallow_vae is not None:
