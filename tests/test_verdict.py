@@ -12,6 +12,7 @@ from tfcollapse.diagnosis.categories import CATEGORIES
 from tfcollapse.diagnosis.consistency import Misreading
 from tfcollapse.diagnosis.evidence import Thresholds
 from tfcollapse.diagnosis.measurements import Measurements
+from tfcollapse.diagnosis.notes import above_linear
 from tfcollapse.diagnosis.verdict import decide
 from tfcollapse.metrics.information import Information
 
@@ -184,6 +185,30 @@ def test_a_dead_unit_s_label_goes_by_its_kl():
 def test_an_error_above_the_ceiling_or_the_floor_is_noted(error, note):
     notes = " ".join(decide(measurements(error_at_mean=error)).notes)
     assert (note in notes) if note else ("error" not in notes)
+
+
+def test_units_in_use_with_an_error_above_a_linear_vae_s_are_not_called_healthy():
+    verdict = decide(measurements(dead=0, error_at_mean=0.05), blame="blame.py")
+    assert verdict.categories == ("healthy",)
+    assert verdict.headline.startswith("In use, but not for enough: all 2 latent units are in use, but the error at")
+    assert verdict.next_step == "train longer; where the error stays, find out why: blame.py"
+    assert decide(measurements(dead=0)).headline == "Healthy: all 2 latent units are in use, and every check agrees."
+    assert decide(measurements(dead=0)).next_step == "nothing needs to be done"
+    bernoulli = measurements(dead=0, error_at_mean=0.05, likelihood="bernoulli", gamma=None)
+    assert decide(bernoulli).headline.startswith("Healthy")
+
+
+def test_principal_components_of_few_examples_are_no_measure_for_others():
+    """Twenty directions that are fitted to 100 examples leave less of these than of others."""
+    images = np.random.default_rng(0).normal(size=(200, 80)) * np.where(np.arange(80) < 20, 10.0, 1.0)
+    first, second = images[:100] - images[:100].mean(0), images[100:] - images[:100].mean(0)
+    directions = np.linalg.svd(first, full_matrices=False)[2][:20]
+    own, others = (np.square(part - part @ directions.T @ directions).mean() for part in (first, second))
+    few = measurements(dead=0, images=100, latent_dim=20, pca_error=own, data_eigenvalues=np.zeros(20))
+    assert others > 1.2 * own
+    assert not above_linear(dataclasses.replace(few, error_at_mean=others))
+    assert above_linear(dataclasses.replace(few, error_at_mean=2 * others))
+    assert not above_linear(dataclasses.replace(few, images=20, error_at_mean=2 * others))
 
 
 def test_thresholds_can_be_moved():

@@ -7,7 +7,7 @@ from tfcollapse.diagnosis.categories import CATEGORIES, HEALTHY, INCONSISTENT, N
 from tfcollapse.diagnosis.declared_loss import DeclaredLoss
 from tfcollapse.diagnosis.idle_units import IdleUnits, largest_residual
 from tfcollapse.diagnosis.measurements import Measurements, scale_name
-from tfcollapse.diagnosis.notes import how_to_check, lost_numbers, what_contradicts
+from tfcollapse.diagnosis.notes import above_linear, how_to_check, lost_numbers, what_contradicts
 from tfcollapse.diagnosis.readings import expected_logs
 from tfcollapse.diagnosis.units import Units
 from tfcollapse.metrics import residual_spectrum
@@ -34,6 +34,8 @@ def headline(
         return f"In use, but not as declared: {in_use} in use and would be healthy, but {contradiction}."
     if first == HEALTHY and lost_numbers(m):
         return f"In use, but not for everything: {in_use} in use, but {lost_numbers(m)}."
+    if first == HEALTHY and above_linear(m):
+        return f"In use, but not for enough: {in_use} in use, but {above_linear(m)}."
     if first == HEALTHY:
         return f"Healthy: {in_use} in use, and every check agrees."
     if first == NOT_TRAINED:
@@ -79,6 +81,8 @@ def next_step(
         return f"check the loss before you trust this: {how_to_check(m)}"
     if not CATEGORIES[first].harmful and lost_numbers(m):
         return "standardise the columns, so that each counts in the error, then train and diagnose again"
+    if not CATEGORIES[first].harmful and above_linear(m):
+        return f"train longer; where the error stays, find out why: {blame or _BLAME}"
     return CATEGORIES[first].next_step.format(
         enough=_enough(int(units.active.sum())),
         less_weight=_less_weight(m, declared, m.effective_gamma or declared.weight or m.optimal_gamma),
