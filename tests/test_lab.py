@@ -17,6 +17,7 @@ from tfcollapse.lab.containment import embed
 from tfcollapse.lab.float64 import in_float64
 from tfcollapse.lab.gamma_balance import collapse_all
 from tfcollapse.lab.killed_units import KILLED, NO_WAY_OUT, START, UNDECIDED, USED, killed_units, kind, kinds
+from tfcollapse.lab.killed_units import _killed as killed_rows
 from tfcollapse.lab.optimal_posterior import DecoderResponse
 from tfcollapse.models.build import build
 from tfcollapse.records import gaps
@@ -212,6 +213,22 @@ def test_a_killed_unit_is_inactive_and_sends_nothing():
     assert killed_units(model, images)[0] == []
 
 
+def test_a_killed_unit_s_direction_is_found_with_the_other_killed_units_as_they_are():
+    model, (images, unseen) = in_float64(_vae()), np.split(_images(60), 2)
+    kl = np.array([3.0, 0.002, 3.0, 0.001])
+    rows = killed_rows(Run(), model, [1, 3], kl, images, unseen)
+    alone, both = (UnitHessian(model, units, images) for units in (3, (1, 3)))
+    ends = [stationary.curvature(one.product, one.size) for one in (alone, both)]
+    assert [row["lowest"] for row in rows] == pytest.approx([ends[0].lowest] * 2, rel=0.02)
+    assert [row["together_lowest"] for row in rows] == pytest.approx([ends[1].lowest] * 2, rel=0.02)
+    assert abs(ends[0].lowest - ends[1].lowest) > 0.1 * abs(ends[0].lowest)
+    for row, unit in zip(rows, (1, 3), strict=True):
+        own = UnitHessian(model, unit, unseen, alone.gamma).along(ends[0].direction)
+        assert (row["unseen"], row["gamma"]) == (pytest.approx(own.mean, rel=0.05), alone.gamma)
+    beyond = UnitHessian(model, (1, 3), unseen, both.gamma).along(ends[1].direction)
+    assert rows[0]["together"] == pytest.approx(beyond.mean, rel=0.05)
+
+
 def test_a_network_that_was_not_trained_has_no_killed_units_and_is_left_out():
     run, images = Run(network=Network(depth=2, width=16, latent_dim=4)), _images(50)
     rows = kinds(run, build(run, (6, 6, 1)), images[:25], images[25:])
@@ -234,6 +251,7 @@ def test_the_headline_counts_the_units_that_training_killed_alone():
             "error": 0.01,
             "unseen": unseen,
             "unseen_error": 0.1,
+            "together_lowest": -3.0,
             "together": -2.0,
             "together_error": 0.3,
             "critical_gamma": 3.0,
@@ -243,16 +261,16 @@ def test_the_headline_counts_the_units_that_training_killed_alone():
 
     rows = [row(1, START, -1.0), row(1, USED, -1.0), row(6, KILLED, -1.0), row(6, KILLED, 1.0), row(8, KILLED, -1.0)]
     rows.append(row(8, KILLED, -0.19))
-    headline, lowest, together, scores, room, columns, start, used = prop4._answers(rows)
+    headline, lowest, scores, room, columns, together, start, used = prop4._answers(rows)
     assert headline.measured == "2 of 4, 1 undecided (6: 1 of 2; 8: 1 of 2, 1 undecided); networks: 2"
     assert {headline.verdict, lowest.verdict, together.verdict, used.verdict} == {"measured"}
-    assert together.measured == "6: -2 +- 0.3; 8: -2 +- 0.3"
+    assert together.measured == "6: -3, -2 +- 0.3; 8: -3, -2 +- 0.3"
     assert (lowest.measured, scores.measured) == ("6: -1; 8: -1", "6: -10 to 10; 8: -10 to -1.9")
     assert room.measured == "6: 6; 8: 6"
     assert (columns.measured, columns.verdict) == ("6: 0.2; 8: 0.2", "holds")
     assert (START in start.claim, USED in used.claim) == (True, True)
     assert prop4._answers(rows[:2])[0].verdict == "does not apply"
-    assert prop4._answers([rows[2] | {"column": 1.2}])[5].verdict == "fails"
+    assert prop4._answers([rows[2] | {"column": 1.2}])[4].verdict == "fails"
 
 
 def test_at_full_collapse_gamma_moves_no_weight_but_decides_whether_there_is_a_way_out():

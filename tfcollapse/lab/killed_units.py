@@ -72,9 +72,11 @@ def killed_units(model: Autoencoder, images: np.ndarray, seed: int = 0) -> tuple
 def kinds(run: Run, model: Autoencoder, images: np.ndarray, unseen: np.ndarray) -> list[dict[str, Any]]:
     """Return one row for every unit that training killed, one for the most active unit, one for an untrained network.
 
-    A network that was not trained gives the last of these alone. The lowest eigenvalue and gamma of a killed unit are
-    those with all killed units collapsed, and so is its direction: one for the network. Its curvature along it, on
-    unseen images, is that with this unit collapsed alone; `together` is that with all of them collapsed.
+    A network that was not trained gives the last of these alone. The other units of a killed one stay as training left
+    them. Its lowest eigenvalue, gamma and direction are those of the killed unit with the smallest KL, and so the same
+    for all killed units of a network: each sends so little that their Hessians are nearly equal. Its curvature along
+    the direction, on unseen images, is its own. `together_lowest`, `together` and its error are of all killed units
+    collapsed at once, along a direction that is found so.
 
     Args:
       run: the declaration of the network.
@@ -89,23 +91,36 @@ def kinds(run: Run, model: Autoencoder, images: np.ndarray, unseen: np.ndarray) 
     killed, kl = killed_units(model, images)
     rows.append(_lone(run, model, int(kl.argmax()), USED, images, unseen))
     if killed:
-        columns = np.linalg.norm(np.asarray(model.decoder.latent_layers()[0].kernel), axis=1)
-        columns /= columns[kl.argmax()]
-        # With all of them collapsed their Hessians are equal: one search for a way out serves them all.
-        seen = UnitHessian(model, killed, images)
-        extremes = curvature(seen.product, seen.size, steps=_STEPS, tolerance=0.02)
-        together = UnitHessian(model, killed, unseen, seen.gamma).along(extremes.direction)
-        both = {"together": together.mean, "together_error": together.error}
-        for unit in killed:
-            row = _row(run, seen, extremes, KILLED, UnitHessian(model, unit, unseen, seen.gamma))
-            rows.append(row | both | {"unit": unit, "kl": float(kl[unit]), "column": float(columns[unit])})
+        rows += _killed(run, model, killed, kl, images, unseen)
     return rows
+
+
+def _killed(
+    run: Run, model: Autoencoder, killed: list[int], kl: np.ndarray, images: np.ndarray, unseen: np.ndarray
+) -> list[dict[str, Any]]:
+    """Return the rows of the units that training killed."""
+    columns = np.linalg.norm(np.asarray(model.decoder.latent_layers()[0].kernel), axis=1)
+    columns /= columns[kl.argmax()]
+    all_of_them, extremes = _search(model, killed, images)
+    found = UnitHessian(model, killed, unseen, all_of_them.gamma).along(extremes.direction)
+    together = {"together_lowest": extremes.lowest, "together": found.mean, "together_error": found.error}
+    seen, extremes = _search(model, min(killed, key=kl.__getitem__), images)
+    rows = []
+    for unit in killed:
+        row = _row(run, seen, extremes, KILLED, UnitHessian(model, unit, unseen, seen.gamma))
+        rows.append(row | together | {"unit": unit, "kl": float(kl[unit]), "column": float(columns[unit])})
+    return rows
+
+
+def _search(model: Autoencoder, units: int | list[int], images: np.ndarray) -> tuple[UnitHessian, Curvature]:
+    """Return the Hessian of one unit, or of several that are collapsed together, and the ends of its spectrum."""
+    hessian = UnitHessian(model, units, images)
+    return hessian, curvature(hessian.product, hessian.size, steps=_STEPS, tolerance=0.02)
 
 
 def _lone(run: Run, model: Autoencoder, unit: int, when: str, images: np.ndarray, unseen: np.ndarray) -> dict[str, Any]:
     model = in_float64(model)
-    seen = UnitHessian(model, unit, images)
-    extremes = curvature(seen.product, seen.size, steps=_STEPS, tolerance=0.02)
+    seen, extremes = _search(model, unit, images)
     return _row(run, seen, extremes, when, UnitHessian(model, unit, unseen, seen.gamma))
 
 
