@@ -14,6 +14,7 @@ from tfcollapse.lab import affine as affine_lab
 from tfcollapse.lab import gamma_balance, prop4
 from tfcollapse.lab.collapsed_unit import UnitHessian, collapse, set_unit, unit_gradient
 from tfcollapse.lab.containment import embed
+from tfcollapse.lab.equations import equations_section
 from tfcollapse.lab.float64 import in_float64
 from tfcollapse.lab.gamma_balance import collapse_all
 from tfcollapse.lab.killed_units import KILLED, NO_WAY_OUT, START, UNDECIDED, USED, killed_units, kind, kinds
@@ -252,6 +253,7 @@ def test_the_headline_counts_the_units_that_training_killed_alone():
             "unseen": unseen,
             "unseen_error": 0.1,
             "together_lowest": -3.0,
+            "together_lowest_error": 0.01,
             "together": -2.0,
             "together_error": 0.3,
             "critical_gamma": 3.0,
@@ -456,6 +458,14 @@ def test_a_check_that_fails_makes_the_command_fail(tmp_path, capsys):
     assert "does not apply eq. (10)" in said.out
 
 
+@pytest.mark.parametrize(("gamma", "verdict"), [(0.0104, "holds"), (0.02, "fails")])
+def test_a_gamma_that_stands_still_away_from_the_error_fails(gamma, verdict, tmp_path):
+    learned = {"objective": "VAE", "gamma_mode": "learned", "gamma": gamma, "gamma_pace": 0.0, "run_id": "vae"}
+    write_table(tmp_path / "fig1_left.csv", [table_row(train_error=0.01, **learned)])
+    check = equations_section(str(tmp_path / "fig1_left.csv")).checks[1]
+    assert (check.claim[:8], check.verdict) == ("eq. (10)", verdict)
+
+
 def compare(out):
     return ["theory", "equations", "--json", "--table", TABLE, "--out", str(out)]
 
@@ -484,7 +494,7 @@ def test_the_command_prints_json_alone_in_a_process_of_its_own(tmp_path):
     [
         (["equations"], "equations: expected --table CSV"),
         (["equations", "--table", "nowhere.csv"], "'nowhere.csv': there is no such file"),
-        (["prop4", "--images", "1"], "--images: expected >= 2, received 1"),
+        (["prop4", "--images", "2"], "--images: expected >= 30, received 2"),
         (["prop4", "--seed", "-1"], "--seed: expected >= 0, received -1"),
         (["affine", "--data", "fashion_mnits"], "unknown dataset 'fashion_mnits'"),
     ],

@@ -283,6 +283,11 @@ def test_a_check_is_a_row_of_plain_values():
     assert (type(row["predicted"]), type(row["measured"])) == (float, int)
     assert checks.true("", "yes", "no", False).verdict == checks.FAILS
     assert checks.true("", "yes", "yes", True).verdict == checks.HOLDS
+    assert checks.true("", "yes", "perhaps", None).verdict == checks.UNDECIDED
+    assert [checks.measured("", "a number", "3", known).verdict for known in (True, False)] == [
+        checks.MEASURED,
+        checks.UNDECIDED,
+    ]
     assert checks.not_applicable("", "convex", "not").verdict == "does not apply"
 
 

@@ -49,16 +49,9 @@ def _equation_8(rows: Rows) -> Claim:
     pairs = gaps.pairs(rows)
     if not pairs:
         return as_far_as_there(Claim(text, NOT_RUN, "no AE has a VAE beside it"), rows)
-    found = {}
-    for name, depth in dict.fromkeys((vae["objective"], vae["depth"]) for _, vae in pairs):
-        cell = [row for row in rows if row["depth"] == depth and row["objective"] in ("AE", name)]
-        if whole(cell):
-            found[name, depth] = gaps.compared(gaps.pairs(cell))
-    broken = [
-        f"{name} depth {depth}: {found[name, depth]} of the AE's"
-        for name, depth in found
-        if found[name, depth].sign < 1
-    ]
+    twins = {name: gaps.pairs(cell) for name, cell in gaps.twin_cells(rows).items() if whole(cell)}
+    found = {name: gaps.compared(pairs) for name, pairs in twins.items() if pairs}
+    broken = [f"{name}: {one} of the AE's" for name, one in found.items() if one.sign < 1]
     ratios = [gap.relative + 1 for gap in gaps.error_gaps(rows)]
     brief = f"{sum(ratio >= 1 for ratio in ratios)} of {len(pairs)} pairs hold"
     evidence = f"{brief}; smallest ratio VAE / AE {min(ratios):.3f}"

@@ -95,11 +95,11 @@ def _affine(units: dict[int, Mapping[float, float]], affine: dict[int, Mapping[f
     if not counted or counted != units:
         return Claim(text, NOT_RUN, "no run has a fixed gamma, or the table lacks affine counts")
     gaps = {d: {g: value - affine[d][g] for g, value in values.items()} for d, values in units.items()}
-    close = all(abs(value) <= CLOSE * latent for values in gaps.values() for value in values.values())
+    close = all(abs(value) < CLOSE * latent for values in gaps.values() for value in values.values())
     evidence = "; ".join(
         f"depth {depth}, units beyond the count: {listed(values, '+.4g')}" for depth, values in gaps.items()
     )
     largest = {depth: max(values.values(), key=abs) for depth, values in gaps.items()}
     brief = "; ".join(f"depth {depth}: up to {gap:+.4g} units" for depth, gap in largest.items())
-    evidence += f" (up to {CLOSE:.0%} of {latent} taken as equal)"
+    evidence += f" (less than {CLOSE:.0%} of {latent} taken as equal)"
     return Claim(text, REPRODUCED if close else NOT_REPRODUCED, evidence, brief)

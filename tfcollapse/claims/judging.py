@@ -66,8 +66,12 @@ def judge_trend(
 
 def _least_range(rows: Rows, values: np.ndarray, measure: str) -> float:
     """Return the range from which on the values of one block differ by more than chance."""
-    shares = {"active_units": CLOSE * rows[0]["latent_dim"], "sigma_above_0.9": CLOSE}
-    return shares.get(measure) or noise_of(spread_of(rows)) * float(np.abs(values).max())
+    ranges = {
+        "active_units": CLOSE * rows[0]["latent_dim"],
+        "sigma_above_0.9": CLOSE,
+        "train_error": noise_of(spread_of(rows)) * float(values.mean()),
+    }
+    return ranges.get(measure, 0.0)  # the noise of no other measure is known
 
 
 def _arms(places: list[Any], values: np.ndarray, turn: int, column: str, spreads: list[float]) -> tuple[list[int], str]:

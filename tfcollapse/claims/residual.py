@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tfcollapse.claims.claim import NOT_RUN, REPRODUCED, TOO_CLOSE, Claim, verdict_of
+from tfcollapse.claims.claim import NOT_REPRODUCED, NOT_RUN, REPRODUCED, TOO_CLOSE, Claim, verdict_of
 from tfcollapse.claims.completeness import as_far_as_there, of_trained
 from tfcollapse.claims.judging import judge_trend
 from tfcollapse.records.comparison import compare
@@ -16,8 +16,9 @@ def residual_claims(rows: Rows) -> list[Claim]:
     """Judge section 6 on Figure 1 (right).
 
     The trends over c and over b are tested within blocks of equal data set and value of the other of the two, in which
-    each value is a mean over seeds: the seeds of one data set are no further data sets. The evidence has the errors
-    relative to that of (b, c) = (1, 2) on the same data set, averaged over data sets.
+    each value is a mean over seeds: the seeds of one data set are no further data sets. Over one data set alone the
+    seeds are the blocks. The evidence has the errors relative to that of (b, c) = (1, 2) on the same data set, averaged
+    over data sets.
 
     Args:
       rows: the rows of residual AEs at several (b, c), at least one.
@@ -56,10 +57,11 @@ def _rises(text: str, rows: Rows, varied: str, fixed: str) -> Claim:
     evidence = "; ".join(
         f"{symbols[fixed]} = {key}, by {symbols[varied]} {', '.join(values)}" for key, values in sorted(series.items())
     )
-    scaled, blocks = _scaled(rows, fixed), ("dataset", fixed)
+    scaled, blocks = _scaled(rows, fixed), ("dataset" if len(datasets) > 1 else "seed", fixed)
     rises = judge_trend(text, scaled, varied, "train_error", "rises", blocks=blocks, evidence=evidence)
     turns = judge_trend(text, scaled, varied, "train_error", "falls, then rises", blocks=blocks, evidence=evidence)
-    return turns if rises.verdict != REPRODUCED and turns.verdict in (REPRODUCED, TOO_CLOSE) else rises
+    only_turns = turns.verdict == REPRODUCED or (rises.verdict, turns.verdict) == (NOT_REPRODUCED, TOO_CLOSE)
+    return turns if rises.verdict != REPRODUCED and only_turns else rises
 
 
 def _scaled(rows: Rows, fixed: str) -> list[Row]:
@@ -80,19 +82,20 @@ def _deepest(rows: Rows) -> Claim:
     text = "once the network is deep enough the error is above the shallowest one's, skip connections or not"
     deepest = max({_cell(row) for row in rows}, key=lambda cell: (cell[0] * cell[1], cell))
     ends = [row for row in rows if _cell(row) in (BASE, deepest)]
-    ratios = [*relative_errors(rows)[deepest].values()] if deepest != BASE else []
+    ratios = relative_errors(rows)[deepest] if deepest != BASE else {}
     if not ratios:
         return as_far_as_there(Claim(text, NOT_RUN, f"(b, c) = {deepest} has no error beside that of {BASE}"), ends)
     if len(ratios) > 1:
-        against = compare(ratios, 1.0, spread_of(ends))
+        against, over = compare([*ratios.values()], 1.0, spread_of(ends)), f"{len(ratios)} data sets"
     else:
-        against = compare(_errors(ends, deepest), _errors(ends, BASE), spread_of(ends))
-    evidence = f"(b, c) = {deepest} against {BASE}: {against} over {len(ratios)} data set{'s' * (len(ratios) > 1)}"
+        below, above = (
+            measured([row for row in ends if row["dataset"] in ratios and _cell(row) == cell], "train_error")
+            for cell in (BASE, deepest)
+        )
+        against = compare(above, below, spread_of(ends))
+        over = f"{len(above)} seed{'s' * (len(above) > 1)} of 1 data set"
+    evidence = f"(b, c) = {deepest} against {BASE}: {against} over {over}"
     return as_far_as_there(Claim(text, verdict_of([against.sign]), evidence), ends)
-
-
-def _errors(rows: Rows, cell: tuple[int, int]) -> list[float]:
-    return measured([row for row in rows if _cell(row) == cell], "train_error")
 
 
 def _cell(row: Row) -> tuple[int, int]:

@@ -103,7 +103,8 @@ def _killed(
     columns /= columns[kl.argmax()]
     all_of_them, extremes = _search(model, killed, images)
     found = UnitHessian(model, killed, unseen, all_of_them.gamma).along(extremes.direction)
-    together = {"together_lowest": extremes.lowest, "together": found.mean, "together_error": found.error}
+    ends = {"together_lowest": extremes.lowest, "together_lowest_error": extremes.error}
+    together = ends | {"together": found.mean, "together_error": found.error}
     seen, extremes = _search(model, min(killed, key=kl.__getitem__), images)
     rows = []
     for unit in killed:

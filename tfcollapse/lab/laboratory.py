@@ -68,7 +68,8 @@ def check_options(names: Sequence[str], options: Options) -> None:
     Raises:
       UserError: a number is too small, or the dataset, the run directories or the table cannot be used.
     """
-    for option, value, least in (("images", options.images, 2), ("seed", options.seed, 0)):
+    fewest = 30 if "prop4" in names else 1  # images of which a standard error is taken
+    for option, value, least in (("images", options.images, fewest), ("seed", options.seed, 0)):
         if value < least:
             raise ConfigError(f"--{option}: expected >= {least}, received {value}")
     if set(names) & {"affine", "prop2", "prop4"}:

@@ -250,7 +250,7 @@ def _of_killed(killed: list[dict[str, Any]]) -> list[Check]:
             by_depth(
                 lambda group: "{together_lowest:.3g}, {together:.3g} +- {together_error:.2g}".format(**group[0]),
             ),
-            decided,
+            all(_known(row["together_lowest"], row["together_lowest_error"]) for row in killed),
         ),
     ]
 
@@ -275,5 +275,9 @@ def _count(rows: list[dict[str, Any]]) -> str:
 
 
 def _decided(row: dict[str, Any]) -> bool:
+    return _known(row["lowest"], row["error"])
+
+
+def _known(lowest: float, error: float) -> bool:
     """Return whether Lanczos' method has found the lowest eigenvalue to 10%, or none below 0."""
-    return row["error"] < 0.1 * abs(row["lowest"]) or row["lowest"] >= 0
+    return error < 0.1 * abs(lowest) or lowest >= 0

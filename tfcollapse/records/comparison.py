@@ -13,7 +13,7 @@ import scipy  # whose parts are loaded when they are first used
 from tfcollapse.records.seed_noise import noise_of
 
 CLOSE = 0.1
-"""The share of the latent dimensions by which two counts of units may differ and still count as equal."""
+"""The share of the latent dimensions by which two counts of units must differ to count as different."""
 
 _LEVEL = 0.95
 
@@ -57,8 +57,8 @@ def compare(sample: Sequence[float], reference: Sequence[float] | float, spread:
     difference = mean - against
     if max(len(sample), np.size(reference)) < 2:
         low = high = math.nan
-        chance = noise_of(spread, runs=1) * abs(mean) if np.ndim(reference) == 0 else noise_of(spread) * abs(against)
-        counts = abs(difference) >= chance
+        chance = noise_of(spread, runs=1) * mean if np.ndim(reference) == 0 else noise_of(spread) * (mean + against) / 2
+        counts = abs(difference) >= abs(chance)
     else:
         low, high = (difference, difference) if _equal(sample, reference) else _interval(sample, reference)
         counts = low > 0 or high < 0

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tfcollapse.records.columns import OF_A_TWIN
+from tfcollapse.records.columns import COLUMNS, OF_A_TWIN
 from tfcollapse.records.comparison import Comparison, compare
 from tfcollapse.records.seed_noise import spread_of
-from tfcollapse.records.statistics import Row, Rows
+from tfcollapse.records.statistics import Row, Rows, aes_and_vaes, cells, dataset_without_version, grouped
 
 EQUAL = 0.05
 """The relative gap below which a learned gamma is taken as equal to the error."""
@@ -44,7 +45,7 @@ class Gap:
     @property
     def relative(self) -> float:
         """Return found / expected - 1. Eq. (8) says that it is >= 0, eq. (10) that it is 0."""
-        return self.found / self.expected - 1
+        return self.found / self.expected - 1 if self.expected else math.inf
 
 
 def pairs(rows: Rows) -> list[tuple[Row, Row]]:
@@ -60,6 +61,33 @@ def pairs(rows: Rows) -> list[tuple[Row, Row]]:
 def error_gaps(rows: Rows) -> list[Gap]:
     """Return the gap of eq. (8) for each pair that `pairs` returns."""
     return [Gap(vae["run_id"], ae["run_id"], ae["train_error"], vae["train_error"]) for ae, vae in pairs(rows)]
+
+
+def twin_cells(rows: Rows) -> dict[str, list[Row]]:
+    """Return VAEs that differ in their seed alone, with the AEs of their network, data and training.
+
+    Args:
+      rows: the rows of AEs and VAEs. Those that have no error yet count too.
+
+    Returns:
+      {the name of the VAEs, such as "VAE depth 4": their rows and those of the AEs}. A cell without an AE is left out.
+      A number tells cells of one name apart.
+    """
+    aes, vaes = aes_and_vaes(rows)
+    by_twin = grouped(aes, lambda row: repr(_without_seed(row, OF_A_TWIN)))
+    found: dict[str, list[Row]] = {}
+    for cell in grouped(vaes, lambda row: repr((row["objective"], _without_seed(row, COLUMNS.values())))).values():
+        twins = by_twin.get(repr(_without_seed(cell[0], OF_A_TWIN)), [])
+        if twins:
+            name = cells(cell)
+            number = sum(other.split(" #")[0] == name for other in found) + 1
+            found[name if number == 1 else f"{name} #{number}"] = [*cell, *twins]
+    return found
+
+
+def _without_seed(row: Row, columns: Iterable[str]) -> list[Any]:
+    named = {**row, "dataset": dataset_without_version(row)}
+    return [named.get(column) for column in columns if column not in ("seed", "objective")]
 
 
 def compared(twins: Sequence[tuple[Row, Row]]) -> Comparison:

@@ -24,7 +24,7 @@ def spread_of(rows: Rows) -> float:
     """Return the largest standard deviation of one run's error over seeds, over its mean, among networks.
 
     Between the depths of `SPREAD` it is interpolated, and beyond them the nearest one counts. The depth of a network
-    that is not fully connected counts scales (t) or blocks (b) and not layers. Such a network has the largest spread.
+    that is not fully connected, or whose architecture is not known, counts no layers. It has the largest spread.
 
     Args:
       rows: the rows of the networks, at least one.
@@ -33,13 +33,14 @@ def spread_of(rows: Rows) -> float:
 
 
 def _spread(row: Row) -> float:
-    if not ARCHITECTURES[row["architecture"]].fully_connected:
+    architecture = ARCHITECTURES.get(row.get("architecture", ""))
+    if architecture is None or not architecture.fully_connected:
         return max(SPREAD.values())
     return float(np.interp(row["depth"], list(SPREAD), list(SPREAD.values())))
 
 
 def noise_of(spread: float, runs: int = 2) -> float:
-    """Return the share of its error by which a run lies apart from another one by chance in 5% of cases.
+    """Return the share of their mean by which two runs' errors lie apart by chance in 5% of cases.
 
     The quantile is Student's, because the spread is itself an estimate from `SEEDS` seeds.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -48,13 +49,16 @@ _RULES = (
     "A verdict is on training of the length that stands beside it, on the data in its row (with the number of training "
     f"images in brackets), and on networks that are narrowed as its row says. Where the training is shorter than the "
     f"paper's {PAPER_STEPS:,} steps, the verdict does not judge the paper's own result.",
-    "A trend is judged by a rank test at 5%. A difference is judged by its 95% interval over seeds (of residual "
-    "networks, over data sets), and for one seed by what two seeds differ by chance "
+    "A trend is judged by a rank test at 5%. Its p of the opposite is that of the reverse shape, or, where the turning "
+    "point is at an end, of the order that is seen then. A difference is judged by its 95% interval over seeds (of "
+    "residual networks on several data sets, over these), and for one seed by what two seeds differ by chance "
     f"({', '.join(f'{noise_of(spread):.1%} at depth {depth}' for depth, spread in SPREAD.items())}: the study reach, "
-    f"{SEEDS} seeds; convolutional and residual networks, which have no such seeds, take the last). Counts of "
-    "units also have to differ by a tenth of the latent dimensions. The p of the opposite is that of the reverse "
-    "shape, by the same test. A rank correlation is judged by its permutation test at 5%, over five pairs or more; its "
-    "interval is approximate. Several seeds stand as mean +- standard deviation. One seed has no error bar. A table of "
+    f"{SEEDS} seeds of dense AEs at 10,000 steps; other fully connected networks take the same, convolutional and "
+    f"residual ones the last, and a constant such as PCA's error asks for {math.sqrt(0.5):.0%} of it). Each difference "
+    "is judged by itself: of six of them, chance alone makes one count more often than in 5% of cases. Counts of units "
+    "also have to differ by a tenth of the latent dimensions, and shares of sigma_z by a tenth. A rank correlation is "
+    "judged by its permutation test at 5%, over five pairs or more; its interval is approximate.",
+    "Several seeds stand as mean +- standard deviation. One seed has no error bar. A table of "
     "another version of the numbers is not counted. An empty cell stands for what the row above says.",
 )
 _HEADER = ("figure", "claim", "verdict", "narrowed", "obtained", "seeds", "steps", "data", "hardware, time", "command")

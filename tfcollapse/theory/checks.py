@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-HOLDS, FAILS, NOT_APPLICABLE, TOO_CLOSE, MEASURED = "holds", "fails", "does not apply", "too close to call", "measured"
+HOLDS, FAILS, NOT_APPLICABLE, UNDECIDED, MEASURED = "holds", "fails", "does not apply", "undecided", "measured"
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Check:
       claim: what is claimed, with its equation.
       predicted, measured: numbers, or words where the claim is not one number.
       tolerance: how far the two may be apart, in words.
-      verdict: HOLDS, FAILS, NOT_APPLICABLE where the claim's own conditions are not met, TOO_CLOSE where chance
-        hides the answer, or MEASURED where nothing is claimed.
+      verdict: HOLDS, FAILS, NOT_APPLICABLE where the claim's own conditions are not met, UNDECIDED where chance
+        or a coarse search hides the answer, or MEASURED where nothing is claimed.
     """
 
     claim: str
@@ -53,8 +53,8 @@ def at_least(claim: str, bound: float, measured: float) -> Check:
 
 
 def true(claim: str, expected: str, found: str, holds: bool | None) -> Check:
-    """Return a check of a claim that is not one number. It holds where `holds` is true; None is too close to call."""
-    return Check(claim, expected, found, "none", TOO_CLOSE if holds is None else _verdict(holds))
+    """Return a check of a claim that is not one number. It holds where `holds` is true; None is undecided."""
+    return Check(claim, expected, found, "none", UNDECIDED if holds is None else _verdict(holds))
 
 
 def not_applicable(claim: str, condition: str, found: str) -> Check:
@@ -63,8 +63,8 @@ def not_applicable(claim: str, condition: str, found: str) -> Check:
 
 
 def measured(question: str, expected: str, found: str, known: bool) -> Check:
-    """Return the answer to a question about which nothing is claimed: MEASURED, or FAILS where it is not `known`."""
-    return Check(question, expected, found, "none", MEASURED if known else FAILS)
+    """Return the answer to a question about which nothing is claimed: MEASURED, or UNDECIDED where not `known`."""
+    return Check(question, expected, found, "none", MEASURED if known else UNDECIDED)
 
 
 def _verdict(holds: bool) -> str:
