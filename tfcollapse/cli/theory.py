@@ -28,7 +28,7 @@ EXAMPLES = (
     ),
     ("every proposition, on images that the package carries", "tfcollapse theory all"),
 )
-_SECONDS = {"affine": 124, "prop1": 170, "prop2": 226, "prop4": 211, "equations": 1}
+_SECONDS = {"affine": 40, "prop1": 20, "prop2": 42, "prop4": 173, "equations": 1}
 """The seconds that each section of results/theory took on two cores: on complete Fashion-MNIST, whose images the
 defaults have a tenth of."""
 _ALL = "all"
