@@ -118,7 +118,7 @@ def test_the_deepest_networks_are_compared_over_data_sets_and_not_over_seeds():
     assert deepest((1.2, 1.15, 1.13, 1.18)).verdict == REPRODUCED
     assert deepest((0.9, 0.95, 0.93, 0.88)).verdict == NOT_REPRODUCED
     part = deepest((0.9, 0.95, 0.93, 0.88), broken=("data1", "data2", "data3"))
-    assert (part.verdict, "over 1 data set;" in part.evidence) == (NOT_RUN, True)
+    assert (part.verdict, "over 3 seeds of 1 data set;" in part.evidence) == (NOT_RUN, True)
 
 
 def test_the_caption_says_what_was_narrowed():
