@@ -12,9 +12,10 @@ from tfcollapse.diagnosis.categories import CATEGORIES
 from tfcollapse.diagnosis.consistency import Misreading
 from tfcollapse.diagnosis.evidence import Thresholds
 from tfcollapse.diagnosis.measurements import Measurements
-from tfcollapse.diagnosis.notes import above_linear
+from tfcollapse.diagnosis.notes import _linear_loss, above_linear
 from tfcollapse.diagnosis.verdict import decide
 from tfcollapse.metrics.information import Information
+from tfcollapse.theory import affine
 
 
 def measurements(active=2, dead=2, gamma=0.01, optimal=0.01, residual=(), **changed):
@@ -180,22 +181,34 @@ def test_a_dead_unit_s_label_goes_by_its_kl():
 
 
 @pytest.mark.parametrize(
-    ("error", "note"), [(0.09, "above the mean predictor's"), (0.05, "below a linear one's capacity"), (0.01, None)]
+    ("error", "note"), [(0.09, "above the mean predictor's"), (0.05, "a linear VAE of 4 units would"), (0.01, None)]
 )
 def test_an_error_above_the_ceiling_or_the_floor_is_noted(error, note):
-    notes = " ".join(decide(measurements(error_at_mean=error)).notes)
+    notes = " ".join(decide(measurements(error=error, error_at_mean=error)).notes)
     assert (note in notes) if note else ("error" not in notes)
 
 
-def test_units_in_use_with_an_error_above_a_linear_vae_s_are_not_called_healthy():
-    verdict = decide(measurements(dead=0, error_at_mean=0.05), blame="blame.py")
+def test_units_in_use_with_a_loss_above_a_linear_vae_s_are_not_called_healthy():
+    verdict = decide(measurements(dead=0, error=0.05), blame="blame.py")
     assert verdict.categories == ("healthy",)
-    assert verdict.headline.startswith("In use, but not for enough: all 2 latent units are in use, but the error at")
-    assert verdict.next_step == "train longer; where the error stays, find out why: blame.py"
+    assert verdict.headline.startswith(
+        "In use, but not for enough: all 2 latent units are in use, but a linear VAE of 2"
+    )
+    assert verdict.next_step == "train longer; where the loss stays, find out why: blame.py"
     assert decide(measurements(dead=0)).headline == "Healthy: all 2 latent units are in use, and every check agrees."
     assert decide(measurements(dead=0)).next_step == "nothing needs to be done"
-    bernoulli = measurements(dead=0, error_at_mean=0.05, likelihood="bernoulli", gamma=None)
+    bernoulli = measurements(dead=0, error=0.05, likelihood="bernoulli", gamma=None)
     assert decide(bernoulli).headline.startswith("Healthy")
+
+
+@pytest.mark.parametrize("gamma", [0.02, 0.3, 1.0])
+def test_a_linear_vae_has_the_loss_that_it_is_said_to_have(gamma):
+    """The energy of eq. (4) is two losses, d log gamma, and 1 a unit. So many examples are as good as all."""
+    eigenvalues = np.array([9.0, 0.6, 0.16, 0.04])
+    energy = affine.Spectrum.of(eigenvalues).energy(3, gamma)
+    facts = {"dimensions": 4, "images": 10**9, "data_eigenvalues": eigenvalues, "pca_error": eigenvalues[3] / 4}
+    found = measurements(active=3, dead=0, gamma=gamma, **facts)
+    assert 2 * _linear_loss(found, gamma) + 4 * np.log(gamma) + 3 == pytest.approx(energy, rel=1e-6)
 
 
 def test_principal_components_of_few_examples_are_no_measure_for_others():
@@ -204,11 +217,12 @@ def test_principal_components_of_few_examples_are_no_measure_for_others():
     first, second = images[:100] - images[:100].mean(0), images[100:] - images[:100].mean(0)
     directions = np.linalg.svd(first, full_matrices=False)[2][:20]
     own, others = (np.square(part - part @ directions.T @ directions).mean() for part in (first, second))
-    few = measurements(dead=0, images=100, latent_dim=20, pca_error=own, data_eigenvalues=np.zeros(20))
+    facts = {"images": 100, "latent_dim": 20, "dimensions": 80, "data_eigenvalues": np.zeros(20)}
+    few = measurements(dead=0, pca_error=own, gamma=1.0, kl_per_dimension=np.zeros(20), **facts)
     assert others > 1.2 * own
-    assert not above_linear(dataclasses.replace(few, error_at_mean=others))
-    assert above_linear(dataclasses.replace(few, error_at_mean=2 * others))
-    assert not above_linear(dataclasses.replace(few, images=20, error_at_mean=2 * others))
+    assert not above_linear(dataclasses.replace(few, error=others))
+    assert above_linear(dataclasses.replace(few, error=2 * others))
+    assert not above_linear(dataclasses.replace(few, images=20, error=2 * others))
 
 
 def test_thresholds_can_be_moved():

@@ -82,7 +82,7 @@ def next_step(
     if not CATEGORIES[first].harmful and lost_numbers(m):
         return "standardise the columns, so that each counts in the error, then train and diagnose again"
     if not CATEGORIES[first].harmful and above_linear(m):
-        return f"train longer; where the error stays, find out why: {blame or _BLAME}"
+        return f"train longer; where the loss stays, find out why: {blame or _BLAME}"
     return CATEGORIES[first].next_step.format(
         enough=_enough(int(units.active.sum())),
         less_weight=_less_weight(m, declared, m.effective_gamma or declared.weight or m.optimal_gamma),

@@ -126,29 +126,35 @@ def how_to_check(m: Measurements) -> str:
 
 
 def above_linear(m: Measurements) -> str:
-    """Say that a linear VAE would have a smaller error; empty where it would not, or there is no gamma."""
-    n, units = m.images, m.latent_dim
-    if m.likelihood != "gaussian" or n <= units:
+    """Say that a linear VAE would have a lower loss at the same gamma; empty where it would not, or there is no gamma.
+
+    The loss is d times the error over 2 gamma, plus the KL: the negative ELBO without what depends on gamma alone.
+    """
+    if m.likelihood != "gaussian" or m.images <= m.latent_dim:
         return ""
-    # Fitted to n examples, principal components have a smaller error on them than on others of their kind.
-    on_others = _linear_error(m) * (n + units) / (n - units)
-    if m.error_at_mean <= _OF_LINEAR * on_others:
+    gamma = m.effective_gamma or m.optimal_gamma
+    loss = m.dimensions * m.error / (2 * gamma) + float(m.kl_per_dimension.sum())
+    linear = _linear_loss(m, gamma)
+    if loss <= _OF_LINEAR * linear:
         return ""
     return (
-        f"the error at the mean, {m.error_at_mean:.4g}, is above that of the best linear VAE of {units} units at this "
-        f"gamma, {_linear_error(m):.4g}: the autoencoder is below a linear one's capacity"
+        f"a linear VAE of {m.latent_dim} units would have a lower loss at this gamma, {linear:.4g} in place of "
+        f"{loss:.4g} nats an example (error over 2 gamma, and KL)"
     )
 
 
-def _linear_error(m: Measurements) -> float:
-    """Return the squared error per number, at the posterior's mean, of the best linear VAE at the effective gamma.
+def _linear_loss(m: Measurements, gamma: float) -> float:
+    """Return the loss of the best linear VAE, in nats an example.
 
-    It leaves gamma^2 / lambda of every direction with lambda above gamma, and all of the others (section 4).
+    A direction whose variance lambda is above gamma costs an error of gamma and a KL of log(lambda / gamma) / 2; any
+    other one leaves its variance (section 4).
     """
     kept = m.data_eigenvalues[: m.latent_dim]
-    gamma = m.effective_gamma or m.optimal_gamma
-    left = np.minimum(np.square(gamma) / np.maximum(kept, 1e-300), kept).sum() / m.dimensions
-    return m.pca_error + float(left)
+    used = kept[kept > gamma]
+    # Fitted to n examples, principal components leave less of them than of others of their kind.
+    on_others = (m.images + m.latent_dim) / (m.images - m.latent_dim)
+    left = on_others * m.dimensions * m.pca_error + float(kept.sum() - used.sum())
+    return left / (2 * gamma) + float(np.log(used / gamma).sum() + len(used)) / 2
 
 
 def _on_the_error(m: Measurements, units: Units) -> list[str]:
