@@ -218,6 +218,12 @@ def test_arms_and_data_sets_are_no_seeds_of_eq_8(gap, verdict, tmp_path):
     assert len(twin_cells(rows)) == 4
 
 
+def test_the_seeds_of_the_aes_alone_show_their_noise():
+    rows = [*(row for seed in range(3) for row in aes({2: 0.01 * (1 + seed)}, seed)), *vaes({2: 0.011})]
+    (claim,) = [claim for claim in depth_claims(rows) if "eq. (8)" in claim.text]
+    assert claim.verdict == TOO_CLOSE
+
+
 def test_an_architecture_that_is_not_known_has_the_largest_spread():
     assert spread_of([{"depth": 1}]) == spread_of([{"depth": 1, "architecture": "new"}]) == SPREAD[10]
 

@@ -181,10 +181,10 @@ def test_a_dead_unit_s_label_goes_by_its_kl():
 
 
 @pytest.mark.parametrize(
-    ("error", "note"), [(0.09, "above the mean predictor's"), (0.05, "a linear VAE of 4 units would"), (0.01, None)]
+    ("error", "note"), [(0.09, "above the mean predictor's"), (0.05, "a linear VAE of 2 units would"), (0.01, None)]
 )
 def test_an_error_above_the_ceiling_or_the_floor_is_noted(error, note):
-    notes = " ".join(decide(measurements(error=error, error_at_mean=error)).notes)
+    notes = " ".join(decide(measurements(dead=0, error=error, error_at_mean=error)).notes)
     assert (note in notes) if note else ("error" not in notes)
 
 
@@ -192,7 +192,7 @@ def test_units_in_use_with_a_loss_above_a_linear_vae_s_are_not_called_healthy():
     verdict = decide(measurements(dead=0, error=0.05), blame="blame.py")
     assert verdict.categories == ("healthy",)
     assert verdict.headline.startswith(
-        "In use, but not for enough: all 2 latent units are in use, but a linear VAE of 2"
+        "In use, but the loss is too high: all 2 latent units are in use, but a linear VAE of 2"
     )
     assert verdict.next_step == "train longer; where the loss stays, find out why: blame.py"
     assert decide(measurements(dead=0)).headline == "Healthy: all 2 latent units are in use, and every check agrees."
@@ -218,11 +218,21 @@ def test_principal_components_of_few_examples_are_no_measure_for_others():
     directions = np.linalg.svd(first, full_matrices=False)[2][:20]
     own, others = (np.square(part - part @ directions.T @ directions).mean() for part in (first, second))
     facts = {"images": 100, "latent_dim": 20, "dimensions": 80, "data_eigenvalues": np.zeros(20)}
+    unknown = ({"images": 79}, {"data_eigenvalues": np.zeros(19)})
     few = measurements(dead=0, pca_error=own, gamma=1.0, kl_per_dimension=np.zeros(20), **facts)
     assert others > 1.2 * own
     assert not above_linear(dataclasses.replace(few, error=others))
     assert above_linear(dataclasses.replace(few, error=2 * others))
-    assert not above_linear(dataclasses.replace(few, images=20, error=2 * others))
+    for changed in unknown:
+        assert not above_linear(dataclasses.replace(few, error=2 * others, **changed))
+
+
+def test_superfluous_units_beside_a_high_loss_are_not_called_harmless_alone():
+    facts = {"data_eigenvalues": np.array([0.5, 0.2, 0.001]), "residual": (0.001,), "error": 0.05}
+    verdict = decide(measurements(dead=1, **facts))
+    assert verdict.categories == ("i",)
+    assert "But a linear VAE of 3 units would have a lower loss" in verdict.headline
+    assert verdict.next_step.startswith("train longer")
 
 
 def test_thresholds_can_be_moved():

@@ -66,11 +66,9 @@ def judge_trend(
 
 def _least_range(rows: Rows, values: np.ndarray, measure: str) -> float:
     """Return the range from which on the values of one block differ by more than chance."""
-    ranges = {
-        "active_units": CLOSE * rows[0]["latent_dim"],
-        "sigma_above_0.9": CLOSE,
-        "train_error": noise_of(spread_of(rows)) * float(values.mean()),
-    }
+    if measure.endswith("_error"):
+        return noise_of(spread_of(rows)) * float(values.mean())
+    ranges = {"active_units": CLOSE * rows[0]["latent_dim"], "sigma_above_0.9": CLOSE}
     return ranges.get(measure, 0.0)  # the noise of no other measure is known
 
 

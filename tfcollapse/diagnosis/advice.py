@@ -35,7 +35,7 @@ def headline(
     if first == HEALTHY and lost_numbers(m):
         return f"In use, but not for everything: {in_use} in use, but {lost_numbers(m)}."
     if first == HEALTHY and above_linear(m):
-        return f"In use, but not for enough: {in_use} in use, but {above_linear(m)}."
+        return f"In use, but the loss is too high: {in_use} in use, but {above_linear(m)}."
     if first == HEALTHY:
         return f"Healthy: {in_use} in use, and every check agrees."
     if first == NOT_TRAINED:
@@ -45,7 +45,9 @@ def headline(
     parts = [_part(m, units, name, counts[name]) for name in categories]
     active = int(units.active.sum())
     weak = active - counts["active"]  # those that the parts count too
-    return f"{'; '.join(parts)}. {active} of {m.latent_dim} are active{f', {weak} of them weak' if weak else ''}."
+    text = f"{'; '.join(parts)}. {active} of {m.latent_dim} are active{f', {weak} of them weak' if weak else ''}."
+    harmless = not any(CATEGORIES[name].harmful for name in categories)
+    return f"{text} But {above_linear(m)}." if harmless and above_linear(m) else text
 
 
 def _part(m: Measurements, units: Units, name: str, count: int) -> str:

@@ -13,6 +13,8 @@ from tfcollapse.diagnosis.units import Units
 from tfcollapse.metrics import posterior
 
 _OF_LINEAR = 1.05
+_A_UNIT = 4
+"""Examples for each unit from which on the error that principal components leave of others is known well enough."""
 _CONSTANT = 1e-12
 _TABLE, _SMALL_SCALE = 256, 0.1
 """Numbers of an example up to which it may be the row of a table; variance over the largest that is small there."""
@@ -126,11 +128,14 @@ def how_to_check(m: Measurements) -> str:
 
 
 def above_linear(m: Measurements) -> str:
-    """Say that a linear VAE would have a lower loss at the same gamma; empty where it would not, or there is no gamma.
+    """Say that a linear VAE would have a lower loss at the same gamma; empty where it would not, or is not known.
 
-    The loss is d times the error over 2 gamma, plus the KL: the negative ELBO without what depends on gamma alone.
+    It is not known without a gamma, from fewer examples than four for each unit, to which principal components fit
+    too well, and where fewer eigenvalues were measured than there are units. The loss is d times the error over 2
+    gamma, plus the KL: the negative ELBO without what depends on gamma alone.
     """
-    if m.likelihood != "gaussian" or m.images <= m.latent_dim:
+    measured = len(m.data_eigenvalues) >= min(m.latent_dim, m.dimensions)
+    if m.likelihood != "gaussian" or m.images < _A_UNIT * m.latent_dim or not measured:
         return ""
     gamma = m.effective_gamma or m.optimal_gamma
     loss = m.dimensions * m.error / (2 * gamma) + float(m.kl_per_dimension.sum())

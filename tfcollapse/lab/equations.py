@@ -21,7 +21,7 @@ from tfcollapse.theory.checks import Check, not_applicable, true
 READING = (
     "The paper never found a VAE that reconstructs better than its AE twin, eq. (8), and a learned gamma ends at "
     "the VAE's own error, eq. (10). Intervals are bootstrapped over the pairs of the table, not over seeds where it "
-    "has but one. Errors of single seeds differ from "
+    "has but one. Two single runs count as different from "
     f"{noise_of(SPREAD[2]):.1%} on at depth 2 and from {noise_of(SPREAD[10]):.1%} on at depth 10 (results/reach)."
 )
 
@@ -76,9 +76,9 @@ def _points(gaps: list[Gap], of_runs: Mapping[str, Row]) -> list[dict[str, Any]]
 def _equation_8(rows: Rows) -> Check:
     """Compare the errors of VAEs with their twins', over the seeds of each cell."""
     claim, expected = "eq. (8): VAE error over AE error, minus 1", ">= 0 in every cell, beyond chance"
-    twins = {name: gaps.pairs(cell) for name, cell in gaps.twin_cells(rows).items()}
-    found = {name: gaps.compared(pairs) for name, pairs in twins.items() if pairs}
-    if not found:
+    compared = {name: gaps.compared(cell) for name, cell in gaps.twin_cells(rows).items()}
+    found = {name: one for name, one in compared.items() if one is not None}
+    if not found or not gaps.pairs(rows):
         return not_applicable(claim, expected, _NO_RUN)
     others = [f"{cell}: {one}" for cell, one in found.items() if one.sign < 1]
     signs = {one.sign for one in found.values()}

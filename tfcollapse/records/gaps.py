@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from tfcollapse.records.columns import COLUMNS, OF_A_TWIN
 from tfcollapse.records.comparison import Comparison, compare
 from tfcollapse.records.seed_noise import spread_of
-from tfcollapse.records.statistics import Row, Rows, aes_and_vaes, cells, dataset_without_version, grouped
+from tfcollapse.records.statistics import Row, Rows, aes_and_vaes, cells, dataset_without_version, grouped, measured
 
 EQUAL = 0.05
 """The relative gap below which a learned gamma is taken as equal to the error."""
@@ -53,7 +53,7 @@ def pairs(rows: Rows) -> list[tuple[Row, Row]]:
 
     The twin is the finished AE of the same network, data, seed and training. A VAE without a twin is left out.
     """
-    done = [row for row in rows if row.get("train_error") is not None]
+    done = [row for row in rows if row.get("train_error")]  # an error of 0 has no ratio
     twins = {_twin(row): row for row in done if row["objective"] == "AE"}
     return [(twins[_twin(row)], row) for row in done if row["objective"] != "AE" and _twin(row) in twins]
 
@@ -90,14 +90,17 @@ def _without_seed(row: Row, columns: Iterable[str]) -> list[Any]:
     return [named.get(column) for column in columns if column not in ("seed", "objective")]
 
 
-def compared(twins: Sequence[tuple[Row, Row]]) -> Comparison:
-    """Compare the errors of VAEs with those of their AE twins, over the seeds of one cell. Eq. (8) expects them above.
+def compared(cell: Rows) -> Comparison | None:
+    """Compare the errors of VAEs with those of their AEs, over the seeds of both. Eq. (8) expects them above.
 
     Args:
-      twins: what `pairs` returns for the cell, at least one pair.
+      cell: one of `twin_cells`.
+
+    Returns:
+      The comparison; None where one of the two has no error.
     """
-    errors: list[list[float]] = [[row["train_error"] for row in side] for side in zip(*twins, strict=True)]
-    return compare(errors[1], errors[0], spread_of([vae for _, vae in twins]))
+    below, above = (measured(rows, "train_error") for rows in aes_and_vaes(cell))
+    return compare(above, below, spread_of(cell)) if above and below else None
 
 
 def gamma_gaps(rows: Rows) -> list[Gap]:

@@ -49,15 +49,18 @@ _RULES = (
     "A verdict is on training of the length that stands beside it, on the data in its row (with the number of training "
     f"images in brackets), and on networks that are narrowed as its row says. Where the training is shorter than the "
     f"paper's {PAPER_STEPS:,} steps, the verdict does not judge the paper's own result.",
-    "A trend is judged by a rank test at 5%. Its p of the opposite is that of the reverse shape, or, where the turning "
-    "point is at an end, of the order that is seen then. A difference is judged by its 95% interval over seeds (of "
-    "residual networks on several data sets, over these), and for one seed by what two seeds differ by chance "
+    "A trend is judged by a rank test at 5%. Its p for the opposite tests the reverse shape; where the turning "
+    "point is at an end, it tests the plain rise or fall that is seen. A difference is judged by its 95% interval "
+    "over seeds. For residual networks on several data sets, the interval is over the data sets. Single runs "
+    "count as different from what two seeds differ by on "
     f"({', '.join(f'{noise_of(spread):.1%} at depth {depth}' for depth, spread in SPREAD.items())}: the study reach, "
-    f"{SEEDS} seeds of dense AEs at 10,000 steps; other fully connected networks take the same, convolutional and "
-    f"residual ones the last, and a constant such as PCA's error asks for {math.sqrt(0.5):.0%} of it). Each difference "
-    "is judged by itself: of six of them, chance alone makes one count more often than in 5% of cases. Counts of units "
-    "also have to differ by a tenth of the latent dimensions, and shares of sigma_z by a tenth. A rank correlation is "
-    "judged by its permutation test at 5%, over five pairs or more; its interval is approximate.",
+    f"{SEEDS} seeds of dense AEs at 10,000 steps). Other fully connected networks take the same, and networks with "
+    "convolutions the last of these. Against a number without noise, such as PCA's error, "
+    f"{math.sqrt(0.5):.0%} of it is enough. "
+    "Each difference is judged by itself: among six of them, the chance that at least one counts by accident is "
+    "above 5%. Counts of units also have to differ by a tenth of the latent dimensions; in a trend of one seed, "
+    "shares of sigma_z have to differ by a tenth. A rank correlation is judged by its permutation test at 5%, "
+    "over five pairs or more; its interval is approximate.",
     "Several seeds stand as mean +- standard deviation. One seed has no error bar. A table of "
     "another version of the numbers is not counted. An empty cell stands for what the row above says.",
 )
