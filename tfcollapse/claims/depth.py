@@ -49,8 +49,7 @@ def _equation_8(rows: Rows) -> Claim:
     pairs = gaps.pairs(rows)
     if not pairs:
         return as_far_as_there(Claim(text, NOT_RUN, "no AE has a VAE beside it"), rows)
-    cells = {name: gaps.compared(cell) for name, cell in gaps.twin_cells(rows).items() if whole(cell)}
-    found = {name: one for name, one in cells.items() if one is not None}
+    found = gaps.compared({name: cell for name, cell in gaps.twin_cells(rows).items() if whole(cell)})
     broken = [f"{name}: {one} of the AE's" for name, one in found.items() if one.sign < 1]
     ratios = [gap.relative + 1 for gap in gaps.error_gaps(rows)]
     brief = f"{sum(ratio >= 1 for ratio in ratios)} of {len(pairs)} pairs hold"

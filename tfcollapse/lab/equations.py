@@ -76,8 +76,7 @@ def _points(gaps: list[Gap], of_runs: Mapping[str, Row]) -> list[dict[str, Any]]
 def _equation_8(rows: Rows) -> Check:
     """Compare the errors of VAEs with their twins', over the seeds of each cell."""
     claim, expected = "eq. (8): VAE error over AE error, minus 1", ">= 0 in every cell, beyond chance"
-    compared = {name: gaps.compared(cell) for name, cell in gaps.twin_cells(rows).items()}
-    found = {name: one for name, one in compared.items() if one is not None}
+    found = gaps.compared(gaps.twin_cells(rows))
     if not found or not gaps.pairs(rows):
         return not_applicable(claim, expected, _NO_RUN)
     others = [f"{cell}: {one}" for cell, one in found.items() if one.sign < 1]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,7 +44,7 @@ class Gap:
     @property
     def relative(self) -> float:
         """Return found / expected - 1. Eq. (8) says that it is >= 0, eq. (10) that it is 0."""
-        return self.found / self.expected - 1 if self.expected else math.inf
+        return self.found / self.expected - 1
 
 
 def pairs(rows: Rows) -> list[tuple[Row, Row]]:
@@ -90,17 +89,21 @@ def _without_seed(row: Row, columns: Iterable[str]) -> list[Any]:
     return [named.get(column) for column in columns if column not in ("seed", "objective")]
 
 
-def compared(cell: Rows) -> Comparison | None:
+def compared(cells: Mapping[str, Rows]) -> dict[str, Comparison]:
     """Compare the errors of VAEs with those of their AEs, over the seeds of both. Eq. (8) expects them above.
 
     Args:
-      cell: one of `twin_cells`.
+      cells: some of `twin_cells`.
 
     Returns:
-      The comparison; None where one of the two has no error.
+      {the name of a cell: its comparison}. A cell where one of the two has no error is left out.
     """
-    below, above = (measured(rows, "train_error") for rows in aes_and_vaes(cell))
-    return compare(above, below, spread_of(cell)) if above and below else None
+    found = {}
+    for name, cell in cells.items():
+        below, above = (measured(rows, "train_error") for rows in aes_and_vaes(cell))
+        if below and above:
+            found[name] = compare(above, below, spread_of(cell))
+    return found
 
 
 def gamma_gaps(rows: Rows) -> list[Gap]:

@@ -48,5 +48,5 @@ def noise_of(spread: float, runs: int = 2) -> float:
       spread: as `spread_of` returns it.
       runs: 2 where the error is compared with that of another single run, 1 where it is compared with a constant.
     """
-    quantile = scipy.stats.t.ppf((1 + _LEVEL) / 2, SEEDS - 1)
+    quantile = scipy.special.stdtrit(SEEDS - 1, (1 + _LEVEL) / 2)
     return float(quantile * math.sqrt(runs) * spread)
