@@ -152,7 +152,7 @@ def test_a_learned_gamma_that_has_not_arrived_is_the_budget_s_fault():
     # What to do is what the objective can be given: several samples have no gamma in closed form.
     for samples, closed in ((1, True), (5, False)):
         run = tc.Run(objective=tc.Objective(importance_samples=samples))
-        advice = next_step([], Arms([late, Arm(AE, 0.01)], PCA, MEAN), run, {})
+        advice = next_step([], Arms([late, Arm(AE, 0.01)], PCA, MEAN), run, {}, {})
         assert ("objective.gamma=optimal" in advice, advice.endswith(" steps")) == (closed, True)
     # It counts too where no unit is dead yet.
     whole = Arm(VAE, 0.05, 0.89, 8, 1.0, {"active": 8})

@@ -92,14 +92,18 @@ def test_blame_says_how_to_keep_the_depth_where_a_shallower_network_is_what_help
     findings = judge(arms, 0.01, 0.09, objective=run.objective, untested={})
     compared = Arms(arms, 0.01, 0.09)
     remedies = BUILD_REMEDIES if own_model else {arm.name: "`a command`" for arm in arms}
-    said = next_step(findings, compared, run, remedies)
+    verdicts = {SHALLOW_VAE: decide(measurements(dead=0))}
+    said = next_step(findings, compared, run, remedies, verdicts)
     assert said.startswith("train as the arm 'shallower VAE'")
     how = "" if own_model else ", add one of these to your own settings"
     assert said.endswith(f". To keep the depth{how}: {countermeasures.advice(run, own_model=own_model)}")
     assert ("--set network" in said) != own_model
+    assert "the diagnosis of that arm says" not in said
+    high = next_step(findings, compared, run, remedies, {SHALLOW_VAE: decide(measurements(dead=0, error=0.05))})
+    assert "; the diagnosis of that arm says: In use, but the loss is too high: all 2 latent units" in high
     convolutional = Run(network=Network(architecture="convolutional", depth=3))
     if not own_model:
-        assert "To keep the depth" not in next_step(findings, compared, convolutional, remedies)
+        assert "To keep the depth" not in next_step(findings, compared, convolutional, remedies, {})
 
 
 def test_a_diagnosis_of_units_that_are_stuck_names_what_kept_them_elsewhere():

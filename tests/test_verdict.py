@@ -12,7 +12,7 @@ from tfcollapse.diagnosis.categories import CATEGORIES
 from tfcollapse.diagnosis.consistency import Misreading
 from tfcollapse.diagnosis.evidence import Thresholds
 from tfcollapse.diagnosis.measurements import Measurements
-from tfcollapse.diagnosis.notes import _linear_loss, above_linear
+from tfcollapse.diagnosis.reservations import _linear_loss, above_linear
 from tfcollapse.diagnosis.verdict import decide
 from tfcollapse.metrics.information import Information
 from tfcollapse.theory import affine
@@ -67,9 +67,10 @@ def measurements(active=2, dead=2, gamma=0.01, optimal=0.01, residual=(), **chan
     return Measurements(**(values | changed))
 
 
-def test_all_units_in_use_is_health_whatever_else():
-    verdict = decide(measurements(dead=0, gamma=10.0, residual=(5.0,)))
-    assert verdict.categories == ("healthy",)
+@pytest.mark.parametrize(("gamma", "category"), [(0.01, "healthy"), (10.0, "in use")])
+def test_without_an_idle_unit_there_is_no_collapse_whatever_is_left(gamma, category):
+    verdict = decide(measurements(dead=0, gamma=gamma, residual=(5.0,)))
+    assert verdict.categories == (category,)
     assert verdict.per_dimension == ("active", "active")
 
 
@@ -190,7 +191,7 @@ def test_an_error_above_the_ceiling_or_the_floor_is_noted(error, note):
 
 def test_units_in_use_with_a_loss_above_a_linear_vae_s_are_not_called_healthy():
     verdict = decide(measurements(dead=0, error=0.05), blame="blame.py")
-    assert verdict.categories == ("healthy",)
+    assert verdict.categories == ("in use",)
     assert verdict.headline.startswith(
         "In use, but the loss is too high: all 2 latent units are in use, but a linear VAE of 2"
     )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from tfcollapse.diagnosis import countermeasures
-from tfcollapse.diagnosis.categories import CATEGORIES, HEALTHY, INCONSISTENT, NOT_TRAINED
+from tfcollapse.diagnosis.categories import CATEGORIES, HEALTHY, IN_USE, INCONSISTENT, NOT_TRAINED
 from tfcollapse.diagnosis.declared_loss import DeclaredLoss
 from tfcollapse.diagnosis.idle_units import IdleUnits, largest_residual
 from tfcollapse.diagnosis.measurements import Measurements, scale_name
-from tfcollapse.diagnosis.notes import above_linear, how_to_check, lost_numbers, what_contradicts
 from tfcollapse.diagnosis.readings import expected_logs
+from tfcollapse.diagnosis.reservations import reservation
 from tfcollapse.diagnosis.units import Units
 from tfcollapse.metrics import residual_spectrum
 
@@ -28,14 +28,10 @@ def headline(
     idle: IdleUnits,
 ) -> str:
     """Say the verdict in one sentence, which names every category."""
-    first, contradiction = categories[0], what_contradicts(m, declared)
+    first, reserved = categories[0], reservation(m, declared)
     in_use = _count(m.latent_dim, "all", "latent unit")
-    if first == HEALTHY and contradiction:
-        return f"In use, but not as declared: {in_use} in use and would be healthy, but {contradiction}."
-    if first == HEALTHY and lost_numbers(m):
-        return f"In use, but not for everything: {in_use} in use, but {lost_numbers(m)}."
-    if first == HEALTHY and above_linear(m):
-        return f"In use, but the loss is too high: {in_use} in use, but {above_linear(m)}."
+    if first == IN_USE and reserved is not None:
+        return f"In use, but {reserved.title}: {in_use} in use, but {reserved.text}."
     if first == HEALTHY:
         return f"Healthy: {in_use} in use, and every check agrees."
     if first == NOT_TRAINED:
@@ -47,7 +43,7 @@ def headline(
     weak = active - counts["active"]  # those that the parts count too
     text = f"{'; '.join(parts)}. {active} of {m.latent_dim} are active{f', {weak} of them weak' if weak else ''}."
     harmless = not any(CATEGORIES[name].harmful for name in categories)
-    return f"{text} But {above_linear(m)}." if harmless and above_linear(m) else text
+    return f"{text} But {reserved.text}." if harmless and reserved is not None else text
 
 
 def _part(m: Measurements, units: Units, name: str, count: int) -> str:
@@ -79,12 +75,9 @@ def next_step(
 ) -> str:
     """Say what to do next, with the command or the line of code where there is one."""
     first = next((name for name in categories if CATEGORIES[name].harmful), categories[0])
-    if not CATEGORIES[first].harmful and what_contradicts(m, declared):
-        return f"check the loss before you trust this: {how_to_check(m)}"
-    if not CATEGORIES[first].harmful and lost_numbers(m):
-        return "standardise the columns, so that each counts in the error, then train and diagnose again"
-    if not CATEGORIES[first].harmful and above_linear(m):
-        return f"train longer; where the loss stays, find out why: {blame or _BLAME}"
+    reserved = None if CATEGORIES[first].harmful else reservation(m, declared)
+    if reserved is not None:
+        return reserved.next_step.format(blame=blame or _BLAME)
     return CATEGORIES[first].next_step.format(
         enough=_enough(int(units.active.sum())),
         less_weight=_less_weight(m, declared, m.effective_gamma or declared.weight or m.optimal_gamma),

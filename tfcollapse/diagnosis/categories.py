@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-HEALTHY, UNDECIDED = "healthy", "undecided"
+HEALTHY, IN_USE, UNDECIDED = "healthy", "in use", "undecided"
 NOT_TRAINED, INCONSISTENT = "not trained", "inconsistent"
 
 
@@ -58,6 +58,17 @@ _TABLE = (
         order=0,
         why="",
         next_step="nothing needs to be done",
+        colour="#0072b2",
+        hatch="",
+        numbered=False,
+    ),
+    Category(
+        IN_USE,
+        "every latent unit is in use, but something else is not as it should be",
+        harmful=False,
+        order=0,
+        why="",
+        next_step="look into what the first sentence names",
         colour="#0072b2",
         hatch="",
         numbered=False,

@@ -1,8 +1,8 @@
 """Decide whether and how a VAE has collapsed, from its measurements.
 
 First `health` asks whether the numbers support a verdict at all. Then `idle_units` counts the idle units of each of the
-five categories of section 3 of the paper. A VAE is healthy where no unit is idle, and every check of a stationary point
-passes.
+five categories of section 3 of the paper. A VAE without an idle unit is healthy where every check of a stationary point
+passes, and `reservations` has nothing against it; otherwise its units are "in use".
 
 Category (v) says that gamma, and with it the KL term, does not explain why the units are idle. Whether the depth, the
 initial weights or the number of steps does is what `tfcollapse blame` finds out.
@@ -15,12 +15,13 @@ import math
 from typing import Any
 
 from tfcollapse.diagnosis import advice, health
-from tfcollapse.diagnosis.categories import CATEGORIES, HEALTHY, INCONSISTENT, NOT_TRAINED
+from tfcollapse.diagnosis.categories import CATEGORIES, HEALTHY, IN_USE, INCONSISTENT, NOT_TRAINED
 from tfcollapse.diagnosis.declared_loss import UNDECLARED, DeclaredLoss
 from tfcollapse.diagnosis.evidence import DEFAULT, Evidence, Thresholds
 from tfcollapse.diagnosis.idle_units import IdleUnits, idle_by_decoder, idle_by_gamma
 from tfcollapse.diagnosis.measurements import Measurements
 from tfcollapse.diagnosis.notes import notes
+from tfcollapse.diagnosis.reservations import reservation
 from tfcollapse.diagnosis.units import Units, sort_units
 
 
@@ -31,8 +32,8 @@ class Verdict:
     Attributes:
       headline: the verdict in one plain sentence.
       next_step: what to do next.
-      categories: one that concerns the whole model ("healthy", "not trained", "inconsistent") alone, or every category
-        that some idle unit has, "i" to "v" of section 3 or "undecided", the one of the most units first.
+      categories: one that concerns the whole model ("healthy", "in use", "not trained", "inconsistent") alone, or every
+        category that some idle unit has, "i" to "v" of section 3 or "undecided", the one of the most units first.
       counts: units of each category, and under "active" those that have none. Where the category concerns the whole
         model, its count is that of the dead units.
       per_dimension: [latent], "active" or a category. Where the dead units have several categories, the units with the
@@ -103,7 +104,8 @@ def _categories(
         return _whole_model(NOT_TRAINED, units, failing)
     if not idle.counts:
         checks = tuple(check for check, _ in health.stationarity(m, t, units))
-        return (HEALTHY,), dataclasses.replace(idle, evidence=idle.evidence + checks)
+        name = HEALTHY if reservation(m, declared) is None else IN_USE
+        return (name,), dataclasses.replace(idle, evidence=idle.evidence + checks)
     return tuple(sorted(idle.counts, key=lambda name: (-idle.counts[name], CATEGORIES[name].order))), idle
 
 

@@ -35,7 +35,8 @@ from tfcollapse.diagnosis.blame.verdict import (
     late_gamma,
     nothing_missed,
 )
-from tfcollapse.diagnosis.categories import NOT_TRAINED
+from tfcollapse.diagnosis.categories import IN_USE, NOT_TRAINED
+from tfcollapse.diagnosis.verdict import Verdict
 
 WIDTH = 100
 """The longest line that is printed, but for the first two, whose commands a terminal must be able to copy."""
@@ -84,7 +85,9 @@ def headline(findings: Sequence[Finding], arms: Arms) -> str:
     return "Responsible: none of the suspects. What was tried does not relieve the collapse."
 
 
-def next_step(findings: Sequence[Finding], arms: Arms, run: Run, remedies: Mapping[str, str]) -> str:
+def next_step(
+    findings: Sequence[Finding], arms: Arms, run: Run, remedies: Mapping[str, str], verdicts: Mapping[str, Verdict]
+) -> str:
     """Say what to do next: the change of the arm that relieved the collapse best, or what is left to try.
 
     Args:
@@ -92,6 +95,7 @@ def next_step(findings: Sequence[Finding], arms: Arms, run: Run, remedies: Mappi
       arms: what it was found by.
       run: the VAE.
       remedies: how a user obtains what an arm has, by the name of the arm.
+      verdicts: of the arms that are VAEs, by name.
     """
     vae = arms[VAE]
     relieving = [arms[finding.remedy] for finding in findings if finding.remedy is not None]
@@ -100,6 +104,7 @@ def next_step(findings: Sequence[Finding], arms: Arms, run: Run, remedies: Mappi
         return (
             f"train as the arm '{best.name}': {remedies[best.name]}. Its error is {best.error:.3g} in place of "
             f"{vae.error:.3g}, with {best.active_units} units in use in place of {vae.active_units}"
+            f"{_reserved(verdicts.get(best.name))}"
             f"{_keeping_depth(run, remedies) if best.name == SHALLOW_VAE else ''}"
         )
     if late_gamma(vae, run.objective):
@@ -115,6 +120,13 @@ def next_step(findings: Sequence[Finding], arms: Arms, run: Run, remedies: Mappi
     if remedies is BUILD_REMEDIES:
         return f"try a longer training, of {4 * run.training.steps:,} steps, or another start, of another seed"
     return f"try a longer training, `--set training.steps={4 * run.training.steps}`, or another start, `--set seed=1`"
+
+
+def _reserved(verdict: Verdict | None) -> str:
+    """Say that the arm which relieved the collapse is not healthy either, though its units are in use."""
+    if verdict is None or verdict.category != IN_USE:
+        return ""
+    return f"; the diagnosis of that arm says: {verdict.headline.rstrip('.')}"
 
 
 def steps_to_arrive(vae: Arm, objective: Objective, training: Training) -> int:

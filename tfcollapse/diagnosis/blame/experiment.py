@@ -259,7 +259,8 @@ def _experiment(trainer: ArmTrainer, untested: Mapping[str, str], remedies: Mapp
     }
     findings = blame_verdict.judge(arms, pca_error, data.mean_predictor, objective=vae.objective, untested=untested)
     compared = blame_verdict.Arms(arms, pca_error, data.mean_predictor)
-    next_step = blame_advice.next_step(findings, compared, vae, remedies)
+    verdicts = {name: diagnosis.verdict for name, diagnosis in diagnoses.items()}
+    next_step = blame_advice.next_step(findings, compared, vae, remedies, verdicts)
     return Blame(arms, diagnoses, starts, findings, pca_error, data.mean_predictor, next_step)
 
 

@@ -80,7 +80,7 @@ LOSSES = (
     Case(
         "summed, told as averaged",
         f"'{_SUMMED}' in force, '{_AVERAGED}' told",
-        "healthy",
+        "in use",
         _BY_UNITS.format("0.5"),
         affine(3, 0.5, _LOUD, loss=_AVERAGED),
     ),

@@ -115,14 +115,14 @@ GAMMA = (
         affine(8, 1e-4, gamma=1e-4),
     ),
     Case("beta 4", "gamma 0.004 and beta 4, told", "healthy", _THREE, affine(3, 0.016, gamma=0.004, beta=4.0)),
-    Case("beta 4, not told", "the same, gamma alone told", "healthy", _THREE, affine(3, 0.016, gamma=0.004)),
+    Case("beta 4, not told", "the same, gamma alone told", "in use", _THREE, affine(3, 0.016, gamma=0.004)),
     Case("beta 30", "gamma 0.002 and beta 30, told", "ii", _PRUNED, affine(3, 0.06, gamma=0.002, beta=30.0)),
     Case("beta 0.1", "gamma 0.025 and beta 0.1, told", "healthy", _THREE, affine(3, 0.0025, gamma=0.025, beta=0.1)),
     Case(
         "annealing",
         "KL weight 0.1 so far, gamma 0.01 and beta 1 told",
-        "healthy",
-        "at this weight all units pay, and all are alive; that the weight still grows is for a note",
+        "in use",
+        "at this weight all units pay, and all are alive; but not under the weight that was told",
         affine(3, 0.001, gamma=0.01, beta=1.0),
     ),
 )
@@ -218,6 +218,6 @@ STRUCTURE = (
         "i",
         "one of the two units is superfluous",
         _duplicated((0.16, *[0.01] * 15)),
-        accepted=("healthy",),
+        accepted=("in use",),
     ),
 )
