@@ -66,7 +66,17 @@ def test_a_cell_that_lacks_a_dataset_is_missing_and_not_a_mean_over_fewer():
     assert math.isnan(drawn["blocks a scale: 2"].get_ydata()[1])
     no_base = {**TWO, "svhn": TWO["svhn"] | {(1, 2): None}}
     assert {name for cell in relative_errors(residual_rows(no_base)).values() for name in cell} == {"cifar10"}
-    assert [claim.verdict for claim in residual_claims(residual_rows(no_base))] == [NOT_RUN] * 3
+    claims = residual_claims(residual_rows(no_base))
+    assert [claim.verdict for claim in claims] == [NOT_RUN] * 3
+    assert "b = 2, by c 2: 2.000, 3: 2.000 (over 1 of 2 data sets: those with an error at (1, 2))" in claims[0].evidence
+
+
+def test_an_error_of_0_divides_nothing():
+    rows = [
+        row | {"train_error": 0.0 if row["run_id"] == "svhn-1-2" else row["train_error"]} for row in residual_rows(TWO)
+    ]
+    assert relative_errors(rows)[2, 3] == {"cifar10": 2.0}
+    assert len(residual_claims(rows)) == 3
 
 
 def test_residual_claims_follow_the_table():

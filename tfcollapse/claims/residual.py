@@ -49,14 +49,18 @@ def _rises(text: str, rows: Rows, varied: str, fixed: str) -> Claim:
     symbols = {"depth": "b", "block_depth": "c"}
     datasets = list(dict.fromkeys(row["dataset"] for row in rows))
     series: dict[int, list[str]] = {}
-    for (b, c), cell in relative_errors(rows).items():
+    relative = relative_errors(rows)
+    with_base = list(relative.get(BASE, {}))
+    for (b, c), cell in relative.items():
         of = {"depth": b, "block_depth": c}
-        values = over_datasets(cell, datasets)
+        values = over_datasets(cell, with_base)
         number = f"{mean_and_sd(values)[0]:.3f}" if values else "-"
         series.setdefault(of[fixed], []).append(f"{of[varied]}: {number}")
     evidence = "; ".join(
         f"{symbols[fixed]} = {key}, by {symbols[varied]} {', '.join(values)}" for key, values in sorted(series.items())
     )
+    if len(with_base) < len(datasets):
+        evidence += f" (over {len(with_base)} of {len(datasets)} data sets: those with an error at {BASE})"
     scaled, blocks = _scaled(rows, fixed), ("dataset" if len(datasets) > 1 else "seed", fixed)
     rises = judge_trend(text, scaled, varied, "train_error", "rises", blocks=blocks, evidence=evidence)
     turns = judge_trend(text, scaled, varied, "train_error", "falls, then rises", blocks=blocks, evidence=evidence)
@@ -93,7 +97,8 @@ def _deepest(rows: Rows) -> Claim:
             for cell in (BASE, deepest)
         )
         against = compare(above, below, spread_of(ends))
-        over = f"{len(above)} seed{'s' * (len(above) > 1)} of 1 data set"
+        seeds = f"{len(above)} seed{'s' * (len(above) > 1)}"
+        over = f"{seeds if len(above) == len(below) else f'{seeds} against {len(below)}'} of 1 data set"
     evidence = f"(b, c) = {deepest} against {BASE}: {against} over {over}"
     return as_far_as_there(Claim(text, verdict_of([against.sign]), evidence), ends)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tfcollapse.records.arms import differing_columns, values
 from tfcollapse.records.columns import COLUMNS, OF_A_TWIN
 from tfcollapse.records.comparison import Comparison, compare
 from tfcollapse.records.seed_noise import spread_of
@@ -20,6 +21,9 @@ It was chosen after these runs. Six VAEs of 250,000 steps, whose gammas had arri
 steps, whose gamma had 9% to go, had 0.45. A gamma within `EQUAL` follows an error that falls as fast as that: three
 VAEs of 10,000 steps had 0.16 to 0.45. So arrival is tested first.
 """
+_OF_TWIN_CELLS = tuple(column for column in OF_A_TWIN if column != "seed")
+_OF_A_CELL = tuple(column for column in COLUMNS.values() if column not in ("seed", "objective"))
+"""The declared columns in which the seeds of an AE and its VAEs agree, and those in which seeds of one VAE do."""
 HELD, MOVING = "gamma is held to the last step", "gamma is still on its way to the error"
 UNKNOWN = "the table does not say whether gamma still moves"
 """Why a learned gamma cannot be judged by eq. (10)."""
@@ -70,23 +74,27 @@ def twin_cells(rows: Rows) -> dict[str, list[Row]]:
 
     Returns:
       {the name of the VAEs, such as "VAE depth 4": their rows and those of the AEs}. A cell without an AE is left out.
-      A number tells cells of one name apart.
+      Where several cells have one name, the values in which they differ stand behind it.
     """
     aes, vaes = aes_and_vaes(rows)
-    by_twin = grouped(aes, lambda row: repr(_without_seed(row, OF_A_TWIN)))
+    by_twin = grouped(aes, lambda row: repr(_values(row, _OF_TWIN_CELLS)))
+    by_cell = grouped(vaes, lambda row: repr((row["objective"], _values(row, _OF_A_CELL))))
+    with_twin = [cell for cell in by_cell.values() if repr(_values(cell[0], _OF_TWIN_CELLS)) in by_twin]
+    named: dict[str, list[list[Row]]] = {}
+    for cell in with_twin:
+        named.setdefault(cells(cell), []).append(cell)
     found: dict[str, list[Row]] = {}
-    for cell in grouped(vaes, lambda row: repr((row["objective"], _without_seed(row, COLUMNS.values())))).values():
-        twins = by_twin.get(repr(_without_seed(cell[0], OF_A_TWIN)), [])
-        if twins:
-            name = cells(cell)
-            number = sum(other.split(" #")[0] == name for other in found) + 1
-            found[name if number == 1 else f"{name} #{number}"] = [*cell, *twins]
+    for name, those in named.items():
+        apart = differing_columns([cell[0] for cell in those], _OF_A_CELL)
+        for cell in those:
+            twins = by_twin[repr(_values(cell[0], _OF_TWIN_CELLS))]
+            found[", ".join([name, *values(cell[0], apart)])] = [*cell, *twins]
     return found
 
 
-def _without_seed(row: Row, columns: Iterable[str]) -> list[Any]:
+def _values(row: Row, columns: Iterable[str]) -> tuple[Any, ...]:
     named = {**row, "dataset": dataset_without_version(row)}
-    return [named.get(column) for column in columns if column not in ("seed", "objective")]
+    return tuple(named.get(column) for column in columns)
 
 
 def compared(cells: Mapping[str, Rows]) -> dict[str, Comparison]:
@@ -142,4 +150,4 @@ def _learned(rows: Rows) -> list[Row]:
 
 
 def _twin(row: Row) -> tuple[Any, ...]:
-    return tuple(row.get(name) for name in (*OF_A_TWIN, "train_images"))
+    return _values(row, (*OF_A_TWIN, "train_images"))

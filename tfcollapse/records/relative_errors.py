@@ -11,8 +11,8 @@ BASE = (1, 2)
 def relative_errors(rows: Rows) -> dict[tuple[int, int], dict[str, float]]:
     """Return the errors of each cell relative to the BASE cell's, as {(b, c): {dataset: ratio}}.
 
-    Errors are training errors, averaged over seeds before the division. A dataset whose BASE cell has no error has no
-    ratios. A cell of a dataset has no ratio where one of its seeds was not trained.
+    Errors are training errors, averaged over seeds before the division. A dataset whose BASE cell has no error, or one
+    of 0, has no ratios. A cell of a dataset has no ratio where one of its seeds was not trained.
     """
     errors: dict[tuple[int, int], dict[str, list[float]]] = {}
     untrained = {
@@ -25,7 +25,7 @@ def relative_errors(rows: Rows) -> dict[tuple[int, int], dict[str, float]]:
             cell.setdefault(dataset_name(row), []).append(row["train_error"])
     base = {name: mean_and_sd(values)[0] for name, values in errors.get(BASE, {}).items()}
     return {
-        key: {name: mean_and_sd(values)[0] / base[name] for name, values in cell.items() if name in base}
+        key: {name: mean_and_sd(values)[0] / base[name] for name, values in cell.items() if base.get(name)}
         for key, cell in errors.items()
     }
 
