@@ -31,6 +31,7 @@ SMOKE = ["sweep", "fig1_left", "--preset", "smoke"]
         ([*SMOKE, "--index", "6"], "--index: expected 0 to 5, received 6"),
         ([*SMOKE, "--index", "-1"], "--index: expected 0 to 5, received -1"),
         ([*SMOKE, "--set", "network.depth=-1"], "Network.depth: expected >= 0, received -1"),
+        ([*SMOKE, "--set", "steps=3"], "unknown setting 'steps': did you mean 'training.steps'? expected one of data,"),
         ([*SMOKE, "--set", "network.dpth=3"], "unknown setting 'network.dpth': did you mean 'network.depth'?"),
         ([*SMOKE, "--set", "network.depth=two"], "network.depth: expected int, received 'two'"),
         ([*SMOKE, "--set", "training.batch=0"], "Training.batch: expected >= 1, received 0"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _MOST_OF_A_VALUE, _MOST_OF_A_WORD, _MOST_OF_A_MESSAGE = 120, 400, 2_000
 """The longest text of a value that is received, of anything without a space, and of a message, in characters."""
@@ -125,18 +125,19 @@ def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[:half]}...{text[-half:]}"
 
 
-def unknown(kind: str, received: object, choices: Iterable[str]) -> str:
+def unknown(kind: str, received: object, choices: Iterable[str], meant: Sequence[str] = ()) -> str:
     """Return the message for a name that is not one of `choices`. It suggests the nearest choice, where one is near.
 
     Args:
       kind: what the name should be the name of, such as "dataset".
       received: the name that was received.
       choices: the names that are allowed.
+      meant: what is suggested; by default the choice that is nearest to what was received.
     """
     names = [str(name) for name in choices]
     text = _cut(received, _MOST_OF_A_VALUE) if isinstance(received, str) else shown(received)
-    near = difflib.get_close_matches(text, names, n=1)
-    hint = f"did you mean '{near[0]}'? " if near else ""
+    near = meant or difflib.get_close_matches(text, names, n=1)
+    hint = f"did you mean {' or '.join(map(repr, near))}? " if near else ""
     return f"unknown {kind} '{text}': {hint}expected one of {', '.join(names)}"
 
 

@@ -185,13 +185,19 @@ def _hint(key: str) -> Any:
     head, _, rest = key.partition(".")
     sections = typing.get_type_hints(Run)
     if head not in sections:
-        raise ConfigError(unknown("setting", head, sections))
+        without_section = [f"{name}.{head}" for name, kind in sections.items() if head in _fields(kind)]
+        raise ConfigError(unknown("setting", head, sections, without_section))
     if not rest:
         return sections[head]
-    fields = typing.get_type_hints(sections[head]) if dataclasses.is_dataclass(sections[head]) else {}
+    fields = _fields(sections[head])
     if rest not in fields:
         raise ConfigError(unknown("setting", key, [f"{head}.{name}" for name in fields]))
     return fields[rest]
+
+
+def _fields(section: Any) -> dict[str, Any]:
+    """Return the annotations of a section's fields; none for what is a field itself."""
+    return typing.get_type_hints(section) if dataclasses.is_dataclass(section) else {}
 
 
 def _vae_only(key: str) -> bool:
