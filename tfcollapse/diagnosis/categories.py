@@ -64,7 +64,7 @@ _TABLE = (
     ),
     Category(
         IN_USE,
-        "every latent unit is in use, but something else is not as it should be",
+        "healthy but for what the first sentence says",
         harmful=False,
         order=0,
         why="",
