@@ -48,7 +48,8 @@ def reservation(m: Measurements, declared: DeclaredLoss) -> Reservation | None:
         step = "standardise the columns, so that each counts in the error, then train and diagnose again"
         return Reservation("not for everything", text, step)
     if text := above_linear(m):
-        return Reservation("the loss is too high", text, "train longer; where the loss stays, find out why: {blame}")
+        step = "train longer, unless a floor under the KL (free bits) holds it up; where the loss stays, find out why: "
+        return Reservation("the loss is too high", text, step + "{blame}")
     return None
 
 

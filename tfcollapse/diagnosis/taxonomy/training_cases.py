@@ -167,8 +167,8 @@ BUDGETS = (
         "free bits, 8 units",
         "the same, 8 units",
         "healthy",
-        "the free bits keep every unit alive, at no cost",
+        "the free bits keep every unit alive, at no cost in their own loss; they raise that of a VAE",
         _gaussian(8, free_bits=0.5, declare_gamma=True),
-        accepted=("i",),
+        accepted=("i", "in use"),
     ),
 )
