@@ -21,6 +21,7 @@ from tfcollapse.claims.judging import falls_then_rises, judge_trend
 from tfcollapse.claims.remedy import Remedy, judge_no_remedy
 from tfcollapse.diagnosis.countermeasures import helpful
 from tfcollapse.lab.equations import equations_section
+from tfcollapse.records.comparison import compare
 from tfcollapse.records.gaps import twin_cells
 from tfcollapse.records.seed_noise import SEEDS, SPREAD, noise_of, spread_of
 from tfcollapse.records.statistics import by
@@ -276,6 +277,25 @@ def test_pure_noise_reproduces_no_claim_more_often_than_one_time_in_twenty(seeds
     assert len(tried) >= 9
     for text, results in tried.items():
         assert stats.binomtest(sum(results), len(results), 0.05, alternative="greater").pvalue > 0.001, text
+
+
+@pytest.mark.parametrize(("seeds", "tables"), [(1, 500), (3, 100)])
+def test_chance_contradicts_a_statement_on_six_places_as_rarely_as_one_on_one_place(seeds, tables):
+    random, spread, places = np.random.default_rng(0), SPREAD[10], 6
+
+    def signs(below, above):
+        return [compare(*values, spread, count).sign for values in zip(above, below, strict=True) for count in (1, 6)]
+
+    def errors():
+        return random.lognormal(
+            0, spread * np.sqrt((SEEDS - 1) / random.chisquare(SEEDS - 1)), (places, seeds)
+        ).tolist()
+
+    found = np.array([signs(errors(), errors()) for _ in range(tables)]).reshape(tables, places, 2)
+    contradicted = (found == -1).any(axis=1).mean(axis=0)
+    assert contradicted[0] > 0.08  # each place by itself
+    assert contradicted[1] < 0.05
+    assert ((found[..., 0] == 1) == (found[..., 1] == 1)).all()  # what holds is asked for no more
 
 
 def test_the_noise_of_single_runs_is_that_of_the_committed_seeds():

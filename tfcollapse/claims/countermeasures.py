@@ -91,7 +91,8 @@ def _errors_of_objectives(where: str, deep: Rows, objectives: dict[str, list[Row
     signs, parts = [], []
     for arm, vaes in changed.items():
         if whole(vaes, twins[arm]):
-            found = compare(measured(vaes, "train_error"), measured(twins[arm], "train_error"), spread_of(vaes))
+            above, below = measured(vaes, "train_error"), measured(twins[arm], "train_error")
+            found = compare(above, below, spread_of(vaes), places=len(changed))
             signs.append(found.sign)
             parts.append(f"{arm} {found}")
     alone = [arm for arm, aes in twins.items() if not aes]

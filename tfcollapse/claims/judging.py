@@ -74,10 +74,10 @@ def _least_range(rows: Rows, values: np.ndarray, measure: str) -> float:
 
 def _arms(places: list[Any], values: np.ndarray, turn: int, column: str, spreads: list[float]) -> tuple[list[int], str]:
     """Return the signs of both ends of a shape against its turning point, and that as text."""
+    ends = [end for end in (0, len(places) - 1) if end != turn]
     arms = {
-        end: compare(values[:, end].tolist(), values[:, turn].tolist(), max(spreads[end], spreads[turn]))
-        for end in (0, len(places) - 1)
-        if end != turn
+        end: compare(values[:, end].tolist(), values[:, turn].tolist(), max(spreads[end], spreads[turn]), len(ends))
+        for end in ends
     }
     said = f"; turning point at {label(column)} {places[turn]:g}"
     said += "".join(f"; {label(column)} {places[end]:g} against it {arm}" for end, arm in arms.items())
@@ -121,7 +121,8 @@ def judge_order(text: str, series: Mapping[str, Rows], column: str = "depth", me
             continue
         cells = {name: [row[measure] for row in chosen] for name, chosen in there.items()}
         spread = spread_of([row for chosen in there.values() for row in chosen])
-        comparisons = [compare(above, below, spread) for below, above in pairwise(cells.values())]
+        count = len(places) * (len(series) - 1)
+        comparisons = [compare(above, below, spread, count) for below, above in pairwise(cells.values())]
         signs.append(min(comparison.sign for comparison in comparisons))
         first, *others = cells
         said = [f"{first} {np.mean(cells[first]):.5f}"]

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import scipy  # whose parts are loaded when they are first used
 
-from tfcollapse.records.seed_noise import noise_of
+from tfcollapse.records.seed_noise import LEVEL, noise_of
 
 CLOSE = 0.1
 """The share of the latent dimensions by which two counts of units must differ to count as different."""
-
-_LEVEL = 0.95
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ class Comparison:
         return text if math.isnan(self.low) else f"{text} (95% {self.low:+.1%} to {self.high:+.1%})"
 
 
-def compare(sample: Sequence[float], reference: Sequence[float] | float, spread: float) -> Comparison:
+def compare(sample: Sequence[float], reference: Sequence[float] | float, spread: float, places: int = 1) -> Comparison:
     """Compare a sample with another sample, or with a constant that has no noise.
 
     Several seeds show their noise: the difference counts where Welch's 95% interval excludes 0 (against a constant,
@@ -47,21 +45,26 @@ def compare(sample: Sequence[float], reference: Sequence[float] | float, spread:
     taken to have their standard deviation: its interval is Student's. Where no side has several seeds, no noise is
     shown, and the difference counts from `noise_of(spread)` on.
 
+    A statement that must hold at each of several places, with the sample above its reference, is contradicted by one
+    place below. So that chance contradicts it in 5% of cases at most, and not at each place, a difference below counts
+    where the interval of 1 - 5% / `places` excludes 0 (Bonferroni).
+
     Args:
       sample: the values, one for each seed, at least one.
       reference: the values that they are compared with, at least one, or a constant.
       spread: what single runs are taken to scatter by, as `spread_of` returns it for the networks that are compared.
+      places: how many comparisons are made for one such statement.
     """
-    mean = float(np.mean(sample))
     against = float(np.mean(reference))
-    difference = mean - against
+    difference = float(np.mean(sample)) - against
+    level = LEVEL if difference > 0 else 1 - (1 - LEVEL) / places
     if max(len(sample), np.size(reference)) < 2:
         low = high = math.nan
-        chance = noise_of(spread, runs=1) * mean if np.ndim(reference) == 0 else noise_of(spread) * (mean + against) / 2
-        counts = abs(difference) >= abs(chance)
+        counts = abs(difference) >= _chance(sample, reference, spread, level)
     else:
-        low, high = (difference, difference) if _equal(sample, reference) else _interval(sample, reference)
-        counts = low > 0 or high < 0
+        low, high = _interval(sample, reference, LEVEL)
+        strict = _interval(sample, reference, level)
+        counts = strict[0] > 0 or strict[1] < 0
     return Comparison(
         relative=_share(difference, against),
         low=_share(low, against),
@@ -85,15 +88,25 @@ def compare_units(sample: Sequence[float], reference: Sequence[float], latent_di
     return compare(sample, reference, spread=0.0).sign if far else 0
 
 
-def _interval(sample: Sequence[float], reference: Sequence[float] | float) -> tuple[float, float]:
-    """Return the 95% interval of the difference of the means."""
+def _chance(sample: Sequence[float], reference: Sequence[float] | float, spread: float, level: float) -> float:
+    """Return the difference from which on single runs count as different."""
+    mean, against = float(np.mean(sample)), float(np.mean(reference))
     if np.ndim(reference) == 0:
-        found = scipy.stats.ttest_1samp(sample, 0.0).confidence_interval(_LEVEL)
+        return abs(noise_of(spread, runs=1, level=level) * mean)
+    return abs(noise_of(spread, level=level) * (mean + against) / 2)
+
+
+def _interval(sample: Sequence[float], reference: Sequence[float] | float, level: float) -> tuple[float, float]:
+    """Return the interval of the difference of the means that holds with probability `level`."""
+    if _equal(sample, reference):
+        return (float(np.mean(sample) - np.mean(reference)),) * 2
+    if np.ndim(reference) == 0:
+        found = scipy.stats.ttest_1samp(sample, 0.0).confidence_interval(level)
         return float(found.low - reference), float(found.high - reference)
     single = 1 in (len(sample), np.size(reference))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of one sample whose values are equal, as counts often are
-        found = scipy.stats.ttest_ind(sample, reference, equal_var=single).confidence_interval(_LEVEL)
+        found = scipy.stats.ttest_ind(sample, reference, equal_var=single).confidence_interval(level)
     return float(found.low), float(found.high)
 
 

@@ -106,12 +106,11 @@ def compared(cells: Mapping[str, Rows]) -> dict[str, Comparison]:
     Returns:
       {the name of a cell: its comparison}. A cell where one of the two has no error is left out.
     """
-    found = {}
-    for name, cell in cells.items():
-        below, above = (measured(rows, "train_error") for rows in aes_and_vaes(cell))
-        if below and above:
-            found[name] = compare(above, below, spread_of(cell))
-    return found
+    errors = {name: [measured(rows, "train_error") for rows in aes_and_vaes(cell)] for name, cell in cells.items()}
+    there = {name: each for name, each in errors.items() if all(each)}
+    return {
+        name: compare(above, below, spread_of(cells[name]), places=len(there)) for name, (below, above) in there.items()
+    }
 
 
 def gamma_gaps(rows: Rows) -> list[Gap]:

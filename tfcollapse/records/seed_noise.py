@@ -17,7 +17,8 @@ It was measured on dense AEs of Fashion-MNIST. For other networks and lengths th
 """
 SEEDS = 12
 """How many seeds each number of `SPREAD` is of."""
-_LEVEL = 0.95
+LEVEL = 0.95
+"""The share of cases in which chance does not make a difference count."""
 
 
 def spread_of(rows: Rows) -> float:
@@ -39,14 +40,15 @@ def _spread(row: Row) -> float:
     return float(np.interp(row["depth"], list(SPREAD), list(SPREAD.values())))
 
 
-def noise_of(spread: float, runs: int = 2) -> float:
-    """Return the share of their mean by which two runs' errors lie apart by chance in 5% of cases.
+def noise_of(spread: float, runs: int = 2, level: float = LEVEL) -> float:
+    """Return the share of their mean by which two runs' errors lie apart by chance in 5% of cases, or in 1 - `level`.
 
     The quantile is Student's, because the spread is itself an estimate from `SEEDS` seeds.
 
     Args:
       spread: as `spread_of` returns it.
       runs: 2 where the error is compared with that of another single run, 1 where it is compared with a constant.
+      level: the probability that chance does not go so far.
     """
-    quantile = scipy.special.stdtrit(SEEDS - 1, (1 + _LEVEL) / 2)
+    quantile = scipy.special.stdtrit(SEEDS - 1, (1 + level) / 2)
     return float(quantile * math.sqrt(runs) * spread)

@@ -57,10 +57,10 @@ _RULES = (
     f"{SEEDS} seeds of dense AEs at 10,000 steps). Other fully connected networks take the same, and networks with "
     "convolutions the last of these. Against a number without noise, such as PCA's error, "
     f"{math.sqrt(0.5):.0%} of it is enough. "
-    "Each difference is judged by itself: among six of them, the chance that at least one counts by accident is "
-    "above 5%. Counts of units also have to differ by a tenth of the latent dimensions; in a trend of one seed, "
-    "shares of sigma_z have to differ by a tenth. A rank correlation is judged by its permutation test at 5%, "
-    "over five pairs or more; its interval is approximate.",
+    "Where a statement must hold at each of several places, such as every depth, a difference against it has to be "
+    "beyond the 95% interval for all places together (Bonferroni). Counts of units also have to differ by a tenth of "
+    "the latent dimensions; in a trend of one seed, shares of sigma_z have to differ by a tenth. A rank correlation is "
+    "judged by its permutation test at 5%, over five pairs or more; its interval is approximate.",
     "Several seeds stand as mean +- standard deviation. One seed has no error bar. A table of "
     "another version of the numbers is not counted. An empty cell stands for what the row above says.",
 )
