@@ -59,6 +59,11 @@ def test_damaged_checkpoints_leave_no_trace(whole, tmp_path):
         assert soak.differences(folder, whole) == []
 
 
+@pytest.mark.slow
+def test_an_export_that_is_killed_leaves_the_earlier_one(finished, tmp_path):
+    assert soak.kill_exports(finished, tmp_path, 1) == []
+
+
 def test_a_difference_would_be_seen(finished, tmp_path):
     """The least of one: the last bit of one weight, a digit of one number, a step."""
     other = tmp_path / finished.name

@@ -284,11 +284,12 @@ def disturb_sweeps(out, count, seed=0):
 def kill_exports(folder, out, count, seed=0):
     """Kill `count` exports over an earlier one at random moments. Returns those that left a file that is not whole."""
     draws, broken, target = random.Random(seed), [], out / "model.keras"
-    command = [sys.executable, "-m", "tfcollapse", "export", folder, "-o", target, "--force"]
+    command = [sys.executable, "-m", "tfcollapse", "export", folder, target, "--force"]
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
     out.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
-    assert ends(subprocess.Popen(command, cwd=ROOT, **silent))[0] == 0
+    status, errors = ends(subprocess.Popen(command, cwd=ROOT, **silent))
+    assert status == 0, errors
     seconds = time.monotonic() - began
     size = target.stat().st_size
     for number in range(count):
