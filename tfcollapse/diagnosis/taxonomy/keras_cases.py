@@ -211,7 +211,7 @@ _CASES = (
         "two layers",
         "the same with 2 hidden layers",
         "healthy",
-        "16 directions of Fashion-MNIST matter, and two layers train, though 1,500 steps do not reach a linear VAE's loss",
+        "16 directions of Fashion-MNIST matter, and two layers train; 1,500 steps do not reach a linear VAE's loss",
         _of_depth(2),
         ("in use",),
     ),
