@@ -109,7 +109,7 @@ def above_linear(m: Measurements) -> str:
     if loss <= _OF_LINEAR * linear:
         return ""
     return (
-        f"a linear VAE of {m.latent_dim} units would have a lower loss at this gamma, {linear:.4g} in place of "
+        f"a linear VAE of {m.latent_dim} unit{'s' * (m.latent_dim > 1)} would have a lower loss at this gamma, {linear:.4g} in place of "
         f"{loss:.4g} nats an example (error over 2 gamma, and KL)"
     )
 
