@@ -108,9 +108,10 @@ def above_linear(m: Measurements) -> str:
     linear = _linear_loss(m, gamma)
     if loss <= _OF_LINEAR * linear:
         return ""
+    units = "1 unit" if m.latent_dim == 1 else f"{m.latent_dim} units"
     return (
-        f"a linear VAE of {m.latent_dim} unit{'s' * (m.latent_dim > 1)} would have a lower loss at this gamma, {linear:.4g} in place of "
-        f"{loss:.4g} nats an example (error over 2 gamma, and KL)"
+        f"a linear VAE of {units} would have a lower loss at this gamma, {linear:.4g} in place of {loss:.4g} nats "
+        "an example (error over 2 gamma, and KL)"
     )
 
 

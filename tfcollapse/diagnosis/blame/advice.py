@@ -126,7 +126,7 @@ def _reserved(verdict: Verdict | None) -> str:
     """Say that the arm which relieved the collapse is not healthy either, though its units are in use."""
     if verdict is None or verdict.category != IN_USE:
         return ""
-    return f"; the diagnosis of that arm says: {verdict.headline.rstrip('.')}"
+    return f"; the diagnosis of that arm begins with '{verdict.headline.partition(':')[0]}'"
 
 
 def steps_to_arrive(vae: Arm, objective: Objective, training: Training) -> int:
