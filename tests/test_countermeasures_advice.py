@@ -100,7 +100,7 @@ def test_blame_says_how_to_keep_the_depth_where_a_shallower_network_is_what_help
     assert ("--set network" in said) != own_model
     assert "the diagnosis of that arm" not in said
     high = next_step(findings, compared, run, remedies, {SHALLOW_VAE: decide(measurements(dead=0, error=0.05))})
-    assert "; the diagnosis of that arm begins with 'In use, but the loss is too high'. To keep" in high
+    assert "; the diagnosis of that arm says: in use, but the loss is too high. To keep" in high
     convolutional = Run(network=Network(architecture="convolutional", depth=3))
     if not own_model:
         assert "To keep the depth" not in next_step(findings, compared, convolutional, remedies, {})

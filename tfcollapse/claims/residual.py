@@ -88,7 +88,8 @@ def _deepest(rows: Rows) -> Claim:
     ends = [row for row in rows if _cell(row) in (BASE, deepest)]
     ratios = relative_errors(rows)[deepest] if deepest != BASE else {}
     if not ratios:
-        return as_far_as_there(Claim(text, NOT_RUN, f"(b, c) = {deepest} has no error beside that of {BASE}"), ends)
+        why = f"(b, c) = {BASE} alone is there" if deepest == BASE else f"{deepest} has no error beside that of {BASE}"
+        return as_far_as_there(Claim(text, NOT_RUN, why), ends)
     if len(ratios) > 1:
         against, over = compare([*ratios.values()], 1.0, spread_of(ends)), f"{len(ratios)} data sets"
     else:

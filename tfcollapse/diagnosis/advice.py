@@ -77,7 +77,7 @@ def next_step(
     first = next((name for name in categories if CATEGORIES[name].harmful), categories[0])
     reserved = None if CATEGORIES[first].harmful else reservation(m, declared)
     if reserved is not None:
-        return reserved.next_step.format(blame=blame or _BLAME)
+        return reserved.next_step
     return CATEGORIES[first].next_step.format(
         enough=_enough(int(units.active.sum())),
         less_weight=_less_weight(m, declared, m.effective_gamma or declared.weight or m.optimal_gamma),

@@ -110,7 +110,7 @@ def not_trained(m: Measurements, t: Thresholds, units: Units, declared: Declared
     if units.active.any() and ratio > t.trained and (ratio >= 1 or failing_check(m, t, units)):
         return Evidence(name, ratio, t.trained, f"nothing has been learned yet, though units are active{_ranges(m)}")
     if declared.learned and declared.gamma is not None:
-        factor = declared.gamma / m.error
+        factor = declared.gamma / max(m.error, 1e-300)
         if not 1 / t.gamma_arrived < factor < t.gamma_arrived:
             text = f"the learned gamma, {declared.gamma:.3g}, has not arrived at the error, {m.error:.3g}"
             return Evidence("learned gamma over the error, eq. (10)", factor, t.gamma_arrived, text)
@@ -147,7 +147,7 @@ def stationarity(m: Measurements, t: Thresholds, units: Units) -> list[tuple[Evi
         moment = float(np.median(np.abs(m.second_moment[of_use] - 1.0)))
         failing = "the scale of z has not settled: E[mu^2 + sigma^2] is 1 at every minimum"
         checks.append(_check("|E[mu^2 + sigma^2] - 1|, median over units", moment, t.second_moment, failing))
-        use = (m.shuffled_error - m.probed_error) / m.probed_error
+        use = (m.shuffled_error - m.probed_error) / max(m.probed_error, 1e-300)
         reading = "the decoder uses z" if use > t.use_of_z else "units have a KL, but the decoder makes no use of them"
         evidence = Evidence("error that another example's z adds, over the error", float(use), t.use_of_z, reading)
         checks.append((evidence, use > t.use_of_z))

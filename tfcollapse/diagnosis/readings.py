@@ -43,7 +43,8 @@ def readings(m: Measurements, t: Thresholds, declared: DeclaredLoss) -> list[Rea
 
 def log_agrees(logged: float, expected: float, t: Thresholds) -> bool:
     """Tell whether a logged reconstruction loss is the expected one."""
-    return 1 / t.logged < logged / expected < t.logged
+    low, high = sorted((logged / t.logged, logged * t.logged))
+    return low < expected < high
 
 
 def expected_logs(m: Measurements, declared: DeclaredLoss) -> tuple[float, float]:

@@ -10,6 +10,7 @@ A VAE whose units are all in use is healthy only where nothing of this is the ca
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class Reservation:
     Attributes:
       title: in a few words, after "in use, but".
       text: the same with its numbers.
-      next_step: what to do about it. A format string: {blame} is what finds out who is to blame.
+      next_step: what to do about it.
     """
 
     title: str
@@ -45,11 +46,13 @@ def reservation(m: Measurements, declared: DeclaredLoss) -> Reservation | None:
     if text := what_contradicts(m, declared):
         return Reservation("not as declared", text, f"check the loss before you trust this: {how_to_check(m)}")
     if text := lost_numbers(m):
-        step = "standardise the columns, so that each counts in the error, then train and diagnose again"
+        step = "unless these are pixels, standardise the columns, so that each counts in the error, then train again"
         return Reservation("not for everything", text, step)
     if text := above_linear(m):
-        step = "train longer, unless a floor under the KL (free bits) holds it up; where the loss stays, find out why: "
-        return Reservation("the loss is too high", text, step + "{blame}")
+        step = (
+            "train longer, unless a floor under the KL (free bits) holds the loss up; where it stays, try another start"
+        )
+        return Reservation("the loss is too high", text, f"{step} or a shallower network")
     return None
 
 
@@ -62,8 +65,11 @@ def what_contradicts(m: Measurements, declared: DeclaredLoss) -> str:
             f"declared {m.gamma:.3g}"
         )
     summed, averaged = expected_logs(m, declared)
-    if declared.logged is not None and not any(
-        log_agrees(declared.logged, expected, DEFAULT) for expected in (summed, averaged)
+    # Others may be logged with or without the terms in x alone.
+    if (
+        declared.logged is not None
+        and m.likelihood in ("gaussian", "bernoulli")
+        and not any(log_agrees(declared.logged, expected, DEFAULT) for expected in (summed, averaged))
     ):
         return (
             f"the log's reconstruction loss, {declared.logged:.4g}, is not that of this model, {summed:.4g} summed or "
@@ -73,10 +79,10 @@ def what_contradicts(m: Measurements, declared: DeclaredLoss) -> str:
 
 
 def lost_numbers(m: Measurements) -> str:
-    """Say how many columns of a table are too small to count in the error; empty for none, and for images."""
+    """Say how many columns of a table are too small to count in a squared error; empty for none, and for images."""
     count, variance = m.unreconstructed
     is_table = m.shown[0].ndim == 2 and m.dimensions <= _TABLE
-    if not count or not is_table or variance >= _SMALL_SCALE:
+    if m.likelihood != "gaussian" or not count or not is_table or variance >= _SMALL_SCALE:
         return ""
     return (
         f"{count} of {m.dimensions} numbers are not reconstructed, as their variance is at most {variance:.1g} of the "
@@ -96,17 +102,19 @@ def how_to_check(m: Measurements) -> str:
 def above_linear(m: Measurements) -> str:
     """Say that a linear VAE would have a lower loss at the same gamma; empty where it would not, or is not known.
 
-    It is not known without a gamma, from fewer examples than four for each unit, to which principal components fit
-    too well, and where fewer eigenvalues were measured than there are units. The loss is d times the error over 2
-    gamma, plus the KL: the negative ELBO without what depends on gamma alone.
+    It is not known without a gamma, from fewer than 64 examples or four for each unit, to which principal components
+    fit too well, and where fewer eigenvalues were measured than there are units. The loss is d times the error over 2
+    gamma, plus the KL: the negative ELBO without what depends on gamma alone. It counts as higher by more than 5%, and
+    by more than two standard errors of what n draws of d squared normal residuals have.
     """
     measured = len(m.data_eigenvalues) >= min(m.latent_dim, m.dimensions)
-    if m.likelihood != "gaussian" or m.images < _A_UNIT * m.latent_dim or not measured:
+    if m.likelihood != "gaussian" or m.images < max(DEFAULT.fewest_images, _A_UNIT * m.latent_dim) or not measured:
         return ""
     gamma = m.effective_gamma or m.optimal_gamma
     loss = m.dimensions * m.error / (2 * gamma) + float(m.kl_per_dimension.sum())
     linear = _linear_loss(m, gamma)
-    if loss <= _OF_LINEAR * linear:
+    chance = 2 * math.sqrt(m.dimensions / (2 * m.images)) * m.error / gamma
+    if loss - linear <= max((_OF_LINEAR - 1) * linear, chance):
         return ""
     units = "1 unit" if m.latent_dim == 1 else f"{m.latent_dim} units"
     return (

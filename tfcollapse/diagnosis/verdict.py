@@ -41,6 +41,8 @@ class Verdict:
         are dead.
       evidence: the numbers that decided.
       notes: what else a reader should know.
+      reservation: what is not as it should be though no unit is idle that should be in use, in a few words; empty
+        where nothing is.
 
     Example:
       >>> x = np.random.default_rng(0).normal(size=(200, 3))  # white noise, which no unit can code
@@ -56,6 +58,7 @@ class Verdict:
     per_dimension: tuple[str, ...]
     evidence: tuple[Evidence, ...]
     notes: tuple[str, ...]
+    reservation: str = ""
 
     @property
     def category(self) -> str:
@@ -127,6 +130,8 @@ def _verdict(
     labels = _per_dimension(m, units, idle.counts)
     whole_model = CATEGORIES[categories[0]].order == 0
     counts = {"active": labels.count("active")} | idle.counts
+    harmful = any(CATEGORIES[name].harmful for name in categories)
+    reserved = None if harmful else reservation(m, declared)
     return Verdict(
         headline=advice.headline(m, units, categories, counts, declared, idle),
         next_step=advice.next_step(m, units, categories, declared, idle, blame),
@@ -135,6 +140,7 @@ def _verdict(
         per_dimension=labels,
         evidence=(_nearest_unit(m, t, units), *idle.evidence),
         notes=tuple(notes(m, units, declared, idle, None if whole_model else health.failing_check(m, t, units))),
+        reservation=reserved.title if reserved else "",
     )
 
 

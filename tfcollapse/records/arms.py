@@ -95,4 +95,9 @@ def differing_columns(rows: Rows, columns: Sequence[str]) -> list[str]:
 def values(row: Row, columns: Sequence[str]) -> list[str]:
     """Return the values of some columns of a row as text, such as "KL nats 0.5", without those that it has not."""
     found = {label(column): _value(row, column) for column in columns if row.get(column) is not None}
-    return [f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in found.items()]
+    return [f"{name} {_short(value)}" for name, value in found.items()]
+
+
+def _short(value: Any) -> str:
+    """Return a value as text: a float in six digits where these are all that it has."""
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)

@@ -35,7 +35,7 @@ from tfcollapse.diagnosis.blame.verdict import (
     late_gamma,
     nothing_missed,
 )
-from tfcollapse.diagnosis.categories import IN_USE, NOT_TRAINED
+from tfcollapse.diagnosis.categories import NOT_TRAINED
 from tfcollapse.diagnosis.verdict import Verdict
 
 WIDTH = 100
@@ -116,17 +116,29 @@ def next_step(
     if any(finding.suspect == BASE and _accuses(finding) for finding in findings):
         return f"make the network shallower (--shallower tries a depth of your choice){_keeping_depth(run, remedies)}"
     if not vae.wrongly_idle:
-        return "nothing to mend; `tfcollapse diagnose` says what its dead units are"
+        return _of_itself(verdicts.get(VAE))
     if remedies is BUILD_REMEDIES:
         return f"try a longer training, of {4 * run.training.steps:,} steps, or another start, of another seed"
     return f"try a longer training, `--set training.steps={4 * run.training.steps}`, or another start, `--set seed=1`"
 
 
+def _of_itself(verdict: Verdict | None) -> str:
+    """Say what to do about a VAE that has no collapse."""
+    if verdict is None or not _against(verdict):
+        return "nothing to mend; `tfcollapse diagnose` says what its dead units are"
+    return f"there is no collapse to mend; the VAE's own diagnosis says: {_against(verdict)}; next: {verdict.next_step}"
+
+
 def _reserved(verdict: Verdict | None) -> str:
-    """Say that the arm which relieved the collapse is not healthy either, though its units are in use."""
-    if verdict is None or verdict.category != IN_USE:
-        return ""
-    return f"; the diagnosis of that arm begins with '{verdict.headline.partition(':')[0]}'"
+    """Say what is not as it should be with the arm that relieved the collapse."""
+    return f"; the diagnosis of that arm says: {_against(verdict)}" if verdict and _against(verdict) else ""
+
+
+def _against(verdict: Verdict) -> str:
+    """Return what a verdict has against a VAE that has no idle unit which should be in use; empty for nothing."""
+    if verdict.category == NOT_TRAINED:
+        return "not trained yet"
+    return f"in use, but {verdict.reservation}" if verdict.reservation else ""
 
 
 def steps_to_arrive(vae: Arm, objective: Objective, training: Training) -> int:
