@@ -5,6 +5,7 @@ import pytest
 
 import tfcollapse as tc
 from tfcollapse.diagnosis.evidence import Thresholds
+from tfcollapse.diagnosis.taxonomy.affine_vae import affine_vae, known_data
 
 GAMMA, LATENT = 0.03, 8
 SUMMED = "squared error summed, weight 16.6667"
@@ -294,6 +295,53 @@ def test_an_output_that_its_activation_bounds_is_seen(activation, name):
     )
     assert found.verdict.categories == ("inconsistent",)
     assert f"as after a {name}" in found.verdict.headline
+
+
+def test_a_linear_output_that_stays_between_0_and_1_by_chance_is_no_sigmoid_s():
+    data = known_data(1, (6,), eigenvalues=[0.143, 0.13, 0.1, 0.1, 0.1, 0.1], count=300).astype(float)
+    vae = affine_vae(data, 2, 0.1)
+    found = tc.diagnose(vae.encode, vae.decode, data, gamma=0.1)
+    low, high = found.measurements.output_range
+    assert 0 < low < 0.02 < 0.98 < high < 1
+    assert found.verdict.categories == ("healthy",)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_linear_vae_is_said_to_be_better_than_the_best_one(seed):
+    """One draw of z for each of 300 examples leaves the loss 5% of chance and more."""
+    random = np.random.default_rng(5)
+    data = random.normal(size=(300, 1)) @ random.normal(size=(3, 1)).T + 0.3 * random.normal(size=(300, 3))
+    data = (data - data.mean(0)) / data.std(0)
+    gamma = 0.4 * float(np.linalg.eigvalsh(np.cov(data.T, bias=True))[-1])
+    vae = affine_vae(data, 1, gamma)
+    assert tc.diagnose(vae.encode, vae.decode, data, gamma=gamma, seed=seed).verdict.categories == ("healthy",)
+
+
+def test_columns_are_lost_to_a_squared_error_alone():
+    """The best posterior of a decoder with a variance for each column, two of which know nothing of z."""
+    random, scale = np.random.default_rng(0), np.array([10, 5, 3, 0.2, 0.1])
+    loading, noise = np.array([1, 1, 1, 0, 0.0]), np.array([0.1, 0.1, 0.1, 1, 1])
+    data = (random.normal(size=(1_000, 1)) * loading + np.sqrt(noise) * random.normal(size=(1_000, 5))) * scale
+    variance = 1 / (1 + (loading**2 / noise).sum())
+    found = tc.diagnose(
+        lambda x: ((x / scale @ (loading / noise))[:, None] * variance, np.full((len(x), 1), np.log(variance))),
+        lambda z: (z * loading * scale, np.broadcast_to(np.log(noise * scale**2), (len(z), 5))),
+        data,
+    )
+    assert found.measurements.unreconstructed[0] == 2
+    assert found.verdict.categories == ("healthy",)
+
+
+def test_an_exact_reconstruction_divides_by_no_error():
+    data = np.random.default_rng(0).integers(0, 2, (200, 3)).astype(float)
+    found = tc.diagnose(
+        lambda x: (2 * x - 1, np.full((len(x), 3), -9.0)),
+        lambda z: (z > 0).astype(float),
+        data,
+        loss="cross-entropy summed",
+        logged=0.0,
+    )
+    assert found.verdict.headline
 
 
 def test_a_sigmoid_before_pixels_up_to_255_is_seen():

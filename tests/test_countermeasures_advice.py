@@ -1,5 +1,6 @@
 """Test what blame advises from the study of countermeasures: the arms that helped, with the line to paste."""
 
+import numpy as np
 import pytest
 from processes import ROOT
 from test_countermeasures_study import RISING, row, table
@@ -9,7 +10,7 @@ from tfcollapse.config.declaration import Network, Run, Training
 from tfcollapse.config.overrides import configured
 from tfcollapse.diagnosis import countermeasures
 from tfcollapse.diagnosis.blame.advice import BUILD_REMEDIES, next_step
-from tfcollapse.diagnosis.blame.arms import AE, SHALLOW_VAE, Arm
+from tfcollapse.diagnosis.blame.arms import AE, SHALLOW_AE, SHALLOW_VAE, Arm
 from tfcollapse.diagnosis.blame.arms import VAE as ITSELF
 from tfcollapse.diagnosis.blame.verdict import Arms, judge
 from tfcollapse.diagnosis.verdict import decide
@@ -88,7 +89,7 @@ def test_blame_says_how_to_keep_the_depth_where_a_shallower_network_is_what_help
     run = Run(network=Network(depth=10))
     bad, good = {"v": 60, "active": 4}, {"active": 64}
     arms = [Arm(ITSELF, 0.03, 0.03, 4, 9.0, bad), Arm(AE, 0.029), Arm(SHALLOW_VAE, 0.01, 0.01, 64, 60.0, good)]
-    arms.append(Arm("shallower AE twin", 0.009))
+    arms.append(Arm(SHALLOW_AE, 0.009))
     findings = judge(arms, 0.01, 0.09, objective=run.objective, untested={})
     compared = Arms(arms, 0.01, 0.09)
     remedies = BUILD_REMEDIES if own_model else {arm.name: "`a command`" for arm in arms}
@@ -104,6 +105,31 @@ def test_blame_says_how_to_keep_the_depth_where_a_shallower_network_is_what_help
     convolutional = Run(network=Network(architecture="convolutional", depth=3))
     if not own_model:
         assert "To keep the depth" not in next_step(findings, compared, convolutional, remedies, {})
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({}, "nothing to mend; `tfcollapse diagnose` says what its dead units are"),
+        ({"error": 0.05}, "in use, but the loss is too high; next: train longer, unless"),
+        ({"mean_residual_share": 0.5}, "not trained yet; next: train longer"),
+    ],
+)
+def test_blame_says_what_is_wrong_with_a_vae_without_a_collapse(facts, said):
+    vae = Arm(ITSELF, 0.01, 0.01, 2, 9.0, {"active": 2})
+    verdicts = {ITSELF: decide(measurements(dead=0, **facts))}
+    assert said in next_step([], Arms([vae], 0.01, 0.09), Run(), BUILD_REMEDIES, verdicts)
+
+
+def test_a_superfluous_unit_beside_a_high_loss_is_said_of_the_arm_too():
+    facts = {"data_eigenvalues": np.array([0.5, 0.2, 0.001]), "residual": (0.001,), "error": 0.05}
+    verdict = decide(measurements(dead=1, **facts))
+    assert (verdict.category, verdict.reservation) == ("i", "the loss is too high")
+    bad = Arm(ITSELF, 0.03, 0.03, 4, 9.0, {"v": 60, "active": 4})
+    arms = [bad, Arm(AE, 0.029), Arm(SHALLOW_AE, 0.009), Arm(SHALLOW_VAE, 0.01, 0.01, 64, 60.0, {"active": 63, "i": 1})]
+    findings = judge(arms, 0.01, 0.09, objective=Run().objective, untested={})
+    said = next_step(findings, Arms(arms, 0.01, 0.09), Run(), BUILD_REMEDIES, {SHALLOW_VAE: verdict})
+    assert "; the diagnosis of that arm says: in use, but the loss is too high" in said
 
 
 def test_a_diagnosis_of_units_that_are_stuck_names_what_kept_them_elsewhere():

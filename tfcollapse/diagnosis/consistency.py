@@ -23,6 +23,8 @@ _RECONSTRUCTED = 0.95
 """A number is reconstructed where its error, z sampled, is below this share of its variance."""
 _BEYOND = 0.25
 """An output is outside the data's range where it is further away than this share of it."""
+BOUNDS, NEAR_BOUND = (-1.0, 0.0, 1.0), 0.02
+"""Where outputs of tanh and of sigmoid end, and the distance up to which an output is near such an end."""
 
 
 class ConsistencySums:
@@ -37,6 +39,7 @@ class ConsistencySums:
         self._totals: dict[str, np.ndarray] = {}
         self._low, self._high, self.binary = np.inf, -np.inf, True
         self._output_low, self._output_high = np.inf, -np.inf
+        self._near_bounds = np.zeros(len(BOUNDS))
 
     def add(self, encoded_mean: np.ndarray, encoded_log_variance: np.ndarray, x: np.ndarray, output: Output) -> None:
         """Add a block.
@@ -65,6 +68,7 @@ class ConsistencySums:
         self.binary = self.binary and bool(np.isin(x, (0, 1)).all())
         self._output_low = min(self._output_low, float(output.mean.min()))
         self._output_high = max(self._output_high, float(output.mean.max()))
+        self._near_bounds += [np.mean(np.abs(output.mean - bound) <= NEAR_BOUND) * len(x) for bound in BOUNDS]
 
     def _data_term(self, x: np.ndarray, output: Output) -> np.ndarray:
         """Return the squared error, or the negative log-likelihood in nats, summed over the block."""
@@ -128,6 +132,11 @@ class ConsistencySums:
     def output_range(self) -> tuple[float, float]:
         """The least and the largest number that the decoder gave."""
         return self._output_low, self._output_high
+
+    @property
+    def near_bounds(self) -> tuple[float, ...]:
+        """The share of the outputs within `NEAR_BOUND` of each of `BOUNDS`."""
+        return tuple((self._near_bounds / self.count).tolist())
 
 
 class Misreading(NamedTuple):

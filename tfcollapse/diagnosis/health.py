@@ -17,15 +17,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from tfcollapse.diagnosis.consistency import BOUNDS
 from tfcollapse.diagnosis.declared_loss import DeclaredLoss
 from tfcollapse.diagnosis.evidence import Evidence, Thresholds
 from tfcollapse.diagnosis.measurements import Measurements, scale_name
 from tfcollapse.diagnosis.units import Units
 
-_NEAR_BOUND, _GOES_ON, _FILLS, _FAR = 0.02, 0.25, 0.5, 10.0
-"""Shares of the distance between two bounds: an output ends at one that it comes so near to, data go on that pass it by
-so much, an output fills the bounds where it goes over so much of them, and data that go over so much are of another
-scale."""
+_GOES_ON, _FILLS, _FAR = 0.25, 0.5, 10.0
+"""Shares of the distance between two bounds: data go on that pass one by so much, an output fills the bounds where it
+goes over so much of them, and data that go over so much are of another scale."""
+_PILED = 0.05
+"""An output ends at a bound where this share of it is near there. Of a linear output one number may be, by chance."""
 _SPAN = 0.25
 """Spans of data and output are said where one is below this share of the other."""
 _OF_USE = 0.1
@@ -47,9 +49,10 @@ def _bounded_output(m: Measurements) -> Evidence | None:
     for least, name in ((0.0, "sigmoid"), (-1.0, "tanh")):
         width = 1.0 - least
         inside, fills = low >= least and high <= 1.0, high - low > _FILLS * width
-        ends_below = fills and low <= least + _NEAR_BOUND * width and data_low < least - _GOES_ON * width
-        far_above = data_high - data_low > _FAR * width
-        ends_above = (fills or far_above) and high >= 1.0 - _NEAR_BOUND * width and data_high > 1.0 + _GOES_ON * width
+        near = dict(zip(BOUNDS, m.near_bounds, strict=True))
+        ends_below = fills and near[least] > _PILED and data_low < least - _GOES_ON * width
+        far_above = data_high - data_low > _FAR * width and near[1.0] > 0
+        ends_above = (far_above or (fills and near[1.0] > _PILED)) and data_high > 1.0 + _GOES_ON * width
         if m.likelihood == "gaussian" and inside and (ends_below or ends_above):
             text = (
                 f"the decoder's output stays between {least:g} and 1, as after a {name}, but the data go from "

@@ -191,6 +191,7 @@ class _Pass:
             "unreconstructed": checks.unreconstructed(),
             "data_range": checks.data_range,
             "output_range": checks.output_range,
+            "near_bounds": checks.near_bounds,
             "codebook": codebook_reductions(residuals) if self._needs_codebook(variances) else (),
             "own_variances": tuple(np.quantile(np.concatenate(own), _QUANTILES)) if own else None,
         }

@@ -82,6 +82,7 @@ class Measurements:
       unreconstructed: numbers of an example whose error is at least 0.95 of their variance, and the largest variance
         among them over the largest of all.
       data_range, output_range: least and largest number of the images and of the decoder's output.
+      near_bounds: shares of the decoder's outputs within 0.02 of -1, of 0 and of 1, where tanh and sigmoid end.
       misreading: how near the output comes to the images under other readings.
       codebook: (K, fall of the squared error of the residuals by a codebook of K entries, in the units of gamma); empty
         where directions suffice for every idle unit.
@@ -135,6 +136,7 @@ class Measurements:
     unreconstructed: tuple[int, float]
     data_range: tuple[float, float]
     output_range: tuple[float, float]
+    near_bounds: tuple[float, ...]
     misreading: Misreading
     codebook: tuple[tuple[int, float], ...]
     autoregressive: bool
