@@ -200,11 +200,13 @@ def _evidence(m: Measurements, t: Thresholds, units: Units, effective: float) ->
         else "no further direction would lower the loss",
     )
     too_large = effective > t.gamma_excess * m.optimal_gamma
+    idle_for_it = bool(stuck or _would_pay(m, t, units, m.optimal_gamma))
+    more = "too large" if idle_for_it else "larger than the error asks for, but no unit is idle for that"
     excess = Evidence(
         "effective gamma over the gamma that fits the error" if name == "gamma" else "weight on the KL over its best",
         effective / m.optimal_gamma,
         t.gamma_excess,
-        f"{name} is too large" + ", but units would pay even so" * bool(stuck)
+        f"{name} is {more}" + ", but units would pay even so" * bool(stuck)
         if too_large
         else f"{name} is not too large",
     )

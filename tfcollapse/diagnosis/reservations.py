@@ -95,7 +95,7 @@ def how_to_check(m: Measurements) -> str:
     return (
         f"is the error averaged over the {m.dimensions} numbers or the KL summed over the batch, is the KL weighted or "
         "still being warmed up, is z drawn with sigma = exp(log_variance / 2), is the encoder's second output the log "
-        "variance (spread=), and are these the data of the training?"
+        "variance (spread=), are these the data of the training, and has the training come to its end?"
     )
 
 
@@ -110,7 +110,7 @@ def above_linear(m: Measurements) -> str:
     measured = len(m.data_eigenvalues) >= min(m.latent_dim, m.dimensions)
     if m.likelihood != "gaussian" or m.images < max(DEFAULT.fewest_images, _A_UNIT * m.latent_dim) or not measured:
         return ""
-    gamma = m.effective_gamma or m.optimal_gamma
+    gamma = max(m.effective_gamma or m.optimal_gamma, 1e-300)
     loss = m.dimensions * m.error / (2 * gamma) + float(m.kl_per_dimension.sum())
     linear = _linear_loss(m, gamma)
     chance = 2 * math.sqrt(m.dimensions / (2 * m.images)) * m.error / gamma
@@ -118,8 +118,8 @@ def above_linear(m: Measurements) -> str:
         return ""
     units = "1 unit" if m.latent_dim == 1 else f"{m.latent_dim} units"
     return (
-        f"a linear VAE of {units} would have a lower loss at this gamma, {linear:.4g} in place of {loss:.4g} nats "
-        "an example (error over 2 gamma, and KL)"
+        f"a linear VAE of {units} would have a lower loss at this gamma, {linear:.4g} in place of "
+        f"{loss:.4g} nats an example (error over 2 gamma, and KL)"
     )
 
 
