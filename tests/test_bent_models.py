@@ -372,7 +372,8 @@ def test_columns_that_are_too_small_to_count_are_named():
     assert found.verdict.categories == ("in use",)
     assert "In use, but not for everything" in found.verdict.headline
     assert "1 of 3 numbers are not reconstructed" in words(found)
-    assert "standardised" in words(found)
+    assert "standardise the columns" in found.verdict.next_step
+    assert not any("not reconstructed" in note for note in found.verdict.notes)  # the headline has said it
 
 
 def test_the_thresholds_are_the_reader_s_to_move():

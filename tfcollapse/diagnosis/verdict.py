@@ -40,7 +40,7 @@ class Verdict:
         larger KL get the more harmful ones. Weak units get a harmful one where more units would lower the loss than
         are dead.
       evidence: the numbers that decided.
-      notes: what else a reader should know.
+      notes: what else a reader should know, beside what headline and next_step say.
       reservation: what is not as it should be though no unit is idle that should be in use, in a few words; empty
         where nothing is.
 
@@ -132,6 +132,7 @@ def _verdict(
     counts = {"active": labels.count("active")} | idle.counts
     harmful = any(CATEGORIES[name].harmful for name in categories)
     reserved = None if harmful else reservation(m, declared)
+    found = notes(m, units, declared, idle, None if whole_model else health.failing_check(m, t, units))
     return Verdict(
         headline=advice.headline(m, units, categories, counts, declared, idle),
         next_step=advice.next_step(m, units, categories, declared, idle, blame),
@@ -139,7 +140,7 @@ def _verdict(
         counts=counts,
         per_dimension=labels,
         evidence=(_nearest_unit(m, t, units), *idle.evidence),
-        notes=tuple(notes(m, units, declared, idle, None if whole_model else health.failing_check(m, t, units))),
+        notes=tuple(note for note in found if reserved is None or not note.startswith(reserved.text)),
         reservation=reserved.title if reserved else "",
     )
 
