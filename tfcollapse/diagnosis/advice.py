@@ -8,7 +8,7 @@ from tfcollapse.diagnosis.declared_loss import DeclaredLoss
 from tfcollapse.diagnosis.idle_units import IdleUnits, largest_residual
 from tfcollapse.diagnosis.measurements import Measurements, scale_name
 from tfcollapse.diagnosis.readings import expected_logs
-from tfcollapse.diagnosis.reservations import reservation
+from tfcollapse.diagnosis.reservations import Reservation
 from tfcollapse.diagnosis.units import Units
 from tfcollapse.metrics import residual_spectrum
 
@@ -24,11 +24,11 @@ def headline(
     units: Units,
     categories: tuple[str, ...],
     counts: dict[str, int],
-    declared: DeclaredLoss,
+    reserved: Reservation | None,
     idle: IdleUnits,
 ) -> str:
     """Say the verdict in one sentence, which names every category."""
-    first, reserved = categories[0], reservation(m, declared)
+    first = categories[0]
     in_use = _count(m.latent_dim, "all", "latent unit")
     if first == IN_USE and reserved is not None:
         return f"In use, but {reserved.title}: {in_use} in use, but {reserved.text}."
@@ -42,8 +42,7 @@ def headline(
     active = int(units.active.sum())
     weak = active - counts["active"]  # those that the parts count too
     text = f"{'; '.join(parts)}. {active} of {m.latent_dim} are active{f', {weak} of them weak' if weak else ''}."
-    harmless = not any(CATEGORIES[name].harmful for name in categories)
-    return f"{text} But {reserved.text}." if harmless and reserved is not None else text
+    return text if reserved is None else f"{text} But {reserved.text}."
 
 
 def _part(m: Measurements, units: Units, name: str, count: int) -> str:
@@ -70,14 +69,14 @@ def next_step(
     units: Units,
     categories: tuple[str, ...],
     declared: DeclaredLoss,
+    reserved: Reservation | None,
     idle: IdleUnits,
     blame: str,
 ) -> str:
     """Say what to do next, with the command or the line of code where there is one."""
-    first = next((name for name in categories if CATEGORIES[name].harmful), categories[0])
-    reserved = None if CATEGORIES[first].harmful else reservation(m, declared)
     if reserved is not None:
         return reserved.next_step
+    first = next((name for name in categories if CATEGORIES[name].harmful), categories[0])
     return CATEGORIES[first].next_step.format(
         enough=_enough(int(units.active.sum())),
         less_weight=_less_weight(m, declared, m.effective_gamma or declared.weight or m.optimal_gamma),

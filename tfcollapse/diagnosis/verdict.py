@@ -134,8 +134,8 @@ def _verdict(
     reserved = None if harmful else reservation(m, declared)
     found = notes(m, units, declared, idle, None if whole_model else health.failing_check(m, t, units))
     return Verdict(
-        headline=advice.headline(m, units, categories, counts, declared, idle),
-        next_step=advice.next_step(m, units, categories, declared, idle, blame),
+        headline=advice.headline(m, units, categories, counts, reserved, idle),
+        next_step=advice.next_step(m, units, categories, declared, reserved, idle, blame),
         categories=categories,
         counts=counts,
         per_dimension=labels,
