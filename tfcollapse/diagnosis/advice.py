@@ -41,7 +41,9 @@ def headline(
     parts = [_part(m, units, name, counts[name]) for name in categories]
     active = int(units.active.sum())
     weak = active - counts["active"]  # those that the parts count too
-    text = f"{'; '.join(parts)}. {active} of {m.latent_dim} are active{f', {weak} of them weak' if weak else ''}."
+    text = f"{'; '.join(parts)}."
+    if m.latent_dim > 1:
+        text += f" {active} of {m.latent_dim} are active{f', {weak} of them weak' if weak else ''}."
     return text if reserved is None else f"{text} But {reserved.text}."
 
 
@@ -51,8 +53,8 @@ def _part(m: Measurements, units: Units, name: str, count: int) -> str:
     state = "dead " if units.dead else "weak (near the prior, or repeating others) "
     state = "" if not category.harmful else state if count <= len(units.dead) or not units.dead else "dead or weak "
     why = category.why.format(scale=scale_name(m), too_large=_too_large(m))
-    verb = "is" if count == 1 else "are"
-    return f"{count} of {m.latent_dim} latent units {verb} {state}{why} ({category.title})"
+    which = "The only latent unit" if m.latent_dim == 1 else f"{count} of {m.latent_dim} latent units"
+    return f"{which} {'is' if count == 1 else 'are'} {state}{why} ({category.title})"
 
 
 def _too_large(m: Measurements) -> str:

@@ -120,8 +120,8 @@ _TABLE = (
         "stuck: a bad local minimum, start or budget; gamma does not explain it",
         harmful=True,
         order=1,
-        why="although the loss would be lower with them: a bad minimum, a bad start or too short a training is the "
-        "cause, not {scale}",
+        why="although the loss would be lower with more units in use: a bad minimum, a bad start or too short a "
+        "training is the cause, not {scale}",
         next_step="find out whether depth, start or budget is to blame{kept}: {blame}",
         colour="#d55e00",
         hatch="xxx",

@@ -19,8 +19,6 @@ from tfcollapse.diagnosis import likelihoods
 from tfcollapse.diagnosis.adapter.model_adapter import Output
 from tfcollapse.diagnosis.likelihoods import LINKS, Likelihood
 
-_RECONSTRUCTED = 0.95
-"""A number is reconstructed where its error, z sampled, is below this share of its variance."""
 _BEYOND = 0.25
 """An output is outside the data's range where it is further away than this share of it."""
 BOUNDS, NEAR_BOUND = (-1.0, 0.0, 1.0), 0.02
@@ -58,8 +56,6 @@ class ConsistencySums:
             "squared_score": np.square(scores).sum(axis=0),
             "information": information.sum(axis=0),
             "data_term": self._data_term(x, output),
-            "x": x.sum(axis=0, dtype=np.float64),
-            "squared_x": np.square(x, dtype=np.float64).sum(axis=0),
             "squared_residual": np.square(x - output.mean, dtype=np.float64).sum(axis=0),
         }
         self._totals = {name: self._totals.get(name, 0.0) + total for name, total in block.items()}
@@ -111,17 +107,10 @@ class ConsistencySums:
         """The squared error, for a Gaussian, or the negative log-likelihood in nats, summed over numbers."""
         return float(self._mean("data_term"))
 
-    def unreconstructed(self) -> tuple[int, float]:
-        """Count the numbers of an example that are not reconstructed, and give their largest variance.
-
-        Returns:
-          How many numbers have an error of at least 0.95 of their variance, and the largest variance among them over
-          the largest of all. Numbers that do not vary are left out.
-        """
-        variance = self._mean("squared_x") - np.square(self._mean("x"))
-        varies = variance > 1e-9 * variance.max()
-        lost = varies & (self._mean("squared_residual") >= _RECONSTRUCTED * variance)
-        return int(lost.sum()), float(variance[lost].max() / variance.max()) if lost.any() else 0.0
+    @property
+    def squared_residual(self) -> np.ndarray:
+        """The squared error of every number of an example, [d], z sampled."""
+        return self._mean("squared_residual")
 
     @property
     def data_range(self) -> tuple[float, float]:

@@ -15,6 +15,7 @@ from tfcollapse.diagnosis.examples import Examples, read_examples
 from tfcollapse.diagnosis.likelihoods import GAUSSIAN, Likelihood, score
 from tfcollapse.diagnosis.measurements import Measurements, effective_gamma
 from tfcollapse.diagnosis.probes import own_and_shuffled_error, probe_units, smallest_singular_values, squared_errors
+from tfcollapse.diagnosis.small_columns import unreconstructed
 from tfcollapse.metrics import posterior, residual_spectrum
 from tfcollapse.metrics.accumulator import PosteriorAccumulator
 from tfcollapse.metrics.codebook import codebook_reductions
@@ -24,6 +25,8 @@ from tfcollapse.metrics.spectrum import spectrum
 _DRAWS = 2_048
 _EIGENVALUES, _SHOWN = 256, 8
 _RESIDUAL_IMAGES, _RESIDUAL_NUMBERS = 8_192, 1 << 24
+_COLUMNS = 256
+"""Numbers of an example up to which it may be the row of a table."""
 _QUANTILES = (0.0, 0.01, 0.5, 1.0)
 
 
@@ -128,7 +131,7 @@ class _Pass:
     """Sums over blocks of all examples, and the residuals of some."""
 
     def __init__(self, adapter: ModelAdapter, examples: Examples, seed: int, likelihood: Likelihood):
-        self.adapter, self.seed, self.likelihood = adapter, seed, likelihood
+        self.adapter, self.examples, self.seed, self.likelihood = adapter, examples, seed, likelihood
         dimensions = math.prod(examples.array.shape[1:])
         self.accumulator = PosteriorAccumulator(dimensions, covariance=True)
         self.consistency = ConsistencySums(likelihood)
@@ -188,13 +191,21 @@ class _Pass:
             "share_near_prior": sums.share_near_prior,
             "mean_residual_share": checks.mean_residual_share,
             "binary": checks.binary,
-            "unreconstructed": checks.unreconstructed(),
+            "unreconstructed": self._unreconstructed(),
             "data_range": checks.data_range,
             "output_range": checks.output_range,
             "near_bounds": checks.near_bounds,
             "codebook": codebook_reductions(residuals) if self._needs_codebook(variances) else (),
             "own_variances": tuple(np.quantile(np.concatenate(own), _QUANTILES)) if own else None,
         }
+
+    def _unreconstructed(self) -> tuple[int, float]:
+        """Count the columns that are not reconstructed, where the data are the rows of a table."""
+        rows = self.examples.array
+        if rows.ndim != 2 or rows.shape[1] > _COLUMNS:
+            return 0, 0.0
+        table = self.examples.as_float(rows[_spread(len(rows), _RESIDUAL_IMAGES)]).astype(np.float64)
+        return unreconstructed(table, self.consistency.squared_residual, self.adapter.latent_dim)
 
     def _repeated_units(self) -> int:
         """Count the active units whose means say nothing that others do not say."""

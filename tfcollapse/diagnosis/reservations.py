@@ -22,8 +22,8 @@ from tfcollapse.diagnosis.readings import expected_logs, log_agrees
 _OF_LINEAR = 1.05
 _A_UNIT = 4
 """Examples for each unit from which on the error that principal components leave of others is known well enough."""
-_TABLE, _SMALL_SCALE = 256, 0.1
-"""Numbers of an example up to which it may be the row of a table; variance over the largest that is small there."""
+_SMALL = 0.1
+"""The variance of a column over the largest one is small up to this."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,14 +79,13 @@ def what_contradicts(m: Measurements, declared: DeclaredLoss) -> str:
 
 
 def lost_numbers(m: Measurements) -> str:
-    """Say how many columns of a table are too small to count in a squared error; empty for none, and for images."""
+    """Say how many columns of a table are too small to count in a squared error; empty for none, and for others."""
     count, variance = m.unreconstructed
-    is_table = m.shown[0].ndim == 2 and m.dimensions <= _TABLE
-    if m.likelihood != "gaussian" or not count or not is_table or variance >= _SMALL_SCALE:
+    if m.likelihood != "gaussian" or not count or variance >= _SMALL:
         return ""
     return (
-        f"{count} of {m.dimensions} numbers are not reconstructed, as their variance is at most {variance:.1g} of the "
-        "largest and hardly counts in the error"
+        f"{count} of {m.dimensions} numbers {'is' if count == 1 else 'are'} reconstructed by less than half, as a "
+        f"variance of at most {variance:.1g} of the largest hardly counts in the error"
     )
 
 
@@ -118,8 +117,8 @@ def above_linear(m: Measurements) -> str:
         return ""
     units = "1 unit" if m.latent_dim == 1 else f"{m.latent_dim} units"
     return (
-        f"a linear VAE of {units} would have a lower loss at this gamma, {linear:.4g} in place of "
-        f"{loss:.4g} nats an example (error over 2 gamma, and KL)"
+        f"a linear VAE of {units} would have a lower loss at the same gamma (times beta), {linear:.4g} in place of "
+        f"{loss:.4g} nats an example (error over twice that gamma, and KL)"
     )
 
 
