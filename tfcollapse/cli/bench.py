@@ -9,6 +9,7 @@ from typing import Any
 
 from tfcollapse.cli.announcement import announce, counted
 from tfcollapse.cli.arguments import add_json, add_settings, number, whole_number
+from tfcollapse.config.declaration import Run
 from tfcollapse.errors import ConfigError
 
 HELP = "time a training step against Keras' fit, PyTorch and pythae"
@@ -58,22 +59,11 @@ def run(parsed: argparse.Namespace) -> int:
     if parsed.settings and parsed.cases:
         raise ConfigError("--cases, --set: expected one of them: settings make a case of their own")
     from tfcollapse import backend
-    from tfcollapse.config.overrides import configured
     from tfcollapse.records.files import check_writable
     from tfcollapse.reports import bench_page
     from tfcollapse.training.progress import duration
 
-    own = configured(None, parsed.settings) if parsed.settings else None
-    if own and (own.objective.kl_constraint != "none" or own.objective.importance_samples > 1):
-        raise ConfigError(
-            f"--set: expected an objective that every way to train has, an AE's or eq. (4), received "
-            f"'{own.objective.label}': leave out objective.kl_constraint and objective.importance_samples"
-        )
-    if own and own.training.encoder_ahead:
-        raise ConfigError(
-            f"--set: expected an optimiser that every way to train has, received training.encoder_ahead="
-            f"{own.training.encoder_ahead}: leave it out"
-        )
+    own = _own_case(parsed.settings) if parsed.settings else None
     backend.start()
     from tfcollapse.bench.record import bench_record, expected_seconds
     from tfcollapse.bench.steps import chosen_cases
@@ -96,3 +86,21 @@ def run(parsed: argparse.Namespace) -> int:
         if not parsed.json:
             print("wrote", ", ".join(map(str, paths)))
     return 0
+
+
+def _own_case(settings: list[str]) -> Run:
+    """Return the case that the settings make. Raises ConfigError where one of the ways to train does not have it."""
+    from tfcollapse.config.overrides import configured
+
+    own = configured(None, settings)
+    if own.objective.kl_constraint != "none" or own.objective.importance_samples > 1:
+        raise ConfigError(
+            f"--set: expected an objective that every way to train has, an AE's or eq. (4), received "
+            f"'{own.objective.label}': leave out objective.kl_constraint and objective.importance_samples"
+        )
+    if own.training.encoder_ahead:
+        raise ConfigError(
+            f"--set: expected an optimiser that every way to train has, received training.encoder_ahead="
+            f"{own.training.encoder_ahead}: leave it out"
+        )
+    return own

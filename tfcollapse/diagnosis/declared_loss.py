@@ -95,6 +95,19 @@ def declared_loss(
         return DeclaredLoss(found, gamma, beta, NUMBER if number else NOTHING, learned, logged=logged)
     if gamma is not None:
         raise ConfigError(f"loss: expected either loss or gamma, received both: gamma follows from '{loss}'")
+    return _in_words(shape, latent_dim, beta, loss, likelihood, learned, logged)
+
+
+def _in_words(
+    shape: tuple[int, ...],
+    latent_dim: int,
+    beta: float,
+    loss: str | Loss,
+    likelihood: str | Likelihood | None,
+    learned: bool,
+    logged: float | None,
+) -> DeclaredLoss:
+    """Turn a loss in words into numbers."""
     loss = Loss.parse(loss) if not isinstance(loss, Loss) else loss
     found = loss.likelihood if likelihood is None else likelihoods.named(likelihood)
     if found.name in NAMES and found.name != loss.likelihood.name:
