@@ -7,7 +7,7 @@ Dai, Wang, Wipf: The Usual Suspects? Reassessing Blame for VAE Posterior Collaps
 What to expect (the paper gives a plot and no numbers): the AE's error falls with depth, then rises. The VAE's error is
 above it at every depth. The error of the VAE with KL warm-up is in between. One seed is 18 runs of 250K steps, which
 take at least 36 core hours, or 18 hours on two cores: nine runs of depth 1 to 4 took 11 core hours (results/paper),
-and depth 10 trains 16 to 20 steps a second on one core (results/long).
+and depth 10 trains 9 to 18 steps a second on one core (results/long).
 
 The preset `standing` has 20,000 steps on all images. The preset `quick` shows within minutes whether the phenomenon
 appears: it has 6,000 images and 800 steps. Both set gamma in closed form (eq. (10)), because a learned log gamma moves

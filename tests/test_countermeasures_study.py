@@ -63,6 +63,17 @@ def test_a_better_ae_has_more_units_only_by_a_significant_rank_correlation(units
     assert claim.text.startswith("at depth 10 ")
 
 
+def test_an_order_that_two_architectures_make_is_said_to_be_none_within_one():
+    errors = [0.012, 0.013, 0.014, 0.015, 0.010, 0.011, 0.016]  # both with skip connections have better AEs
+    claim = first(table(errors, [3, 5, 2, 4, 60, 64, 3]))
+    dense = scipy.stats.spearmanr([0.012, 0.013, 0.014, 0.015, 0.016], [3, 5, 2, 4, 3])[0]
+    assert f"over 7 arms; rank correlation {dense:+.2f} (p = " in claim.short
+    assert "over the 5 whose architecture is dense" in claim.short
+    others = [change for change in CHANGES if "architecture" not in change]
+    rows = [each for change in others for each in (row(change, 0.01 + len(str(change)) / 1e4), row(change, 0.02, 5))]
+    assert "architecture" not in first(rows).short  # where there is no other
+
+
 def test_arms_of_untrained_or_missing_networks_are_not_judged_and_are_named():
     rows = table(RISING, [60, 50, 40, 30, 20, 10, 5])
     untrained = [

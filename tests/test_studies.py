@@ -157,12 +157,12 @@ def test_every_way_in_which_a_study_is_narrowed_is_said():
     }
     assert narrowing([table_row(**narrow)]) == (
         "8 channels at 32x32 where the paper has 64; images 32x32x3 where the paper has 64x64; "
-        "3,600 of the 162,770 training images of celeb_a; gamma in closed form (eq. (10)) on each batch; "
+        "3,600 images of celeb_a where the paper trains on 162,770; gamma in closed form (eq. (10)) on each batch; "
         "1,000 steps where the paper has 250,000"
     )
     assert narrowing([table_row(dataset="tiny_imagenet 1.0.0")]) == "tiny_imagenet is no data set of the paper"
     mini = table_row(dataset="fashion_mnist_mini (Fashion-MNIST 3.0.1)", train_images=500)
-    assert narrowing([mini]) == "500 of the 60,000 training images of fashion_mnist"
+    assert narrowing([mini]) == "500 images of fashion_mnist where the paper trains on 60,000"
 
 
 def test_the_caption_says_what_was_narrowed_of_each_architecture():

@@ -16,8 +16,8 @@ def of_trained(claims: Callable[[Rows], list[Claim]]) -> Callable[[Rows], list[C
     """Return `claims` restricted to trained networks.
 
     The numbers of networks that were not trained are withheld from `claims`, and the status of these rows is "not
-    trained". The evidence of each claim names these networks. A function that is already restricted is returned
-    unchanged.
+    trained". The evidence of each claim that they would change names these networks. A function that is already
+    restricted is returned unchanged.
 
     Args:
       claims: a function from the rows of a whole table to judged claims.
@@ -32,8 +32,11 @@ def of_trained(claims: Callable[[Rows], list[Claim]]) -> Callable[[Rows], list[C
         if not out:
             return claims(rows)
         note = f"left out as not trained: {cells(out)}"
+        with_all = claims(rows)
         return [
-            claim if NOT_TRAINED in claim.evidence else dataclasses.replace(claim, evidence=f"{claim.evidence}; {note}")
+            claim
+            if NOT_TRAINED in claim.evidence or claim in with_all
+            else dataclasses.replace(claim, evidence=f"{claim.evidence}; {note}")
             for claim in claims([_without_numbers(row) if row in out else row for row in rows])
         ]
 

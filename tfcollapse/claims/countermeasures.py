@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -69,9 +70,23 @@ def _better_aes(where: str, networks: dict[str, list[Row]]) -> Claim:
         few = pooled or f"the rank test needs {FEWEST} pairs of an AE and its VAE, and there are {len(errors)}"
         return as_far_as_there(Claim(text, NOT_RUN, "; ".join([few, *parts])), needed)
     found = rank_correlation(list(errors.values()), list(units.values()))
-    over = f"of the AE's error and the VAE's units over {len(errors)} arms"
+    over = f"of the AE's error and the VAE's units over {len(errors)} arms{_of_one_architecture(twins, errors, units)}"
     brief, evidence = f"{found.brief} {over}", "; ".join([f"{found} {over}", *parts])
     return as_far_as_there(Claim(text, verdict_of([-found.sign]), evidence, brief), needed)
+
+
+def _of_one_architecture(twins: dict[str, tuple[Rows, Rows]], errors: dict[str, float], units: dict[str, float]) -> str:
+    """Return the correlation over the arms of the most frequent architecture, as text; empty where it is that of all.
+
+    A correlation over all arms may be the difference of two architectures and nothing else.
+    """
+    kinds = {arm: twins[arm][0][0]["architecture"] for arm in errors}
+    kind, count = Counter(kinds.values()).most_common(1)[0]
+    if not FEWEST <= count < len(kinds):
+        return ""
+    alone = [arm for arm, its in kinds.items() if its == kind]
+    found = rank_correlation([errors[arm] for arm in alone], [units[arm] for arm in alone])
+    return f"; {found.brief} over the {count} whose architecture is {kind}"
 
 
 def _pooled(datasets: Sequence[str], runs: Sequence[str]) -> str:

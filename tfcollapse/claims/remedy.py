@@ -21,11 +21,11 @@ class Remedy(NamedTuple):
 
     Attributes:
       treated: deep networks that were trained with the remedy.
-      sound: networks that have what the remedy should restore, such as shallow ones.
+      shallow: networks that have what the remedy should restore.
     """
 
     treated: Rows
-    sound: Rows
+    shallow: Rows
 
 
 def judge_no_remedy(
@@ -37,8 +37,8 @@ def judge_no_remedy(
     """Judge whether every remedy leaves most of what is wrong with deep networks.
 
     A remedy leaves most of it where the treated networks are worse than half way from the deep networks without it to
-    the sound ones, beyond the noise. A larger error is worse, and so are fewer active units. Where the deep networks
-    without a remedy are not worse than the sound ones, there is nothing to mend, and the verdict is "not run".
+    the shallow ones, beyond the noise. A larger error is worse, and so are fewer active units. Where the deep networks
+    without a remedy are not worse than the shallow ones, there is nothing to mend, and the verdict is "not run".
 
     Args:
       text: what the paper says: the remedies do not mend most of what is wrong.
@@ -52,15 +52,15 @@ def judge_no_remedy(
             Claim(text, NOT_RUN, "some of the networks that are compared are not in the table"), needed
         )
     signs, parts = [], []
-    for name, (treated, sound) in remedies.items():
-        if not whole(deep, treated, sound):
+    for name, (treated, shallow) in remedies.items():
+        if not whole(deep, treated, shallow):
             continue
-        without, with_it, goal = (measured(rows, measure) for rows in (deep, treated, sound))
+        without, with_it, goal = (measured(rows, measure) for rows in (deep, treated, shallow))
         if _worse(without, goal, deep[0], measure) == 1:
             signs.append(_worse(with_it, relieved(without, goal), deep[0], measure))
-        parts.append(f"{name}: {_mean(with_it)} (without {_mean(without)}, sound {_mean(goal)})")
+        parts.append(f"with {name} {_mean(with_it)} (without it {_mean(without)}, shallow network {_mean(goal)})")
     if parts and not signs:
-        parts.append("nothing to mend: without a remedy the deep networks are not worse than the sound ones")
+        parts.append("nothing to mend: without a remedy the deep networks are not worse than the shallow ones")
     evidence = f"{label(measure)} {'; '.join(parts)}" if parts else ""
     return as_far_as_there(Claim(text, verdict_of(signs), evidence), needed, contradicted=True)
 

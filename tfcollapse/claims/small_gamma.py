@@ -69,4 +69,4 @@ def _remedies(rows: Rows, deepest: int, shallowest: int, free: float) -> dict[st
         ]
         for gamma in sorted({row["gamma_start"] for row in small if row["depth"] == deepest})
     }
-    return {f"gamma {gamma:g}": Remedy(treated, sound) for gamma, (treated, sound) in cells.items()}
+    return {f"gamma {gamma:g}": Remedy(treated, shallow) for gamma, (treated, shallow) in cells.items()}

@@ -33,7 +33,9 @@ def warmup_claims(rows: Rows) -> list[Claim]:
     deepest, shallowest = (choose(row["depth"] for row in rows) for choose in (max, min))
     deep, shallow = ([row for row in rows if row["depth"] == depth] for depth in (deepest, shallowest))
     warm = {kind: of_family(deep, name) for kind, name in _KINDS.items()}
-    against_shallow = {kind: Remedy(treated, of_family(shallow, _KINDS[kind])) for kind, treated in warm.items()}
+    against_shallow = {
+        f"warm-up of {kind}": Remedy(treated, of_family(shallow, _KINDS[kind])) for kind, treated in warm.items()
+    }
     errors = [
         judge_order(
             f"at depth {deepest} a warm-up of {kind} leaves the VAE's error above the AE's (section 5.2)",

@@ -90,7 +90,7 @@ def _subsets(rows: Rows) -> list[str]:
         if paper is None:
             texts.append(f"{name} is no data set of the paper")
         elif count < paper:
-            texts.append(f"{count:,} of the {paper:,} training images of {name}")
+            texts.append(f"{count:,} images of {name} where the paper trains on {paper:,}")
     return texts
 
 

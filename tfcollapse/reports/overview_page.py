@@ -41,8 +41,8 @@ _VERDICTS = (
     ),
     (
         Strong("not run"),
-        ": a run that the claim needs is not there, or is too short to judge. What the others show begins with "
-        '"so far".',
+        ": a run that the claim needs is not there or is too short to judge, or the runs cannot answer it, such as "
+        'eq. (10) where gamma was set by it. What the others show begins with "so far".',
     ),
 )
 _RULES = (

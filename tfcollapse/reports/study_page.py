@@ -128,7 +128,7 @@ def limits(rows: Rows) -> list[Block]:
     """Return what keeps the verdicts from judging the paper, as no block or one."""
     notes: list[Content] = []
     if len({row["seed"] for row in rows}) == 1:
-        notes.append("There is one seed, so no verdict here has an error bar.")
+        notes.append("There is one seed, so no verdict here has an error bar over seeds.")
     lengths = [f"{steps:,}" for steps in sorted({row["steps"] for row in rows})]
     if max(row["steps"] for row in rows) < PAPER_STEPS:
         notes.append(
