@@ -135,6 +135,12 @@ def test_each_suspect_is_judged_by_its_own_arm(arms, expected):
     assert {name: found[name] for name in expected} == expected
 
 
+@pytest.mark.parametrize(("longer", "said"), [(0.0095, "0.0095"), (0.008, "0.008, so it was still learning")])
+def test_an_ae_that_was_still_learning_is_called_so(longer, said):
+    base, *_ = judge([DEEP, Arm(AE, 0.01), vae(LONG_VAE, 0.05, 2, v=6), Arm(LONG_AE, longer)], PCA, MEAN)
+    assert base.evidence.endswith(f"with twice the steps the AE {said}")
+
+
 def test_a_learned_gamma_that_has_not_arrived_is_the_budget_s_fault():
     learned, late = tc.Objective(gamma="learned"), Arm(VAE, 0.05, 0.89, 6, 1.0, {"active": 6, "v": 2})
     assert verdicts(late, Arm(AE, 0.01), objective=learned)["budget"] == "responsible"

@@ -26,6 +26,7 @@ from tfcollapse.diagnosis.blame.arms import (
     VAE,
     WARMUP,
     Arm,
+    nothing_missed,
 )
 from tfcollapse.diagnosis.blame.verdict import (
     LATE,
@@ -33,7 +34,6 @@ from tfcollapse.diagnosis.blame.verdict import (
     Arms,
     Finding,
     late_gamma,
-    nothing_missed,
 )
 from tfcollapse.diagnosis.categories import NOT_TRAINED
 from tfcollapse.diagnosis.verdict import Verdict

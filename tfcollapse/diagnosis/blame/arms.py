@@ -209,3 +209,9 @@ def _flat(fields: Mapping[str, Any], head: str = "") -> list[tuple[str, Any]]:
             text = f"[{','.join(map(str, value))}]" if isinstance(value, tuple) else value
             pairs.append((f"{head}{name}", text))
     return pairs
+
+
+def nothing_missed(vae: Arm) -> str:
+    """Say that no unit of a VAE is wrongly idle."""
+    units = "1 unit is" if vae.active_units == 1 else f"{vae.active_units} units are"
+    return f"{units} in use, and no idle one is missed"

@@ -36,6 +36,7 @@ from tfcollapse.diagnosis.blame.arms import (
     VAE,
     WARMUP,
     Arm,
+    nothing_missed,
 )
 from tfcollapse.records.trained import TRAINED
 
@@ -162,12 +163,6 @@ def judge(
     ]
 
 
-def nothing_missed(vae: Arm) -> str:
-    """Say that no unit of a VAE is wrongly idle."""
-    units = "1 unit is" if vae.active_units == 1 else f"{vae.active_units} units are"
-    return f"{units} in use, and no idle one is missed"
-
-
 def late_gamma(vae: Arm, objective: Objective) -> str:
     """Say that a learned gamma has not arrived at the error, eq. (10).
 
@@ -211,6 +206,7 @@ def _judge_base(arms: Arms, untested: str) -> Finding:
     if shallow is not None and shallow_vae is not None:
         texts.append(f"a shallower AE {shallow.error:.4g}")
         texts.append(f"wrongly idle units {vae.wrongly_idle}, in the shallower VAE {shallow_vae.wrongly_idle}")
+    texts += _with_more_steps(arms)
     if not arms.shows_training(twin):
         return Finding(BASE, UNTRAINED, "; ".join(["the AE itself was not trained", *texts]))
     if twin.error <= SHARE * vae.error:
@@ -223,6 +219,15 @@ def _judge_base(arms: Arms, untested: str) -> Finding:
     if twin.error > WORSE * shallow.error and arms.relieves(shallow_vae):
         return Finding(BASE, RESPONSIBLE, "; ".join(texts), SHALLOW_VAE)
     return Finding(BASE, CLEARED, "; ".join(texts))
+
+
+def _with_more_steps(arms: Arms) -> list[str]:
+    """Say where twice the steps bring the AE: one that was still learning need not be at a bad minimum."""
+    twin, longer = arms.get(AE), arms.get(LONG_AE)
+    if twin is None or longer is None:
+        return []
+    learning = ", so it was still learning" if twin.error > WORSE * longer.error else ""
+    return [f"with twice the steps the AE {_written(longer.error)}{learning}"]
 
 
 def _judge_by_relief(
