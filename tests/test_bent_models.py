@@ -318,17 +318,18 @@ def test_no_linear_vae_is_said_to_be_better_than_the_best_one(seed):
 
 
 def test_columns_are_lost_to_a_squared_error_alone():
-    """The best posterior of a decoder with a variance for each column, two of which know nothing of z."""
-    random, scale = np.random.default_rng(0), np.array([10, 5, 3, 0.2, 0.1])
-    loading, noise = np.array([1, 1, 1, 0, 0.0]), np.array([0.1, 0.1, 0.1, 1, 1])
-    data = (random.normal(size=(1_000, 1)) * loading + np.sqrt(noise) * random.normal(size=(1_000, 5))) * scale
-    variance = 1 / (1 + (loading**2 / noise).sum())
+    """A decoder with a variance for each column: its unit codes the large one, and three small ones are alike."""
+    random, scale = np.random.default_rng(0), np.array([10, 0.1, 0.1, 0.1])
+    first, shared = random.normal(size=(1_000, 1)), random.normal(size=(1_000, 1))
+    data = np.concatenate([first, np.repeat(shared, 3, axis=1)], axis=1) + 0.1 * random.normal(size=(1_000, 4))
+    data, noise = data * scale, np.array([0.01, 1.01, 1.01, 1.01])
+    variance = 0.01 / 1.01
     found = tc.diagnose(
-        lambda x: ((x / scale @ (loading / noise))[:, None] * variance, np.full((len(x), 1), np.log(variance))),
-        lambda z: (z * loading * scale, np.broadcast_to(np.log(noise * scale**2), (len(z), 5))),
+        lambda x: (x[:, :1] / 10 * (1 - variance), np.full((len(x), 1), np.log(variance))),
+        lambda z: (z * np.array([1.0, 0, 0, 0]) * scale, np.broadcast_to(np.log(noise * scale**2), (len(z), 4))),
         data,
     )
-    assert found.measurements.unreconstructed[0] == 2
+    assert found.measurements.unreconstructed[0] == 3
     assert found.verdict.categories == ("healthy",)
 
 
@@ -360,20 +361,127 @@ def test_an_encoder_that_is_constant_is_named():
 
 
 def test_columns_that_are_too_small_to_count_are_named():
-    random = np.random.default_rng(0)
-    table = random.standard_normal((2_000, 3)) * np.array([10.0, 10.0, 0.1])
-    scale = np.sqrt(1 - 0.5 / 100)
-    found = tc.diagnose(
-        lambda x: (x[:, :2] * scale / 10, np.full((len(x), 2), np.log(0.5 / 100))),
-        lambda z: np.concatenate([z * scale * 10, np.zeros((len(z), 1))], axis=1),
-        table,
-        loss="squared error summed",
-    )
+    table = alike(0, 2_000, [10, 10], 0.1, 2)
+    found = best(table, 2, 0.5)
     assert found.verdict.categories == ("in use",)
     assert "In use, but not for everything" in found.verdict.headline
-    assert "1 of 3 numbers is reconstructed by less than half" in words(found)
+    assert "2 of 4 numbers are reconstructed by less than half" in words(found)
     assert "standardise the columns" in found.verdict.next_step
     assert not any("by less than half" in note for note in found.verdict.notes)  # the headline has said it
+
+
+def alike(seed, count, large, small, columns):
+    """Independent columns of these standard deviations, and small ones that are all alike but for noise of a tenth."""
+    random = np.random.default_rng(seed)
+    same = random.normal(size=(count, 1)) + 0.1 * random.normal(size=(count, columns))
+    return np.concatenate([random.normal(size=(count, len(large))) * large, small * same], axis=1)
+
+
+def best(table, units, gamma, fitted=None, **known):
+    """The diagnosis of the best affine VAE at `fitted`, by default gamma."""
+    vae = affine_vae(table, units, fitted or gamma)
+    return tc.diagnose(vae.encode, vae.decode, table, gamma=gamma, **known)
+
+
+@pytest.mark.parametrize(("scale", "units"), [(1e3, 1), (1e3, 3), (1e5, 1), (1e5, 3)])
+def test_a_column_far_larger_than_the_others_hides_them_at_every_scale(scale, units):
+    found = best(alike(0, 2_000, [scale], 0.3, 4), units, 0.5)
+    assert found.measurements.unreconstructed[0] == 4
+    assert "4 of 5 numbers are reconstructed by less than half" in words(found)
+
+
+@pytest.mark.parametrize("third", [2.7, 3.4])
+def test_a_larger_column_that_is_lost_too_changes_nothing(third):
+    found = best(alike(1, 3_000, [10, 7, third], 1.0, 9), 2, 0.05)
+    assert "9 of 12 numbers" in found.verdict.headline
+
+
+def test_columns_that_a_standardised_table_would_lose_too_are_not_called_too_small():
+    noise = np.random.default_rng(0).normal(size=(3_000, 10)) * [20**0.5, *[1] * 9]
+    assert best(noise, 1, 0.9).verdict.categories == ("healthy",)  # one unit for ten independent columns
+    assert best(noise, 10, 0.6).verdict.categories == ("healthy",)  # each unit leaves gamma
+
+
+def test_the_variance_of_a_column_is_that_of_all_rows():
+    """A tenth of the variance of a column with heavy tails may be in a few rows."""
+    random = np.random.default_rng(2)
+    table = np.stack([1_000 * random.normal(size=60_000), np.exp(2 * np.random.default_rng(2).normal(size=60_000))], 1)
+    assert best(table, 2, 0.3 * table[:, 1].var()).verdict.categories == ("healthy",)
+
+
+@pytest.mark.parametrize("constant", [1.0, 9_999_999.0, 12_345_678.0, 20_240_131.0, 1_600_000_123.0])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_a_constant_column_of_many_digits_changes_nothing(constant, kind):
+    random = np.random.default_rng(0)
+    table = random.normal(size=(2_000, 3)) @ random.normal(size=(3, 6))
+    table = table / table.std(0) + 0.4 * random.normal(size=(2_000, 6))
+    with_constant = np.concatenate([table, np.full((2_000, 1), np.float32(constant))], axis=1).astype(kind)
+    assert best(with_constant, 3, 0.3).verdict.categories == ("healthy",)
+
+
+def test_columns_that_float32_makes_nearly_constant_are_refused():
+    seconds = 1.6e9 + 60 * np.random.default_rng(0).uniform(size=(500, 2))
+    with pytest.raises(tc.ConfigError, match=r"in column 0: subtract its mean"):
+        best(seconds, 2, 1.0)
+    assert best(seconds - 1.6e9, 2, 1.0).verdict.categories == ("healthy",)
+    days = np.concatenate([FLAT[:, :3], 20_240_100 + np.arange(len(FLAT))[:, None] % 2], axis=1)
+    with pytest.raises(tc.ConfigError, match=r"received 20240100 to 20240101 in column 3"):
+        best(days, 2, 1.0)
+
+
+def test_where_beta_alone_is_too_large_gamma_is_left_as_it_is():
+    data = known_data(0, (3,), [3, 0.79, 0.1])
+    assert best(data, 2, 0.5, 1.5, beta=3.0).verdict.next_step == "lower beta from 3 to 1"
+    assert best(data, 2, 0.5).verdict.categories == ("healthy",)
+
+
+def test_beta_is_named_where_it_scales_the_kl():
+    data = known_data(0, (8,), [8, 4, 2, 1, 0.1, 0.1, 0.1, 0.1])
+    assert "behave as under gamma times beta 2" in words(best(data, 4, None, 2.0, beta=4.0))
+    assert "times the declared 0.2" in words(best(data, 4, 0.05, 2.0, beta=4.0))
+    assert "behave as under gamma times beta" in words(best(data, 4, 0.05, 2.0, beta=4.0))
+    assert "comes alive below 53" in words(best(data, 4, 100.0, 10.0, beta=0.1))
+
+
+def test_a_collapsed_vae_whose_data_have_a_common_flag_is_not_called_bounded():
+    random = np.random.default_rng(5)
+    factor = random.normal(size=(5_000, 1)) + [[0, 0, 0]]
+    spend = 0.4 * np.exp(1.2 * factor + 0.1 * random.normal(size=(5_000, 3)) - 0.72)
+    flag = (random.uniform(size=(5_000, 1)) < 0.99) * 1.0
+    assert best(np.concatenate([flag, spend], axis=1), 2, 20.0).verdict.categories == ("ii",)
+
+
+@pytest.mark.parametrize("seed", [5, 6, 7, 11])
+def test_units_that_are_just_alive_do_not_make_another_scale(seed):
+    data = known_data(seed, (8,), [8, 4, 2, 1, 0.1, 0.1, 0.1, 0.1], offset=0.0, count=3_000)
+    assert "ii" in best(data, 3, 7.9).verdict.categories
+
+
+def test_one_unit_has_no_others():
+    data = known_data(0, (8,), [8, 4, 2, 1, 0.1, 0.1, 0.1, 0.1])
+    vae = affine_vae(data, 1, 0.85, serving=[3])
+    headline = tc.diagnose(vae.encode, vae.decode, data, gamma=0.85).verdict.headline
+    assert headline.startswith("The only latent unit is weak (near the prior) although the loss would be lower if it")
+    few = np.random.default_rng(0).normal(size=(60, 5))
+    assert "too few for 1 latent unit" in best(few, 1, 3.0).verdict.next_step
+
+
+def test_a_table_of_uint8_is_said_to_be_divided_by_255():
+    ages = np.random.default_rng(0).integers(18, 90, (2_000, 3), dtype=np.uint8)
+    assert "uint8 divided by 255" in words(tc.diagnose(encode_ages, decode_ages, ages))
+
+
+def encode_ages(x):
+    return x[:, :2], np.full((len(x), 2), -3.0)
+
+
+def decode_ages(z):
+    return np.concatenate([z, z[:, :1]], axis=1)
+
+
+def test_a_negative_seed_is_refused():
+    with pytest.raises(tc.ConfigError, match="seed: expected a whole number >= 0, received -1"):
+        best(FLAT, 2, 1.0, seed=-1)
 
 
 @pytest.mark.parametrize(("units", "category"), [(3, "in use"), (5, "healthy")])

@@ -41,7 +41,7 @@ def test_the_words_ask_only_for_what_the_advice_gives(category):
         {field for _, field, _, _ in string.Formatter().parse(words) if field is not None}
         for words in (category.why, category.next_step)
     ]
-    assert fields[0] <= {"scale", "too_large"}
+    assert fields[0] <= {"scale", "too_large", "more"}
     assert fields[1] <= {"enough", "less_weight", "blame", "kept", "settle", "mend"}
     assert category.next_step
 

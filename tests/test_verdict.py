@@ -59,7 +59,7 @@ def measurements(active=2, dead=2, gamma=0.01, optimal=0.01, residual=(), **chan
         "data_range": (0.0, 1.0),
         "output_range": (0.0, 1.0),
         "near_bounds": (0.0, 0.0, 0.0),
-        "misreading": Misreading(0.0, optimal, optimal, 1.0, math.inf, math.inf, 0.08),
+        "misreading": Misreading(0.0, optimal, optimal, 1.0, math.inf, math.inf, 0.08, 0.08),
         "codebook": (),
         "autoregressive": False,
         "own_variances": None,

@@ -50,10 +50,12 @@ def headline(
 def _part(m: Measurements, units: Units, name: str, count: int) -> str:
     """Say what is the matter with the units of one category."""
     category = CATEGORIES[name]
-    state = "dead " if units.dead else "weak (near the prior, or repeating others) "
+    one = m.latent_dim == 1
+    state = "dead " if units.dead else f"weak (near the prior{'' if one else ', or repeating others'}) "
     state = "" if not category.harmful else state if count <= len(units.dead) or not units.dead else "dead or weak "
-    why = category.why.format(scale=scale_name(m), too_large=_too_large(m))
-    which = "The only latent unit" if m.latent_dim == 1 else f"{count} of {m.latent_dim} latent units"
+    more = "if it were better used" if one else "with more units in use"
+    why = category.why.format(scale=scale_name(m), too_large=_too_large(m), more=more)
+    which = "The only latent unit" if one else f"{count} of {m.latent_dim} latent units"
     return f"{which} {'is' if count == 1 else 'are'} {state}{why} ({category.title})"
 
 
@@ -105,8 +107,11 @@ def _less_weight(m: Measurements, declared: DeclaredLoss, effective: float) -> s
     if m.likelihood == "own variances":
         return f"lower the weight on the KL from {effective:.3g} to 1"
     if m.likelihood == "gaussian":
-        lower = f"lower beta from {declared.beta:.3g} to 1 first; then " if declared.beta > 1 else ""
-        revived = largest_residual(m) / residual_spectrum.MARGIN
+        lower = f"lower beta from {declared.beta:.3g} to 1" if declared.beta > 1 else ""
+        if lower and effective / declared.beta <= optimal:
+            return lower
+        lower = f"{lower} first; then " if lower else ""
+        revived = largest_residual(m) / residual_spectrum.MARGIN / min(1.0, declared.beta)
         return (
             f"{lower}learn gamma, or set it to {optimal:.3g}, which fits the error (that is a weight of "
             f"{0.5 / optimal:.3g} on the squared error summed over numbers); a further unit comes alive below "
@@ -136,7 +141,8 @@ def _settle(m: Measurements, declared: DeclaredLoss, idle: IdleUnits) -> str:
             f"was summed over numbers, near {averaged:.3g} averaged "
             f"({'; '.join(idle.readings)})"
         )
-    return f"give more data: {m.images} examples are too few for {m.latent_dim} latent units"
+    units = "1 latent unit" if m.latent_dim == 1 else f"{m.latent_dim} latent units"
+    return f"give more data: {m.images} examples are too few for {units}"
 
 
 def _mend_outputs(m: Measurements) -> str:

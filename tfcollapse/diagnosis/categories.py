@@ -23,7 +23,7 @@ class Category:
       order: the place in which dead units get this label. The dead unit with the largest KL gets the smallest order.
         0 where no dead unit can have the category.
       why: why its units are idle, as the end of a sentence. A format string: `advice` fills in {scale}, the name of
-        what scales the KL, and {too_large}, what is too large.
+        what scales the KL; {too_large}, what is too large; {more}, what would lower the loss.
       next_step: what to do next. A format string: `advice` fills in {enough}, how many units are enough;
         {less_weight}, how to weigh the KL less; {blame}, what finds out who is to blame; {kept}, what kept such units
         where that was measured; {settle}, what would decide; {mend}, what gives the outputs their meaning.
@@ -120,8 +120,8 @@ _TABLE = (
         "stuck: a bad local minimum, start or budget; gamma does not explain it",
         harmful=True,
         order=1,
-        why="although the loss would be lower with more units in use: a bad minimum, a bad start or too short a "
-        "training is the cause, not {scale}",
+        why="although the loss would be lower {more}: a bad minimum, a bad start or too short a training is the cause, "
+        "not {scale}",
         next_step="find out whether depth, start or budget is to blame{kept}: {blame}",
         colour="#d55e00",
         hatch="xxx",

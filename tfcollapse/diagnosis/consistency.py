@@ -38,6 +38,7 @@ class ConsistencySums:
         self._low, self._high, self.binary = np.inf, -np.inf, True
         self._output_low, self._output_high = np.inf, -np.inf
         self._near_bounds = np.zeros(len(BOUNDS))
+        self._origin: np.ndarray | None = None  # the variance is summed around it: squares of dates are too large
 
     def add(self, encoded_mean: np.ndarray, encoded_log_variance: np.ndarray, x: np.ndarray, output: Output) -> None:
         """Add a block.
@@ -48,6 +49,9 @@ class ConsistencySums:
           output: of the decoder at a sample of z.
         """
         squared_sigma = np.exp(encoded_log_variance.astype(np.float64))
+        if self._origin is None:
+            self._origin = x.mean(axis=0, dtype=np.float64)
+        moved = x - self._origin
         scores, information = likelihoods.score(self.likelihood, x, output.mean, output.log_variance)
         block = {
             "squared_sigma": squared_sigma.sum(axis=0),
@@ -57,6 +61,8 @@ class ConsistencySums:
             "information": information.sum(axis=0),
             "data_term": self._data_term(x, output),
             "squared_residual": np.square(x - output.mean, dtype=np.float64).sum(axis=0),
+            "moved": moved.sum(axis=0),
+            "squared_move": np.square(moved).sum(axis=0),
         }
         self._totals = {name: self._totals.get(name, 0.0) + total for name, total in block.items()}
         self.count += len(x)
@@ -108,6 +114,11 @@ class ConsistencySums:
         return float(self._mean("data_term"))
 
     @property
+    def variance(self) -> np.ndarray:
+        """The variance of every number of an example, [d]."""
+        return self._mean("squared_move") - np.square(self._mean("moved"))
+
+    @property
     def squared_residual(self) -> np.ndarray:
         """The squared error of every number of an example, [d], z sampled."""
         return self._mean("squared_residual")
@@ -139,6 +150,7 @@ class Misreading(NamedTuple):
       as_logits: the error of the output's sigmoid; infinite where the data are not in [0, 1].
       as_log_mean: the error of the output's exponential; infinite where the data are not counts.
       constant: the error of the best constant, the same for all numbers.
+      mean_example: the error of the mean of these examples.
 
     Example:
       >>> x = np.random.default_rng(0).normal(size=(200, 3))  # white noise, which no unit can code
@@ -154,6 +166,7 @@ class Misreading(NamedTuple):
     as_logits: float
     as_log_mean: float
     constant: float
+    mean_example: float
 
 
 def misreading(x: np.ndarray, output: np.ndarray) -> Misreading:
@@ -176,6 +189,7 @@ def misreading(x: np.ndarray, output: np.ndarray) -> Misreading:
         as_logits=_error(x, LINKS["logits"].mean(output)) if low >= 0 and high <= 1 else np.inf,
         as_log_mean=_error(x, LINKS["log_mean"].mean(output)) if counts else np.inf,
         constant=float(x.var()),
+        mean_example=float(x.var(axis=0).mean()),
     )
 
 

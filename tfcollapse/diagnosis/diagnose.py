@@ -200,6 +200,8 @@ def diagnose_known(
     Raises:
       ConfigError: as `diagnose`.
     """
+    if seed < 0:
+        raise ConfigError(f"seed: expected a whole number >= 0, received {seed}")
     taken = read_examples(data, examples)
     sample = taken.as_float(taken.array[:: max(1, len(taken) // BLOCK)][:BLOCK])
     adapter = ModelAdapter(encoder, decoder, sample[:2], spread=spread, joined=joined)
@@ -222,7 +224,7 @@ def diagnose_known(
 def _readings(examples: Examples, adapter: ModelAdapter, link: str | None) -> list[str]:
     """Return notes on what was recognised, not declared, and on the examples that were taken."""
     notes = []
-    if examples.chosen:
+    if examples.chosen or (examples.scale != 1 and examples.array.ndim == 2):  # ages may be uint8, and are no pixels
         notes.append(f"data: {examples.description}")
     if adapter.spread_recognised:
         notes.append(

@@ -17,6 +17,8 @@ from tfcollapse.errors import ConfigError, DataError
 FIRST = 10_000
 """The examples that are taken from an iterable, which may have no end, where nothing else is said."""
 _BLOCK_NUMBERS = 1 << 22
+_STEPS = 8
+"""Steps of float32 that the numbers of a column must go over, or little of their differences reaches the model."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +67,8 @@ def read_examples(data: Any, first: int | None = None) -> Examples:
 
     Raises:
       ConfigError: fewer than two examples, rows that differ in shape, no numbers, NaN or infinity, examples that are
-        all the same, a dictionary or file of several arrays, a file that cannot be read.
+        all the same, a column of a table that float32 makes nearly constant, a dictionary or file of several arrays, a
+        file that cannot be read.
 
     Example:
       >>> import numpy as np
@@ -90,6 +93,7 @@ def read_examples(data: Any, first: int | None = None) -> Examples:
     else:
         raise ConfigError(f"data: expected an array, a file or an iterable of batches, received {type(data).__name__}")
     _check(array)
+    _check_precision(array)
     scale = _scale(array)
     return Examples(
         array, scale, description + said + (", uint8 divided by 255" if scale != 1 else ""), left or bool(said)
@@ -252,6 +256,24 @@ def _check_finite(block: np.ndarray) -> None:
         raise ConfigError(
             f"data: expected finite numbers, received NaN or infinity in {rows:,} of {len(block):,} rows of one "
             "block: leave such rows out, or fill them in as for training"
+        )
+
+
+def _check_precision(array: np.ndarray) -> None:
+    """Raise ConfigError for a column whose numbers differ, but hardly in float32, which the model is given."""
+    if array.ndim != 2 or array.dtype.itemsize < 4 or array.dtype == np.float32:
+        return
+    low, high = array[0].astype(np.float64), array[0].astype(np.float64)
+    for block in _blocks(array):
+        low, high = np.minimum(low, block.min(axis=0)), np.maximum(high, block.max(axis=0))
+    largest = np.maximum(np.abs(low), np.abs(high))
+    # Less than 1e-12 is the rounding of float64, of a column that is constant.
+    coarse = (high - low > 1e-12 * largest) & (high - low < _STEPS * np.spacing(largest.astype(np.float32)))
+    if coarse.any():
+        column = int(np.argmax(coarse))
+        raise ConfigError(
+            f"data: expected columns whose numbers differ in float32, received {low[column]:.12g} to "
+            f"{high[column]:.12g} in column {column}: subtract its mean, as for training"
         )
 
 

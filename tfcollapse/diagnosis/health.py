@@ -37,14 +37,16 @@ _OF_USE = 0.1
 def inconsistency(m: Measurements, t: Thresholds, units: Units) -> Evidence | None:
     """Return what shows that the outputs are not what they are taken for; None where nothing does."""
     if m.own_variances is None:
-        found = _another_reading(m, t, units) or _bounded_output(m)
+        found = _another_reading(m, t, units) or _bounded_output(m, t, units)
         if found is not None:
             return found
     return _no_shrinkage(m, t, units)
 
 
-def _bounded_output(m: Measurements) -> Evidence | None:
+def _bounded_output(m: Measurements, t: Thresholds, units: Units) -> Evidence | None:
     """Find an output that ends at the bounds of a sigmoid or of a tanh, where the data go on."""
+    if not units.active.any() and m.error_at_mean <= t.at_the_mean * m.mean_predictor_error:
+        return None  # the mean of the data, which has found its place
     (low, high), (data_low, data_high) = m.output_range, m.data_range
     for least, name in ((0.0, "sigmoid"), (-1.0, "tanh")):
         width = 1.0 - least
@@ -78,9 +80,10 @@ def _another_reading(m: Measurements, t: Thresholds, units: Units) -> Evidence |
     # A collapsed model stands at the mean predictor under the right reading, which is more than one constant.
     collapsed = not units.active.any() and error < t.trained * read.constant
     near = t.at_the_mean if collapsed else t.trained
-    if read.as_it_is <= t.misread * error or error >= near * m.mean_predictor_error:
+    # All are errors of the same examples: those of others differ by chance.
+    if read.as_it_is <= t.misread * error or error >= near * read.mean_example:
         return None
-    if read.as_it_is < m.mean_predictor_error:
+    if read.as_it_is < t.at_the_mean * read.mean_example:
         return None
     low, high = m.output_range
     data_low, data_high = m.data_range

@@ -54,7 +54,7 @@ def measure(
     """
     examples = read_examples(data)
     known = spectrum(examples.array, adapter.latent_dim, examples.scale)
-    whole = _whole(adapter, examples, seed, likelihood)
+    whole = _whole(adapter, examples, gamma, seed, likelihood)
     with_gamma = likelihood.has_gamma and not adapter.own_variance
     # In random order: neighbours of a sorted data set are alike, and its first images all of one kind.
     chosen = np.random.default_rng(seed).permutation(_spread(len(examples), BLOCK))
@@ -78,9 +78,11 @@ def measure(
     )
 
 
-def _whole(adapter: ModelAdapter, examples: Examples, seed: int, likelihood: Likelihood) -> dict[str, Any]:
+def _whole(
+    adapter: ModelAdapter, examples: Examples, gamma: float | None, seed: int, likelihood: Likelihood
+) -> dict[str, Any]:
     """Measure what is averaged over all examples."""
-    one_pass = _Pass(adapter, examples, seed, likelihood)
+    one_pass = _Pass(adapter, examples, gamma, seed, likelihood)
     for number, block in enumerate(blocks(examples.array, BLOCK)):
         one_pass.add(number, examples.as_float(block))
     return one_pass.measurements()
@@ -130,8 +132,11 @@ def _spread(count: int, wanted: int) -> np.ndarray:
 class _Pass:
     """Sums over blocks of all examples, and the residuals of some."""
 
-    def __init__(self, adapter: ModelAdapter, examples: Examples, seed: int, likelihood: Likelihood):
-        self.adapter, self.examples, self.seed, self.likelihood = adapter, examples, seed, likelihood
+    def __init__(
+        self, adapter: ModelAdapter, examples: Examples, gamma: float | None, seed: int, likelihood: Likelihood
+    ):
+        self.adapter, self.examples, self.gamma = adapter, examples, gamma
+        self.seed, self.likelihood = seed, likelihood
         dimensions = math.prod(examples.array.shape[1:])
         self.accumulator = PosteriorAccumulator(dimensions, covariance=True)
         self.consistency = ConsistencySums(likelihood)
@@ -205,7 +210,10 @@ class _Pass:
         if rows.ndim != 2 or rows.shape[1] > _COLUMNS:
             return 0, 0.0
         table = self.examples.as_float(rows[_spread(len(rows), _RESIDUAL_IMAGES)]).astype(np.float64)
-        return unreconstructed(table, self.consistency.squared_residual, self.adapter.latent_dim)
+        checks = self.consistency
+        return unreconstructed(
+            table, checks.variance, checks.squared_residual, self.adapter.latent_dim, self.gamma or 0.0
+        )
 
     def _repeated_units(self) -> int:
         """Count the active units whose means say nothing that others do not say."""

@@ -79,8 +79,8 @@ class Measurements:
       share_near_prior: share of the (image, dimension) pairs with sigma_z > 0.9.
       mean_residual_share: share of the squared error that the mean residuals make; 0 at a stationary point.
       binary: whether the images hold 0 and 1 alone.
-      unreconstructed: columns of a table of at most 256 that are not reconstructed (`small_columns`), and the largest
-        variance among them over the largest of all; (0, 0.0) for others.
+      unreconstructed: small columns of a table of at most 256 that are not reconstructed (`small_columns`), and the
+        largest variance among them over the largest of all; (0, 0.0) for other data.
       data_range, output_range: least and largest number of the images and of the decoder's output.
       near_bounds: shares of the decoder's outputs within 0.02 of -1, of 0 and of 1, where tanh and sigmoid end.
       misreading: how near the output comes to the images under other readings.

@@ -7,7 +7,7 @@ from tfcollapse.diagnosis.evidence import DEFAULT, Evidence
 from tfcollapse.diagnosis.idle_units import IdleUnits
 from tfcollapse.diagnosis.measurements import Measurements
 from tfcollapse.diagnosis.readings import expected_logs
-from tfcollapse.diagnosis.reservations import above_linear, how_to_check, lost_numbers, what_contradicts
+from tfcollapse.diagnosis.reservations import above_linear, how_to_check, lost_numbers, scaled_by, what_contradicts
 from tfcollapse.diagnosis.units import Units
 from tfcollapse.metrics import posterior
 
@@ -45,7 +45,9 @@ def _on_the_loss(m: Measurements, declared: DeclaredLoss, idle: IdleUnits) -> li
     if contradiction:
         found.append(f"{contradiction}; {how_to_check(m)}")
     if m.gamma is None and m.implied_gamma is not None:
-        found.append(f"gamma was not declared: the active units behave as under gamma {m.implied_gamma:.3g}")
+        found.append(
+            f"gamma was not declared: the active units behave as under {scaled_by(m, declared)} {m.implied_gamma:.3g}"
+        )
     if m.likelihood == "bernoulli" and not m.binary and m.dispersion < _GREY:
         found.append(
             "the data are not binary: on numbers between 0 and 1 cross-entropy assumes the variance mu (1 - mu), which "

@@ -22,8 +22,6 @@ from tfcollapse.diagnosis.readings import expected_logs, log_agrees
 _OF_LINEAR = 1.05
 _A_UNIT = 4
 """Examples for each unit from which on the error that principal components leave of others is known well enough."""
-_SMALL = 0.1
-"""The variance of a column over the largest one is small up to this."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +56,7 @@ def reservation(m: Measurements, declared: DeclaredLoss) -> Reservation | None:
 
 def what_contradicts(m: Measurements, declared: DeclaredLoss) -> str:
     """Say what contradicts the declared loss, or the log of the training; empty where nothing does."""
-    name = scale_name(m)
+    name = scaled_by(m, declared)
     if m.gamma is not None and m.implied_gamma is not None and m.effective_gamma != m.gamma:
         return (
             f"the active units behave as under {name} {m.implied_gamma:.3g}, {m.implied_gamma / m.gamma:.3g} times the "
@@ -78,10 +76,16 @@ def what_contradicts(m: Measurements, declared: DeclaredLoss) -> str:
     return ""
 
 
+def scaled_by(m: Measurements, declared: DeclaredLoss) -> str:
+    """Return what the KL is scaled by, in words: gamma, gamma times beta, or beta alone."""
+    name = scale_name(m)
+    return f"{name} times beta" if name == "gamma" and declared.beta != 1 else name
+
+
 def lost_numbers(m: Measurements) -> str:
     """Say how many columns of a table are too small to count in a squared error; empty for none, and for others."""
     count, variance = m.unreconstructed
-    if m.likelihood != "gaussian" or not count or variance >= _SMALL:
+    if m.likelihood != "gaussian" or not count:
         return ""
     return (
         f"{count} of {m.dimensions} numbers {'is' if count == 1 else 'are'} reconstructed by less than half, as a "

@@ -4,37 +4,43 @@ from __future__ import annotations
 
 import numpy as np
 
-_LOST, _HALF = 0.95, 0.5
-_VARIES = 1e-9
-"""Variance over the largest one from which on a column is more than a constant with rounding errors."""
+_SMALL, _HALF = 0.1, 0.5
+"""A column is small where its variance is below this share of the largest, lost where this share of it is left."""
+_ROUNDING = 1e-6
+"""A column varies where its standard deviation is above this share of its largest number: float32 has steps of 1e-7."""
 
 
-def unreconstructed(table: np.ndarray, squared_residual: np.ndarray, latent_dim: int) -> tuple[int, float]:
-    """Count the columns that are not reconstructed, and give their largest variance.
+def unreconstructed(
+    table: np.ndarray, variance: np.ndarray, squared_residual: np.ndarray, latent_dim: int, gamma: float
+) -> tuple[int, float]:
+    """Count the small columns that would be reconstructed if all columns were of one scale, and are not.
 
-    A column is not reconstructed where the error leaves at least 0.95 of its variance; or at least half of it, and at
-    least twice what PCA with as many components would leave if every column had a variance of 1. The second condition
-    keeps a VAE from blame that has too few units for half of the variance of every column.
+    The error leaves at least half of the variance of such a column, and at least twice what the best linear VAE of as
+    many units would leave of it if every column had a variance of 1 (section 4).
 
     Args:
       table: [n, d], float64, rows of the data.
+      variance: [d], of the columns over all of the data.
       squared_residual: [d], mean over the data of the squared error of every column, z sampled.
       latent_dim: units of the VAE.
+      gamma: the decoder variance of the linear VAE; where it is 1 or more, at which columns of variance 1 would all
+        be noise, it is taken as 0.
 
     Returns:
-      How many there are, and the largest variance among them over the largest of all. Columns that do not vary are
-      left out.
+      How many there are, and the largest variance among them over the largest of all; (0, 0.0) for none.
     """
-    variance = table.var(axis=0)
-    varies = variance > _VARIES * variance.max()
+    varies = variance > np.square(_ROUNDING * np.abs(table).max(axis=0))
+    varies &= table.std(axis=0) > 0
+    small = variance[varies] < _SMALL * variance.max()
     left = squared_residual[varies] / variance[varies]
-    lost = (left >= _LOST) | ((left >= _HALF) & (left >= 2 * _left_of_standardised(table[:, varies], latent_dim)))
+    of_standardised = _left_of_standardised(table[:, varies], latent_dim, gamma if gamma < 1 else 0.0)
+    lost = small & (left >= _HALF) & (left >= 2 * of_standardised)
     return int(lost.sum()), float(variance[varies][lost].max() / variance.max()) if lost.any() else 0.0
 
 
-def _left_of_standardised(table: np.ndarray, components: int) -> np.ndarray:
-    """Return the share of every column's variance that PCA of the standardised columns leaves, [d]."""
+def _left_of_standardised(table: np.ndarray, units: int, gamma: float) -> np.ndarray:
+    """Return the share of every column's variance that the best linear VAE of the standardised columns leaves, [d]."""
     standardised = (table - table.mean(axis=0)) / table.std(axis=0)
     variances, directions = np.linalg.eigh(standardised.T @ standardised / len(table))
-    first = slice(max(0, len(variances) - components), None)
-    return 1.0 - np.square(directions[:, first]) @ variances[first]
+    coded = np.maximum(variances - gamma, 0.0) * (np.arange(len(variances)) >= len(variances) - units)
+    return 1.0 - np.square(directions) @ coded

@@ -39,15 +39,23 @@ def spectrum(data: np.ndarray, latent_dim: int, scale: float = 1.0) -> Spectrum:
 
 
 def _moments(data: np.ndarray, scale: float) -> tuple[np.ndarray, float]:
-    """Return the mean example [d] and the variance summed over numbers, of data / scale. Sums of uint8 are exact."""
+    """Return the mean example [d] and the variance summed over numbers, of data / scale.
+
+    Sums of uint8 are exact. Those of other numbers are taken around the mean: in the difference of two large squares,
+    a column of dates would lose the variance of all others.
+    """
     dimensions = int(np.prod(data.shape[1:]))
-    kind = np.int64 if data.dtype == np.uint8 else np.float64
+    rows, exact = max(1, _BLOCK_NUMBERS // dimensions), data.dtype == np.uint8
+    kind = np.int64 if exact else np.float64
     sums, squares = np.zeros(dimensions, kind), np.zeros(dimensions, kind)
-    for block in blocks(data, max(1, _BLOCK_NUMBERS // dimensions)):
+    for block in blocks(data, rows):
         flat = block.reshape(len(block), -1).astype(kind)
         sums += flat.sum(axis=0)
-        squares += np.einsum("ij,ij->j", flat, flat)
+        squares += np.einsum("ij,ij->j", flat, flat) if exact else 0
     mean = sums / len(data)
+    if not exact:
+        total = sum(float(np.square(_centred(block, mean, 1.0)).sum()) for block in blocks(data, rows)) / len(data)
+        return mean / scale, total / scale**2
     # Images that are all the same have a variance of 0, which the rounding of the two terms may turn negative.
     return mean / scale, max(0.0, float((squares / len(data) - mean**2).sum())) / scale**2
 
