@@ -14,7 +14,7 @@ has 10,000 steps, `quick` 600.
 
 In 10,000 steps, 12 of the 13 networks of `standing` that have ended were trained. The AE of t = 5 was not: it ended at
 the error of the mean image (0.0706 against 0.0700), and the VAEs of t = 5 at 0.032. From t = 2 to 4 the errors rise,
-with and without the KL term, and are two to three times that of PCA. The AE's loss is a mean over pixels, so its
+with and without the KL term, and are 2.0 to 3.2 times that of PCA. The AE's loss is a mean over pixels, so its
 gradients may be small beside Adam's epsilon of 1e-8, which slows an AE down; `--set training.epsilon=1e-12` would tell,
 and has not been run. `--list` estimates 2.5 hours for `standing`, on two idle cores with a matrix product at 195
 GFLOP/s.
