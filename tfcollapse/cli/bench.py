@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tfcollapse.cli.announcement import announce, counted
 from tfcollapse.cli.arguments import add_json, add_settings, number, whole_number
-from tfcollapse.config.declaration import Run
 from tfcollapse.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tfcollapse.config.declaration import Run
 
 HELP = "time a training step against Keras' fit, PyTorch and pythae"
 DESCRIPTION = """\

@@ -83,7 +83,7 @@ def scaled_by(m: Measurements, declared: DeclaredLoss) -> str:
 
 
 def lost_numbers(m: Measurements) -> str:
-    """Say how many columns of a table are too small to count in a squared error; empty for none, and for others."""
+    """Say how many columns of a table are too small to count in a squared error; empty for none."""
     count, variance = m.unreconstructed
     if m.likelihood != "gaussian" or not count:
         return ""
