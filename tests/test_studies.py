@@ -154,6 +154,7 @@ def test_every_way_in_which_a_study_is_narrowed_is_said():
         "image_shape": "32x32x3",
         "train_images": 3600,
         "steps": 1000,
+        "halve_every": 400,
     }
     assert narrowing([table_row(**narrow)]) == (
         "8 channels at 32x32 where the paper has 64; images 32x32x3 where the paper has 64x64; "
@@ -163,6 +164,20 @@ def test_every_way_in_which_a_study_is_narrowed_is_said():
     assert narrowing([table_row(dataset="tiny_imagenet 1.0.0")]) == "tiny_imagenet is no data set of the paper"
     mini = table_row(dataset="fashion_mnist_mini (Fashion-MNIST 3.0.1)", train_images=500)
     assert narrowing([mini]) == "500 images of fashion_mnist where the paper trains on 60,000"
+
+
+def test_settings_that_no_run_has_as_the_paper_are_said():
+    he, plain = table_row(initializer="he_normal", latent_dim=8), table_row(latent_dim=8)
+    assert narrowing([he]) == "latent dim 8 instead of 64; initializer he_normal instead of glorot_uniform"
+    assert narrowing([he, plain]) == "latent dim 8 instead of 64"  # the study compares the starts
+    assert narrowing([table_row(learning_rate=1e-3, epsilon=1e-7)]) == (
+        "learning rate 0.001 instead of 0.0002; epsilon 1e-07 instead of 1e-08"
+    )
+    assert narrowing([table_row(halve_every=50_000)]) == (
+        "learning rate halved after 20% of the steps instead of after 40%"
+    )
+    assert narrowing([table_row(halve_every=250_000)]) == "learning rate halved never instead of after 40%"
+    assert "\ninitializer he_normal instead of glorot_uniform" in caption([table_row(initializer="he_normal")])
 
 
 def test_the_caption_says_what_was_narrowed_of_each_architecture():

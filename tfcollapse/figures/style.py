@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter
 from tfcollapse.config.architectures import ARCHITECTURES
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.files import check_replaceable, replacing
-from tfcollapse.records.narrowing import each, gamma, networks
+from tfcollapse.records.narrowing import each, gamma, networks, settings
 from tfcollapse.records.statistics import Rows, cells, mean_and_sd
 from tfcollapse.records.trained import TRAINED, not_trained
 
@@ -72,13 +72,13 @@ def _untrained(rows: Rows) -> str:
 
 
 def _narrowing(rows: Rows) -> str:
-    """Return which networks are narrower or wider than the paper's, and how gamma was set, as lines of text."""
+    """Return in what networks and settings differ from the paper's, and how gamma was set, as lines of text."""
     sizes = networks(rows)
     images = [f"images {each(row['image_shape'] for row in rows)}"] if sizes else []
     modes = {row["gamma_mode"] for row in rows}
     why = f" instead of learned: a learned log gamma moves about {rows[0]['learning_rate']:g} a step"
     closed_form = "optimal" in modes and "learned" not in modes
-    lines = ["; ".join([*sizes, *images]), gamma(rows) + (why if closed_form else "")]
+    lines = ["; ".join([*sizes, *images]), "; ".join(settings(rows)), gamma(rows) + (why if closed_form else "")]
     return "".join(f"\n{line}" for line in lines if line)
 
 

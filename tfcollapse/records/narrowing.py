@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
 from tfcollapse.config.architectures import ARCHITECTURES
-from tfcollapse.config.declaration import Network
+from tfcollapse.config.declaration import Network, Training
 from tfcollapse.config.objective import Objective
 from tfcollapse.records.statistics import PAPER_STEPS, Rows
 
@@ -20,6 +21,18 @@ _PAPER_DATA = {
 }
 """The data sets of the paper: the training images, and the side of an image in pixels."""
 
+_SETTINGS = {
+    **{name: getattr(Network(), name) for name in ("latent_dim", "norm", "batch_norm", "initializer", "output")},
+    **{
+        name: getattr(Training(), name)
+        for name in ("batch", "learning_rate", "beta_1", "beta_2", "epsilon", "encoder_ahead", "precision")
+    },
+}
+"""The columns of what every run of the paper has alike, and its value: that of Appendix A, or the default then."""
+
+_HALVED = Training().halve_every / Training().steps
+"""The share of the steps after which the paper halves the learning rate."""
+
 
 def narrowing(rows: Rows) -> str:
     """Return in what the finished runs of a table differ from the paper's, as text; "nothing" where they do not.
@@ -31,7 +44,8 @@ def narrowing(rows: Rows) -> str:
     if not done:
         return "no finished run"
     default = {"learned", None} >= {row["gamma_mode"] for row in done} and not _starts(done) - {Objective().gamma_start}
-    facts = [*networks(done), *_sides(done), *_subsets(done), *([] if default else [gamma(done)]), *_steps(done)]
+    images = [*_sides(done), *_subsets(done)]
+    facts = [*networks(done), *settings(done), *images, *([] if default else [gamma(done)]), *_steps(done)]
     return "; ".join(facts) or "nothing"
 
 
@@ -45,6 +59,23 @@ def networks(rows: Rows) -> list[str]:
         if sizes:
             texts.append(f"{each(sizes)} {spec.size_label} where the paper has {paper}")
     return list(dict.fromkeys(texts))
+
+
+def settings(rows: Rows) -> list[str]:
+    """Return in which other settings no run is as the paper's are: one text for each setting.
+
+    A setting that some runs have as the paper has it is what the study compares. It is not named.
+    """
+    texts = []
+    for column, paper in _SETTINGS.items():
+        values = sorted({row[column] for row in rows if row.get(column) is not None})
+        if values and paper not in values:
+            texts.append(f"{column.replace('_', ' ')} {each(values)} instead of {paper}")
+    shares = sorted({row["halve_every"] / row["steps"] for row in rows})
+    if not any(math.isclose(share, _HALVED, rel_tol=0.01) for share in shares):
+        halved = each(f"after {share:.0%} of the steps" if share < 1 else "never" for share in shares)
+        texts.append(f"learning rate halved {halved} instead of after {_HALVED:.0%}")
+    return texts
 
 
 def gamma(rows: Rows) -> str:
