@@ -12,6 +12,7 @@ from tfcollapse.claims.initialisation import initialisation_claims
 from tfcollapse.claims.reach import reach_claims
 from tfcollapse.claims.residual import residual_claims
 from tfcollapse.claims.sigma import sigma_claims
+from tfcollapse.claims.twins import twins_claims
 from tfcollapse.claims.warmup import warmup_claims
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "reach_claims",
     "residual_claims",
     "sigma_claims",
+    "twins_claims",
     "warmup_claims",
 ]

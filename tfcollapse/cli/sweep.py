@@ -41,6 +41,7 @@ The studies are figures of the paper and experiments beyond it:
   gamma            active units and error as a fixed gamma grows
   initialisation   fig1_left from three kinds of initial weights, to depth 20
   reach            how often training reaches a given error, by depth
+  twins            whether a VAE is trained where the AE of its start is
   warmup           two kinds of KL warm-up against none"""
 EXAMPLES = (
     ("the main job: 18 small networks on images that the package carries", "tfcollapse sweep fig1_left --preset quick"),
@@ -80,6 +81,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="train nothing; copy the records of the runs that have ended to DIR, without weights, and draw table, "
         "figure and page there. The sweep may go on meanwhile",
     )
+    _add_ray(parser)
+    parser.add_argument(
+        "--index",
+        type=whole_number,
+        metavar="I",
+        help="train only run I of --list, counted from 0; for the job arrays of a cluster",
+    )
+    add_devices(parser)
+
+
+def _add_ray(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--ray",
         nargs="?",
@@ -92,13 +104,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gpus", type=number, metavar="N", help="with --ray: GPUs of one run (default: 1 where there are any, else 0)"
     )
-    parser.add_argument(
-        "--index",
-        type=whole_number,
-        metavar="I",
-        help="train only run I of --list, counted from 0; for the job arrays of a cluster",
-    )
-    add_devices(parser)
 
 
 def run(parsed: argparse.Namespace) -> int:

@@ -33,12 +33,7 @@ def of_pair(
     Raises:
       ConfigError: no shape is known, shapes that do not fit, or functions that are not TensorFlow's.
     """
-    if output not in (None, *_MEANS):
-        raise ConfigError(f"output: expected one of {', '.join(_MEANS)}, received {output!r}")
-    for name, function in (("encoder", encoder), ("decoder", decoder)):
-        if not isinstance(part(name, function), (KerasModel, PlainFunction)):
-            kind = type(function).__name__
-            raise ConfigError(f"export: {name}: expected a model or function of Keras or TensorFlow, received {kind}")
+    _check_kinds(encoder, decoder, output)
     sample = _sample(encoder, examples)
     adapter = ModelAdapter(encoder, decoder, sample[:2], spread=spread, joined=joined)
     if spread is None and examples is not None:
@@ -78,6 +73,16 @@ def of_pair(
     _check_traced("encoder", encode, sample)
     _check_traced("decoder", decode, np.zeros((2, *adapter.latent_shape), np.float32), *_read(functions, sample))
     return functions
+
+
+def _check_kinds(encoder: Any, decoder: Any, output: str | None) -> None:
+    """Check the name of the output, and that the functions are TensorFlow's. Raises ConfigError."""
+    if output not in (None, *_MEANS):
+        raise ConfigError(f"output: expected one of {', '.join(_MEANS)}, received {output!r}")
+    for name, function in (("encoder", encoder), ("decoder", decoder)):
+        if not isinstance(part(name, function), (KerasModel, PlainFunction)):
+            kind = type(function).__name__
+            raise ConfigError(f"export: {name}: expected a model or function of Keras or TensorFlow, received {kind}")
 
 
 def _sample(encoder: Any, examples: Any) -> np.ndarray:

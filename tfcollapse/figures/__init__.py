@@ -12,6 +12,7 @@ from tfcollapse.figures.initialisation import initialisation_figure
 from tfcollapse.figures.reach import reach_figure
 from tfcollapse.figures.residual import residual_figure
 from tfcollapse.figures.sigma import sigma_figure
+from tfcollapse.figures.twins import twins_figure
 
 __all__ = [
     "blame_figure",
@@ -22,4 +23,5 @@ __all__ = [
     "reach_figure",
     "residual_figure",
     "sigma_figure",
+    "twins_figure",
 ]
