@@ -86,6 +86,7 @@ def test_what_has_not_been_trained_at_the_papers_length_is_not_run(tmp_path):
         "gamma",
         "initialisation",
         "reach",
+        "twins",
         "warmup",
     } | {"countermeasures"}
     assert "| **not run** at 250,000 steps | - | 0 of 3 runs are there | 0 |" in missing["fig2"]
