@@ -182,6 +182,29 @@ def test_half_a_percent_of_one_seed_is_too_close_to_call():
     assert claims["eq. (8): each AE's error is at most that of its VAE"] == TOO_CLOSE
 
 
+@pytest.mark.parametrize("seeds", [1, 2, 4])
+@pytest.mark.parametrize(("counts", "verdict"), [((62, 63, 64, 64), TOO_CLOSE), ((40, 50, 60, 64), REPRODUCED)])
+def test_counts_within_a_tenth_of_the_latents_are_no_trend_over_any_number_of_seeds(seeds, counts, verdict):
+    rows = [
+        table_row(objective="VAE", depth=depth, seed=seed, train_error=0.01, active_units=count, latent_dim=64)
+        for seed in range(seeds)
+        for depth, count in enumerate(counts, 1)
+    ]
+    claim = judge_trend("units rise", rows, "depth", "active_units", "rises")
+    assert claim.verdict == verdict
+    assert f"by depth 1: {counts[0]}" in claim.evidence
+
+
+def test_two_pairs_have_no_interval():
+    two, five = (
+        next(claim for claim in depth_claims([*aes(errors), *vaes(errors)]) if "eq. (8)" in claim.text)
+        for errors in ({1: 0.01, 2: 0.02}, {depth: 0.01 * depth for depth in range(1, 6)})
+    )
+    assert "mean" in two.evidence
+    assert "over these pairs" not in two.evidence
+    assert "over these pairs" in five.evidence
+
+
 def test_the_words_for_what_is_missing():
     ae, vae = aes({1: 0.010, 2: 0.008}), vaes({1: 0.012, 2: 0.010})
     order = judge_order("above", {"AE": ae, "VAE": []})

@@ -12,7 +12,8 @@ from tfcollapse.claims import countermeasures_claims
 from tfcollapse.claims.claim import MEASURED, NOT_REPRODUCED, NOT_RUN, NOT_TRAINED, REPRODUCED, TOO_CLOSE
 from tfcollapse.claims.correlation import rank_correlation
 from tfcollapse.figures import countermeasures_figure
-from tfcollapse.records.statistics import cells, network_arm
+from tfcollapse.records.naming import cells
+from tfcollapse.records.statistics import network_arm
 from tfcollapse.studies.display import Display
 from tfcollapse.studies.study import load_study
 

@@ -7,6 +7,8 @@ from tfcollapse.claims import depth_claims, gamma_claims, initialisation_claims,
 from tfcollapse.claims.claim import MEASURED, NOT_REPRODUCED, NOT_RUN, NOT_TRAINED, REPRODUCED, Claim
 from tfcollapse.claims.completeness import as_far_as_there
 from tfcollapse.figures import depth_figure
+from tfcollapse.figures.style import caption
+from tfcollapse.records.naming import cells
 from tfcollapse.records.trained import TRAINED, not_trained, trained
 from tfcollapse.reports import study_page as report
 from tfcollapse.reports.markdown import markdown
@@ -56,6 +58,17 @@ def test_a_rise_made_of_untrained_networks_is_no_rise():
     assert "not trained: AE depth 4, 5; 3 of 5 runs are there" in claims[0].evidence
     moved = [claim.text for claim in claims if "not trained: " in claim.evidence]
     assert moved == [claim.text for claim in claims if "eq. (10)" not in claim.text]  # of which no gamma was learned
+
+
+def test_a_cell_is_named_by_what_tells_it_from_the_others_of_its_claim():
+    errors = {4: 0.99 * MEAN, 16: 0.03, 64: 0.02}
+    rows = [
+        table_row(depth=4, width=width, train_error=error, mean_predictor_error=MEAN) for width, error in errors.items()
+    ]
+    claim = depth_claims(rows)[0]
+    assert "not trained: AE (width 4) depth 4; 2 of 3 runs" in claim.evidence
+    assert "not trained (error not below 95% of the mean predictor's): AE (width 4) depth 4" in caption(rows)
+    assert cells(rows[:1]) == "AE depth 4"
 
 
 def test_where_nothing_was_obtained_yet_the_evidence_says_what_is_missing_alone():

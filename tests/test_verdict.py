@@ -177,6 +177,37 @@ def test_every_unit_has_one_label_and_every_number_its_place(active, dead, gamma
     assert verdict.next_step
 
 
+def test_from_very_few_images_nothing_is_decided():
+    for changes in ({}, {"second_moment": np.full(2, 2.0)}):  # as of a healthy model, and of an unsettled one
+        verdict = decide(measurements(dead=0, images=9, **changes))
+        assert verdict.categories == ("undecided",)
+        assert verdict.headline == "Undecided: 9 examples are too few to tell what the model does."
+        assert verdict.next_step.startswith("give more data")
+        assert decide(measurements(dead=0, images=10, **changes)).category != "undecided"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reading"),
+    [
+        # z = mu + eps: sigma has no effect on the error, so that the KL alone moves it, to 1.
+        ({"squared_sigma": np.array([0.99, 1.0]), "second_moment": np.array([1.5, 4.0])}, "2 of the 2 units"),
+        # z = mu: the decoder has never seen the noise.
+        ({"error": 0.4, "squared_sigma": np.ones(2), "second_moment": np.full(2, 1.03)}, "with z drawn it is 5 times"),
+    ],
+)
+def test_a_z_that_is_not_drawn_with_its_sigma_is_inconsistent_and_not_gamma_s_doing(changes, reading):
+    verdict = decide(measurements(dead=0, gamma=0.01, **changes))
+    assert verdict.categories == ("inconsistent",)
+    assert reading in verdict.headline
+    assert "is z drawn as mu + sigma * eps" in verdict.headline.replace("Is z", "is z")
+    assert verdict.next_step.startswith("draw z as mu + sigma * eps")
+
+
+def test_a_unit_that_a_settled_vae_uses_is_no_such_unit():
+    settled = {"squared_sigma": np.array([0.79, 0.3]), "second_moment": np.ones(2)}
+    assert decide(measurements(dead=0, **settled)).category == "healthy"
+
+
 def test_a_dead_unit_s_label_goes_by_its_kl():
     verdict = decide(measurements(residual=(0.1,)))
     assert verdict.per_dimension == ("active", "active", "i", "v")  # the last has the larger KL

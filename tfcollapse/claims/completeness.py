@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tfcollapse.claims.claim import NOT_REPRODUCED, NOT_RUN, NOT_TRAINED, Claim
-from tfcollapse.records.statistics import Mean, Rows, by, cells, family
+from tfcollapse.records.naming import cells
+from tfcollapse.records.statistics import Mean, Rows, by, family
 from tfcollapse.records.trained import marked, not_trained
 
 
@@ -31,7 +32,7 @@ def of_trained(claims: Callable[[Rows], list[Claim]]) -> Callable[[Rows], list[C
         out = not_trained(rows)
         if not out:
             return claims(rows)
-        note = f"left out as not trained: {cells(out)}"
+        note = f"left out as not trained: {cells(out, rows)}"
         with_all = claims(rows)
         return [
             claim
@@ -59,7 +60,7 @@ def _without_numbers(row: Mapping[str, Any]) -> dict[str, Any]:
 def missing(rows: Rows) -> str:
     """Return which of `rows` have no error and why, and how many have one, as text; empty where all have one."""
     out = _without_error(rows)
-    return "; ".join([*(f"{state}: {cells(those)}" for state, those in out.items()), _there(rows)]) if out else ""
+    return "; ".join([*(f"{state}: {cells(those, rows)}" for state, those in out.items()), _there(rows)]) if out else ""
 
 
 def states(rows: Rows) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+
 from tfcollapse.claims.capacity import stuck
 from tfcollapse.claims.claim import NOT_RUN, Claim, verdict_of
 from tfcollapse.claims.completeness import as_far_as_there, of_family, of_trained, whole
@@ -9,7 +11,7 @@ from tfcollapse.claims.judging import collapse_with_depth, equation_10, falls_th
 from tfcollapse.config.architectures import ARCHITECTURES
 from tfcollapse.records import gaps
 from tfcollapse.records.statistics import Rows
-from tfcollapse.theory.bootstrap import bootstrap
+from tfcollapse.theory.bootstrap import FEWEST, bootstrap
 
 
 @of_trained
@@ -54,8 +56,9 @@ def _equation_8(rows: Rows) -> Claim:
     ratios = [gap.relative + 1 for gap in gaps.error_gaps(rows)]
     brief = f"{sum(ratio >= 1 for ratio in ratios)} of {len(pairs)} pairs hold"
     evidence = f"{brief}; smallest ratio VAE / AE {min(ratios):.3f}"
-    if len(pairs) > 1:
+    evidence += f", mean {statistics.fmean(ratios):.3f}" if len(pairs) > 1 else ""
+    if len(pairs) >= FEWEST:
         mean = bootstrap(ratios)
-        evidence += f", mean {mean.value:.3f} (95% {mean.low:.3f} to {mean.high:.3f} over these pairs)"
+        evidence += f" (95% {mean.low:.3f} to {mean.high:.3f} over these pairs)"
     claim = Claim(text, verdict_of(one.sign for one in found.values()), "; ".join([evidence, *broken]), brief)
     return as_far_as_there(claim, rows, contradicted=True)

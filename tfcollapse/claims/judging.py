@@ -14,8 +14,9 @@ from tfcollapse.claims.trend import SIGNIFICANCE, Shape, Trend, rank_test
 from tfcollapse.records.comparison import CLOSE, compare
 from tfcollapse.records.gaps import EQUAL, MOVING, ON_ITS_WAY, gamma_gaps, undecided_gammas
 from tfcollapse.records.labels import label
+from tfcollapse.records.naming import cells
 from tfcollapse.records.seed_noise import noise_of, spread_of
-from tfcollapse.records.statistics import Row, Rows, by, cells, mean_and_sd
+from tfcollapse.records.statistics import Row, Rows, by, mean_and_sd
 
 
 def judge_trend(
@@ -31,10 +32,10 @@ def judge_trend(
 ) -> Claim:
     """Judge whether a measure has a shape over an ordered column, by `rank_test`.
 
-    In one block, errors that differ by no more than two seeds do are too close to call, and so are counts of active
-    units, and shares of sigma_z near 1, that all lie within a tenth of the latent dimensions. Of a fall followed by a
-    rise, both must be beyond the noise as `compare` says, because the rank test can owe its significance to one of the
-    two.
+    In one block, errors that differ by no more than two seeds do are too close to call. In any number of blocks so are
+    counts of active units, and shares of sigma_z near 1, whose means all lie within a tenth of the latent dimensions.
+    Of a fall followed by a rise, both must be beyond the noise as `compare` says, because the rank test can owe its
+    significance to one of the two.
 
     Args:
       text: what the paper says.
@@ -45,7 +46,8 @@ def judge_trend(
       evidence: the values as text; by default their means over all blocks.
       brief: the most telling of them; by default all.
     """
-    evidence = evidence or f"by {label(column)} {listed(means(rows, column, measure))}"
+    form = ".4g" if measure == "active_units" else ".5f"
+    evidence = evidence or f"by {label(column)} {listed(means(rows, column, measure), form)}"
     if not rows or missing(rows):
         return as_far_as_there(Claim(text, NOT_RUN, evidence), rows)
     brief = brief or evidence
@@ -54,7 +56,7 @@ def judge_trend(
     if len(places) < least or not len(values):
         return Claim(text, NOT_RUN, f"{evidence}; there are fewer than {least} values of {label(column)} in one block")
     trend = rank_test(values, shape)
-    flat = len(values) == 1 and np.ptp(values) < _least_range(rows, values, measure)
+    flat = np.ptp(values.mean(axis=0)) < _least_range(rows, values, measure)
     signs = [0 if flat else trend.sign]
     if shape == "falls, then rises":
         spreads = [spread_of([row for row in rows if row[column] == place]) for place in places]
@@ -65,9 +67,9 @@ def judge_trend(
 
 
 def _least_range(rows: Rows, values: np.ndarray, measure: str) -> float:
-    """Return the range from which on the values of one block differ by more than chance."""
+    """Return the range of the means from which on they differ. Several blocks show the noise of errors themselves."""
     if measure.endswith("_error"):
-        return noise_of(spread_of(rows)) * float(values.mean())
+        return noise_of(spread_of(rows)) * float(values.mean()) if len(values) == 1 else 0.0
     ranges = {"active_units": CLOSE * rows[0]["latent_dim"], "sigma_above_0.9": CLOSE}
     return ranges.get(measure, 0.0)  # the noise of no other measure is known
 
@@ -174,7 +176,7 @@ def late_gammas(rows: Rows) -> str:
     """Return which learned gammas are not judged, and why, as text; empty where all are."""
     texts = []
     for reason, undecided in undecided_gammas(rows).items():
-        text = f"{reason}: {cells(undecided)}"
+        text = f"{reason}: {cells(undecided, rows)}"
         if reason == MOVING:
             gap = max((row["gamma"] / row["train_error"] - 1 for row in undecided), key=abs)
             pace = min(row["gamma_pace"] for row in undecided)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tfcollapse.diagnosis import countermeasures
-from tfcollapse.diagnosis.categories import CATEGORIES, HEALTHY, IN_USE, INCONSISTENT, NOT_TRAINED
+from tfcollapse.diagnosis.categories import CATEGORIES, HEALTHY, IN_USE, INCONSISTENT, NOT_TRAINED, UNDECIDED
 from tfcollapse.diagnosis.declared_loss import DeclaredLoss
 from tfcollapse.diagnosis.idle_units import IdleUnits, largest_residual
 from tfcollapse.diagnosis.measurements import Measurements, scale_name
@@ -38,6 +38,8 @@ def headline(
         return f"Not trained yet: {idle.evidence[0].reading}."
     if first == INCONSISTENT:
         return f"Inconsistent: {idle.evidence[0].reading.rstrip('?')}{'?' if '?' in idle.evidence[0].reading else '.'}"
+    if first == UNDECIDED and UNDECIDED not in counts:
+        return f"Undecided: {idle.evidence[0].reading}."
     parts = [_part(m, units, name, counts[name]) for name in categories]
     active = int(units.active.sum())
     weak = active - counts["active"]  # those that the parts count too
@@ -83,7 +85,7 @@ def next_step(
     first = next((name for name in categories if CATEGORIES[name].harmful), categories[0])
     return CATEGORIES[first].next_step.format(
         enough=_enough(int(units.active.sum())),
-        less_weight=_less_weight(m, declared, m.effective_gamma or declared.weight or m.optimal_gamma),
+        less_weight=_less_weight(m, declared, idle.weight or m.effective_gamma or declared.weight or m.optimal_gamma),
         blame=blame or _BLAME,
         kept=f" ({kept})" if (kept := countermeasures.what_kept_units()) else "",
         settle=_settle(m, declared, idle),
@@ -160,8 +162,8 @@ def _mend_outputs(m: Measurements) -> str:
     if read.rescaled < 0.5 * read.as_it_is:
         return "give the data in the scale that the model was trained on"
     return (
-        "take the activation off the encoder's second output, or say what it is: spread='sigma', 'variance' or "
-        "'log_sigma'"
+        "draw z as mu + sigma * eps with sigma = exp(log_variance / 2), take an activation off the encoder's second "
+        "output, or say what that output is: spread='sigma', 'variance' or 'log_sigma'"
     )
 
 

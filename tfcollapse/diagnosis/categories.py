@@ -78,7 +78,7 @@ _TABLE = (
         "superfluous units at the prior: harmless",
         harmful=False,
         order=6,
-        why="superfluous: nothing is left that they could code, which is harmless",
+        why="superfluous: at this {scale} nothing is left that they could code, which is harmless",
         next_step="nothing needs to be done: {enough}",
         colour="#bbbbbb",
         hatch="...",
@@ -143,7 +143,8 @@ _TABLE = (
         harmful=True,
         order=0,
         why="",
-        next_step="train longer (or check the learning rate, and that the loss falls), then diagnose again",
+        next_step="if these are the data of the training, in its scale, train longer (or check the learning rate, and "
+        "that the loss falls), then diagnose again",
         colour="#f0e442",
         hatch="ooo",
         numbered=False,

@@ -28,13 +28,15 @@ class Thresholds:
       trained: a network is trained where its error over the mean predictor's is below this.
       at_the_mean: a decoder without any active unit stands at the mean predictor where the same ratio is below this.
       second_moment: E[mu_j^2 + sigma_j^2] may be this far from 1 at a stationary point (median over units).
-      squared_sigma: an active unit's E[sigma_j^2] is below this at a stationary point.
+      squared_sigma: the E[sigma_j^2] of a unit that carries information is below this at a stationary point, where
+        E[mu_j^2 + sigma_j^2] is 1.
       mean_residual: the mean residuals' share of the error may be so large at a stationary point.
       use_of_z: the error that another image's z adds, over the error, is above this where units have a KL.
       agreement: the gammas that single units imply may differ by this factor at a stationary point (quartiles).
       gap: the nats that refining the posterior gains, over the KL, may be so many at a stationary point.
       misread: an output has another meaning than it is taken for, where its error is more than this many times what
         another reading gives.
+      few_images: from fewer images nothing is decided.
       fewest_images: units are called superfluous where there are at least so many images to measure what is left.
       logged: a logged reconstruction loss is that of a reading which differs by less than this factor.
       without_z: a decoder knows the images without z where the error with shuffled z, over the mean predictor's, is
@@ -59,12 +61,13 @@ class Thresholds:
     trained: float = 0.95
     at_the_mean: float = 1.02
     second_moment: float = 0.5
-    squared_sigma: float = 0.999
+    squared_sigma: float = 0.95
     mean_residual: float = 0.1
     use_of_z: float = 1e-3
     agreement: float = 4.0
     gap: float = 1.0
     misread: float = 2.0
+    few_images: int = 10
     fewest_images: int = 64
     logged: float = 1.5
     without_z: float = 0.5

@@ -3,7 +3,8 @@
 Two verdicts concern the whole model and come before the categories of section 3:
 
   inconsistent   another reading of the decoder's output is far nearer to the data (logits, another scale); or the
-                 units that carry information have sigma_z = 1 or more, which no minimum of a VAE's loss has
+                 units that carry information have sigma_z near 1 or more, which no minimum of a VAE's loss has; or
+                 the decoder cannot use z as it is drawn
   not trained    the error is not clearly below the mean predictor's while units are active; a decoder without active
                  units does not even give the mean image; or a learned gamma is far from the error
 
@@ -40,7 +41,7 @@ def inconsistency(m: Measurements, t: Thresholds, units: Units) -> Evidence | No
         found = _another_reading(m, t, units) or _bounded_output(m, t, units)
         if found is not None:
             return found
-    return _no_shrinkage(m, t, units)
+    return _unseen_noise(m, t) or _no_shrinkage(m, t, units)
 
 
 def _bounded_output(m: Measurements, t: Thresholds, units: Units) -> Evidence | None:
@@ -91,8 +92,24 @@ def _another_reading(m: Measurements, t: Thresholds, units: Units) -> Evidence |
     return Evidence(f"error of the output over that of {name}", read.as_it_is / max(error, 1e-300), t.misread, text)
 
 
+def _unseen_noise(m: Measurements, t: Thresholds) -> Evidence | None:
+    """Find a decoder that reconstructs from the posterior's mean, and not from z drawn with the posterior's sigma."""
+    if m.error <= m.mean_predictor_error or m.error_at_mean >= t.bad_elsewhere * m.mean_predictor_error:
+        return None
+    text = (
+        f"with z at the posterior's mean the error is {m.error_at_mean / m.mean_predictor_error:.2g} times the mean "
+        f"predictor's, with z drawn it is {m.error / m.mean_predictor_error:.2g} times: the decoder was not trained "
+        "with this noise. Is z drawn as mu + sigma * eps in training, and is the encoder's second output the log "
+        "variance?"
+    )
+    return Evidence("error with z drawn, over the mean predictor's", m.error / m.mean_predictor_error, 1.0, text)
+
+
 def _no_shrinkage(m: Measurements, t: Thresholds, units: Units) -> Evidence | None:
-    """Find units that carry information with sigma_z = 1 or more: an activation on the head, or another output."""
+    """Find units that carry information with a sigma_z of nearly 1 or more: sigma has no effect, or is another output.
+
+    Where E[mu^2] is above 0.2 and E[mu^2 + sigma^2] is 1, as at a stationary point, E[sigma^2] is below 0.8.
+    """
     telling = units.active & (m.second_moment - m.squared_sigma > 2 * _OF_USE) & (m.kl_per_dimension > _OF_USE)
     if m.error_at_mean >= t.trained * m.mean_predictor_error or not telling.any():
         return None
@@ -100,8 +117,9 @@ def _no_shrinkage(m: Measurements, t: Thresholds, units: Units) -> Evidence | No
     if 2 * wide.sum() <= telling.sum():
         return None
     text = (
-        f"{wide.sum()} of {telling.sum()} active units have sigma_z of 1 or more, which no minimum of a VAE's loss "
-        "has: is there an activation on the encoder's log-variance head, or is its output not the log variance?"
+        f"{wide.sum()} of the {telling.sum()} units that carry information have a sigma_z of nearly 1 or more, which "
+        "no minimum of a VAE's loss has: is z drawn as mu + sigma * eps in training, is there an activation on the "
+        "encoder's log-variance head, or is its output not the log variance?"
     )
     return Evidence("E[sigma_z^2], median over the active units", float(np.median(m.squared_sigma[telling])), 1.0, text)
 

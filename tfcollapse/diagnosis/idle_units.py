@@ -44,11 +44,15 @@ class IdleUnits:
       counts: by the category's name, without those that no unit has.
       evidence: the numbers that decided.
       readings: where the loss cannot be checked: what each reading of it makes of the idle units, in words.
+      weight: gamma times beta, or beta alone, by the reading that the training's log tells; None where no log does.
+      by_log: that reading in words.
     """
 
     counts: dict[str, int]
     evidence: tuple[Evidence, ...]
     readings: tuple[str, ...] = ()
+    weight: float | None = None
+    by_log: str = ""
 
 
 def idle_by_decoder(m: Measurements, t: Thresholds, units: Units) -> IdleUnits:
@@ -117,7 +121,8 @@ def _by_gamma(m: Measurements, t: Thresholds, units: Units, declared: DeclaredLo
     weight = found[0].weight
     counts, evidence = counts_at(m, t, units, weight, declared.beta), _evidence(m, t, units, weight)
     if len(found) == 1:
-        return IdleUnits(counts, evidence)
+        told = declared.logged is not None
+        return IdleUnits(counts, evidence, (), weight if told else None, found[0].words if told else "")
     if m.gamma is None:
         text = "declare gamma, or the loss"
         evidence = (*evidence, Evidence("active units, which would show the undeclared gamma", 0.0, 1.0, text))

@@ -119,6 +119,8 @@ class Loss:
         text = f"{self.error} {self.reduction}"
         if self.reduction == AVERAGED:
             text += f" over {math.prod(shape)} numbers"
+        if self.reduction == CHANNELS:
+            text += f" (the last axis, {shape[-1]} numbers)"
         text += f", weight {self.weight:g}, beta {self.beta:g}"
         text += ", KL averaged over latents" * self.kl_averaged
         text += f", KL summed over a batch of {self.kl_batch}" * (self.kl_batch != 1)

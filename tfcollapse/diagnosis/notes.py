@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 from tfcollapse.diagnosis.declared_loss import DeclaredLoss
 from tfcollapse.diagnosis.evidence import DEFAULT, Evidence
 from tfcollapse.diagnosis.idle_units import IdleUnits
-from tfcollapse.diagnosis.measurements import Measurements
+from tfcollapse.diagnosis.measurements import Measurements, scale_name
 from tfcollapse.diagnosis.readings import expected_logs
 from tfcollapse.diagnosis.reservations import above_linear, how_to_check, lost_numbers, scaled_by, what_contradicts
 from tfcollapse.diagnosis.units import Units
 from tfcollapse.metrics import posterior
 
 _CONSTANT = 1e-12
+_TOO_MUCH = 1.5
+"""A weight on the KL above this prunes units that the ELBO would keep."""
 _GREY = 0.8
 """Binary data have a Pearson dispersion of about 1 under cross-entropy, grey data one that is clearly below this."""
 
@@ -41,6 +45,8 @@ def _on_the_loss(m: Measurements, declared: DeclaredLoss, idle: IdleUnits) -> li
             f"its reconstruction loss is near {summed:.3g} where it is summed over numbers, and near {averaged:.3g} "
             "where it is averaged"
         )
+    if idle.by_log and m.gamma is not None:
+        found.append(_on_the_log(m, idle.by_log, idle.weight))
     contradiction = what_contradicts(m, declared)
     if contradiction:
         found.append(f"{contradiction}; {how_to_check(m)}")
@@ -49,19 +55,44 @@ def _on_the_loss(m: Measurements, declared: DeclaredLoss, idle: IdleUnits) -> li
             f"gamma was not declared: the active units behave as under {scaled_by(m, declared)} {m.implied_gamma:.3g}"
         )
     if m.likelihood == "bernoulli" and not m.binary and m.dispersion < _GREY:
-        found.append(
-            "the data are not binary: on numbers between 0 and 1 cross-entropy assumes the variance mu (1 - mu), which "
-            f"is {1 / m.dispersion:.3g} times what the residuals have. That acts like a decoder variance that is too "
-            f"large: it prunes units that binary data would keep, as beta {1 / m.dispersion:.3g} would"
-        )
+        found.append(_on_grey_data(m, declared))
     return found
+
+
+def _on_the_log(m: Measurements, words: str, weight: float | None) -> str:
+    """Say what the training's log tells of the loss, and what it does not tell."""
+    beside = "tells nothing of the KL: was it summed over the batch, or weighted?"
+    if weight is None or m.gamma is None or math.isclose(weight, m.gamma):
+        return f"no unit is active; the training's log agrees with the declared error, but {beside}"
+    return (
+        f"no unit is active; the training's log contradicts the declared loss: it is that of {scale_name(m)} "
+        f"{weight:.3g} ({words.removeprefix('if ')}), not of {m.gamma:.3g}. The log {beside}"
+    )
+
+
+def _on_grey_data(m: Measurements, declared: DeclaredLoss) -> str:
+    """Say what cross-entropy assumes of numbers between 0 and 1, at the beta in force."""
+    weight = (m.effective_gamma or declared.beta) / m.dispersion
+    said = (
+        "the data are not binary: on numbers between 0 and 1 cross-entropy assumes the variance mu (1 - mu), which is "
+        f"{1 / m.dispersion:.3g} times what the residuals have"
+    )
+    if weight < _TOO_MUCH:
+        return f"{said}; with the beta in force, that is a weight of {weight:.2g} on the KL"
+    return (
+        f"{said}. That acts like a decoder variance that is too large: it prunes units that binary data would keep, as "
+        f"beta {weight:.3g} would"
+    )
 
 
 def _on_the_units(m: Measurements, units: Units) -> list[str]:
     """Say what is odd about the units, whatever their category."""
     found, active = [], int(units.active.sum())
     if active > 1 and m.effective_rank < 0.5 * active:
-        found.append(f"the means of the {active} active units vary in {m.effective_rank:.2g} directions only")
+        rank = f"{m.effective_rank:.2g}"
+        found.append(
+            f"the means of the {active} active units vary in {rank} direction{'' if rank == '1' else 's'} only"
+        )
     if m.share_near_prior > 0.5 and active:
         found.append(f"{m.share_near_prior:.0%} of all sigma_z are above 0.9, near the prior")
     if m.latent_variance.max() < _CONSTANT:
@@ -86,7 +117,8 @@ def _on_the_units(m: Measurements, units: Units) -> list[str]:
 
 def _on_the_error(m: Measurements, units: Units) -> list[str]:
     """Compare the error with that of simple predictors."""
-    if not units.active.any() and m.error_at_mean <= DEFAULT.at_the_mean * m.mean_predictor_error:
+    near_the_mean = DEFAULT.trained < m.error_at_mean / m.mean_predictor_error <= DEFAULT.at_the_mean
+    if not units.active.any() and near_the_mean:
         return ["no unit is active: the decoder gives the mean example, and the error is the mean predictor's"]
     if m.error_at_mean > m.mean_predictor_error:
         return ["the error is above the mean predictor's"]

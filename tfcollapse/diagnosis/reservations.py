@@ -96,9 +96,10 @@ def lost_numbers(m: Measurements) -> str:
 def how_to_check(m: Measurements) -> str:
     """Say what to look at where the declared loss is contradicted."""
     return (
-        f"is the error averaged over the {m.dimensions} numbers or the KL summed over the batch, is the KL weighted or "
-        "still being warmed up, is z drawn with sigma = exp(log_variance / 2), is the encoder's second output the log "
-        "variance (spread=), are these the data of the training, and has the training come to its end?"
+        f"is the error averaged over the {m.dimensions} numbers or the KL summed over the batch, is the KL weighted, "
+        "still being warmed up or held above a floor (free bits), is z drawn with sigma = exp(log_variance / 2), is "
+        "the encoder's second output the log variance (spread=), are these the data of the training, and has the "
+        "training come to its end?"
     )
 
 

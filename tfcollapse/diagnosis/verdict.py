@@ -15,7 +15,7 @@ import math
 from typing import Any
 
 from tfcollapse.diagnosis import advice, health
-from tfcollapse.diagnosis.categories import CATEGORIES, HEALTHY, IN_USE, INCONSISTENT, NOT_TRAINED
+from tfcollapse.diagnosis.categories import CATEGORIES, HEALTHY, IN_USE, INCONSISTENT, NOT_TRAINED, UNDECIDED
 from tfcollapse.diagnosis.declared_loss import UNDECLARED, DeclaredLoss
 from tfcollapse.diagnosis.evidence import DEFAULT, Evidence, Thresholds
 from tfcollapse.diagnosis.idle_units import IdleUnits, idle_by_decoder, idle_by_gamma
@@ -93,6 +93,9 @@ def _categories(
     m: Measurements, t: Thresholds, units: Units, declared: DeclaredLoss
 ) -> tuple[tuple[str, ...], IdleUnits]:
     """Return the categories, and the idle units with the evidence. A decoder of kind (iii) or (iv) never converges."""
+    if m.images < t.few_images:
+        reading = f"{m.images} examples are too few to tell what the model does"
+        return _whole_model(UNDECIDED, units, Evidence("examples", float(m.images), float(t.few_images), reading))
     evidence = health.inconsistency(m, t, units)
     if evidence is not None:
         return _whole_model(INCONSISTENT, units, evidence)

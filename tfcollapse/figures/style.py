@@ -14,8 +14,9 @@ from matplotlib.ticker import FuncFormatter
 from tfcollapse.config.architectures import ARCHITECTURES
 from tfcollapse.errors import ConfigError
 from tfcollapse.records.files import check_replaceable, replacing
+from tfcollapse.records.naming import cells
 from tfcollapse.records.narrowing import each, gamma, networks, settings
-from tfcollapse.records.statistics import Rows, cells, mean_and_sd
+from tfcollapse.records.statistics import Rows, mean_and_sd
 from tfcollapse.records.trained import TRAINED, not_trained
 
 # Every series has its own marker and dashes, so that a print in black and white tells the series apart.
@@ -65,7 +66,7 @@ def _untrained(rows: Rows) -> str:
     out = not_trained(rows)
     unknown = ", or that is not known" if any(row.get("mean_predictor_error") is None for row in out) else ""
     return (
-        f"\nhollow: not trained (error not below {TRAINED:.0%} of the mean predictor's{unknown}): {cells(out)}"
+        f"\nhollow: not trained (error not below {TRAINED:.0%} of the mean predictor's{unknown}): {cells(out, rows)}"
         if out
         else ""
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import statistics
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,12 +11,13 @@ from tfcollapse.errors import ConfigError
 from tfcollapse.lab.section import Section
 from tfcollapse.records import gaps
 from tfcollapse.records.gaps import EQUAL, Gap
+from tfcollapse.records.naming import cells
 from tfcollapse.records.numerics import older
 from tfcollapse.records.seed_noise import SPREAD, noise_of
-from tfcollapse.records.statistics import Row, Rows, cells
+from tfcollapse.records.statistics import Row, Rows
 from tfcollapse.records.table import read_table
 from tfcollapse.records.trained import marked, not_trained
-from tfcollapse.theory.bootstrap import bootstrap
+from tfcollapse.theory.bootstrap import FEWEST, bootstrap
 from tfcollapse.theory.checks import Check, not_applicable, true
 
 READING = (
@@ -53,9 +55,9 @@ def equations_section(table: str) -> Section:
     checks = [_equation_8(rows), _equation_10(gammas)]
     settings = {"table": str(path), "pairs": f"{len(pairs)} for eq. (8), {len(gammas)} for eq. (10)"}
     if left_out:
-        settings["left out as not trained"] = cells(left_out)
+        settings["left out as not trained"] = cells(left_out, rows)
     for reason, undecided in gaps.undecided_gammas(rows).items():
-        settings[f"left out of eq. (10), as {reason}"] = cells(undecided)
+        settings[f"left out of eq. (10), as {reason}"] = cells(undecided, rows)
     if older(table_rows):
         settings["the table's version of the numbers"] = older(table_rows)
     return Section("equations", "Equations (8) and (10)", READING, checks, curves, settings)
@@ -94,10 +96,12 @@ def _equation_10(gammas: list[Gap]) -> Check:
 
 
 def _summary(gaps: list[Gap]) -> str:
-    """Return the range of some gaps, and their mean with its bootstrapped interval, as text."""
+    """Return the range of some gaps, and their mean, with its bootstrapped interval where there are enough, as text."""
     values = [gap.relative for gap in gaps]
     summary = f"{min(values):+.4g} to {max(values):+.4g}"
-    if len(values) > 1:
+    summary += f"; mean {statistics.fmean(values):+.4g}" if len(values) > 1 else ""
+    if len(values) >= FEWEST:
         mean = bootstrap(values)
-        summary += f"; mean {mean.value:+.4g}, 95% {mean.low:+.4g} to {mean.high:+.4g} over {len(values)} pairs"
+        summary += f", 95% {mean.low:+.4g} to {mean.high:+.4g}"
+    summary += f" over {len(values)} pairs" if len(values) > 1 else ""
     return summary

@@ -12,13 +12,12 @@ from typing import Any
 from tfcollapse.config.declaration import Run
 from tfcollapse.config.objective import Objective
 from tfcollapse.records.columns import OF_A_TWIN, OF_A_VAE, declared
-from tfcollapse.records.labels import label
+from tfcollapse.records.naming import differing_columns, value_of, values
 from tfcollapse.records.statistics import (
     PLAIN,
     Row,
     Rows,
     aes_and_vaes,
-    dataset_without_version,
     family,
     grouped,
     network_arm,
@@ -59,11 +58,7 @@ def aes_of(vaes: Rows, rows: Rows) -> list[Row]:
 
 
 def _shared(row: Row) -> list[Any]:
-    return [_value(row, column) for column in _OF_A_NETWORK]
-
-
-def _value(row: Row, column: str) -> Any:
-    return dataset_without_version(row) if column == "dataset" else row.get(column)
+    return [value_of(row, column) for column in _OF_A_NETWORK]
 
 
 def amounts(rows: Rows) -> str:
@@ -85,19 +80,3 @@ def _told_apart(rows: Rows, columns: Sequence[str]) -> dict[str, list[Row]]:
     """Group rows by those of `columns` in which they differ; the key is these values as text, empty where none do."""
     differing = differing_columns(rows, columns)
     return grouped(rows, lambda row: "".join(f", {text}" for text in values(row, differing)))
-
-
-def differing_columns(rows: Rows, columns: Sequence[str]) -> list[str]:
-    """Return those of `columns` in which rows differ."""
-    return [column for column in columns if len({_value(row, column) for row in rows}) > 1]
-
-
-def values(row: Row, columns: Sequence[str]) -> list[str]:
-    """Return the values of some columns of a row as text, such as "KL nats 0.5", without those that it has not."""
-    found = {label(column): _value(row, column) for column in columns if row.get(column) is not None}
-    return [f"{name} {_short(value)}" for name, value in found.items()]
-
-
-def _short(value: Any) -> str:
-    """Return a value as text: a float in six digits where these are all that it has."""
-    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)

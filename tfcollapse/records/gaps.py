@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tfcollapse.records.arms import differing_columns, values
 from tfcollapse.records.columns import COLUMNS, OF_A_TWIN
 from tfcollapse.records.comparison import Comparison, compare
+from tfcollapse.records.naming import cells, differing_columns, values
 from tfcollapse.records.seed_noise import spread_of
-from tfcollapse.records.statistics import Row, Rows, aes_and_vaes, cells, dataset_without_version, grouped, measured
+from tfcollapse.records.statistics import Row, Rows, aes_and_vaes, dataset_without_version, grouped, measured
 
 EQUAL = 0.05
 """The relative gap below which a learned gamma is taken as equal to the error."""

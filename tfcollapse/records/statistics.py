@@ -26,22 +26,6 @@ PAPER_STEPS = 250_000
 """The number of steps of the paper's trainings (Appendix A)."""
 
 
-def cells(rows: Rows) -> str:
-    """Return the names of the cells of a table in which `rows` stand, as text such as `AE depth 4, 5; VAE depth 4`.
-
-    A cell of residual networks is named by its dataset and (b, c). What `network_arm` names stands in brackets.
-    """
-    places: dict[str, dict[str, None]] = {}
-    for row in rows:
-        whose = name_of(row)
-        place = str(row["depth"])
-        if row.get("block_depth"):
-            whose += f" on {dataset_without_version(row)}, (b, c)"
-            place = f"({row['depth']}, {row['block_depth']})"
-        places.setdefault(whose if row.get("block_depth") else f"{whose} depth", {})[place] = None
-    return "; ".join(f"{whose} {', '.join(names)}" for whose, names in places.items())
-
-
 def dataset_without_version(row: Row) -> str:
     """Return the name of a row's dataset without its version, which an unfinished run does not know."""
     return str(row["dataset"]).split()[0]

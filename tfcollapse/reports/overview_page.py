@@ -10,7 +10,7 @@ from typing import Any
 from tfcollapse.claims.claim import NOT_RUN
 from tfcollapse.config.declaration import NUMERICS, Run
 from tfcollapse.errors import ConfigError
-from tfcollapse.records.narrowing import narrowing
+from tfcollapse.records.narrowing import each, narrowing
 from tfcollapse.records.numerics import older
 from tfcollapse.records.seed_noise import SEEDS, SPREAD, noise_of
 from tfcollapse.records.statistics import PAPER_STEPS
@@ -59,7 +59,7 @@ _RULES = (
     f"{math.sqrt(0.5):.0%} of it is enough. "
     "Where a statement must hold at each of several places, such as every depth, a difference against it has to be "
     "beyond the 95% interval for all places together (Bonferroni). Counts of units also have to differ by a tenth of "
-    "the latent dimensions; in a trend of one seed, shares of sigma_z have to differ by a tenth. A rank correlation is "
+    "the latent dimensions, and in a trend shares of sigma_z by a tenth. A rank correlation is "
     "judged by its permutation test at 5%, over five pairs or more; its interval is approximate.",
     "Several seeds stand as mean +- standard deviation. One seed has no error bar. A table of "
     "another version of the numbers is not counted. An empty cell stands for what the row above says.",
@@ -141,7 +141,7 @@ def _not_run(tables: Sequence[StudyTable], declared: Mapping[str, str]) -> Itera
         study = load_study(declared[name])
         runs, there = at_the_papers_length(study, tables)
         if len(there) < len(runs):
-            length = f"{max(run.training.steps for run in runs):,}"
+            length = each(sorted({run.training.steps for run in runs}))
             yield (
                 name,
                 f"{study.title}, at the paper's length",

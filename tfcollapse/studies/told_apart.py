@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tfcollapse.config.declaration import Run
-from tfcollapse.records.arms import differing_columns, values
 from tfcollapse.records.columns import declared
+from tfcollapse.records.naming import differing_columns, values
 
 
 def told_apart(runs: Sequence[Run]) -> dict[Run, str]:

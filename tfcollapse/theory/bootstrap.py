@@ -14,6 +14,9 @@ from tfcollapse.theory import arguments
 
 Row = Mapping[str, Any]
 
+FEWEST = 5
+"""The number of values from which on the percentile interval of their mean is given; of two it is their range."""
+
 
 @dataclass(frozen=True)
 class Interval:

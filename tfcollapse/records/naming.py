@@ -1,0 +1,58 @@
+"""Name runs and cells of a table by what tells them apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tfcollapse.records.labels import label
+from tfcollapse.records.statistics import PLAIN, Row, Rows, dataset_without_version, network_arm
+
+_SIZES = (
+    *("width", "base_channels", "shortcut", "batch_norm", "latent_dim", "output"),
+    *("steps", "batch", "learning_rate"),
+)
+"""The columns that a cell is named by where the rows of a claim differ in them."""
+
+
+def cells(rows: Rows, among: Rows = ()) -> str:
+    """Return the names of the cells of a table in which `rows` stand, as text such as `AE depth 4, 5; VAE depth 4`.
+
+    A cell of residual networks is named by its dataset and (b, c). In brackets stands what `network_arm` names, and the
+    sizes and settings in which the rows of `among` differ, such as `VAE (width 4) depth 4`.
+
+    Args:
+      rows: the rows that are named.
+      among: the rows from which they are told apart.
+    """
+    apart = [column for column in _SIZES if len({row.get(column) for row in among} - {None}) > 1]
+    places: dict[str, dict[str, None]] = {}
+    for row in rows:
+        said = [*([] if network_arm(row) == PLAIN else [network_arm(row)]), *values(row, apart)]
+        whose, place = row["objective"] + f" ({', '.join(said)})" * bool(said), str(row["depth"])
+        if row.get("block_depth"):
+            whose += f" on {dataset_without_version(row)}, (b, c)"
+            place = f"({row['depth']}, {row['block_depth']})"
+        places.setdefault(whose if row.get("block_depth") else f"{whose} depth", {})[place] = None
+    return "; ".join(f"{whose} {', '.join(names)}" for whose, names in places.items())
+
+
+def differing_columns(rows: Rows, columns: Sequence[str]) -> list[str]:
+    """Return those of `columns` in which rows differ."""
+    return [column for column in columns if len({value_of(row, column) for row in rows}) > 1]
+
+
+def values(row: Row, columns: Sequence[str]) -> list[str]:
+    """Return the values of some columns of a row as text, such as "KL nats 0.5", without those that it has not."""
+    found = {label(column): value_of(row, column) for column in columns if row.get(column) is not None}
+    return [f"{name} {_short(value)}" for name, value in found.items()]
+
+
+def value_of(row: Row, column: str) -> Any:
+    """Return the value of a column; the name of a dataset without its version."""
+    return dataset_without_version(row) if column == "dataset" else row.get(column)
+
+
+def _short(value: Any) -> str:
+    """Return a value as text: a float in six digits where these are all that it has."""
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
