@@ -185,6 +185,10 @@ def test_the_training_s_log_tells_which_reading_is_right(averaged, category):
     error = np.square(FLAT - MEAN).sum(axis=1).mean()
     found = tc.diagnose(idle, mean_image, IMAGES, 0.04, logged=error / (DIMENSIONS if averaged else 1))
     assert found.verdict.categories == (category,)
+    told = "contradicts the declared loss: it is that of gamma 1.96 (the error is averaged over the 49 numbers), not of"
+    assert (told in words(found)) == averaged
+    assert ("log agrees with the declared error" in words(found)) != averaged
+    assert "was it summed over the batch" in words(found)  # of which the log says nothing
 
 
 def test_nothing_declared_and_no_unit_active_names_every_reading():

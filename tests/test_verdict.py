@@ -208,6 +208,19 @@ def test_a_unit_that_a_settled_vae_uses_is_no_such_unit():
     assert decide(measurements(dead=0, **settled)).category == "healthy"
 
 
+def test_a_decoder_that_knows_the_images_is_not_said_to_give_the_mean():
+    found = decide(measurements(active=0, dead=2, autoregressive=True, shuffled_error=0.004, error_at_mean=0.004))
+    assert found.category == "iv"
+    assert not any("gives the mean example" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(("beta", "said"), [(1.0, "as beta 8 would"), (0.125, "a weight of 1 on the KL")])
+def test_grey_data_under_cross_entropy_are_noted_at_the_beta_in_force(beta, said):
+    grey = measurements(dead=0, likelihood="bernoulli", gamma=beta, dispersion=0.125, optimal=0.125)
+    (note,) = [note for note in decide(grey).notes if "not binary" in note]
+    assert note.endswith(said)
+
+
 def test_a_dead_unit_s_label_goes_by_its_kl():
     verdict = decide(measurements(residual=(0.1,)))
     assert verdict.per_dimension == ("active", "active", "i", "v")  # the last has the larger KL
