@@ -10,8 +10,9 @@ What to expect (the paper gives plots and no numbers): with depth the error grow
 The presets `standing` and `quick` have 8 channels at 32x32, and gamma in closed form (eq. (10)). `standing` has 10,000
 steps, `quick` 1,000. `standing` does not train every network (results/fig2): of one seed, the VAEs of t = 2 and 4 ended
 with every unit dead and an error 19% above that of an image of means, and that of t = 5 was trained. Whether more
-steps, a KL warm-up or another gamma would train the two was not tried. The page marks them, as an untrained network has
-every sigma_z near 1 too. `standing` took 1.8 core hours.
+steps or another gamma would train the two was not tried. The page marks them, as an untrained network has every sigma_z
+near 1 too. The KL term is not what keeps t = 2 from training: the AE of the same start is not trained either, and from
+three other starts both are (`twins`, 600 steps). `standing` took 1.8 core hours.
 """
 
 from tfcollapse import Data, Network, Objective, Run, Study, Training, claims, figures, grid

@@ -112,7 +112,10 @@ def test_blame_says_how_to_keep_the_depth_where_a_shallower_network_is_what_help
     [
         ({}, "nothing to mend; `tfcollapse diagnose` says what its dead units are"),
         ({"error": 0.05}, "in use, but the loss is too high; next: train longer, unless"),
-        ({"mean_residual_share": 0.5}, "not trained yet; next: if these are the data of the training, in its scale, train longer"),
+        (
+            {"mean_residual_share": 0.5},
+            "not trained yet; next: if these are the data of the training, in its scale, train longer",
+        ),
     ],
 )
 def test_blame_says_what_is_wrong_with_a_vae_without_a_collapse(facts, said):

@@ -69,6 +69,9 @@ def test_a_cell_is_named_by_what_tells_it_from_the_others_of_its_claim():
     assert "not trained: AE (width 4) depth 4; 2 of 3 runs" in claim.evidence
     assert "not trained (error not below 95% of the mean predictor's): AE (width 4) depth 4" in caption(rows)
     assert cells(rows[:1]) == "AE depth 4"
+    seeds = [table_row(depth=2, seed=seed) for seed in range(3)]
+    assert cells(seeds[1:], seeds) == "AE depth 2 (seed 1, 2)"
+    assert cells(seeds, seeds) == "AE depth 2"
 
 
 def test_where_nothing_was_obtained_yet_the_evidence_says_what_is_missing_alone():

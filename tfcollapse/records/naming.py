@@ -19,22 +19,33 @@ def cells(rows: Rows, among: Rows = ()) -> str:
     """Return the names of the cells of a table in which `rows` stand, as text such as `AE depth 4, 5; VAE depth 4`.
 
     A cell of residual networks is named by its dataset and (b, c). In brackets stands what `network_arm` names, and the
-    sizes and settings in which the rows of `among` differ, such as `VAE (width 4) depth 4`.
+    sizes and settings in which the rows of `among` differ, such as `VAE (width 4) depth 4`. Seeds are named where
+    others of their cell are in `among` alone, such as `AE depth 4 (seed 1, 2)`.
 
     Args:
       rows: the rows that are named.
       among: the rows from which they are told apart.
     """
     apart = [column for column in _SIZES if len({row.get(column) for row in among} - {None}) > 1]
-    places: dict[str, dict[str, None]] = {}
+    all_seeds = _seeds(among, apart)
+    places: dict[str, list[str]] = {}
+    for (whose, place), seeds in _seeds(rows, apart).items():
+        some = f" (seed {', '.join(map(str, sorted(seeds)))})" if all_seeds.get((whose, place), set()) - seeds else ""
+        places.setdefault(whose, []).append(place + some)
+    return "; ".join(f"{whose} {', '.join(names)}" for whose, names in places.items())
+
+
+def _seeds(rows: Rows, apart: Sequence[str]) -> dict[tuple[str, str], set[int]]:
+    """Return the seeds of each cell, by what it is of and its place."""
+    found: dict[tuple[str, str], set[int]] = {}
     for row in rows:
         said = [*([] if network_arm(row) == PLAIN else [network_arm(row)]), *values(row, apart)]
         whose, place = row["objective"] + f" ({', '.join(said)})" * bool(said), str(row["depth"])
         if row.get("block_depth"):
             whose += f" on {dataset_without_version(row)}, (b, c)"
             place = f"({row['depth']}, {row['block_depth']})"
-        places.setdefault(whose if row.get("block_depth") else f"{whose} depth", {})[place] = None
-    return "; ".join(f"{whose} {', '.join(names)}" for whose, names in places.items())
+        found.setdefault((whose if row.get("block_depth") else f"{whose} depth", place), set()).add(row.get("seed", 0))
+    return found
 
 
 def differing_columns(rows: Rows, columns: Sequence[str]) -> list[str]:
