@@ -9,8 +9,8 @@ same order, and differ in the KL term and the noise of z alone.
 
 What to expect: if the KL term is to blame, AEs are trained from starts from which VAEs are not. If it is not, the same
 starts are left by both. Fisher's exact test decides between them. It needs starts of both kinds, and seven pairs at
-least. The 8 seeds are the study's own number; `--seeds` sets another. In `standing`, both were trained from 3 starts and
-neither from the other 5 (results/twins).
+least. The 8 seeds are the study's own number; `--seeds` sets another. In `standing`, both were trained from 3 starts,
+and neither from the other 5 (results/twins).
 
 The presets `standing` and `quick` have 8 channels at 32x32, and gamma in closed form (eq. (10)). `standing` has 600
 steps, which is enough to see which networks have left their start: in `fig2`, the two VAEs that had not left it after

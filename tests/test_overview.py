@@ -33,7 +33,8 @@ def table(path, steps=250_000, seeds=(0,), ae=(0.01, 0.009, 0.008, 0.01, 0.012, 
         vae = {"gamma_mode": "learned", "gamma_start": 1.0, "gamma": error, "active_units": 3, "sigma_above_0.9": 0.5}
         kind = vae if run.objective.kind == "vae" else {"gamma": None, "active_units": None, "sigma_above_0.9": None}
         facts = {"run_id": run.run_id, "objective": run.objective.label, "depth": run.network.depth, "seed": run.seed}
-        rows.append(table_row(**facts, **kind, train_error=error, test_error=error, kl=1.0, steps=steps))
+        rows.append(table_row(**facts, **kind, train_error=error, test_error=error, kl=1.0))
+        rows[-1] |= {"steps": steps, "halve_every": steps * 2 // 5}
     write_table(path, rows)
 
 

@@ -174,9 +174,9 @@ def test_settings_that_no_run_has_as_the_paper_are_said():
         "learning rate 0.001 instead of 0.0002; epsilon 1e-07 instead of 1e-08"
     )
     assert narrowing([table_row(halve_every=50_000)]) == (
-        "learning rate halved after 20% of the steps instead of after 40%"
+        "learning rate halved after 20% of the steps (the paper: after 40%)"
     )
-    assert narrowing([table_row(halve_every=250_000)]) == "learning rate halved never instead of after 40%"
+    assert narrowing([table_row(halve_every=250_000)]) == "learning rate never halved (the paper: after 40%)"
     assert "\ninitializer he_normal instead of glorot_uniform" in caption([table_row(initializer="he_normal")])
 
 

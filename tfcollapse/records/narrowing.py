@@ -73,8 +73,8 @@ def settings(rows: Rows) -> list[str]:
             texts.append(f"{column.replace('_', ' ')} {each(values)} instead of {paper}")
     shares = sorted({row["halve_every"] / row["steps"] for row in rows})
     if not any(math.isclose(share, _HALVED, rel_tol=0.01) for share in shares):
-        halved = each(f"after {share:.0%} of the steps" if share < 1 else "never" for share in shares)
-        texts.append(f"learning rate halved {halved} instead of after {_HALVED:.0%}")
+        halved = each(f"halved after {share:.0%} of the steps" if share < 1 else "never halved" for share in shares)
+        texts.append(f"learning rate {halved} (the paper: after {_HALVED:.0%})")
     return texts
 
 
