@@ -157,7 +157,7 @@ def _harm(folder, how):
 @pytest.mark.parametrize("how", ["truncated shard", "missing shard", "missing features"])
 def test_a_damaged_prepared_dataset_is_refused_and_leaves_no_cache(squares, how):
     _harm(squares / "squares" / "1.2.3", how)
-    with pytest.raises(DataError, match="prepared dataset '.*1.2.3' cannot be read .*: delete it and prepare it again"):
+    with pytest.raises(DataError, match="prepared dataset '.*1.2.3' cannot be read .*: move it away"):
         data.load(Data(name="squares"), data_dir=squares)
     assert not any(path.name.endswith(".npy") for path in cache_directory().rglob("*"))
 

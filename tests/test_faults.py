@@ -234,7 +234,7 @@ def test_a_read_only_directory_is_one_line_and_loses_nothing(finished, read_only
     with pytest.raises(KeyboardInterrupt):
         train(run, folder, report=_ask_at(30))
     turn("ro")
-    with pytest.raises(RunError, match="Read-only file system: free space or choose another --out"):
+    with pytest.raises(RunError, match="Read-only file system: name another place, then run again"):
         train(run, folder)
     turn("rw")
     result = train(run, folder)

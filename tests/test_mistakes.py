@@ -5,9 +5,10 @@ import re
 import time
 
 import pytest
-from examples import tiny
+from examples import table_row, tiny
 
 from tfcollapse.cli.main import main
+from tfcollapse.records.table import write_table
 
 NOTHING = "there is no such "
 
@@ -19,6 +20,7 @@ def place(tmp_path, monkeypatch):
     run = tmp_path / "sweep" / "runs" / tiny().run_id
     run.mkdir(parents=True)
     (run / "config.json").write_text(tiny().to_json())
+    write_table(tmp_path / "own" / "mine.csv", [table_row(run_id="a", train_error=0.01, test_error=0.01)])
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes").write_text("\udcff mine".encode("utf-8", "surrogateescape").decode("latin-1"))
     for name in ("fifo", "fifo.py"):
@@ -78,6 +80,12 @@ DEEP = "[" * 50_000
         ("describe --set network.latent_dim=1000000000", "Network.latent_dim: expected <= 1048576"),
         ("describe --image-shape 16384,16384,3 --set network.width=1048576", "expected a network that fits"),
         ("taxonomy --seeds 1000000000", "--seeds: expected 1 to "),
+        ("theory equations --table own", "'own': expected a file, received a directory: name own/mine.csv"),
+        ("theory equations --table empty", "'empty': expected a file, received a directory: name a .csv file"),
+        ("theory equations --table fifo", "'fifo': expected a regular file, received a FIFO: name another file"),
+        ("report sweep -o own", "'own': expected a file that can be replaced, received a directory: name a file"),
+        ("sweep fig1_left --collect notes", "'notes': expected a directory, received a regular file"),
+        ("taxonomy --out notes", "'notes': File exists: expected a directory, received a file: name another place"),
     ],
 )
 def test_a_mistake_is_one_line_at_once(command, said, place, capfd):
@@ -87,6 +95,7 @@ def test_a_mistake_is_one_line_at_once(command, said, place, capfd):
     assert re.fullmatch(r"tfcollapse: [^\n]+\n", error)
     assert re.search(said.replace("(", r"\("), error) or said in error
     assert len(error) < 2_100
+    assert not re.search("remove|delete", error)
     assert time.process_time() - start < 20
     assert not (place / "out").exists()
 

@@ -137,12 +137,15 @@ def _collect(declared: DeclaredStudy, collect_to: str, command: str) -> int:
 
     Runs that have not ended are drawn as missing. The exit status is 1 where a record was damaged.
     """
+    from tfcollapse.records.files import existing_directory
     from tfcollapse.reports.study_page import write_study
     from tfcollapse.studies.collect import collect, lasting_command
 
     target = pathlib.Path(collect_to)
     if not collect_to or target.resolve() == declared.out.resolve():
         raise ConfigError(f"--collect: expected a directory other than the sweep's own, received '{collect_to}'")
+    if target.exists():
+        existing_directory(target)
     table_path = target / declared.table_path.name
     trains = lasting_command(command)
     rows, damaged = collect(declared.runs, declared.run_directories, target / "runs", table_path, trains)

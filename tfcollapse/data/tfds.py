@@ -189,7 +189,7 @@ def reading(directory: Any) -> Iterator[None]:
         yield
     except Exception as error:  # noqa: BLE001 - TFDS and TensorFlow raise many kinds for a damaged file
         raise DataError(
-            f"prepared dataset '{directory}' cannot be read ({line_of(error)}): delete it and prepare it again"
+            f"prepared dataset '{directory}' cannot be read ({line_of(error)}): move it away, and prepare it again"
         ) from None
 
 

@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from typing import IO, Any
 
 from tfcollapse.errors import RunError
+from tfcollapse.records import remedies
 
 JSON_BYTES = 64 << 20
 """The length at which the reading of a JSON file stops. A longer file is cut and refused; no record is so long."""
@@ -106,7 +107,8 @@ def _opened(path: str | os.PathLike[str], flags: int, mode: str, follow: bool = 
         if received == "a regular file":
             return os.fdopen(number, mode)
         os.close(number)
-    raise RunError(f"'{path}': expected a regular file, received {received}: remove it, or name another place")
+    remedy = remedies.of_writing(received) if flags & os.O_CREAT else remedies.of_reading(received, follow)
+    raise RunError(f"'{path}': expected a regular file, received {received}: {remedy}")
 
 
 def check_directory(path: pathlib.Path) -> None:
@@ -114,8 +116,7 @@ def check_directory(path: pathlib.Path) -> None:
     received = kind(path)
     if received != "a directory":
         raise RunError(
-            f"'{path}': expected a directory, received {received or 'nothing'}: remove it, or choose another --out, "
-            "which may itself be a link"
+            f"'{path}': expected a directory, received {received or 'nothing'}: {remedies.MOVE}, which may be a link"
         )
 
 
@@ -132,9 +133,7 @@ def disk_errors(path: pathlib.Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RunError(
-            f"'{path}': {error.strerror or error}: free space or choose another --out, then run again"
-        ) from None
+        raise RunError(f"'{path}': {error.strerror or error}: {remedies.of_disk(error)}") from None
 
 
 def check_name(path: str | os.PathLike[str]) -> None:
@@ -147,9 +146,9 @@ def check_name(path: str | os.PathLike[str]) -> None:
     try:
         whole.encode("utf-8")
     except UnicodeEncodeError:
-        raise RunError(f"'{whole}': expected a path in UTF-8, received other bytes: choose another --out") from None
+        raise RunError(f"'{whole}': expected a path in UTF-8, received other bytes: {remedies.ANOTHER}") from None
     if "\0" in whole:
-        raise RunError(f"'{whole}': expected a path, received one with a NUL: choose another --out")
+        raise RunError(f"'{whole}': expected a path, received one with a NUL: {remedies.ANOTHER}")
 
 
 def check_writable(path: pathlib.Path) -> None:
@@ -228,7 +227,7 @@ def check_replaceable(path: pathlib.Path, *marks: bytes) -> None:
     received = kind(path)
     if received not in (None, "a regular file"):
         raise RunError(
-            f"'{path}': expected a file that can be replaced, received {received}: choose another --out, or remove it"
+            f"'{path}': expected a file that can be replaced, received {received}: {remedies.of_writing(received)}"
         )
     if received is None or not marks:
         return
@@ -237,9 +236,7 @@ def check_replaceable(path: pathlib.Path, *marks: bytes) -> None:
         file.seek(-min(MARKED, file.seek(0, os.SEEK_END)), os.SEEK_END)
         tail = file.read(MARKED)
     if not any(mark in head or mark in tail for mark in marks):
-        raise RunError(
-            f"'{path}' was not written by tfcollapse: expected a file of ours: name another place, or move it away"
-        )
+        raise RunError(f"'{path}' was not written by tfcollapse: expected a file of ours: {remedies.MOVE}")
 
 
 def sweep(directory: pathlib.Path, name: str | None = None) -> None:

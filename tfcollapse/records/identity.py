@@ -7,6 +7,7 @@ from typing import Any
 
 from tfcollapse.config.declaration import Run
 from tfcollapse.errors import RunError
+from tfcollapse.records import remedies
 
 KEY = "identity"
 """The name under which a record holds its identity. A record that an earlier version wrote has none."""
@@ -41,10 +42,12 @@ def check_identity(place: str, received: Any, expected: Mapping[str, Any]) -> No
     if received is None:
         return
     if not isinstance(received, Mapping):
-        raise RunError(f"{place}: expected the identity of a run, received {type(received).__name__}: remove it")
+        raise RunError(
+            f"{place}: expected the identity of a run, received {type(received).__name__}: {remedies.MADE_ANEW}"
+        )
     for name, wanted in expected.items():
         if received.get(name, wanted) != wanted:
-            remedy = "restore the images, or choose another --out" if name == "images" else "remove it, then run again"
+            remedy = f"restore the images, or {remedies.ANOTHER}" if name == "images" else remedies.MADE_ANEW
             raise RunError(f"{place}: expected {_WORDS[name]} {wanted}, received {received[name]!s:.80}: {remedy}")
 
 

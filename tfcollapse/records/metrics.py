@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from tfcollapse.errors import RunError
+from tfcollapse.records import remedies
 from tfcollapse.records.run_files import table_bytes
 from tfcollapse.records.schema import LARGEST
 
@@ -35,7 +36,7 @@ def read_metrics(path: pathlib.Path) -> list[dict[str, float]]:
         rows = [row for row in csv.DictReader(text) if None not in row and None not in row.values()]
         return [{name: _number(value) for name, value in row.items()} for row in rows]
     except (ValueError, csv.Error) as error:
-        raise RunError(f"'{path}': expected numbers, as a run writes them: {error}: restore or remove it") from None
+        raise RunError(f"'{path}': expected numbers, as a run writes them: {error}: {remedies.RESTORE}") from None
 
 
 _LEAST_ROWS = 10

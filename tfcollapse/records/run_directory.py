@@ -25,7 +25,7 @@ from typing import IO, Any
 
 from tfcollapse.config.declaration import Run
 from tfcollapse.errors import ConfigError, RunError
-from tfcollapse.records import files
+from tfcollapse.records import files, remedies
 from tfcollapse.records.files import JSON_BYTES, disk_errors, existing_directory, open_regular, read_json, replacing
 from tfcollapse.records.identity import KEY, check_identity, identity
 from tfcollapse.records.metrics import read_metrics
@@ -35,7 +35,6 @@ from tfcollapse.records.schema import ENVIRONMENT, RESULT, check
 Row = dict[str, Any]
 _NAMED = 3
 """The most run directories that a message names."""
-_DELETE = "delete it, and the same command makes it anew"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +111,7 @@ class RunDirectory:
         if read_config(self.path) != self.run:
             raise RunError(
                 f"run directory '{self.path}' holds another run's configuration: expected {self.run.run_id}, "
-                f"received {read_config(self.path).run_id}; choose another --out"
+                f"received {read_config(self.path).run_id}; {remedies.ANOTHER}"
             )
 
     def write_json(self, name: str, values: Any) -> None:
@@ -201,8 +200,8 @@ class RunDirectory:
         try:
             values = read_json(path)
         except RunError as error:
-            raise RunError(f"{error}: {_DELETE}") from None
-        result: Row = check(path, values, RESULT, _DELETE)
+            raise RunError(f"{error}: {remedies.MADE_ANEW}") from None
+        result: Row = check(path, values, RESULT, remedies.MADE_ANEW)
         expected = identity(self.run)
         check_identity(f"'{path}'", result.get(KEY), expected)
         check_identity(f"'{path}'", {"run_id": result.get("run_id", expected["run_id"])}, expected)
@@ -250,7 +249,7 @@ class RunDirectory:
         path = self.path / "environment.json"
         if files.kind(path) is None:
             return []
-        latest = check(path, read_json(path), ENVIRONMENT | {"earlier?": [ENVIRONMENT]}, _DELETE)
+        latest = check(path, read_json(path), ENVIRONMENT | {"earlier?": [ENVIRONMENT]}, remedies.MADE_ANEW)
         sessions = [*latest.pop("earlier", []), latest]
         for session in sessions:
             check_identity(f"'{path}'", session.get(KEY), identity(self.run))

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from tfcollapse.errors import RunError
-from tfcollapse.records import files
+from tfcollapse.records import files, remedies
 from tfcollapse.records.files import JSON_BYTES, disk_errors, open_regular, read_json, replacing
 
 MODEL = "model.keras"
@@ -37,7 +37,7 @@ def foreign(path: pathlib.Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, KeyError, IndexError, csv.Error) as error:
-        raise RunError(f"'{path}' is not as a run writes it ({error}): restore it, or choose another --out") from None
+        raise RunError(f"'{path}' is not as a run writes it ({error}): {remedies.RESTORE}") from None
 
 
 def table_bytes(path: pathlib.Path, name: str) -> bytes | None:
@@ -59,7 +59,7 @@ def table_bytes(path: pathlib.Path, name: str) -> bytes | None:
             opened = gzip.GzipFile(fileobj=file) if place is packed else file
             content = opened.read(_TABLE_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise RunError(f"'{place}' cannot be read: {error}: restore or remove it") from None
+        raise RunError(f"'{place}' cannot be read: {error}: {remedies.RESTORE}") from None
     if len(content) > _TABLE_BYTES:
         raise RunError(f"'{place}': expected at most {_TABLE_BYTES} bytes, received more")
     check_content(path, name, hashlib.sha256(content).hexdigest())
@@ -86,7 +86,7 @@ def check_content(path: pathlib.Path, name: str, received: str) -> None:
     if expected != received:
         raise RunError(
             f"'{path / name}' is not this run's: expected the sha256 {str(expected)[:12]} that its result.json names, "
-            f"received {received[:12]}: restore it, or delete both, and train the run again"
+            f"received {received[:12]}: restore it, or move both away, and train the run again"
         )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from tfcollapse.config.annotations import arguments_checked
 from tfcollapse.config.declaration import Run
 from tfcollapse.errors import RunError
+from tfcollapse.records import remedies
 from tfcollapse.records.columns import (
     CHOICES,
     NEVER_EMPTY,
@@ -24,7 +25,7 @@ from tfcollapse.records.columns import (
     SIGNED,
     declared,
 )
-from tfcollapse.records.files import disk_errors, open_regular, replacing
+from tfcollapse.records.files import MARKED, disk_errors, open_regular, replacing
 from tfcollapse.records.identity import KEY, check_identity
 from tfcollapse.records.metrics import gamma_pace, late_fall, read_metrics
 from tfcollapse.records.numerics import numerics_of
@@ -46,7 +47,7 @@ def tidy_row(directory: RunDirectory) -> Row:
     return typed_row(
         _tidy(directory, result, sessions),
         f"run directory '{directory.path}'",
-        "delete its result.json, and the same command makes it anew",
+        f"result.json: {remedies.MADE_ANEW}",
     )
 
 
@@ -179,6 +180,9 @@ def read_table(path: str | os.PathLike[str]) -> list[Row]:
       [('AE', 2, 50000), ('VAE', 2, 50000), ('AE', 10, 50000), ('VAE', 10, 50000)]
     """
     path = pathlib.Path(path)
+    if path.is_dir():
+        tables = " or ".join(map(str, tables_in(path))) or "a .csv file"
+        raise RunError(f"table '{path}': expected a file, received a directory: name {tables}")
     try:
         with io.TextIOWrapper(open_regular(path, follow=True), encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -191,6 +195,16 @@ def read_table(path: str | os.PathLike[str]) -> list[Row]:
     if "run_id" not in rows[0]:
         raise RunError(f"table '{path}': expected a column run_id, received {', '.join(map(str, rows[0]))}")
     return [_typed(path, number, row) for number, row in enumerate(rows, start=1)]
+
+
+def tables_in(directory: pathlib.Path, pattern: str = "*.csv") -> list[pathlib.Path]:
+    """Return the tables of studies in a directory: the .csv files that match `pattern` and have a column run_id."""
+    found = []
+    for path in sorted(directory.glob(pattern)):
+        with contextlib.suppress(OSError, RunError), open_regular(path) as file:
+            if b"run_id" in file.readline(MARKED).strip().split(b","):
+                found.append(path)
+    return found
 
 
 def _typed(path: pathlib.Path, number: int, row: Mapping[str, str | None]) -> Row:
@@ -275,6 +289,5 @@ def check_same_sweep(path: pathlib.Path, runs: Iterable[Run]) -> None:
     others = {row["run_id"] for row in read_table(path)} - {run.run_id for run in runs}
     if others:
         raise RunError(
-            f"'{path}' holds {len(others)} runs that are not of this sweep, such as {min(others)}: "
-            "choose another --out, or remove it"
+            f"'{path}' holds {len(others)} runs that are not of this sweep, such as {min(others)}: " + remedies.MOVE
         )

@@ -21,7 +21,7 @@ def saved_blame(path: pathlib.Path) -> dict[str, Any] | None:
     file = path / "blame.json"
     if not file.exists():
         return None
-    return check(file, read_json(file), _BLAME, "run 'tfcollapse blame' again, or remove the file")
+    return check(file, read_json(file), _BLAME, "run 'tfcollapse blame' again, or move the file away")
 
 
 def blame_words(blame: Mapping[str, Any]) -> list[Block]:

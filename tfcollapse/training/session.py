@@ -16,6 +16,7 @@ from tfcollapse.errors import NonFiniteError, RunError
 from tfcollapse.models.autoencoder import Autoencoder
 from tfcollapse.models.build import build
 from tfcollapse.models.memory import check_batch
+from tfcollapse.records import remedies
 from tfcollapse.records.files import replacing
 from tfcollapse.records.identity import KEY, check_identity, identity
 from tfcollapse.records.provenance import environment
@@ -190,7 +191,7 @@ class Session:
         try:
             named = None if received is None else json.loads(received.tobytes().decode())
         except (ValueError, RecursionError) as error:
-            raise RunError(f"{place}: expected the identity of a run, received {error}: remove it") from None
+            raise RunError(f"{place}: expected the identity of a run, received {error}: {remedies.MADE_ANEW}") from None
         check_identity(place, named, self.identity)
 
     def _begin_records(self) -> None:
@@ -206,7 +207,7 @@ class Session:
         if began_on:
             raise RunError(
                 f"run directory '{self.directory.path}': expected the images that the run began on, {min(began_on)}, "
-                f"received {self.dataset.source}: restore them, or choose another --out"
+                f"received {self.dataset.source}: restore them, or {remedies.ANOTHER}"
             )
         self.directory.rewind(self.engine.step)
         began_with = recorded_threads(sessions) or threads()
