@@ -108,6 +108,34 @@ def test_a_long_number_is_shortened_by_the_parser_too(capfd):
     assert len(said) < 600
 
 
+PLACES = {
+    "train": "--out --config --data-dir",
+    "sweep fig1_left": "--out --collect --data-dir",
+    "pictures fig1_left": "--out",
+    "figure": "--out",
+    "blame": "--out --page",
+    "theory all": "--out --runs --table",
+    "bench": "--out",
+    "taxonomy": "--out",
+    "diagnose": "--html",
+    "report": "directory -o --study",
+    "overview": "out --readme",
+    "export x": "target",
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "option"), [(command, option) for command, options in PLACES.items() for option in options.split()]
+)
+def test_an_empty_text_is_no_place(command, option, place, capfd):
+    with pytest.raises(SystemExit) as ended:
+        main([*command.split(), *([option] if option.startswith("-") else []), ""])
+    assert ended.value.code == 2
+    error = capfd.readouterr().err
+    assert re.fullmatch(r"tfcollapse: [^\n]+: expected a path, received an empty text; [^\n]+\n", error)
+    assert not (place / "out").exists()
+
+
 def test_a_tf_config_nested_too_deeply_is_one_line(place, capfd, monkeypatch):
     monkeypatch.setenv("TF_CONFIG", DEEP)
     assert main(["sweep", "fig1_left", "--preset", "smoke"]) == 2

@@ -56,7 +56,10 @@ def given(value: object) -> bool:
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Add --config."""
     parser.add_argument(
-        "--config", metavar="FILE", help="begin with the settings of another run, from the config.json in its directory"
+        "--config",
+        type=place,
+        metavar="FILE",
+        help="begin with the settings of another run, from the config.json in its directory",
     )
 
 
@@ -78,6 +81,7 @@ def add_own_studies(parser: argparse.ArgumentParser) -> None:
     """Add --study."""
     parser.add_argument(
         "--study",
+        type=place,
         action="append",
         default=[],
         dest="studies",
@@ -91,6 +95,7 @@ def add_data_dir(parser: argparse.ArgumentParser) -> None:
     """Add --data-dir."""
     parser.add_argument(
         "--data-dir",
+        type=place,
         metavar="DIR",
         help="where TensorFlow Datasets keeps its data (default: TFDS_DATA_DIR, or ~/tensorflow_datasets)",
     )
@@ -131,7 +136,10 @@ def add_study(parser: argparse.ArgumentParser) -> None:
         "that all works) (default: quick)",
     )
     parser.add_argument(
-        "--out", metavar="DIR", help="the directory of table, figure, page and runs (default: out/STUDY-PRESET)"
+        "--out",
+        type=place,
+        metavar="DIR",
+        help="the directory of table, figure, page and runs (default: out/STUDY-PRESET)",
     )
     parser.add_argument(
         "--seeds",
@@ -171,6 +179,13 @@ def declared_study(parsed: argparse.Namespace) -> DeclaredStudy:
     name = pathlib.Path(parsed.study).stem
     out = pathlib.Path(parsed.out or f"out/{name}-{parsed.preset}")
     return DeclaredStudy(name, study, runs, out, parsed.data_dir)
+
+
+def place(text: str) -> str:
+    """Read the path of a file or a directory, which is no empty text. It serves as argparse's `type`."""
+    if not text:
+        raise argparse.ArgumentTypeError("expected a path, received an empty text")
+    return text
 
 
 def whole_number(text: str) -> int:

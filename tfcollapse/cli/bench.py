@@ -8,7 +8,7 @@ import pathlib
 from typing import TYPE_CHECKING, Any
 
 from tfcollapse.cli.announcement import announce, counted
-from tfcollapse.cli.arguments import add_json, add_settings, number, whole_number
+from tfcollapse.cli.arguments import add_json, add_settings, number, place, whole_number
 from tfcollapse.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="also train each dense network in one process a core at once, for S seconds (default: not)",
     )
     parser.add_argument(
-        "--out", metavar="DIR", help="write bench.md and its record there (default: nothing is written)"
+        "--out", type=place, metavar="DIR", help="write bench.md and its record there (default: nothing is written)"
     )
     add_settings(parser)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tfcollapse.cli.announcement import announce, announce_training
-from tfcollapse.cli.arguments import DEEPEST_VAE, add_config, add_data_dir, add_json, add_settings
+from tfcollapse.cli.arguments import DEEPEST_VAE, add_config, add_data_dir, add_json, add_settings, place
 from tfcollapse.cli.diagnose import named_data
 from tfcollapse.cli.python_file import function_in_file
 from tfcollapse.errors import ConfigError
@@ -62,10 +62,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --build: what to train on: a .npy or .npz file, or the name of a dataset (default: Fashion-MNIST)",
     )
     parser.add_argument(
-        "--out", default="out/blame", metavar="DIR", help="the directory of all trainings (default: out/blame)"
+        "--out",
+        type=place,
+        default="out/blame",
+        metavar="DIR",
+        help="the directory of all trainings (default: out/blame)",
     )
     parser.add_argument(
         "--page",
+        type=place,
         metavar="FILE",
         help="also write a page with a figure, the tables and every diagnosis: FILE.md or FILE.html",
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tfcollapse.backend import check_tensorflow, import_tensorflow
 from tfcollapse.cli.announcement import announce, counted
-from tfcollapse.cli.arguments import DEEPEST_VAE, add_data_dir, add_json, given, images_count, number
+from tfcollapse.cli.arguments import DEEPEST_VAE, add_data_dir, add_json, given, images_count, number, place
 from tfcollapse.cli.python_file import named_model
 from tfcollapse.errors import ConfigError, RunError
 
@@ -34,7 +34,9 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("run", nargs="?", metavar="DIR", help="the directory of a finished run, or of a sweep")
+    parser.add_argument(
+        "run", type=place, nargs="?", metavar="DIR", help="the directory of a finished run, or of a sweep"
+    )
     parser.add_argument(
         "--encoder",
         metavar="FILE.keras|FILE.py:FUNCTION",
@@ -60,7 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="use only N of the examples (default: all)",
     )
     add_json(parser)
-    parser.add_argument("--html", metavar="FILE", help="also write the diagnosis as an HTML page, with figures")
+    parser.add_argument(
+        "--html", type=place, metavar="FILE", help="also write the diagnosis as an HTML page, with figures"
+    )
     add_data_dir(parser)
 
 
@@ -209,13 +213,13 @@ def _diagnose_sweep(parsed: argparse.Namespace) -> tuple[dict[str, Diagnosis], d
     from tfcollapse.diagnosis.run_diagnosis import diagnose_sweep
 
     every = diagnose_sweep(path, parsed.data_dir, parsed.images, parsed.command_line)
-    for place, (name, found) in enumerate(every, 1):
+    for done, (name, found) in enumerate(every, 1):
         if isinstance(found, str):
             skipped[name], said = found, f"skipped: {found}"
         else:
             diagnoses[name], said = found, found.verdict.headline
         if not parsed.json:
-            print(f"[{place}/{count}] {name}: {said}", flush=True)
+            print(f"[{done}/{count}] {name}: {said}", flush=True)
     if not diagnoses:
         raise RunError(f"'{path}': expected a VAE that has been trained to the end, received none")
     if parsed.json:

@@ -7,7 +7,7 @@ import pathlib
 from typing import Any
 
 from tfcollapse.cli.announcement import announce
-from tfcollapse.cli.arguments import SHALLOW_VAE, add_data_dir, given
+from tfcollapse.cli.arguments import SHALLOW_VAE, add_data_dir, given, place
 from tfcollapse.cli.diagnose import add_outputs, named_data
 from tfcollapse.cli.python_file import named_model
 from tfcollapse.errors import ConfigError
@@ -30,10 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
         "run",
+        type=place,
         metavar="RUN_DIR|ENCODER",
         help="the directory of a finished run; or, with --decoder, an encoder, as 'diagnose --encoder' takes it",
     )
-    parser.add_argument("target", metavar="TARGET", help="the directory to write; of a run, also FILE.keras")
+    parser.add_argument(
+        "target", type=place, metavar="TARGET", help="the directory to write; of a run, also FILE.keras"
+    )
     parser.add_argument(
         "--decoder", metavar="FILE.keras|FILE.py:FUNCTION", help="your decoder, as 'diagnose --decoder' takes it"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import pathlib
 
+from tfcollapse.cli.arguments import place
 from tfcollapse.errors import ConfigError
 
 HELP = "draw figures and pages again from their tables"
@@ -24,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
+        type=place,
         required=True,
         metavar="DIR",
         help="the directory of the table, STUDY.csv; figure and page go there too",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import pathlib
 
-from tfcollapse.cli.arguments import add_own_studies
+from tfcollapse.cli.arguments import add_own_studies, place
 
 HELP = "write one page of all results: claims, verdicts, what was not run"
 DESCRIPTION = """\
@@ -19,12 +19,13 @@ EXAMPLES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("out", metavar="DIR", help="the directory above the tables and records")
+    parser.add_argument("out", type=place, metavar="DIR", help="the directory above the tables and records")
     parser.add_argument(
         "--redraw", action="store_true", help="first draw all figures and write all pages below DIR again"
     )
     parser.add_argument(
         "--readme",
+        type=place,
         metavar="FILE.md",
         help="also write the table of all claims between the two marks of FILE.md, such as this project's README.md",
     )

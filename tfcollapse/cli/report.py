@@ -6,7 +6,7 @@ import argparse
 import pathlib
 import sys
 
-from tfcollapse.cli.arguments import add_own_studies
+from tfcollapse.cli.arguments import add_own_studies, place
 
 HELP = "write one HTML page of a sweep: figure, claims, verdicts, curves"
 DESCRIPTION = """\
@@ -18,9 +18,14 @@ EXAMPLES = (("the main job as a page", "tfcollapse report out/fig1_left-quick -o
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
-    parser.add_argument("directory", metavar="DIR", help="the directory of a sweep")
+    parser.add_argument("directory", type=place, metavar="DIR", help="the directory of a sweep")
     parser.add_argument(
-        "-o", "--output", default="report.html", metavar="FILE", help="the page to write (default: report.html)"
+        "-o",
+        "--output",
+        type=place,
+        default="report.html",
+        metavar="FILE",
+        help="the page to write (default: report.html)",
     )
     add_own_studies(parser)
 

@@ -17,6 +17,7 @@ from tfcollapse.cli.arguments import (
     automatic,
     declared_study,
     number,
+    place,
     whole_number,
 )
 from tfcollapse.cli.train import train_one
@@ -77,6 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--collect",
+        type=place,
         metavar="DIR",
         help="train nothing; copy the records of the runs that have ended to DIR, without weights, and draw table, "
         "figure and page there. The sweep may go on meanwhile",
@@ -142,7 +144,7 @@ def _collect(declared: DeclaredStudy, collect_to: str, command: str) -> int:
     from tfcollapse.studies.collect import collect, lasting_command
 
     target = pathlib.Path(collect_to)
-    if not collect_to or target.resolve() == declared.out.resolve():
+    if target.resolve() == declared.out.resolve():
         raise ConfigError(f"--collect: expected a directory other than the sweep's own, received '{collect_to}'")
     if target.exists():
         existing_directory(target)

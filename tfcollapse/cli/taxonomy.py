@@ -7,7 +7,7 @@ import pathlib
 import time
 
 from tfcollapse.cli.announcement import announce
-from tfcollapse.cli.arguments import whole_number
+from tfcollapse.cli.arguments import place, whole_number
 from tfcollapse.errors import ConfigError
 
 _MOST_SEEDS = 1_000
@@ -36,7 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="only the cases whose name, or whose group's name, contains NAME (default: all cases)",
     )
     parser.add_argument(
-        "--out", default="out/taxonomy", metavar="DIR", help="the directory of taxonomy.md (default: out/taxonomy)"
+        "--out",
+        type=place,
+        default="out/taxonomy",
+        metavar="DIR",
+        help="the directory of taxonomy.md (default: out/taxonomy)",
     )
 
 

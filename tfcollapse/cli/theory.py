@@ -8,7 +8,7 @@ import pathlib
 import sys
 
 from tfcollapse.cli.announcement import announce
-from tfcollapse.cli.arguments import add_data_dir, add_json, whole_number
+from tfcollapse.cli.arguments import add_data_dir, add_json, place, whole_number
 
 HELP = "check the paper's propositions numerically"
 DESCRIPTION = """\
@@ -42,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json(parser)
     parser.add_argument(
         "--out",
+        type=place,
         default="out/theory",
         metavar="DIR",
         help="the directory of findings, figures and page (default: out/theory)",
@@ -54,7 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_data_dir(parser)
     parser.add_argument(
-        "--runs", metavar="DIR", help="prop4: use the trained dense VAEs of this directory (default: train some)"
+        "--runs",
+        type=place,
+        metavar="DIR",
+        help="prop4: use the trained dense VAEs of this directory (default: train some)",
     )
     parser.add_argument(
         "--images",
@@ -63,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="prop4: how many images each Hessian is averaged over, and how many unseen ones test it (default: 512)",
     )
-    parser.add_argument("--table", metavar="CSV", help="equations: the table of a sweep, STUDY.csv")
+    parser.add_argument("--table", type=place, metavar="CSV", help="equations: the table of a sweep, STUDY.csv")
     parser.add_argument(
         "--seed", type=whole_number, default=0, metavar="N", help="the seed of all random draws (default: 0)"
     )

@@ -8,7 +8,7 @@ import pathlib
 from typing import TYPE_CHECKING
 
 from tfcollapse.cli.announcement import announce_training
-from tfcollapse.cli.arguments import DEEPEST_VAE, add_config, add_data_dir, add_devices, add_settings
+from tfcollapse.cli.arguments import DEEPEST_VAE, add_config, add_data_dir, add_devices, add_settings, place
 from tfcollapse.errors import RunError
 
 if TYPE_CHECKING:
@@ -35,7 +35,11 @@ EXAMPLES = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's arguments."""
     parser.add_argument(
-        "--out", default="out/runs", metavar="DIR", help="the run gets a directory in DIR (default: out/runs)"
+        "--out",
+        type=place,
+        default="out/runs",
+        metavar="DIR",
+        help="the run gets a directory in DIR (default: out/runs)",
     )
     add_config(parser)
     add_settings(parser)
