@@ -52,7 +52,7 @@ def test_a_declaration_that_fails_is_one_line_with_its_own_error(line, said, tmp
         assert f"study file '{command[1]}', {said}" in error
 
 
-def test_a_missing_column_is_named_and_another_key_error_is_not_called_one(tmp_path, capsys):
+def test_a_missing_column_is_named_and_another_key_error_is_not_called_one(tmp_path, capsys, monkeypatch):
     study = tmp_path / "own.py"
     rows = [table_row(run_id="a", train_error=0.01, test_error=0.01)]
     write_table(tmp_path / "own.csv", rows)
@@ -60,8 +60,35 @@ def test_a_missing_column_is_named_and_another_key_error_is_not_called_one(tmp_p
     assert main(["figure", str(study), "--out", str(tmp_path)]) == 2
     assert "expected a column sigma_histogram; run the sweep again" in capsys.readouterr().err
     study.write_text(DECLARATION.format(line="def draw(rows): return {}['a label that nobody gave']"))
+    assert main(["figure", str(study), "--out", str(tmp_path)]) == 2
+    assert "line 5: draw: KeyError: 'a label that nobody gave'" in capsys.readouterr().err
+    monkeypatch.setattr("tfcollapse.studies.study._installed", lambda: {"own": study})  # as one of the package's
     with pytest.raises(KeyError, match="a label that nobody gave"):
-        main(["figure", str(study), "--out", str(tmp_path)])
+        main(["figure", "own", "--out", str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("draw", "claims", "said"),
+    [
+        ("lambda rows: None", "depth_claims", ": draw: expected a matplotlib Figure, received None"),
+        ("lambda rows: 1 / 0", "depth_claims", ", line 5: draw: ZeroDivisionError: division by zero"),
+        ("lambda: None", "depth_claims", ": draw: TypeError: "),
+        ("lambda rows: exit(0)", "depth_claims", ", line 5: draw: SystemExit: 0"),
+        ("depth_figure", "lambda rows: rows[0]['no_such']", ", line 6: claims: KeyError: 'no_such'"),
+        ("depth_figure", "lambda rows: None", ": claims: expected a list of Claim, received None"),
+        ("depth_figure", "lambda rows: ['it holds']", ": claims: expected a list of Claim, received ['it holds']"),
+    ],
+)
+def test_code_of_one_s_own_that_fails_is_one_line_and_the_table_is_kept(draw, claims, said, tmp_path, capsys):
+    study, table = tmp_path / "own.py", tmp_path / "own.csv"
+    declared = DECLARATION.replace("=depth_claims", f"={claims}")
+    study.write_text(declared.format(line=f"draw = {draw}"))
+    write_table(table, [table_row(run_id="a", train_error=0.01, test_error=0.01)])
+    assert main(["figure", str(study), "--out", str(tmp_path)]) == 2
+    (error,) = capsys.readouterr().err.splitlines()
+    assert f"study file '{study}'{said}" in error
+    assert f"the table '{table}' is written: mend the study file, then 'tfcollapse figure FILE.py --out " in error
+    assert main(["overview", str(tmp_path), "--study", str(study)]) == (2 if claims != "depth_claims" else 0)
 
 
 def test_every_architecture_has_a_label_of_its_depth():

@@ -127,10 +127,15 @@ def complete(path: pathlib.Path, rows: Sequence[Row]) -> Iterator[None]:
     try:
         yield
     except KeyError as error:
-        column = error.args[0] if error.args else None
-        if column in rows[0] or column not in SCHEMA:
+        if not lacks_column(rows, error):
             raise
-        raise RunError(f"table '{path}': expected a column {column}; run the sweep again") from None
+        raise RunError(f"table '{path}': expected a column {error.args[0]}; run the sweep again") from None
+
+
+def lacks_column(rows: Sequence[Row], error: BaseException) -> bool:
+    """Return whether an error is that of a column of `SCHEMA` which the rows of a table lack."""
+    column = error.args[0] if isinstance(error, KeyError) and error.args else None
+    return isinstance(column, str) and column in SCHEMA and column not in rows[0]
 
 
 def _listed(values: Iterable[float] | None) -> list[float] | None:

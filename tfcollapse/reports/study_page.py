@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import re
+import shlex
 from typing import Any
 
 from matplotlib.figure import Figure as Drawing
@@ -18,6 +19,7 @@ from tfcollapse.reports.cells_table import cells_table
 from tfcollapse.reports.claims_table import claims_table
 from tfcollapse.reports.markdown import check_page, write_markdown
 from tfcollapse.reports.provenance_table import distinct, older_notice, provenance_table
+from tfcollapse.studies.own_code import StudyError
 from tfcollapse.studies.study import Study, judge
 
 
@@ -25,8 +27,12 @@ def write_study(name: str, study: Study, out: pathlib.Path) -> list[pathlib.Path
     """Draw the figures of `out`/`name`.csv, write its page beside it, and return every path. Raises RunError."""
     table = out / f"{name}.csv"
     rows = read_table(table)
-    with complete(table, rows):
-        drawn, blocks = figures(name, study, rows), page(name, study, rows)
+    try:
+        with complete(table, rows):
+            drawn, blocks = figures(name, study, rows), page(name, study, rows)
+    except StudyError as error:
+        draws = shlex.join(["tfcollapse", "figure", "FILE.py", "--out", str(out)])
+        raise StudyError(f"{error}; the table '{table}' is written: mend the study file, then '{draws}'") from error
     paths = [path for stem, figure in drawn.items() for path in save(figure, out / stem)]
     return [*paths, write_markdown(out / f"{name}.md", blocks), table]
 

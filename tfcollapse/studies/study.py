@@ -10,7 +10,6 @@ import dataclasses
 import importlib.util
 import pathlib
 import re
-import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -24,6 +23,7 @@ from tfcollapse.config.overrides import grid, replace
 from tfcollapse.errors import ConfigError, Terminated, unknown
 from tfcollapse.records.columns import COLUMNS, OF_A_VAE
 from tfcollapse.records.trained import marked
+from tfcollapse.studies.own_code import failure, own_claims, own_draw
 
 Rows = Sequence[Mapping[str, Any]]
 MOST_SEEDS = 10_000
@@ -149,7 +149,7 @@ def declarations(files: Iterable[str] = ()) -> dict[str, str]:
 def load_study(name: str) -> Study:
     """Return the installed study called `name`, or the one that the file `name`, a path to a .py file, declares.
 
-    The file is executed.
+    The file is executed. What goes wrong later in the user's own `draw` or `claims` is a StudyError.
 
     Raises:
       ConfigError: no such study, no such file, or a file that declares none.
@@ -170,20 +170,13 @@ def load_study(name: str) -> Study:
     except Terminated:  # this process received SIGTERM
         raise
     except (Exception, SystemExit) as error:  # a declaration is the user's own code
-        raise ConfigError(f"study file '{path}'{_line(error, path)}: {type(error).__name__}: {error}") from error
+        raise failure(path, error) from error
     study = getattr(module, "STUDY", None)
     if not isinstance(study, Study):
         raise ConfigError(f"study file '{path}': expected it to assign STUDY = Study(...), received {study!r}")
-    return study
-
-
-def _line(error: BaseException, path: pathlib.Path) -> str:
-    """Return the last line of `path` that led to `error`, as text for the message."""
-    frames = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
-    if isinstance(error, SyntaxError):
-        frames.append((str(error.filename), error.lineno))
-    lines = [line for name, line in frames if pathlib.Path(name).resolve() == path.resolve()]
-    return f", line {lines[-1]}" if lines else ""
+    if path in _installed().values():
+        return study
+    return dataclasses.replace(study, draw=own_draw(path, study.draw), claims=own_claims(path, study.claims))
 
 
 def _value(row: Mapping[str, Any], column: str) -> Any:
