@@ -1,9 +1,11 @@
 """A study's declaration, its table and its figure: what is wrong is said, and as what it is."""
 
 import ast
+import io
 import typing
 
 import pytest
+import rich.console
 from examples import table_row, tiny
 from processes import ROOT
 
@@ -15,6 +17,7 @@ from tfcollapse.config.overrides import replace
 from tfcollapse.data import dataset as data
 from tfcollapse.records.run_directory import RunDirectory
 from tfcollapse.records.table import tidy_row, write_table
+from tfcollapse.studies.display import Display
 from tfcollapse.studies.study import load_study
 from tfcollapse.training import trainer
 
@@ -89,6 +92,18 @@ def test_code_of_one_s_own_that_fails_is_one_line_and_the_table_is_kept(draw, cl
     assert f"study file '{study}'{said}" in error
     assert f"the table '{table}' is written: mend the study file, then 'tfcollapse figure FILE.py --out " in error
     assert main(["overview", str(tmp_path), "--study", str(study)]) == (2 if claims != "depth_claims" else 0)
+
+
+def test_the_printed_table_has_every_column_in_which_runs_differ():
+    printed = io.StringIO()
+    rows = [table_row(depth=depth, width=width, seed=seed) for depth in (1, 2) for width in (8, 16) for seed in (0, 1)]
+    Display([], rich.console.Console(file=printed, width=200)).table(rows)
+    header, *lines = printed.getvalue().splitlines()
+    assert header.split()[:4] == ["depth", "objective", "width", "seed"]
+    assert lines[2].split()[:4] == ["1", "AE", "16", "0"]
+    printed.truncate(0)
+    Display([], rich.console.Console(file=printed, width=200)).table(rows[:2])
+    assert "width" not in printed.getvalue()
 
 
 def test_every_architecture_has_a_label_of_its_depth():

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from tfcollapse.records.columns import COLUMNS
+from tfcollapse.records.cell_columns import cell_columns
 from tfcollapse.records.labels import label
 from tfcollapse.records.statistics import Rows, dataset_without_version, mean_and_sd
 from tfcollapse.records.trained import not_trained
 from tfcollapse.reports.blocks import Table
 
-_FIRST = ("objective", "depth", "block_depth", "initializer", "gamma_mode", "dataset")
-"""The columns that stand before the others, where they tell cells apart."""
 _ERRORS = ("train_error", "test_error")
 _OF_A_VAE = ("gamma", "active_units", "kl", "sigma_above_0.9")
 _LATER = ("mutual_information", "effective_rank", "test_negative_elbo")
@@ -38,19 +35,6 @@ def cells_table(rows: Rows) -> Table:
     header = (*map(label, keys), "seeds", *map(label, measures))
     lines.sort(key=lambda line: line[0])
     return Table(header, lines)
-
-
-def cell_columns(rows: Rows) -> list[str]:
-    """Return the columns that tell the cells of a table apart: objective, depth, and what else differs."""
-    keys = ["objective", "depth"]
-    for column in dict.fromkeys((*_FIRST, *COLUMNS.values())):
-        if column != "seed" and len(_values([*keys, column], rows)) > len(_values(keys, rows)):
-            keys.append(column)
-    return keys
-
-
-def _values(keys: Sequence[str], rows: Rows) -> set[tuple[Any, ...]]:
-    return {tuple(row.get(key) for key in keys) for row in rows}
 
 
 def _number(values: Sequence[float]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tfcollapse.errors import RunError
+from tfcollapse.records.cell_columns import cell_columns
 from tfcollapse.records.labels import label
 from tfcollapse.records.run_directory import RunDirectory, read_config, runs_below
 from tfcollapse.records.statistics import Row
@@ -26,7 +27,6 @@ from tfcollapse.reports.blocks import (
     Paragraph,
     Table,
 )
-from tfcollapse.reports.cells_table import cell_columns
 from tfcollapse.reports.claims_table import claims_table
 from tfcollapse.reports.diagnosis_blocks import categories, saved_verdict
 from tfcollapse.reports.html_page import write_html

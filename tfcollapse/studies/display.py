@@ -12,9 +12,10 @@ import rich.progress
 import rich.table
 
 from tfcollapse.config.declaration import Run
+from tfcollapse.records.cell_columns import cell_columns
 from tfcollapse.records.labels import short_label
 from tfcollapse.records.run_directory import Row
-from tfcollapse.records.statistics import name_of
+from tfcollapse.records.statistics import dataset_without_version, name_of
 from tfcollapse.studies.told_apart import told_apart
 from tfcollapse.training.progress import duration
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 PLAIN_SECONDS = 20.0
 """The least number of seconds between two plain lines of one run."""
 _COLUMNS = (
-    "depth",
-    "objective",
     "seed",
     "status",
     "train_error",
@@ -101,16 +100,16 @@ class Display:
         )
 
     def table(self, rows: list[Row]) -> None:
-        """Print a table of tidy rows, one line a run."""
-        columns = list(_COLUMNS)
+        """Print a table of tidy rows, one line a run, with the columns that tell the runs apart."""
+        rows = [{**row, "objective": name_of(row), "dataset": dataset_without_version(row)} for row in rows]
+        columns = list(dict.fromkeys(("depth", "objective", *cell_columns(rows), *_COLUMNS)))
         if all(row["status"] == "finished" for row in rows):
             columns.remove("status")  # so that it fits 80 columns
         table = rich.table.Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
         for name in columns:
             table.add_column(short_label(name), no_wrap=True)
         for row in rows:
-            shown = {**row, "objective": name_of(row)}
-            table.add_row(*(_cell(shown.get(name)) for name in columns))
+            table.add_row(*(_cell(row.get(name)) for name in columns))
         self.console.print(table)
         self.console.print(
             "train, test: squared error per pixel, eq. (8); active: latent units in use; KL: nats an image"
