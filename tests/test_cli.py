@@ -9,6 +9,7 @@ from processes import command, python
 import tfcollapse
 from tfcollapse.cli.main import main
 from tfcollapse.config.declaration import NUMERICS
+from tfcollapse.errors import Terminated
 
 
 def _files(folder):
@@ -68,6 +69,32 @@ def test_a_mistake_is_one_line_and_status_2_and_writes_nothing(arguments, messag
     assert said.err.count("\n") == 1
     assert "Traceback" not in said.err
     assert _files(tmp_path) == []
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, Terminated])
+@pytest.mark.parametrize(
+    ("arguments", "goes_on"),
+    [
+        ("sweep fig1_left", True),
+        ("train", True),
+        ("blame", True),
+        ("sweep fig1_left --list", False),
+        ("sweep fig1_left --collect kept", False),
+        ("blame --build vae.py:build", False),
+        ("bench", False),
+        ("theory all", False),
+        ("taxonomy", False),
+        ("export a b", False),
+    ],
+)
+def test_a_stop_names_checkpoints_only_where_there_are_some(arguments, goes_on, stop, capfd, monkeypatch):
+    def stopped(parsed):
+        raise stop
+
+    monkeypatch.setattr(f"tfcollapse.cli.{arguments.split()[0]}.run", stopped)
+    assert main(arguments.split()) == (130 if stop is KeyboardInterrupt else 143)
+    said = "tfcollapse: stopped" + ("; the same command goes on from the last checkpoints" if goes_on else "")
+    assert capfd.readouterr().err == f"{said}\n"
 
 
 @pytest.mark.slow

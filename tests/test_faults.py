@@ -152,8 +152,9 @@ with stopping.command_signals(ends_process=True):
         time.sleep(0.05)
         waits = waits + 1 if main_thread.status() == psutil.STATUS_SLEEPING else 0
     process.send_signal(number)
-    process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=60)
     assert process.returncode == status
+    assert errors == b"tfcollapse: stopped before the step at hand ended\n"  # not every command can be resumed
 
 
 @pytest.mark.slow

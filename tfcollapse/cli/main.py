@@ -29,6 +29,7 @@ from tfcollapse.cli import (
     theory,
     train,
 )
+from tfcollapse.cli.arguments import given
 from tfcollapse.errors import Terminated, UserError, unknown
 from tfcollapse.training.preemption import command_signals
 
@@ -54,7 +55,7 @@ _BEGIN = """\
 To begin: {main_job}
 (18 small networks and their figure, on images that the package carries).
 'tfcollapse COMMAND --help' explains a command, with examples."""
-_STOPPED = "tfcollapse: stopped; the same command goes on from the last checkpoints"
+_GOES_ON = "; the same command goes on from the last checkpoints"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -87,11 +88,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"tfcollapse: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(_STOPPED, file=sys.stderr)
+        print(_stopped(parsed), file=sys.stderr)
         return 130
     except Terminated as error:
-        print(_STOPPED, file=sys.stderr)
+        print(_stopped(parsed), file=sys.stderr)
         return int(error.code)
+
+
+def _stopped(parsed: argparse.Namespace) -> str:
+    """Return the line of a command that was stopped. It names checkpoints only where the command writes some."""
+    without = any(given(getattr(parsed, name, None)) for name in ("list", "collect", "build"))
+    trains = parsed.run_command in (sweep.run, train.run, blame.run) and not without
+    return f"tfcollapse: stopped{_GOES_ON if trains else ''}"
 
 
 class _Parser(argparse.ArgumentParser):

@@ -34,13 +34,15 @@ class _Watch:
     Args:
       numbers: the signals.
       seconds: how long the thread waits for `answered`.
+      advice: what the last line says beside the fact that the process was stopped.
 
     Attributes:
       answered: what the main thread sets when it has dealt with the signal.
     """
 
-    def __init__(self, numbers: set[int], seconds: float):
+    def __init__(self, numbers: set[int], seconds: float, advice: str = ""):
         self.numbers, self.seconds = numbers, seconds
+        self._said = f"tfcollapse: stopped before the step at hand ended{advice}\n".encode()
         self.answered = threading.Event()
         self._stderr = os.dup(2)  # what TensorFlow prints while it starts is kept from the terminal
         self._reader, self._writer = socket.socketpair()
@@ -58,7 +60,7 @@ class _Watch:
         with self._reader:
             while received := self._reader.recv(1):
                 if received[0] in self.numbers and not self.answered.wait(self.seconds):
-                    os.write(self._stderr, b"tfcollapse: stopped before the step at hand ended; run again to resume\n")
+                    os.write(self._stderr, self._said)
                     os._exit(128 + received[0])
         os.close(self._stderr)
 
@@ -170,7 +172,7 @@ class Preemption:
         if ctrl_c is signal.default_int_handler or signal.SIGINT in deadlines:
             caught.append(signal.SIGINT)
         self._earlier_handlers = {number: signal.signal(number, self._handle) for number in caught}
-        self._watch = _Watch({int(number) for number in deadlines}, DEADLINE)
+        self._watch = _Watch({int(number) for number in deadlines}, DEADLINE, "; run again to resume")
         return self
 
     def __exit__(
