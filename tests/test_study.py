@@ -176,9 +176,20 @@ def test_pages_show_a_study_of_ones_own_where_its_file_is_named(tmp_path, capsys
     study.write_text(DECLARATION.format(line="draw = depth_figure").replace('title="t"', 'title="What is mine"'))
     write_table(tmp_path / "own.csv", [table_row(run_id="a", train_error=0.01, test_error=0.01)])
     page, named = tmp_path / "page.html", ["--study", str(study)]
-    assert main(["report", str(tmp_path), "-o", str(page)]) == 2
-    assert "--study FILE.py names a study of your own" in capsys.readouterr().err
+    said = f" FILE.py names a study of your own, such as that of '{tmp_path / 'own.csv'}'\n"
+    for command in (["report", str(tmp_path), "-o", str(page)], ["overview", str(tmp_path)]):
+        assert main(command) == 2
+        assert capsys.readouterr().err.endswith(f": --study{said}")
+    assert main(["figure", "--out", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.endswith(f": STUDY as{said}")
+    write_table(tmp_path / "fig1_left.csv", [table_row(train_error=0.01, test_error=0.01)])
+    for command in (["report", str(tmp_path), "-o", str(page)], ["overview", str(tmp_path)]):
+        assert main(command) == 0
+        assert capsys.readouterr().err == f"tfcollapse: left out: --study{said}"
+    assert main(["figure", "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().err == f"tfcollapse: left out: STUDY as{said}"
     assert main(["report", str(tmp_path), "-o", str(page), *named]) == 0
     assert "What is mine" in page.read_text()
+    assert capsys.readouterr().err == ""
     assert main(["overview", str(tmp_path), *named]) == 0
     assert "(own.md)" in (tmp_path / "README.md").read_text()

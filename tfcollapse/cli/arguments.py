@@ -6,6 +6,8 @@ import argparse
 import math
 import pathlib
 import re
+import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from tfcollapse.errors import ConfigError
@@ -89,6 +91,16 @@ def add_own_studies(parser: argparse.ArgumentParser) -> None:
         help="a Python file that declares a study of your own, and is executed; may be repeated. The studies that "
         "come with tfcollapse are known without it",
     )
+
+
+def note_own_studies(directory: pathlib.Path, studies: Sequence[str], pattern: str = "*.csv") -> None:
+    """Say that tables of a user's own studies are left out, where the files of `add_own_studies` do not name them."""
+    from tfcollapse.studies import own_tables
+    from tfcollapse.studies.study import declarations
+
+    left_out = own_tables.unnamed(directory, declarations(studies), pattern)
+    if left_out:
+        print(f"tfcollapse: left out: {own_tables.advice(left_out)}", file=sys.stderr)
 
 
 def add_data_dir(parser: argparse.ArgumentParser) -> None:

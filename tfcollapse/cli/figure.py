@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import pathlib
+import sys
 
 from tfcollapse.cli.arguments import place
 from tfcollapse.errors import ConfigError
@@ -37,6 +38,7 @@ def run(parsed: argparse.Namespace) -> int:
     from tfcollapse.records.files import existing_directory
     from tfcollapse.reports import theory_page
     from tfcollapse.reports.study_page import write_study
+    from tfcollapse.studies import own_tables
     from tfcollapse.studies.study import load_study, study_names
 
     out = existing_directory(parsed.out)
@@ -44,8 +46,12 @@ def run(parsed: argparse.Namespace) -> int:
         print("wrote", ", ".join(map(str, theory_page.write(out))))
         return 0
     studies = [parsed.study] if parsed.study else [name for name in study_names() if (out / f"{name}.csv").exists()]
+    left_out = [] if parsed.study else own_tables.unnamed(out, studies)
+    advice = own_tables.advice(left_out, "STUDY as FILE.py")
     if not studies:
-        raise ConfigError(f"--out '{out}': expected the table of a study, such as fig1_left.csv, found none")
+        raise ConfigError(f"--out '{out}': expected the table of a study, such as fig1_left.csv, found none: {advice}")
     for study in studies:
         print("wrote", ", ".join(map(str, write_study(pathlib.Path(study).stem, load_study(study), out))))
+    if left_out:
+        print(f"tfcollapse: left out: {advice}", file=sys.stderr)
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import pathlib
 
-from tfcollapse.cli.arguments import add_own_studies, place
+from tfcollapse.cli.arguments import add_own_studies, note_own_studies, place
 
 HELP = "write one page of all results: claims, verdicts, what was not run"
 DESCRIPTION = """\
@@ -37,6 +37,7 @@ def run(parsed: argparse.Namespace) -> int:
     from tfcollapse.records.files import existing_directory
     from tfcollapse.reports import overview_page, readme_table
     from tfcollapse.reports.redraw import redraw
+    from tfcollapse.studies.own_tables import BELOW
 
     out = existing_directory(parsed.out)
     readme = None if parsed.readme is None else pathlib.Path(parsed.readme)
@@ -45,6 +46,7 @@ def run(parsed: argparse.Namespace) -> int:
     for path in redraw(out, parsed.studies) if parsed.redraw else []:
         print("wrote", path)
     print("wrote", overview_page.write(out, parsed.studies))
+    note_own_studies(out, parsed.studies, BELOW)
     if readme is not None:
         print("wrote", readme_table.write(readme, out, parsed.studies))
     return 0

@@ -6,7 +6,7 @@ import argparse
 import pathlib
 import sys
 
-from tfcollapse.cli.arguments import add_own_studies, place
+from tfcollapse.cli.arguments import add_own_studies, note_own_studies, place
 
 HELP = "write one HTML page of a sweep: figure, claims, verdicts, curves"
 DESCRIPTION = """\
@@ -38,6 +38,7 @@ def run(parsed: argparse.Namespace) -> int:
     damaged: list[str] = []
     directory, output = existing_directory(parsed.directory), pathlib.Path(parsed.output)
     print(f"wrote {report(directory, output, parsed.studies, damaged.append)}")
+    note_own_studies(directory, parsed.studies)
     for text in damaged:
         print(f"tfcollapse: left out: {text}", file=sys.stderr)
     return 1 if damaged else 0

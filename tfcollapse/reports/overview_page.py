@@ -21,6 +21,7 @@ from tfcollapse.reports.blocks import Block, Bullets, Code, Content, Heading, Li
 from tfcollapse.reports.claims_table import steps, verdict
 from tfcollapse.reports.markdown import write_markdown
 from tfcollapse.reports.provenance_table import distinct_sessions
+from tfcollapse.studies import own_tables
 from tfcollapse.studies.study import Study, declarations, judge, load_study
 
 StudyTable = tuple[pathlib.Path, list[dict[str, Any]]]
@@ -82,7 +83,10 @@ def write(out: pathlib.Path, studies: Sequence[str] = ()) -> pathlib.Path:
     tables = [(path, read_table(path)) for path in tables_below(out, declared)]
     beside = [*_theory(out), *_speed(out)]
     if not tables and not beside:
-        raise ConfigError(f"overview '{out}': expected tables or records below it, such as fig1_left.csv, found none")
+        raise ConfigError(
+            f"overview '{out}': expected tables or records below it, such as fig1_left.csv, found none: "
+            + own_tables.advice(own_tables.unnamed(out, declared, own_tables.BELOW))
+        )
     lines = [*_tables(tables, out, declared), *_not_run(tables, declared)]
     introduction = Paragraph((Code(f"tfcollapse overview {out}"), _INTRODUCTION))
     rules: list[Block] = [Bullets(_VERDICTS), *(Paragraph(rule) for rule in _RULES)]

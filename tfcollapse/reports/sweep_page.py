@@ -33,6 +33,7 @@ from tfcollapse.reports.html_page import write_html
 from tfcollapse.reports.provenance_table import older_notice
 from tfcollapse.reports.run_details import run_details
 from tfcollapse.reports.study_page import limits, part_figure, part_title, what_was_run
+from tfcollapse.studies import own_tables
 from tfcollapse.studies.study import Study, declarations, judge, load_study
 
 _SAID = ("architecture", "dataset", "seed", "steps")
@@ -68,8 +69,8 @@ def report(
     runs = runs_below(directory)
     if not tables and not runs:
         raise RunError(
-            f"'{directory}': expected the table of a study or run directories, found neither (--study "
-            "FILE.py names a study of your own)"
+            f"'{directory}': expected the table of a study or run directories, found neither: "
+            + own_tables.advice(own_tables.unnamed(directory, declared))
         )
     whole, damaged = _read(runs)
     if not tables and not whole:
