@@ -43,6 +43,12 @@ DEEP = "[" * 50_000
         ("train --set network.depth=²", "network.depth: expected int, received '²'"),
         ("train --set network.depth=1_000", "network.depth: expected int, received '1_000'"),
         ("train --set training.learning_rate=1e400", "training.learning_rate: expected float"),
+        ("train --set training.learning_rate=nan", "expected float, received 'nan': write a finite number"),
+        (
+            "train --set network.batch_norm=yes",
+            "network.batch_norm: expected bool, received 'yes': write true or false",
+        ),
+        ("train --set network.depth=two", "network.depth: expected int, received 'two': write a whole number"),
         (f"train --set network.width={'9' * 5_000}", "network.width: expected int"),
         ("train --devices ²", "--devices: expected a number from 1 to 999999, or names"),
         ("train --devices 1000000000", "--devices: expected a number from 1 to 999999, or names"),

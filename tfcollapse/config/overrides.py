@@ -16,6 +16,9 @@ from tfcollapse.config.annotations import arguments_checked, checked
 from tfcollapse.config.declaration import NUMERICS, Run
 from tfcollapse.errors import ConfigError, unknown
 
+_WRITTEN = {bool: "true or false", int: "a whole number", float: "a finite number"}
+"""What to write for a field of one of these types."""
+
 
 def replace(run: Run, changes: Mapping[str, Any]) -> Run:
     """Return `run` with other values under the keys of `changes`: "seed", "training.steps", or a whole section.
@@ -50,7 +53,10 @@ def parse(key: str, text: str) -> Any:
         value = text
     if hint is int and isinstance(value, float) and value.is_integer():
         value = int(value)  # 2e4 steps
-    return checked(key, tuple(value) if isinstance(value, list) else value, hint)
+    try:
+        return checked(key, tuple(value) if isinstance(value, list) else value, hint)
+    except ConfigError as error:
+        raise ConfigError(f"{error}{f': write {_WRITTEN[hint]}' if hint in _WRITTEN else ''}") from None
 
 
 def _value(text: str) -> Any:
