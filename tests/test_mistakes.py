@@ -21,6 +21,9 @@ def place(tmp_path, monkeypatch):
     run.mkdir(parents=True)
     (run / "config.json").write_text(tiny().to_json())
     write_table(tmp_path / "own" / "mine.csv", [table_row(run_id="a", train_error=0.01, test_error=0.01)])
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "config.json").write_text(tiny().to_json())
+    (tmp_path / "one" / "result.json").write_text('{"identity": {}, "status": "finished"}')
     (tmp_path / "empty").mkdir()
     (tmp_path / "notes").write_text("\udcff mine".encode("utf-8", "surrogateescape").decode("latin-1"))
     for name in ("fifo", "fifo.py"):
@@ -36,6 +39,8 @@ DEEP = "[" * 50_000
     [
         ("train --config nowhere.json", "--config 'nowhere.json': there is no such file"),
         ("train --config fifo", "--config 'fifo': expected a file"),
+        ("train --config one/result.json", "unknown field of Run 'identity': expected one of data"),
+        ("train --config one/result.json", ": try one/config.json"),
         ("train --config notes", "--config 'notes': not a run's configuration"),
         ("train --config sweep", "received a directory: try sweep/runs/dense-2-vae-fashion_mnist_mini-s0-"),
         ("train --config /dev/zero", "--config '/dev/zero': expected a file"),

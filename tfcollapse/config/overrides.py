@@ -82,7 +82,8 @@ def configured(path: str | None, settings: Iterable[str]) -> Run:
         try:
             start = dataclasses.replace(Run.from_json(_file(pathlib.Path(path)).read_text()), numerics=NUMERICS)
         except (OSError, ValueError) as error:
-            raise ConfigError(f"--config '{path}': {getattr(error, 'strerror', None) or error}") from None
+            said = getattr(error, "strerror", None) or error
+            raise ConfigError(f"--config '{path}': {said}{_meant(pathlib.Path(path))}") from None
     (run,) = apply_settings([start], settings)
     return run
 
@@ -95,6 +96,13 @@ def _file(path: pathlib.Path) -> pathlib.Path:
     if not path.is_file():
         raise ConfigError("expected a file" if path.exists() else "there is no such file")
     return path
+
+
+def _meant(path: pathlib.Path) -> str:
+    """Return the hint at the config.json beside another file of a run, as the end of a message; else an empty text."""
+    if not path.is_file() or path.name == "config.json" or not path.with_name("config.json").is_file():
+        return ""
+    return f": try {path.with_name('config.json')}"
 
 
 def apply_settings(runs: Sequence[Run], settings: Iterable[str]) -> list[Run]:
