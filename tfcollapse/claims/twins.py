@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import collections
+
 import scipy  # whose parts are loaded when they are first used
 
 from tfcollapse.claims.claim import NOT_REPRODUCED, NOT_RUN, NOT_TRAINED, REPRODUCED, TOO_CLOSE, Claim
@@ -28,18 +30,18 @@ def twins_claims(rows: Rows) -> list[Claim]:
     """
     text = "a VAE is trained from the starts from which its AE is, and from no others (section 5)"
     aes, vaes = (_trained(of_family(rows, name)) for name in ("AE", "VAE"))
-    pairs = [(aes[start], vaes[start]) for start in aes.keys() & vaes.keys()]
-    there = [pair for pair in pairs if None not in pair]
-    counted = {pair: there.count(pair) for pair in ((True, True), (True, False), (False, True), (False, False))}
-    both, ae_alone, vae_alone, neither = counted.values()
+    starts = aes.keys() | vaes.keys()
+    pairs = [(aes.get(start), vaes.get(start)) for start in starts]
+    count = collections.Counter(pair for pair in pairs if None not in pair)
+    both, ae_alone, vae_alone, neither = (count[ae, vae] for ae in (True, False) for vae in (True, False))
+    there = count.total()
     brief = (
         f"both trained: {both}; AE alone: {ae_alone}; VAE alone: {vae_alone}; both {NOT_TRAINED}: {neither} of "
-        f"{len(there)} starts"
+        f"{there} starts"
     )
-    if not there or len(there) < len(aes.keys() | vaes.keys()):
+    if not there or there < len(starts):
         so_far = f"so far {brief}; " if there else ""
-        lacking = f"{len(there)} of {len(aes.keys() | vaes.keys())} pairs are there"
-        return [Claim(text, NOT_RUN, so_far + lacking)]
+        return [Claim(text, NOT_RUN, f"{so_far}{there} of {len(starts)} pairs are there")]
     p = float(scipy.stats.fisher_exact([[both, ae_alone], [vae_alone, neither]]).pvalue)
     alike = both * neither > ae_alone * vae_alone
     verdict = TOO_CLOSE if p > SIGNIFICANCE else REPRODUCED if alike else NOT_REPRODUCED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tfcollapse.diagnosis import countermeasures
 from tfcollapse.diagnosis.categories import CATEGORIES, HEALTHY, IN_USE, INCONSISTENT, NOT_TRAINED, UNDECIDED
-from tfcollapse.diagnosis.declared_loss import DeclaredLoss
+from tfcollapse.diagnosis.declared_loss import NEARLY_ONE, DeclaredLoss
 from tfcollapse.diagnosis.idle_units import IdleUnits, largest_residual
 from tfcollapse.diagnosis.measurements import Measurements, scale_name
 from tfcollapse.diagnosis.readings import expected_logs
@@ -14,8 +14,6 @@ from tfcollapse.metrics import residual_spectrum
 
 _NEARLY = 1.3
 """The weight that the units imply is within this factor of the true one."""
-_ONE = 1.5
-"""A weight on the KL up to this is that of the ELBO, nearly."""
 _BLAME = "tfcollapse.blame_build(build, data)  # build: seed to a fresh (encoder, decoder)"
 
 
@@ -65,7 +63,7 @@ def _too_large(m: Measurements) -> str:
     """Say what is too large."""
     if m.likelihood == "gaussian":
         return "the decoder variance gamma (times beta) is too large for the error"
-    if m.likelihood == "bernoulli" and m.effective_gamma is not None and m.effective_gamma <= _ONE:
+    if m.likelihood == "bernoulli" and m.effective_gamma is not None and m.effective_gamma <= NEARLY_ONE:
         return "cross-entropy assumes more noise than these grey data have"
     return "the KL weighs too much against the error"
 
@@ -85,12 +83,18 @@ def next_step(
     first = next((name for name in categories if CATEGORIES[name].harmful), categories[0])
     return CATEGORIES[first].next_step.format(
         enough=_enough(int(units.active.sum())),
-        less_weight=_less_weight(m, declared, idle.weight or m.effective_gamma or declared.weight or m.optimal_gamma),
+        less_weight=_less_weight(m, declared, _weight(m, declared, idle)),
         blame=blame or _BLAME,
         kept=f" ({kept})" if (kept := countermeasures.what_kept_units()) else "",
         settle=_settle(m, declared, idle),
         mend=_mend_outputs(m),
     )
+
+
+def _weight(m: Measurements, declared: DeclaredLoss, idle: IdleUnits) -> float:
+    """Return gamma times beta, or beta alone, that the verdict was made at."""
+    told = idle.by_log.weight if idle.by_log else None
+    return told or m.effective_gamma or declared.weight or m.optimal_gamma
 
 
 def _less_weight(m: Measurements, declared: DeclaredLoss, effective: float) -> str:
@@ -119,7 +123,7 @@ def _less_weight(m: Measurements, declared: DeclaredLoss, effective: float) -> s
             f"{0.5 / optimal:.3g} on the squared error summed over numbers); a further unit comes alive below "
             f"{revived:.3g}"
         )
-    if effective <= _ONE and m.dispersion < 1:
+    if effective <= NEARLY_ONE and m.dispersion < 1:
         return (
             f"use a squared error with a learned gamma, or binarise the data, or lower beta to about {m.dispersion:.2g}"
         )

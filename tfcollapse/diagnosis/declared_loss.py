@@ -14,6 +14,8 @@ from tfcollapse.diagnosis.loss import AVERAGED, Loss
 from tfcollapse.errors import ConfigError
 
 NOTHING, NUMBER, WORDS, TRAINING = "nothing", "number", "words", "training"
+NEARLY_ONE = 1.5
+"""A weight on the KL up to this is that of the ELBO, nearly."""
 
 
 @dataclasses.dataclass(frozen=True)

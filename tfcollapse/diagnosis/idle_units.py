@@ -44,15 +44,13 @@ class IdleUnits:
       counts: by the category's name, without those that no unit has.
       evidence: the numbers that decided.
       readings: where the loss cannot be checked: what each reading of it makes of the idle units, in words.
-      weight: gamma times beta, or beta alone, by the reading that the training's log tells; None where no log does.
-      by_log: that reading in words.
+      by_log: the reading of the loss that the training's log tells; None where no log was told, or units are active.
     """
 
     counts: dict[str, int]
     evidence: tuple[Evidence, ...]
     readings: tuple[str, ...] = ()
-    weight: float | None = None
-    by_log: str = ""
+    by_log: Reading | None = None
 
 
 def idle_by_decoder(m: Measurements, t: Thresholds, units: Units) -> IdleUnits:
@@ -121,8 +119,7 @@ def _by_gamma(m: Measurements, t: Thresholds, units: Units, declared: DeclaredLo
     weight = found[0].weight
     counts, evidence = counts_at(m, t, units, weight, declared.beta), _evidence(m, t, units, weight)
     if len(found) == 1:
-        told = declared.logged is not None
-        return IdleUnits(counts, evidence, (), weight if told else None, found[0].words if told else "")
+        return IdleUnits(counts, evidence, by_log=None if declared.logged is None else found[0])
     if m.gamma is None:
         text = "declare gamma, or the loss"
         evidence = (*evidence, Evidence("active units, which would show the undeclared gamma", 0.0, 1.0, text))

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 
-from tfcollapse.diagnosis.declared_loss import DeclaredLoss
+from tfcollapse.diagnosis.declared_loss import NEARLY_ONE, DeclaredLoss
 from tfcollapse.diagnosis.evidence import DEFAULT, Evidence
 from tfcollapse.diagnosis.idle_units import IdleUnits
 from tfcollapse.diagnosis.measurements import Measurements, scale_name
-from tfcollapse.diagnosis.readings import expected_logs
+from tfcollapse.diagnosis.readings import Reading, expected_logs
 from tfcollapse.diagnosis.reservations import above_linear, how_to_check, lost_numbers, scaled_by, what_contradicts
 from tfcollapse.diagnosis.units import Units
 from tfcollapse.metrics import posterior
 
 _CONSTANT = 1e-12
-_TOO_MUCH = 1.5
-"""A weight on the KL above this prunes units that the ELBO would keep."""
 _GREY = 0.8
 """Binary data have a Pearson dispersion of about 1 under cross-entropy, grey data one that is clearly below this."""
 
@@ -45,8 +43,8 @@ def _on_the_loss(m: Measurements, declared: DeclaredLoss, idle: IdleUnits) -> li
             f"its reconstruction loss is near {summed:.3g} where it is summed over numbers, and near {averaged:.3g} "
             "where it is averaged"
         )
-    if idle.by_log and m.gamma is not None:
-        found.append(_on_the_log(m, idle.by_log, idle.weight))
+    if idle.by_log is not None and m.gamma is not None:
+        found.append(_on_the_log(m, m.gamma, idle.by_log))
     contradiction = what_contradicts(m, declared)
     if contradiction:
         found.append(f"{contradiction}; {how_to_check(m)}")
@@ -59,14 +57,14 @@ def _on_the_loss(m: Measurements, declared: DeclaredLoss, idle: IdleUnits) -> li
     return found
 
 
-def _on_the_log(m: Measurements, words: str, weight: float | None) -> str:
+def _on_the_log(m: Measurements, declared: float, told: Reading) -> str:
     """Say what the training's log tells of the loss, and what it does not tell."""
     beside = "tells nothing of the KL: was it summed over the batch, or weighted?"
-    if weight is None or m.gamma is None or math.isclose(weight, m.gamma):
+    if math.isclose(told.weight, declared):
         return f"no unit is active; the training's log agrees with the declared error, but {beside}"
     return (
         f"no unit is active; the training's log contradicts the declared loss: it is that of {scale_name(m)} "
-        f"{weight:.3g} ({words.removeprefix('if ')}), not of {m.gamma:.3g}. The log {beside}"
+        f"{told.weight:.3g} ({told.words.removeprefix('if ')}), not of {declared:.3g}. The log {beside}"
     )
 
 
@@ -77,7 +75,7 @@ def _on_grey_data(m: Measurements, declared: DeclaredLoss) -> str:
         "the data are not binary: on numbers between 0 and 1 cross-entropy assumes the variance mu (1 - mu), which is "
         f"{1 / m.dispersion:.3g} times what the residuals have"
     )
-    if weight < _TOO_MUCH:
+    if weight < NEARLY_ONE:
         return f"{said}; with the beta in force, that is a weight of {weight:.2g} on the KL"
     return (
         f"{said}. That acts like a decoder variance that is too large: it prunes units that binary data would keep, as "

@@ -218,26 +218,20 @@ def _of_killed(killed: list[dict[str, Any]]) -> list[Check]:
     def by_depth(of: Callable[[list[dict[str, Any]]], str]) -> str:
         return "; ".join(f"{depth}: {of(group)}" for depth, group in groups.items())
 
+    of_each = {
+        "on the training images that chose it, the one of least KL collapsed alone: lowest eigenvalue, by depth": (
+            lambda group: f"{group[0]['lowest']:.3g}"
+        ),
+        "on unseen images, each collapsed alone: curvature along it over its standard error, by depth": (
+            lambda group: f"{min(map(_score, group)):.2g} to {max(map(_score, group)):.2g}"
+        ),
+        "the gamma below which that is a way out, over the gamma in use: the smallest of these units, by depth": (
+            lambda group: f"{min(map(_room, group)):.3g}"
+        ),
+    }
     return [
         measured(name, _OPEN, f"{_count(killed)} ({by_depth(_count)}); networks: {len(groups)}", decided),
-        measured(
-            "on the training images that chose it, the one of least KL collapsed alone: lowest eigenvalue, by depth",
-            _OPEN,
-            by_depth(lambda group: f"{group[0]['lowest']:.3g}"),
-            decided,
-        ),
-        measured(
-            "on unseen images, each collapsed alone: curvature along it over its standard error, by depth",
-            _OPEN,
-            by_depth(lambda group: f"{min(map(_score, group)):.2g} to {max(map(_score, group)):.2g}"),
-            decided,
-        ),
-        measured(
-            "the gamma below which that is a way out, over the gamma in use: the smallest of these units, by depth",
-            _OPEN,
-            by_depth(lambda group: f"{min(map(_room, group)):.3g}"),
-            decided,
-        ),
+        *(measured(claim, _OPEN, by_depth(of), decided) for claim, of in of_each.items()),
         true(
             "their decoder columns before they are set to zero, over the most active unit's: largest, by depth",
             "below 1",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfcollapse.records.labels import label
-from tfcollapse.records.statistics import PLAIN, Row, Rows, dataset_without_version, network_arm
+from tfcollapse.records.statistics import Row, Rows, dataset_without_version, name_of
 
 _SIZES = (
     *("width", "base_channels", "shortcut", "batch_norm", "latent_dim", "output"),
@@ -39,12 +39,11 @@ def _seeds(rows: Rows, apart: Sequence[str]) -> dict[tuple[str, str], set[int]]:
     """Return the seeds of each cell, by what it is of and its place."""
     found: dict[tuple[str, str], set[int]] = {}
     for row in rows:
-        said = [*([] if network_arm(row) == PLAIN else [network_arm(row)]), *values(row, apart)]
-        whose, place = row["objective"] + f" ({', '.join(said)})" * bool(said), str(row["depth"])
+        whose, place = f"{name_of(row, values(row, apart))} depth", str(row["depth"])
         if row.get("block_depth"):
-            whose += f" on {dataset_without_version(row)}, (b, c)"
+            whose = f"{name_of(row, values(row, apart))} on {dataset_without_version(row)}, (b, c)"
             place = f"({row['depth']}, {row['block_depth']})"
-        found.setdefault((whose if row.get("block_depth") else f"{whose} depth", place), set()).add(row.get("seed", 0))
+        found.setdefault((whose, place), set()).add(row.get("seed", 0))
     return found
 
 

@@ -31,9 +31,14 @@ def dataset_without_version(row: Row) -> str:
     return str(row["dataset"]).split()[0]
 
 
-def name_of(row: Row) -> str:
-    """Return the objective of a row, and `network_arm` in brackets where it is not plain, such as AE (layer norm)."""
-    return row["objective"] + ("" if network_arm(row) == PLAIN else f" ({network_arm(row)})")
+def name_of(row: Row, more: Sequence[str] = ()) -> str:
+    """Return the objective of a row, such as AE (layer norm).
+
+    In brackets stand `network_arm` where it is not plain, and `more`, what else tells the row apart.
+    """
+    arm = network_arm(row)
+    said = [*([] if arm == PLAIN else [arm]), *more]
+    return row["objective"] + (f" ({', '.join(said)})" if said else "")
 
 
 def family(row: Row) -> str:
